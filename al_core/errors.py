@@ -1,0 +1,38 @@
+"""Everything that may go wrong on purpose, drawn as a tree:
+
+ActiveLearningError        one clear sentence for a person; the page shows it as it is
+├── SourceError            images that cannot be loaded, or are not the ones expected
+│   └── DownloadError      no mirror could be reached, or all of them broke off
+├── ConfigError            a setting that cannot work
+├── WeightsError           weights that cannot be downloaded, or a damaged checkpoint
+└── StoreError             the database, or the disk below it, refuses
+    └── UnknownExperiment  no experiment of that name or number
+"""
+
+
+class ActiveLearningError(Exception):
+    """Base of all errors of this package; ``str(error)`` is a sentence that says what to do."""
+
+
+class SourceError(ActiveLearningError):
+    """A source of images is unknown, empty, damaged, gone, or not the one it was."""
+
+
+class DownloadError(SourceError):
+    """An archive could not be downloaded from any of its mirrors."""
+
+
+class ConfigError(ActiveLearningError):
+    """A setting, or two settings together, cannot work."""
+
+
+class WeightsError(ActiveLearningError):
+    """Network weights could not be downloaded or read."""
+
+
+class StoreError(ActiveLearningError):
+    """The database cannot be opened, read or written."""
+
+
+class UnknownExperiment(StoreError):
+    """The database holds no such experiment."""
