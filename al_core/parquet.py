@@ -1,0 +1,188 @@
+"""Parquet files in Hugging Face's image layout.
+
+An image is a struct of ``bytes`` and ``path``; a label is an integer whose names stand in the
+schema's ``huggingface`` metadata. Columns are found by what they are, not by their names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.errors import SourceError
+from al_core.pictures import BATCH, Content, Picture
+from al_core.progress import Work
+
+LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")  # the first one is taken
+TEST_SPLITS = ("test", "validation", "valid", "val")  # the first one that has labels
+MOST_CLASSES = 10_000  # integers beyond are no class numbers, unless named
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where images and labels stand; ``label`` and ``names`` are empty where there are none."""
+
+    image: str
+    label: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shard:
+    """One file, without its images: ``paths`` [n] ("": none), ``labels`` int64[n], -1 unknown."""
+
+    file: Path
+    split: str
+    columns: _Columns
+    paths: list[str]
+    labels: NDArray[np.int64]
+
+
+def read_parquet(root: Path, names: list[str]) -> Work[Content]:
+    """Read the parquet files among ``names`` below ``root``, or ``root`` itself (names [""]).
+
+    Where some files are of a ``train`` split, they are the training images, and the first of
+    TEST_SPLITS that has labels tests; files of other splits are not used. Raises SourceError
+    on a damaged file, one without images, and labels that are missing or have no name.
+    """
+    yield from ()
+    files = [name for name in names if name == "" or name.lower().endswith(".parquet")]
+    splits = {name: _split_of(name) for name in files}
+    if "train" in splits.values():
+        files = [name for name in files if splits[name]]
+    else:
+        splits = dict.fromkeys(files, "train")
+    shards = [_read_labels(root / name, splits[name]) for name in files]
+    train = [shard for shard in shards if shard.split == "train"]
+    labelled_tests = ([s for s in shards if s.split == split] for split in TEST_SPLITS)
+    test = next((t for t in labelled_tests if any((s.labels >= 0).any() for s in t)), [])
+    shards = train + test
+    columns = train[0].columns
+    if differing := [s.file.name for s in shards if s.columns != columns]:
+        raise SourceError(f"{root}: {differing[0]} has other columns or classes than {files[0]}.")
+    folder = root if root.is_dir() else root.parent
+    targets = np.concatenate([shard.labels for shard in shards])
+    return Content(
+        keys=_unique_keys(shards),
+        targets=targets,
+        in_test=np.repeat([s.split != "train" for s in shards], [len(s.labels) for s in shards]),
+        class_names=columns.names or tuple(str(i) for i in range(targets.max(initial=-1) + 1)),
+        pictures=(picture for shard in shards for picture in _pictures(shard, folder)),
+    )
+
+
+def _split_of(name: str) -> str:
+    """``train`` for ``train-00000-of-00001.parquet``, ``train.parquet``, ``train/0.parquet``."""
+    splits = "|".join(("train", *TEST_SPLITS))
+    match = re.search(rf"(?:^|/)({splits})[-._/][^/]*$", name.lower())
+    return match[1] if match else ""
+
+
+def _read_labels(file: Path, split: str) -> _Shard:
+    import pyarrow.parquet as pq
+
+    with _sentences(file), pq.ParquetFile(file) as parquet:
+        columns = _columns(parquet.schema_arrow, file)
+        wanted = [f"{columns.image}.path"] + ([columns.label] if columns.label else [])
+        table = parquet.read(columns=wanted)
+        paths = [
+            path or "" for path in table[columns.image].combine_chunks().field("path").to_pylist()
+        ]
+        if not columns.label:
+            return _Shard(file, split, columns, paths, np.full(len(paths), -1, dtype=np.int64))
+        column = table[columns.label]
+        if column.null_count:
+            raise SourceError(f"{file} has rows without a label in its column {columns.label}.")
+        labels = np.maximum(column.to_numpy().astype(np.int64), -1)
+        limit = len(columns.names) or MOST_CLASSES
+        if labels.max(initial=-1) >= limit:
+            raise SourceError(
+                f"{file} has the label {labels.max()} in its column {columns.label}, "
+                f"which has only {limit} classes."
+            )
+        return _Shard(file, split, columns, paths, labels)
+
+
+def _columns(schema: Any, file: Path) -> _Columns:
+    import pyarrow as pa
+
+    try:
+        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = about["info"]["features"]
+    except (ValueError, LookupError, TypeError):
+        features = {}
+    described = {name: f if isinstance(f, dict) else {} for name, f in features.items()}
+
+    def kind(name: str) -> str:
+        return str(described.get(name, {}).get("_type", ""))
+
+    images = [
+        field.name
+        for field in schema
+        if pa.types.is_struct(field.type)
+        and {"bytes", "path"} <= {child.name for child in field.type}
+        and kind(field.name) in ("", "Image")
+    ]
+    if not images:
+        raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
+    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
+    classes = [name for name in integers if kind(name) == "ClassLabel"]
+    usual = [name for name in LABEL_COLUMNS if name in (classes or integers)]
+    label = (usual + classes + [""])[0]
+    names = described.get(label, {}).get("names") or ()
+    return _Columns(images[0], label, tuple(str(name) for name in names))
+
+
+def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
+    """The images' paths; with split, or split and row, in front where that makes them unique."""
+    rows = Counter[str]()
+    candidates: list[tuple[str, str, str]] = []
+    for shard in shards:
+        split = "train" if shard.split == "train" else "test"
+        for path in shard.paths:
+            row = f"{split}/{rows[split]:05d}"
+            rows[split] += 1
+            candidates.append((path or row, f"{split}/{path}" if path else row, f"{row}/{path}"))
+    for keys in zip(*candidates, strict=True):
+        if len(set(keys)) == len(keys):
+            return list(keys)
+    return []
+
+
+def _pictures(shard: _Shard, folder: Path) -> Iterator[Picture]:
+    import pyarrow.parquet as pq
+
+    # Without pre_buffer a row group is read page by page, however large it is.
+    with _sentences(shard.file), pq.ParquetFile(shard.file, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(BATCH, columns=[shard.columns.image], use_threads=False):
+            for image in batch.column(0).to_pylist():
+                yield _picture(image or {}, folder)
+
+
+def _picture(image: dict[str, Any], folder: Path) -> Picture:
+    if (encoded := image.get("bytes")) is not None:
+        return bytes(encoded)
+    if not image.get("path"):
+        return None
+    file = (folder / image["path"]).resolve()
+    # A data set from elsewhere has no business with other files of this machine.
+    return file if file.is_relative_to(folder) and file.is_file() else None
+
+
+@contextmanager
+def _sentences(file: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"{file} is damaged or is no parquet file.") from error

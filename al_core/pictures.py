@@ -1,0 +1,154 @@
+"""Pictures as they lie in a source, and their decoding into uint8 rows of one size."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+Picture = bytes | Path | NDArray[np.uint8] | None
+"""An encoded image, a file of one, pixels [H,W,3], or None: nothing is there to decode."""
+
+FileStamp = tuple[str, int, int]
+"""Name relative to the source, size in bytes, time of change in ns."""
+
+BATCH = 256  # pictures decoded between two reports, unless they are slow
+# Pictures that take longer are decoded in threads. Smaller ones are mostly Python's work, for which
+# threads wait for each other: 32x32 JPEGs took 0.11 ms each in one thread, 0.17 ms each in two.
+SLOW_S = 0.001
+# Every format whose extension is recognised and no other: PIL would hand an EPS file that
+# calls itself .jpg to Ghostscript.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """The N pictures of a source in a fixed order, before any is decoded.
+
+    ``targets`` int64[N], -1: unknown. ``in_test`` bool[N]: the source's own test split, nowhere
+    true where it has none. ``pictures`` gives N pictures, once, read as they are asked for.
+    ``left_out`` names what was seen and is not among the N.
+    """
+
+    keys: Sequence[str]
+    targets: NDArray[np.int64]
+    in_test: NDArray[np.bool_]
+    class_names: tuple[str, ...]
+    pictures: Iterable[Picture]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A source that was looked at but not read: enough to know whether a cache of it holds.
+
+    ``read(image_size, cache_dir)`` reports its work and returns the content.
+    """
+
+    kind: str
+    where: str  # absolute path; empty for a bundled source
+    stamps: tuple[FileStamp, ...]
+    read: Callable[[int, Path], Work[Content]]
+
+
+def decode_all(
+    pictures: Iterable[Picture], count: int, size: int, out: BinaryIO
+) -> Work[NDArray[np.bool_]]:
+    """Append each of ``count`` pictures to ``out`` as uint8 [3,size,size], in order.
+
+    Returns bool[count]: which are readable. An unreadable one takes its place in ``out`` as
+    zeros. Writing to a file, not to a memory map, makes a full disk an error and not a crash.
+    """
+    began = time.monotonic()
+    readable = np.zeros(count, dtype=np.bool_)
+    nothing = bytes(3 * size * size)
+    done = 0
+    rest = iter(pictures)
+    workers = os.cpu_count() or 1
+    slow = True
+    with ThreadPoolExecutor(workers) as threads:
+        while batch := list(itertools.islice(rest, 2 * workers if slow else BATCH)):
+            batch_began = time.monotonic()
+            spread = threads.map if slow else map
+            for row in spread(partial(_decode_or_none, size=size), batch):
+                readable[done] = row is not None
+                out.write(nothing if row is None else row.tobytes())
+                done += 1
+            now = time.monotonic()
+            slow = now - batch_began > SLOW_S * len(batch)
+            yield Progress("Decoding", done, count, "images", now - began)
+    return readable
+
+
+def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
+    """Decode a picture to RGB, uint8 [3,size,size].
+
+    The shorter side is scaled to ``size`` and the middle cut out, as for classification; a
+    picture of that size already keeps its pixels. Rotation noted by the camera is applied,
+    transparency is laid on white, 16 bits are scaled to 8, of an animation the first frame
+    counts. Raises whatever PIL raises on a damaged picture.
+    """
+    from PIL import Image, ImageOps
+
+    if picture is None:
+        raise ValueError("no picture")
+    if isinstance(picture, np.ndarray):
+        image: PILImage = Image.fromarray(picture)
+    else:
+        opened = Image.open(
+            io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS
+        )
+        with opened:
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 when that leaves twice the size to scale from.
+            opened.draft(None, (2 * size, 2 * size))
+            image = _rgb(_upright(opened))
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def _decode_or_none(picture: Picture, size: int) -> NDArray[np.uint8] | None:
+    try:
+        return decode(picture, size)
+    except Exception:  # damaged files raise nearly anything: OSError, ValueError, struct.error...
+        return None
+
+
+def _upright(image: PILImage) -> PILImage:
+    from PIL import ImageOps
+
+    image.load()  # what is damaged here is the picture, and its error is not to be caught below
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged notes do not make a damaged picture
+        return image
+
+
+def _rgb(image: PILImage) -> PILImage:
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        # Integers of this mode hold 16 bits. Floats do too, unless none exceeds 1.
+        white = 1.0 if image.mode == "F" and values.max() <= 1 else 65535.0
+        grey = np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,201 @@
+"""Where images come from: the bundled digits, CIFAR-10, a folder of images, parquet files.
+
+A source is found first (names and sizes only, so that a cache can be checked at once) and read
+when there is no cache of it. What its pictures look like decoded is not decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from al_core import cifar10
+from al_core.errors import SourceError
+from al_core.parquet import read_parquet
+from al_core.pictures import Content, FileStamp, Found
+from al_core.progress import Work
+
+SOURCES = {
+    "digits": "1,797 handwritten digits that come with scikit-learn; needs no network",
+    "cifar10": "CIFAR-10: 60,000 photos of 10 kinds of animals and vehicles; downloads 170 MB once",
+}
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+)  # fmt: skip
+TEST_FOLDERS = ("test", "val", "validation", "valid")  # the first of them that holds classes
+
+
+def find(source: str) -> Found:
+    """Look at a source without reading it: a name out of SOURCES, or a path.
+
+    Raises SourceError where there is nothing of that name, or no images in it.
+    """
+    if source == "digits":
+        return Found("digits", "", (), _read_digits)
+    if source == "cifar10":
+        return Found("cifar10", "", (), cifar10.read_downloaded)
+    name = os.path.expanduser(source.strip())
+    path = Path(name)
+    if not name or not os.path.exists(path):
+        if path.name != name or path.suffix:
+            raise SourceError(f"There is no file or folder {path}: check the path, or its disk.")
+        raise SourceError(
+            f"“{source}” is no source: give {' or '.join(SOURCES)}, or the path of a folder of "
+            "images or of parquet files."
+        )
+    try:
+        return _find_path(path.resolve())
+    except OSError as error:
+        raise SourceError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+
+
+def _find_path(path: Path) -> Found:
+    for folder in (path, path / cifar10.FOLDER):
+        if (folder / "data_batch_1").is_file():
+            return _found("cifar10 folder", folder, os.listdir(folder), cifar10.read_folder)
+    archive = path / cifar10.ARCHIVE if path.is_dir() else path
+    if archive.is_file() and archive.name.lower().endswith((".tar.gz", ".tgz")):
+        return _found("cifar10 archive", archive, [""], cifar10.read_archive)
+    if path.is_file() and path.suffix.lower() == ".parquet":
+        return _found("parquet", path, [""], read_parquet)
+    if not path.is_dir():
+        raise SourceError(
+            f"{path} cannot be used: give a folder of images, a .parquet file or {cifar10.ARCHIVE}."
+        )
+    names = list(_walk(str(path), (*IMAGE_SUFFIXES, ".parquet")))
+    if not names:
+        raise SourceError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no .parquet.")
+    if any(name.lower().endswith(".parquet") for name in names):
+        return _found("parquet", path, names, read_parquet)
+    return _found("folder", path, names, _read_folder)
+
+
+def _found(
+    kind: str,
+    path: Path,
+    names: Iterable[str],
+    read: Callable[[Path, list[str]], Work[Content]],
+) -> Found:
+    """Stamp the files ``names`` below ``path`` and bind its reader to them."""
+    ordered = sorted(names, key=natural)
+    stamps = tuple(_stamp(path, name) for name in ordered)
+    return Found(kind, str(path), stamps, lambda _image_size, _cache_dir: read(path, ordered))
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Sort key that puts img2 before img10."""
+    pieces = re.split(r"([0-9]+)", name.casefold())
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
+
+
+def _walk(
+    folder: str, suffixes: tuple[str, ...], prefix: str = "", above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Names relative to ``folder``, joined by "/", of the files whose names end in ``suffixes``."""
+    real = os.path.realpath(folder)
+    if real in above:  # a link to a folder that holds it
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, suffixes, f"{prefix}{entry.name}/", (*above, real))
+            elif entry.name.lower().endswith(suffixes) and _is_file_or_dangling(entry):
+                yield prefix + entry.name
+
+
+def _is_file_or_dangling(entry: os.DirEntry[str]) -> bool:
+    """Not a pipe, which would be waited on for ever; a link to nothing is listed as unreadable."""
+    return entry.is_file() or not os.path.exists(entry.path)
+
+
+def _stamp(root: Path, name: str) -> FileStamp:
+    try:
+        stat = os.stat(os.path.join(root, name) if name else root)
+    except FileNotFoundError:
+        return name, -1, 0
+    return name, stat.st_size, stat.st_mtime_ns
+
+
+def _read_digits(image_size: int, _cache_dir: Path) -> Work[Content]:
+    """8x8 greys of 0 to 16, enlarged by repeating pixels so that they stay crisp."""
+    from sklearn.datasets import load_digits
+
+    yield from ()
+    digits = load_digits()
+    pixels = np.arange(image_size) * 8 // image_size
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return Content(
+        keys=[f"digits/{i:04d}" for i in range(len(grey))],
+        targets=digits.target.astype(np.int64),
+        in_test=np.zeros(len(grey), dtype=np.bool_),
+        class_names=tuple(str(name) for name in digits.target_names),
+        pictures=(np.stack([digit[pixels][:, pixels]] * 3, axis=-1) for digit in grey),
+    )
+
+
+def _read_folder(root: Path, names: list[str]) -> Work[Content]:
+    """Images in ``train/<class>/`` and ``test/<class>/``, in ``<class>/``, or without classes.
+
+    An image's class is the first folder below the root or below ``train``, however deep it lies.
+    Where more images lie beside the class folders than in them, none has a class; fewer are
+    left out. A test folder is used only where both it and the training images have classes.
+    """
+    yield from ()
+    train, test = _halves(names)
+    class_of = {name: rest.partition("/")[0] for name, rest in train.items() if "/" in rest}
+    class_names = sorted(set(class_of.values()), key=natural)
+    chosen = list(train)
+    left_out: list[str] = []
+    if 2 * len(class_of) < len(train):
+        class_of, class_names = {}, []
+    else:
+        class_of |= {name: rest.partition("/")[0] for name, rest in test.items() if "/" in rest}
+        chosen = [name for name in (*train, *test) if name in class_of]
+        left_out = [name for name in (*train, *test) if name not in class_of]
+    number = {name: i for i, name in enumerate(class_names)}
+    if strangers := sorted(set(class_of.values()) - set(number), key=natural):
+        raise SourceError(
+            f"{root} tests classes that its training images do not have: "
+            f"{', '.join(map(_printable, strangers))}."
+        )
+    return Content(
+        keys=[_printable(name) for name in chosen],
+        targets=np.array([number.get(class_of.get(n, ""), -1) for n in chosen], dtype=np.int64),
+        in_test=np.array([name in test for name in chosen], dtype=np.bool_),
+        class_names=tuple(map(_printable, class_names)),
+        pictures=(root / name for name in chosen),
+        left_out=tuple(map(_printable, left_out)),
+    )
+
+
+def _halves(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Training and test images, each with its name below the folder of its half.
+
+    ``train`` among other folders, without folders of its own, is a class (cars, planes, trains).
+    """
+    below: dict[str, dict[str, str]] = {}
+    for name in names:
+        top, slash, rest = name.partition("/")
+        below.setdefault(top.casefold() if slash else "", {})[name] = rest
+    train = below.get("train", {})
+    others = below.keys() - {"train", "", *TEST_FOLDERS}
+    if not train or (others and not _has_classes(train)):
+        return dict(zip(names, names, strict=True)), {}
+    tests = (below.get(name, {}) for name in TEST_FOLDERS)
+    return train, next((test for test in tests if _has_classes(test)), {})
+
+
+def _has_classes(half: dict[str, str]) -> bool:
+    return any("/" in rest for rest in half.values())
+
+
+def _printable(name: str) -> str:
+    """``name`` as text that can be stored and shown, also where its bytes are no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

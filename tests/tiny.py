@@ -1,0 +1,58 @@
+"""Pictures, folders and parquet files small enough to know by heart, and how tests load them."""
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from al_core.errors import SourceError
+from al_core.images import load
+from al_core.progress import finish
+
+
+def picture(shade, size=(8, 8)):
+    return Image.new("RGB", size, (shade, shade, shade))
+
+
+def encoded(image, kind="PNG", **how):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **how)
+    return buffer.getvalue()
+
+
+def folder_of(root, *names):
+    """Write a picture for each name, each of another shade."""
+    for shade, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(10 + shade).save(path)
+    return root
+
+
+def shard(path, labels, *, names=("cat", "dog"), image="img", label="label", rows=None):
+    """Write one parquet file of shades 0, 1, 2... as Hugging Face does."""
+    rows = rows or [{"bytes": encoded(picture(i)), "path": f"{i}.png"} for i in range(len(labels))]
+    features = {image: {"_type": "Image"}, label: {"_type": "ClassLabel", "names": list(names)}}
+    if not names:
+        features[label] = {"_type": "Value", "dtype": "int64"}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {image: pa.array(rows, kind), label: pa.array(labels, pa.int64())}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+    return path
+
+
+def loaded(source, cache, image_size=8):
+    return finish(load(str(source), image_size=image_size, cache_dir=cache))
+
+
+def sentence(source, cache, **how):
+    with pytest.raises(SourceError) as error:
+        loaded(source, cache, **how)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(".")
+    return str(error.value)
