@@ -1,0 +1,145 @@
+"""The settings of an experiment: what they are, what they may be, how they are kept.
+
+Imports no torch, so that a page can offer the settings before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from al_core.errors import ConfigError
+from al_core.strategies import STRATEGIES
+
+Weights = Literal["none", "imagenet"]
+Stem = Literal["auto", "torchvision", "small"]
+InitialLabels = Literal["truth", "person"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which ResNet-18: the weights it starts from, and its stem.
+
+    ``auto`` is the stem for small images on a GPU and torchvision's own on a CPU.
+    """
+
+    weights: Weights = "none"
+    stem: Stem = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("weights", self.weights, get_args(Weights))
+        _one_of("stem", self.stem, get_args(Stem))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How long and how hard to train, and how images are varied meanwhile.
+
+    ``epochs`` passes over the labelled images, but at least ``min_steps`` optimiser steps: ten
+    labels make one step an epoch, and would hardly be looked at otherwise. ``flip`` mirrors half
+    of the images, ``shift`` moves each by up to that many pixels.
+    """
+
+    epochs: int = 20
+    min_steps: int = 200
+    batch_size: int = 64
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    flip: bool = True
+    shift: int = 4
+
+    def __post_init__(self) -> None:
+        _whole("epochs", self.epochs, 1, 10_000)
+        _whole("optimiser steps", self.min_steps, 0, 1_000_000)
+        _whole("batch size", self.batch_size, 2, 65_536)
+        _whole("shift", self.shift, 0, 64)
+        _between("learning rate", self.learning_rate, 1e-6, 10)
+        _between("momentum", self.momentum, 0, 0.999)
+        _between("weight decay", self.weight_decay, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentConfig:
+    """One experiment's settings; raises ConfigError, in a sentence, for those that cannot work.
+
+    ``data``: a source of images, by name or path, brought to ``image_size`` pixels.
+    ``initial``: images labelled before the first training, picked at random, by the truth or by
+    the person. ``per_round``: images the person is asked about in each of ``rounds`` rounds.
+    ``class_names``: as the source has them, or as the person named them.
+    """
+
+    data: str = "digits"
+    strategy: str = "least_confidence"
+    initial: int = 100
+    initial_labels: InitialLabels = "truth"
+    per_round: int = 20
+    rounds: int = 5
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+    image_size: int = 32
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _one_of("strategy", self.strategy, STRATEGIES)
+        _one_of("initial labels", self.initial_labels, get_args(InitialLabels))
+        _whole("number of initial images", self.initial, 2, 10_000_000)
+        _whole("number of images per round", self.per_round, 1, 10_000)
+        _whole("number of rounds", self.rounds, 0, 10_000)
+        _whole("seed", self.seed, 0, 2**63 - 1)
+
+    def check_against(self, pool_size: int, truth_known: bool) -> None:
+        """Raise ConfigError where these settings ask more of a pool than it has."""
+        if len(self.class_names) < 2:
+            raise ConfigError("An experiment needs at least two classes to tell apart.")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ConfigError("Two classes have the same name; give each a name of its own.")
+        if self.initial_labels == "truth" and not truth_known:
+            raise ConfigError(
+                "No truth is known for these images, so the initial ones must be labelled by you."
+            )
+        asked = self.initial + self.rounds * self.per_round
+        if asked > pool_size:
+            raise ConfigError(
+                f"The settings ask for {asked:,} images ({self.initial:,} initial and "
+                f"{self.rounds:,} rounds of {self.per_round:,}), but there are only "
+                f"{pool_size:,}: lower one of the three."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for the log."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ExperimentConfig:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            **{
+                **values,
+                "model": ModelConfig(**values["model"]),
+                "train": TrainConfig(**values["train"]),
+                "class_names": tuple(values["class_names"]),
+            }
+        )
+
+
+def default_train(source: str) -> TrainConfig:
+    """Training settings that suit a source: handwritten digits must not be mirrored."""
+    return TrainConfig(flip=source != "digits")
+
+
+def _one_of(what: str, value: str, known: Any) -> None:
+    if value not in known:
+        raise ConfigError(f"There is no {what} “{value}”; choose one of {', '.join(known)}.")
+
+
+def _whole(what: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"The {what} must be a whole number from {low:,} to {high:,}.")
+
+
+def _between(what: str, value: float, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")

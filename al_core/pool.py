@@ -1,0 +1,86 @@
+"""Who is labelled: a fold over the annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRUTH = "truth"  # the annotator of labels that came with the images
+
+
+def now() -> datetime:
+    """The time an annotation carries, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What one annotator said of one image, once; never changed, only followed by another.
+
+    ``image`` is a position in the training set; ``label`` a class index, or None for a skip.
+    ``cleared`` takes back what was said before, and the image is open again. ``key`` is the
+    image's own name. ``event`` names the event in the browser this came from, so that the same
+    event sent twice is kept once; ``milliseconds`` is how long the person looked.
+    """
+
+    image: int
+    label: int | None
+    round: int
+    annotator: str
+    created_at: datetime = field(default_factory=now)
+    cleared: bool = False
+    key: str = ""
+    event: str | None = None
+    milliseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The training set's positions, split by what has been said of them.
+
+    ``answers`` holds the last annotation of each image that has one and was not cleared.
+    """
+
+    size: int
+    answers: dict[int, Annotation]
+
+    @classmethod
+    def fold(cls, size: int, annotations: Iterable[Annotation]) -> Pool:
+        """The pool of ``size`` images after ``annotations``, in the order they were made."""
+        answers: dict[int, Annotation] = {}
+        for annotation in annotations:
+            if annotation.cleared:
+                answers.pop(annotation.image, None)
+            else:
+                answers[annotation.image] = annotation
+        return cls(size, answers)
+
+    @property
+    def labeled(self) -> NDArray[np.int64]:
+        """Positions that have a label, ascending, int64 ``[L]``."""
+        return self._positions(a.image for a in self.answers.values() if a.label is not None)
+
+    @property
+    def skipped(self) -> NDArray[np.int64]:
+        """Positions that were skipped, ascending, int64 ``[S]``; they are not asked again."""
+        return self._positions(a.image for a in self.answers.values() if a.label is None)
+
+    @property
+    def unlabeled(self) -> NDArray[np.int64]:
+        """Positions that nothing was said of, ascending, int64 ``[U]``."""
+        is_open = np.ones(self.size, dtype=bool)
+        is_open[list(self.answers)] = False
+        return np.flatnonzero(is_open)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The labels of :attr:`labeled`, in its order, int64 ``[L]``."""
+        return np.array([self.answers[i].label for i in self.labeled.tolist()], dtype=np.int64)
+
+    @staticmethod
+    def _positions(images: Iterable[int]) -> NDArray[np.int64]:
+        return np.array(sorted(images), dtype=np.int64)
