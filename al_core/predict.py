@@ -1,0 +1,102 @@
+"""predict(): what a network says of images; evaluate(): how right it is."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from al_core.network import Hardware, Network
+from al_core.progress import Progress, Work
+
+BATCH_SIZE = 256
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float32 ``[N,D]``."""
+
+    probs: Tensor
+    embeddings: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How right predictions are on images whose truth is known.
+
+    ``accuracy`` with ``interval``, its 95% Wilson interval; ``nll``, the mean negative
+    log-likelihood in nats; ``ece``, the expected calibration error; ``confusion[truth][said]``,
+    counts.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    nll: float
+    ece: float
+    confusion: list[list[int]]
+
+
+def predict(
+    network: Network,
+    images: NDArray[np.uint8] | Tensor,
+    positions: NDArray[np.int64],
+    hardware: Hardware,
+    phase: str,
+) -> Work[Predictions]:
+    """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``.
+
+    Runs in eval mode on a copy in the hardware's fast dtype; the network itself is left alone.
+    """
+    fast = copy.deepcopy(network).to(hardware.dtype).eval()
+    n = len(positions)
+    probs = torch.empty(n, network.head.out_features)
+    embeddings = torch.empty(n, network.head.in_features)
+    start = time.perf_counter()
+    for begin in range(0, n, BATCH_SIZE):
+        rows = slice(begin, min(begin + BATCH_SIZE, n))
+        batch = torch.as_tensor(images[positions[rows]]).to(hardware.device)
+        with torch.inference_mode():
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            features = fast.embed(batch)
+            logits = fast.head(features)
+        embeddings[rows] = features.float().cpu()
+        probs[rows] = logits.float().softmax(1).cpu()
+        yield Progress(phase, rows.stop, n, "images", time.perf_counter() - start)
+    return Predictions(probs, embeddings)
+
+
+def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
+    """Compare ``probs`` ``[N,C]`` with the truth ``targets`` int64 ``[N]``, N at least 1.
+
+    ECE as in Guo et al., "On calibration of modern neural networks" (2017), 15 equal bins.
+    """
+    n, classes = probs.shape
+    confidence, said = probs.max(1)
+    right = said == targets
+    nll = -probs[torch.arange(n), targets].clamp_min(1e-12).log().mean()
+    bins = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
+    gap = torch.zeros(CALIBRATION_BINS).index_add_(0, bins, right.float() - confidence)
+    confusion = torch.bincount(targets * classes + said, minlength=classes**2)
+    hits = int(right.sum())
+    return Metrics(
+        accuracy=hits / n,
+        interval=wilson_interval(hits, n),
+        nll=nll.item(),
+        ece=(gap.abs().sum() / n).item(),
+        confusion=confusion.view(classes, classes).tolist(),
+    )
+
+
+def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """95% interval of a proportion: Wilson, "Probable inference" (1927), equation 7."""
+    share = hits / n
+    centre = share + z * z / (2 * n)
+    margin = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    scale = 1 + z * z / n
+    return max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0)

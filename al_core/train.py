@@ -1,0 +1,111 @@
+"""fit(): train a network on the labelled images, one report an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from al_core.config import TrainConfig
+from al_core.errors import ConfigError
+from al_core.network import Hardware, Network
+from al_core.progress import TrainingProgress
+
+
+def fit(
+    network: Network,
+    images: Tensor,
+    targets: Tensor,
+    config: TrainConfig,
+    hardware: Hardware,
+    generator: torch.Generator,
+) -> Generator[TrainingProgress, None, None]:
+    """Train ``network`` in place by SGD with momentum and the one-cycle schedule.
+
+    ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
+    ``generator`` is a CPU generator. One report an epoch, and one a second within a long epoch, so
+    that a progress bar moves and whoever stops asking has not long to wait. The schedule: Smith &
+    Topin, "Super-convergence" (2019). Raises ConfigError for fewer than two images.
+    """
+    n = len(images)
+    if n < 2:
+        raise ConfigError("Training needs at least two labelled images.")
+    steps_per_epoch = math.ceil(n / config.batch_size)
+    epochs = max(config.epochs, math.ceil(config.min_steps / steps_per_epoch))
+    steps = epochs * steps_per_epoch
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.momentum > 0,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False
+    )
+    network.train()
+    start = last = time.perf_counter()
+    seen, losses, hits = (
+        0,
+        torch.zeros((), device=images.device),
+        torch.zeros((), device=images.device),
+    )
+    for step in range(steps):
+        if step % steps_per_epoch == 0:
+            # Parts of almost equal size: batch norm cannot take a last batch of one image.
+            order = torch.randperm(n, generator=generator).tensor_split(steps_per_epoch)
+        batch = order[step % steps_per_epoch].to(images.device)
+        x, y = augment(images[batch], config.flip, config.shift, generator), targets[batch]
+        with torch.autocast(
+            hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
+        ):
+            logits = network(x)
+        loss = F.cross_entropy(logits.float(), y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        seen += len(y)
+        losses += loss.detach() * len(y)
+        hits += (logits.detach().argmax(1) == y).sum()
+        now = time.perf_counter()
+        if (step + 1) % steps_per_epoch == 0 or now - last > 1:
+            yield TrainingProgress(
+                "Training",
+                step + 1,
+                steps,
+                "steps",
+                now - start,
+                (step + 1) / steps_per_epoch,
+                losses.item() / seen,
+                hits.item() / seen,
+            )
+            seen, losses, hits, last = 0, torch.zeros_like(losses), torch.zeros_like(hits), now
+
+
+def augment(images: Tensor, flip: bool, shift: int, generator: torch.Generator) -> Tensor:
+    """Mirror half of a batch and move each image by up to ``shift`` pixels, edges reflected.
+
+    uint8 ``[N,C,H,W]`` in and out, each image with a draw of its own, all of them at once.
+    """
+    n, _, height, width = images.shape
+    if flip:
+        mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5
+        images = torch.where(mirrored.view(n, 1, 1, 1), images.flip(3), images)
+    if shift:
+        offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator).to(images.device)
+        rows = _reflect(offsets[0] - shift + torch.arange(height, device=images.device), height)
+        columns = _reflect(offsets[1] - shift + torch.arange(width, device=images.device), width)
+        index = torch.arange(n, device=images.device).view(n, 1, 1)
+        # Advanced indices around a slice put the channels last, which is the layout wanted next.
+        images = images[index, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    return images
+
+
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    """Positions outside of ``0..size-1`` mirrored back inside."""
+    return (size - 1) - ((size - 1) - positions.abs()).abs()
