@@ -1,0 +1,173 @@
+"""The command line: ``python -m al_core simulate`` and ``export``."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from al_core.config import ExperimentConfig, ModelConfig, Stem, Weights, default_train
+from al_core.errors import ActiveLearningError
+from al_core.experiment import open_experiment
+from al_core.export import export_labels
+from al_core.images import load
+from al_core.progress import Progress, finish
+from al_core.store import Store, home
+from al_core.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from al_core.simulate import Row
+
+
+class SentenceGroup(click.Group):
+    """Commands whose foreseen errors end in one sentence, not in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ActiveLearningError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+
+
+@click.group(cls=SentenceGroup)
+def main() -> None:
+    """Active learning on images: simulate experiments, take labels away."""
+
+
+@main.command()
+@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=("least_confidence",),
+    show_default=True,
+    help=f"Repeatable; one of {', '.join(STRATEGIES)}.",
+)
+@click.option("--initial", default=1000, show_default=True, help="Images labelled at the start.")
+@click.option("--per-round", default=100, show_default=True, help="Images asked about a round.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of labelling.")
+@click.option("--epochs", type=int, help="Epochs of training  [default: as in the page]")
+@click.option("--min-steps", type=int, help="Optimiser steps a training has at least.")
+@click.option(
+    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Repeatable."
+)
+@click.option("--weights", type=click.Choice(get_args(Weights)), default="none", show_default=True)
+@click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
+@click.option(
+    "--annotator",
+    type=click.Choice(["truth"]),
+    default="truth",
+    show_default=True,
+    help="Who answers.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="The CSV to write; a row is added as each round ends.")  # fmt: skip
+def simulate(
+    data: str,
+    strategies: tuple[str, ...],
+    initial: int,
+    per_round: int,
+    rounds: int,
+    epochs: int | None,
+    min_steps: int | None,
+    seeds: tuple[int, ...],
+    weights: Weights,
+    stem: Stem,
+    annotator: str,
+    out: Path,
+) -> None:
+    """Run the loop with a simulated annotator, for each strategy and seed."""
+    train = default_train(data)
+    train = replace(
+        train,
+        epochs=train.epochs if epochs is None else epochs,
+        min_steps=train.min_steps if min_steps is None else min_steps,
+    )
+    # Settings are checked before images are loaded: a typing error should not cost a minute.
+    configs = [
+        ExperimentConfig(
+            data=data, strategy=strategy, initial=initial, per_round=per_round, rounds=rounds,
+            model=ModelConfig(weights, stem), train=train, seed=seed,
+        )
+        for strategy, seed in itertools.product(strategies, seeds)
+    ]  # fmt: skip
+    with progress_bars("") as show:
+        dataset = finish(load(data, cache_dir=home() / "cache"), show)
+    configs = [replace(config, class_names=dataset.train.class_names) for config in configs]
+    for config in configs:
+        config.check_against(len(dataset.train), dataset.has_truth)
+
+    # These import torch; a mistake in the settings should be told at once.
+    from al_core.annotators import truth
+    from al_core.network import find_hardware
+    from al_core.simulate import Row
+    from al_core.simulate import simulate as simulate_one
+
+    with out.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        table.writeheader()
+        for config in configs:
+            with progress_bars(f"{config.strategy}, seed {config.seed}: ") as show:
+                for report in simulate_one(config, dataset, truth(dataset), find_hardware()):
+                    if isinstance(report, Row):
+                        table.writerow(asdict(report))
+                        file.flush()
+                        click.echo(_sentence(report))
+                    else:
+                        show(report)
+
+
+@main.command()
+@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The CSV to write: one row for each image that was labelled or skipped.",
+)
+def export(name: str, out: Path) -> None:
+    """Write an experiment's labels as CSV, the last label of each image."""
+    experiment = open_experiment(Store(), name)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        rows = export_labels(experiment, file)
+    click.echo(f"{rows:,} images written to {out}.")
+
+
+@contextmanager
+def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
+    """Draw reports as they come: a bar for each phase, the next below the last."""
+    with ExitStack() as bars:
+        phase, bar = "", None
+
+        def show(report: Progress) -> None:
+            nonlocal phase, bar
+            if report.phase != phase or bar is None:
+                bars.close()
+                phase = report.phase
+                bar = bars.enter_context(
+                    click.progressbar(length=1000, label=prefix + phase, file=sys.stderr)
+                )
+            bar.update(int(report.fraction * 1000) - bar.pos)
+
+        yield show
+
+
+def _sentence(row: Row) -> str:
+    accuracy = "no test set" if row.test_accuracy is None else f"{row.test_accuracy:.1%} on test"
+    return (
+        f"{row.strategy}, seed {row.seed}, round {row.round}: {row.labeled:,} labelled, {accuracy}"
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m al_core")

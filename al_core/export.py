@@ -1,0 +1,41 @@
+"""Labels out of the log, as a table; needs the log alone, not the images."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+from al_core.experiment import Experiment
+
+COLUMNS = (
+    "key", "image", "label", "class_name", "round", "strategy", "score", "annotator", "created_at",
+)  # fmt: skip
+
+
+def export_labels(experiment: Experiment, file: TextIO) -> int:
+    """Write the last label of each image to ``file`` as CSV; returns the number of rows.
+
+    A skipped image has an empty label and class name. ``strategy`` and ``score`` are those by
+    which the image was chosen; images the truth labelled at the start were drawn at random.
+    """
+    chosen = {
+        image: (batch.strategy, batch.scores[rank] if batch.scores is not None else "")
+        for batch in experiment.batches
+        for rank, image in enumerate(batch.images)
+    }
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
+    for answer in answers:
+        label = answer.label
+        writer.writerow([
+            answer.key,
+            answer.image,
+            "" if label is None else label,
+            "" if label is None else experiment.config.class_names[label],
+            answer.round,
+            *chosen.get(answer.image, ("random", "")),
+            answer.annotator,
+            answer.created_at.isoformat(timespec="milliseconds"),
+        ])  # fmt: skip
+    return len(answers)

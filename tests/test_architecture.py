@@ -1,0 +1,68 @@
+"""Imports run one way, and what must start fast stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ["streamlit_app.py", *(str(p.relative_to(ROOT)) for p in (ROOT / "ui").glob("*.py"))]
+
+# Each module may import the ones before it, and none of its own line or after.
+LAYERS = [
+    ["errors", "progress"],
+    ["locking"],
+    ["download", "pictures"],
+    ["cifar10", "parquet"],
+    ["sources"],
+    ["images"],
+    ["strategies"],
+    ["config", "pool"],
+    ["schema"],
+    ["store"],
+    ["experiment", "network"],
+    ["annotators", "export", "predict", "train", "weights"],
+    ["round"],
+    ["simulate", "worker"],
+    ["__main__"],
+]
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file names in an import, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute here"
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_module_of_the_core_imports_only_what_lies_below_it() -> None:
+    level = {name: i for i, names in enumerate(LAYERS) for name in names}
+    modules = {path.stem: path for path in (ROOT / "al_core").glob("*.py")}
+    assert set(level) == set(modules) - {"__init__"}
+    for name, path in modules.items():
+        for other in imported(path):
+            below = other.removeprefix("al_core.")
+            if other != below and below in level:
+                assert level[below] < level[name], f"{name} imports {below}"
+
+
+def test_the_core_knows_nothing_of_the_page() -> None:
+    for path in (ROOT / "al_core").glob("*.py"):
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert not roots & {"streamlit", "ui", "streamlit_app"}, path.name
+
+
+def test_the_page_is_imported_without_torch() -> None:
+    """A page that shows a batch and a curve should not wait two seconds for torch."""
+    lazily = {"al_core.network", "al_core.round"}  # inside the function that the worker runs
+    names = {name for page in PAGE for name in imported(ROOT / page)} - lazily
+    modules = [n for n in names if (ROOT / (n.replace(".", "/") + ".py")).exists()]
+    assert "al_core.store" in modules
+    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

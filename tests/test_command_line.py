@@ -1,0 +1,143 @@
+"""``python -m al_core``, run as a person runs it."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from al_core.config import ExperimentConfig
+from al_core.experiment import start_experiment
+from al_core.images import load
+from al_core.pool import Annotation
+from al_core.progress import finish
+from al_core.schema import Batch, RoundRecord
+from al_core.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def al_core(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "al_core", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "AL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def simulate(home: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    quick = "--initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 3"
+    words = ["--data", "digits", *quick.split(), "--out", str(out), *more]
+    return al_core(home, "simulate", *words)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path) -> None:
+    out = tmp_path / "curve.csv"
+    words = ["--strategy", "margin", "--strategy", "random", "--seed", "1", "--seed", "2"]
+    ended = simulate(tmp_path, out, *words)
+    assert ended.returncode == 0, ended.stderr
+    header = out.read_text().splitlines()[0]
+    assert header == (
+        "strategy,seed,round,labeled,test_accuracy,train_seconds,score_seconds,select_seconds,"
+        "images_scored"
+    )
+    table = rows(out)
+    assert [(r["strategy"], r["seed"], r["round"]) for r in table] == [
+        (strategy, seed, str(number))
+        for strategy in ("margin", "random")
+        for seed in "12"
+        for number in range(3)
+    ]
+    for row in table:
+        labeled = 12 + 5 * int(row["round"])
+        assert int(row["labeled"]) == labeled
+        assert int(row["images_scored"]) == 1438 - labeled
+        assert 0 <= float(row["test_accuracy"]) <= 1
+        assert float(row["train_seconds"]) > 0
+
+
+def test_the_same_seed_gives_the_same_curve(tmp_path: Path) -> None:
+    curves = []
+    for name in ("one.csv", "two.csv"):
+        simulate(tmp_path, tmp_path / name, "--seed", "3")
+        curves.append([row["test_accuracy"] for row in rows(tmp_path / name)])
+    assert curves[0] == curves[1]
+    assert len(curves[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--strategy", "coin"], "There is no strategy “coin”"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--seed", "seven"], "'seven' is not a valid integer"),
+        (["--per-round", "5000"], "lower one of the three"),
+    ],
+)
+def test_simulate_answers_bad_input_in_one_sentence(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    ended = simulate(tmp_path, tmp_path / "curve.csv", *words)
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "curve.csv").exists()
+
+
+def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
+    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
+    store = Store(f"sqlite:///{tmp_path / 'al.db'}")
+    settings = ExperimentConfig(data="digits", initial=2, per_round=3, rounds=1)
+    experiment = start_experiment(store, "my digits", settings, digits)
+    initial = {a.image for a in store.annotations(experiment)}
+    first, second, third = [i for i in range(9) if i not in initial][:3]
+    record = RoundRecord(0, 2, None, [[1, 1, 0]], 1, 1, 1, 1, 1436)
+    batch = Batch(1, "margin", [first, second, third], [-0.1, -0.2, -0.3])
+    store.add_round(experiment, record, batch)
+    store.append(experiment, [
+        Annotation(first, 7, 1, "ada", key=digits.train.keys[first]),
+        Annotation(second, None, 1, "ada", key=digits.train.keys[second]),
+        Annotation(first, 4, 1, "bob", key=digits.train.keys[first]),
+        Annotation(third, 3, 1, "bob", key=digits.train.keys[third]),
+        Annotation(third, None, 1, "bob", key=digits.train.keys[third], cleared=True),
+    ])  # fmt: skip
+
+    ended = al_core(tmp_path, "export", "--experiment", "my digits", "--out", tmp_path / "out.csv")
+    assert ended.returncode == 0, ended.stderr
+    table = {int(row["image"]): row for row in rows(tmp_path / "out.csv")}
+    header = (tmp_path / "out.csv").read_text().splitlines()[0]
+    assert header == "key,image,label,class_name,round,strategy,score,annotator,created_at"
+    assert set(table) == initial | {first, second}
+    relabelled, skipped = table[first], table[second]
+    assert relabelled["key"] == digits.train.keys[first]
+    assert (relabelled["label"], relabelled["class_name"]) == ("4", "4")
+    assert (relabelled["round"], relabelled["strategy"]) == ("1", "margin")
+    assert (float(relabelled["score"]), relabelled["annotator"]) == (-0.1, "bob")
+    assert (skipped["label"], skipped["class_name"], skipped["score"]) == ("", "", "-0.2")
+    by_truth = table[min(initial)]
+    assert int(by_truth["label"]) == digits.train.targets[min(initial)]
+    assert (by_truth["strategy"], by_truth["score"], by_truth["annotator"]) == (
+        "random",
+        "",
+        "truth",
+    )
+    assert np.datetime64(by_truth["created_at"].split("+")[0]) > np.datetime64("2026-01-01")
+
+
+def test_export_of_an_unknown_experiment_says_so(tmp_path: Path) -> None:
+    ended = al_core(tmp_path, "export", "--experiment", "fish", "--out", tmp_path / "out.csv")
+    assert ended.returncode != 0
+    assert ended.stderr == "Error: There is no experiment “fish”; there are: none yet.\n"
+    assert not (tmp_path / "out.csv").exists()

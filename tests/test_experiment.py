@@ -1,0 +1,259 @@
+"""One experiment from its start to its end, on sixty coloured squares and a small network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.errors import ConfigError, SourceError, WeightsError
+from al_core.experiment import (
+    Phase,
+    add_rounds,
+    check_images,
+    hand_in,
+    open_experiment,
+    start_experiment,
+)
+from al_core.images import Dataset, ImageSet
+from al_core.network import Hardware
+from al_core.pool import TRUTH, Annotation
+from al_core.predict import predict
+from al_core.progress import finish
+from al_core.round import advance, run_round
+from al_core.store import Store
+from al_core.weights import load_network, weights_path
+
+CPU = Hardware(torch.device("cpu"), torch.float32)
+QUICK = TrainConfig(epochs=1, min_steps=3, batch_size=8)
+
+
+def squares(n: int, first: int = 0) -> ImageSet:
+    """``n`` images, each of one of three colours with some noise."""
+    targets = np.arange(n) % 3
+    noise = np.random.default_rng(first).integers(0, 60, (n, 3, 16, 16))
+    images = noise.astype(np.uint8)
+    images[np.arange(n), targets] += 150
+    return ImageSet(images, targets, ("red", "green", "blue"), [f"{first + i}" for i in range(n)])
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return Dataset("squares", squares(60), squares(30, 60), "f00d", ())
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    return Store()
+
+
+def config(**changes) -> ExperimentConfig:
+    plain = ExperimentConfig(data="squares", initial=6, per_round=4, rounds=2, train=QUICK)
+    return replace(plain, **changes)
+
+
+def label_batch(store: Store, dataset: Dataset, experiment: int, skip: int = 0) -> None:
+    batch = open_experiment(store, experiment).open_batch
+    store.append(experiment, [
+        Annotation(i, None if rank < skip else int(dataset.train.targets[i]), batch.round, "ada")
+        for rank, i in enumerate(batch.images)
+    ])  # fmt: skip
+    hand_in(store, experiment, batch)
+
+
+def train(store: Store, dataset: Dataset, experiment: int) -> None:
+    finish(advance(store, experiment, dataset, CPU))
+
+
+def test_an_experiment_trains_and_asks_in_turn_and_then_is_finished(
+    store: Store, dataset: Dataset
+) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    for number in range(3):
+        now = open_experiment(store, experiment)
+        assert now.phase is Phase.TRAINING
+        assert len(now.pool.labeled) == 6 + 4 * number
+        train(store, dataset, experiment)
+        if number < 2:
+            assert open_experiment(store, experiment).phase is Phase.LABELLING
+            label_batch(store, dataset, experiment)
+    done = open_experiment(store, experiment)
+    assert done.phase is Phase.FINISHED
+    assert [r.labeled for r in done.rounds] == [6, 10, 14]
+    assert [r.images_scored for r in done.rounds] == [54, 50, 46]
+    assert all(0 <= r.metrics["accuracy"] <= 1 for r in done.rounds)
+
+
+def test_a_finished_experiment_can_go_on_with_the_batch_its_last_round_chose(
+    store: Store, dataset: Dataset
+) -> None:
+    experiment = start_experiment(store, "mine", config(rounds=0), dataset)
+    train(store, dataset, experiment)
+    assert open_experiment(store, experiment).phase is Phase.FINISHED
+    add_rounds(store, open_experiment(store, experiment), 1)
+    assert open_experiment(store, experiment).phase is Phase.LABELLING
+    label_batch(store, dataset, experiment)
+    train(store, dataset, experiment)
+    assert open_experiment(store, experiment).phase is Phase.FINISHED
+
+
+def test_the_initial_images_are_labelled_by_the_truth_or_handed_to_the_person(
+    store: Store, dataset: Dataset
+) -> None:
+    by_truth = open_experiment(store, start_experiment(store, "a", config(), dataset))
+    assert {a.annotator for a in by_truth.annotations} == {TRUTH}
+    assert by_truth.pool.labels.tolist() == dataset.train.targets[by_truth.pool.labeled].tolist()
+
+    by_person = open_experiment(
+        store, start_experiment(store, "b", config(initial_labels="person"), dataset)
+    )
+    assert by_person.annotations == ()
+    assert by_person.phase is Phase.LABELLING
+    assert sorted(by_person.open_batch.images) == by_truth.pool.labeled.tolist()
+
+
+def test_skipped_images_are_never_trained_on_nor_asked_again(
+    store: Store, dataset: Dataset
+) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    train(store, dataset, experiment)
+    skipped = open_experiment(store, experiment).open_batch.images[:2]
+    label_batch(store, dataset, experiment, skip=2)
+    train(store, dataset, experiment)
+    after = open_experiment(store, experiment)
+    assert after.rounds[1].labeled == 8
+    assert after.rounds[1].images_scored == 50
+    assert not set(skipped) & set(after.open_batch.images)
+
+
+def test_a_batch_with_an_open_image_cannot_be_handed_in(store: Store, dataset: Dataset) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    train(store, dataset, experiment)
+    batch = open_experiment(store, experiment).open_batch
+    store.append(experiment, [Annotation(i, 0, 1, "ada") for i in batch.images[1:]])
+    with pytest.raises(ConfigError, match="1 image"):
+        hand_in(store, experiment, batch)
+    assert open_experiment(store, experiment).phase is Phase.LABELLING
+
+
+def test_labels_of_one_class_only_are_too_few_to_train_on(store: Store, dataset: Dataset) -> None:
+    experiment = start_experiment(store, "mine", config(initial_labels="person"), dataset)
+    batch = open_experiment(store, experiment).open_batch
+    store.append(experiment, [Annotation(i, 0, 0, "ada") for i in batch.images])
+    with pytest.raises(ConfigError, match="two classes"):
+        hand_in(store, experiment, batch)
+
+
+def test_a_round_that_is_stopped_leaves_nothing_and_starts_again_the_same(
+    store: Store, dataset: Dataset
+) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    reports = len(list(run_round_of(store, dataset, experiment)))
+    for stop_after in range(1, reports):
+        work = advance(store, experiment, dataset, CPU)
+        for _ in range(stop_after):
+            next(work)
+        work.close()
+        assert open_experiment(store, experiment).rounds == ()
+        assert open_experiment(store, experiment).phase is Phase.TRAINING
+    train(store, dataset, experiment)
+    other = start_experiment(store, "never stopped", config(), dataset)
+    train(store, dataset, other)
+    stopped, straight = open_experiment(store, experiment), open_experiment(store, other)
+    assert stopped.rounds[0].metrics == straight.rounds[0].metrics
+    assert stopped.open_batch.images == straight.open_batch.images
+
+
+def run_round_of(store: Store, dataset: Dataset, experiment: int):
+    opened = open_experiment(store, experiment)
+    return run_round(opened.config, 0, opened.pool, dataset, CPU)
+
+
+def test_another_seed_gives_another_experiment(store: Store, dataset: Dataset) -> None:
+    one = open_experiment(store, start_experiment(store, "a", config(seed=1), dataset))
+    two = open_experiment(store, start_experiment(store, "b", config(seed=2), dataset))
+    assert one.pool.labeled.tolist() != two.pool.labeled.tolist()
+
+
+def test_randomness_outside_is_neither_used_nor_changed(store: Store, dataset: Dataset) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = finish(run_round_of(store, dataset, experiment)).record.metrics
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert finish(run_round_of(store, dataset, experiment)).record.metrics == first
+
+
+def test_the_saved_network_says_what_the_trained_one_said(store: Store, dataset: Dataset) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    trained = finish(run_round_of(store, dataset, experiment)).network
+    train(store, dataset, experiment)
+    saved = load_network(weights_path(experiment, 0), CPU)
+    rows = np.arange(len(dataset.test))
+    probs = [
+        finish(predict(network, dataset.test.images, rows, CPU, "")).probs
+        for network in (trained, saved)
+    ]
+    assert torch.equal(*probs)
+
+
+def test_a_damaged_checkpoint_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "round-0.safetensors"
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0 half a file")
+    with pytest.raises(WeightsError, match="missing or damaged"):
+        load_network(path, CPU)
+
+
+def test_an_experiment_is_not_opened_on_other_images(store: Store, dataset: Dataset) -> None:
+    experiment = open_experiment(store, start_experiment(store, "mine", config(), dataset))
+    check_images(experiment, dataset)
+    with pytest.raises(SourceError, match="not the ones"):
+        check_images(experiment, replace(dataset, fingerprint="beef"))
+    with pytest.raises(SourceError):
+        train(store, replace(dataset, fingerprint="beef"), experiment.id)
+
+
+def test_images_without_a_test_set_give_a_curve_without_accuracy(
+    store: Store, dataset: Dataset
+) -> None:
+    untested = replace(dataset, test=squares(0))
+    experiment = start_experiment(store, "mine", config(), untested)
+    train(store, untested, experiment)
+    assert open_experiment(store, experiment).rounds[0].metrics is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"per_round": 28}, r"ask for 62 images .* only 60"),
+        ({"strategy": "coin"}, "no strategy “coin”"),
+        ({"seed": "seven"}, "seed must be a whole number"),
+        ({"rounds": -1}, "number of rounds"),
+        ({"initial": 1}, "number of initial images"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_and_nothing_is_written(
+    store: Store, dataset: Dataset, changes: dict, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        start_experiment(store, "mine", config(**changes), dataset)
+    assert store.experiments() == []
+
+
+def test_images_without_truth_ask_for_class_names_and_for_a_person(
+    store: Store, dataset: Dataset
+) -> None:
+    unknown = replace(dataset.train, targets=np.full(60, -1), class_names=())
+    nameless = replace(dataset, train=unknown, test=squares(0))
+    with pytest.raises(ConfigError, match="at least two classes"):
+        start_experiment(store, "a", config(initial_labels="person"), nameless)
+    with pytest.raises(ConfigError, match="No truth is known"):
+        start_experiment(store, "b", config(class_names=("x", "y")), nameless)
+    named = config(initial_labels="person", class_names=("x", "y"))
+    experiment = open_experiment(store, start_experiment(store, "c", named, nameless))
+    assert experiment.config.class_names == ("x", "y")
+    assert experiment.phase is Phase.LABELLING
