@@ -42,7 +42,7 @@ class TrainConfig:
     """
 
     epochs: int = 20
-    min_steps: int = 200
+    min_steps: int = 100
     batch_size: int = 64
     learning_rate: float = 0.05
     momentum: float = 0.9

@@ -14,12 +14,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import resnet18
 
 from al_core.config import Stem
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Conv3x3(nn.Conv2d):
+    """A 3x3 convolution with padding 1 that does not multiply by padding.
+
+    Behind torchvision's stem a 32x32 image is a single pixel in the last stage, and eight of nine
+    weights only ever meet zeros. Leaving them out changes no result.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N,in,H,W]`` to ``[N,out,H,W]``."""
+        if input.shape[2:] == (1, 1):
+            return functional.conv2d(input, self.weight[:, :, 1:2, 1:2])
+        return super().forward(input)
 
 
 class Network(nn.Module):
@@ -47,6 +65,10 @@ class Network(nn.Module):
         if small_stem:
             self.backbone.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
             self.backbone.maxpool = nn.Identity()
+        last_stage = self.backbone.layer4
+        for name, conv in list(last_stage.named_modules()):
+            if isinstance(conv, nn.Conv2d) and (conv.kernel_size, conv.stride) == ((3, 3), (1, 1)):
+                last_stage.set_submodule(name, Conv3x3(conv.in_channels, conv.out_channels))
         self.head: nn.Linear = self.backbone.fc
         self.backbone.fc = nn.Identity()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
-from al_core.network import Hardware, build
+from al_core.network import Conv3x3, Hardware, build
 from al_core.train import augment, fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -90,3 +90,16 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     one, same, other = (build(3, "auto", CPU, images, seeded(s)).head.weight for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_leaving_padding_out_of_a_convolution_changes_no_result() -> None:
+    pixel = torch.randn(4, 8, 1, 1, generator=seeded())
+    short = Conv3x3(8, 6)
+    full = torch.nn.Conv2d(8, 6, 3, padding=1, bias=False)
+    full.load_state_dict(short.state_dict())
+    for conv in (short, full):
+        conv(pixel).square().sum().backward()
+    assert torch.allclose(short(pixel), full(pixel), atol=1e-6)
+    assert torch.allclose(short.weight.grad, full.weight.grad, atol=1e-5)
+    larger = torch.randn(4, 8, 2, 2, generator=seeded())
+    assert torch.equal(short(larger), full(larger))

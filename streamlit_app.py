@@ -1,0 +1,191 @@
+"""The page, top to bottom: choose an experiment, do what it waits for, look at what it gave."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import streamlit as st
+
+from al_core.config import ExperimentConfig
+from al_core.errors import ActiveLearningError
+from al_core.experiment import (
+    Experiment,
+    Phase,
+    add_rounds,
+    check_images,
+    open_experiment,
+    start_experiment,
+)
+from al_core.images import Dataset
+from al_core.progress import Work
+from al_core.store import Store
+from al_core.worker import JobState
+from ui.labelling import batch_tiles, label_batch
+from ui.resources import load_images, loader, open_store, settle, trainer
+from ui.results import at_a_glance, show_results, take_away
+from ui.sidebar import choose_experiment, new_experiment, show_experiment
+from ui.training import watch
+
+
+def command_line() -> argparse.Namespace:
+    """What stands behind ``streamlit run streamlit_app.py --``."""
+    parser = argparse.ArgumentParser(prog="streamlit run streamlit_app.py --")
+    parser.add_argument("--data", metavar="SOURCE", help="cifar10, digits, or a path to images")
+    return parser.parse_known_args(sys.argv[1:])[0]
+
+
+def start(store: Store, name: str, config: ExperimentConfig) -> None:
+    """Read the images, with a progress bar, and write the experiment to the log."""
+    job = load_images(config.data, config.image_size)
+    if job.active:
+        watch(job, f"Reading the images of “{config.data}”")
+        return
+    del st.session_state["starting"]
+    if job.state is JobState.DONE:
+        try:
+            show_experiment(start_experiment(store, name, config, job.result))
+        except ActiveLearningError as error:
+            st.error(str(error), icon=":material/error:")
+    elif job.error:
+        st.error(job.error, icon=":material/error:")
+    else:
+        st.info("Cancelled; nothing was started.", icon=":material/info:")
+
+
+def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
+    """One experiment: what it waits for on top, what it has shown below."""
+    experiment = open_experiment(store, experiment_id)
+    st.title(experiment.name, anchor=False)
+    at_a_glance(experiment)
+    dataset = images_of(experiment)
+    if dataset is not None:
+        if experiment.phase is Phase.TRAINING:
+            train(store, experiment, dataset)
+        elif experiment.phase is Phase.LABELLING:
+            label(store, experiment, dataset, annotator, show_truth)
+        else:
+            finished(store, experiment)
+    show_results(experiment)
+    take_away(experiment)
+
+
+def images_of(experiment: Experiment) -> Dataset | None:
+    """The images an experiment was started on, or None after saying why they are not there."""
+    config = experiment.config
+    job = load_images(config.data, config.image_size)
+    if job.active:
+        watch(job, f"Reading the images of “{config.data}”")
+        return None
+    if job.state is not JobState.DONE:
+        st.error(job.error or "Reading the images was cancelled.", icon=":material/error:")
+        if st.button("Try again", icon=":material/refresh:"):
+            loader().forget(job.key)
+            st.rerun()
+        return None
+    dataset: Dataset = job.result
+    try:
+        check_images(experiment, dataset)
+    except ActiveLearningError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    if dataset.unreadable:
+        with st.expander(f"{len(dataset.unreadable):,} files could not be read and are left out"):
+            st.dataframe({"file": dataset.unreadable}, hide_index=True)
+    return dataset
+
+
+def train(store: Store, experiment: Experiment, dataset: Dataset) -> None:
+    """Run the round the experiment waits for, in the background."""
+    number = len(experiment.rounds)
+    key = f"experiment {experiment.id}, round {number}"
+    job = trainer().job(key)
+    if job is None:
+        job = trainer().submit(key, lambda: _advance(store, experiment.id, dataset))
+    if job.active:
+        last = number == experiment.config.rounds
+        watch(job, f"Round {number}: {'the last training' if last else 'training'}")
+        return
+    if job.state is JobState.DONE:  # ended after the log was read above
+        trainer().forget(key)
+        st.rerun()
+    if job.error:
+        st.error(job.error, icon=":material/error:")
+    else:
+        st.info("Training was cancelled; nothing of it is kept.", icon=":material/info:")
+    if st.button(f"Start round {number} again", type="primary", icon=":material/replay:"):
+        trainer().forget(key)
+        st.rerun()
+
+
+def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
+    # Here, in the worker's thread, and not above: torch takes seconds to import, and a page that
+    # only shows a batch and a curve does without.
+    from al_core.network import find_hardware
+    from al_core.round import advance
+
+    settle("torch")
+    yield from advance(store, experiment_id, dataset, find_hardware())
+
+
+def label(
+    store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
+) -> None:
+    """The open batch."""
+    batch = experiment.open_batch
+    assert batch is not None
+    tiles = batch_tiles(experiment, batch, dataset, show_truth)
+    label_batch(store, experiment, batch, dataset, tiles, annotator)
+
+
+def finished(store: Store, experiment: Experiment) -> None:
+    """All rounds are done; more may follow."""
+    st.success("All rounds are done; the last training saw every label.", icon=":material/flag:")
+    if st.button("Label another round", icon=":material/add:"):
+        try:
+            add_rounds(store, experiment, 1)
+        except ActiveLearningError as error:
+            st.error(str(error), icon=":material/error:")
+        else:
+            st.rerun()
+
+
+def welcome() -> None:
+    """What this is, for somebody who has nothing yet."""
+    st.title("Active-learning desk", anchor=False)
+    st.write(
+        "You have many images and little patience for labelling. A ResNet-18 learns from the "
+        "labels so far, looks at every image that has none, and asks you about the ones that "
+        "would teach it most."
+    )
+    st.write("Choose images in the sidebar and start an experiment.")
+
+
+def main() -> None:
+    """Draw the page once."""
+    st.set_page_config("Active-learning desk", ":material/grid_view:", layout="wide")
+    st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
+    settle("the page")
+    try:
+        store = open_store()
+        with st.sidebar:
+            experiment_id = choose_experiment(store)
+            annotator = st.text_input("Your name", "me", help="Written beside each label.")
+            show_truth = st.toggle("Show the truth", help="While labelling; for demonstrations.")
+            with st.expander(
+                "New experiment", expanded=experiment_id is None, icon=":material/add:"
+            ):
+                if (started := new_experiment(command_line().data)) is not None:
+                    st.session_state["starting"] = started
+                    load_images(started[1].data, started[1].image_size, fresh=True)
+        if "starting" in st.session_state:
+            start(store, *st.session_state["starting"])
+        elif experiment_id is None:
+            welcome()
+        else:
+            desk(store, experiment_id, annotator.strip() or "me", show_truth)
+    except ActiveLearningError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+main()

@@ -1,0 +1,93 @@
+"""What tests in a browser share: the browser, and a server for a Streamlit script."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Chromium, driven by Playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium found: apt-get install chromium")
+    flags = ["--no-sandbox", "--no-first-run"] + [
+        f"--disable-{what}"
+        for what in ("gpu", "quic", "background-networking", "component-update", "sync")
+    ]
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[str]]:
+    """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port."""
+
+    @contextlib.contextmanager
+    def serving(script: Path | str, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
+        port = _free_port()
+        options = {
+            "server.headless": "true",
+            "server.address": "127.0.0.1",
+            "server.port": port,
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": "false",
+        }
+        command = [sys.executable, "-m", "streamlit", "run", str(script)]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        log = tmp_path_factory.mktemp("server") / "log.txt"
+        with (
+            log.open("w") as output,
+            subprocess.Popen(
+                [*command, "--", *args],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": path, **(env or {})},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ) as server,
+        ):
+            try:
+                _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                server.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.wait(10)
+                server.kill()
+
+    return serving
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), opener.open(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"Streamlit did not start:\n{log.read_text()}")

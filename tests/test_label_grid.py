@@ -1,0 +1,320 @@
+"""The labelling grid: what it takes from a browser, and what a person does in one."""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ui.label_grid import LabelEvent, Tile, label_grid, parse_events, sprite
+
+# Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line.
+SCRIPT = """
+import json
+import time
+from pathlib import Path
+import numpy as np
+import streamlit as st
+from ui.label_grid import Tile, label_grid
+
+query = st.query_params
+log = Path(query["log"])
+names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
+batch = int(query.get("batch", 1)) + st.session_state.get("handed_in", 0)
+pixels = np.random.default_rng(0).integers(0, 256, (int(query.get("n", 6)), 3, 32, 32), np.uint8)
+stored = {100: 2} if st.checkbox("Stored") else {}
+
+def store(events):
+    if query.get("fail") and not st.session_state.get("repaired"):
+        raise OSError("the disk is full")
+    time.sleep(float(query.get("slow", 0)))
+    with log.open("a") as lines:
+        for event in events:
+            print(json.dumps([event.event_id, event.image, event.label]), file=lines)
+
+@st.fragment
+def desk(tiles):
+    try:
+        label_grid(
+            key=f"label-grid-{batch}", images=pixels, tiles=tiles, class_names=names,
+            on_events=store, disabled=bool(query.get("disabled")),
+        )
+    except OSError as error:
+        st.error(str(error))
+    if st.button("Repair"):
+        st.session_state.repaired = True
+        st.rerun(scope="fragment")
+
+desk([Tile(100 + i, stored.get(100 + i)) for i in range(len(pixels))])
+st.text_input("Note")
+if st.button("Hand in"):
+    st.write(f"handed in {len(log.read_text().splitlines())}")
+if st.button("Next batch"):
+    st.session_state.handed_in = 1
+    st.rerun()
+"""
+
+
+# ---- without a browser -------------------------------------------------------------------------
+
+
+GOOD = [[7, 1, 5]]
+NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}]
+NO_MOUNTS = [None, 1, "", "../a", "a" * 65]
+NO_EVENTS = [
+    None,
+    {"0": [7, 1, 5]},
+    [None, 3, "row", [], [7], [7, 1], [7, 1, 5, 5]],
+    [["7", 1, 5], [7.0, 1, 5], [7, True, 5], [7, 1, None]],
+    [[8, 1, 5], [7, 2, 5], [7, -3, 5], [7, 1, -1]],
+]
+
+
+def test_what_no_grid_would_send_is_ignored():
+    states = NO_STATES + [{"mount": mount, "events": GOOD} for mount in NO_MOUNTS]
+    states += [{"mount": "a", "events": events} for events in NO_EVENTS]
+    assert [parse_events(state, {7}, classes=2) for state in states] == [[]] * len(states)
+
+
+def test_an_event_keeps_its_number_when_one_before_it_is_ignored():
+    state = {"mount": "a", "events": [[99, 0, 5], [7, 1, 250], [7, -1, 10**30]]}
+    assert parse_events(state, {7}, classes=2) == [
+        LabelEvent("a:1", 7, 1, 250),
+        LabelEvent("a:2", 7, -1, 24 * 60 * 60 * 1000),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 7, 600])
+def test_the_sprite_holds_every_picture_unchanged(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
+    kind, code = sprite(images.tobytes(), 32).split(",")
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))
+    columns = sheet.shape[1] // 32
+    assert kind == "data:image/webp;base64"
+    for i, image in enumerate(images):
+        top, left = i // columns * 32, i % columns * 32
+        assert np.array_equal(sheet[top : top + 32, left : left + 32], image.transpose(1, 2, 0))
+
+
+def test_each_tile_needs_its_picture():
+    with pytest.raises(ValueError, match=r"uint8 \[2, 3, S, S\], one for each tile, not float64"):
+        label_grid(
+            key="grid",
+            images=np.zeros((1, 3, 8, 8)),
+            tiles=[Tile(0, None), Tile(1, None)],
+            class_names=["cat"],
+            on_events=print,
+        )
+
+
+# ---- in a browser ------------------------------------------------------------------------------
+
+
+class Desk:
+    """A page with the grid on it, and the log of what reached Python."""
+
+    def __init__(self, browser, url: str, log: Path, **query: object) -> None:
+        self.log = log
+        log.touch()
+        self.page = browser.new_page()
+        self.page.set_default_timeout(10_000)
+        self.errors: list[Exception] = []
+        self.page.on("pageerror", lambda error: self.errors.append(error))
+        parts = {"log": log, **query}
+        self.page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in parts.items()))
+        self.tiles = self.page.get_by_test_id("tile")
+        self.tiles.first.wait_for(timeout=30_000)
+        self.page.wait_for_function("document.activeElement !== document.body")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def labels(self) -> list[str]:
+        return self.tiles.evaluate_all("tiles => tiles.map((tile) => tile.dataset.label)")
+
+    def current(self) -> int:
+        places = "tiles => tiles.findIndex((tile) => tile.getRootNode().activeElement === tile)"
+        return self.tiles.evaluate_all(places)
+
+    def progress(self) -> str:
+        return self.page.get_by_test_id("label-grid").get_by_role("status").inner_text()
+
+    def events(self, count: int) -> list[tuple[int, int]]:
+        """Image and label of each event, once ``count`` have arrived."""
+        for _ in range(100):
+            rows = [json.loads(line) for line in self.log.read_text().splitlines()]
+            if len(rows) >= count:
+                break
+            self.page.wait_for_timeout(50)
+        mounts = {event_id.partition(":")[0] for event_id, _, _ in rows}
+        numbers = [int(event_id.partition(":")[2]) for event_id, _, _ in rows]
+        assert len(mounts) <= 1
+        assert numbers == list(range(count))
+        return [(image, label) for _, image, label in rows]
+
+
+@pytest.fixture(scope="module")
+def url(browser, serve, tmp_path_factory) -> Iterator[str]:
+    script = tmp_path_factory.mktemp("app") / "grid_app.py"
+    script.write_text(SCRIPT)
+    with serve(script) as address:
+        yield address
+
+
+@pytest.fixture
+def open_desk(browser, url, tmp_path) -> Iterator[Callable[..., Desk]]:
+    desks = []
+
+    def opening(**query: object) -> Desk:
+        desks.append(Desk(browser, url, tmp_path / "events.jsonl", **query))
+        return desks[-1]
+
+    yield opening
+    for desk in desks:
+        desk.page.close()
+        assert desk.errors == []
+
+
+def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):
+    desk = open_desk(n=60)
+    press = """() => {
+        let typed = 0;
+        const timer = setInterval(() => {
+            const key = String(typed % 3);
+            const init = { key, code: "Digit" + key, bubbles: true, composed: true };
+            document.body.dispatchEvent(new KeyboardEvent("keydown", init));
+            if (++typed === 60) clearInterval(timer);
+        }, 8);
+    }"""
+    desk.page.evaluate(press)
+    assert desk.events(60) == [(100 + i, i % 3) for i in range(60)]
+    assert desk.labels() == ["cat", "dog", "bird"] * 20
+    assert desk.progress() == "60 of 60 labelled. All labelled"
+
+
+@pytest.mark.parametrize("slow", [0, 0.3])
+def test_labels_typed_right_before_the_hand_in_are_in_it_and_come_once(open_desk, slow):
+    # The click starts a second script thread while the first is still storing.
+    desk = open_desk(slow=slow)
+    desk.page.keyboard.type("012012")
+    desk.page.get_by_role("button", name="Hand in").click()
+    desk.page.get_by_text("handed in").wait_for()
+    assert desk.page.get_by_text("handed in").inner_text() == "handed in 6"
+    assert len(desk.events(6)) == 6
+
+
+def test_a_click_opens_the_class_list_and_a_choice_labels_the_tile(open_desk):
+    desk = open_desk()
+    options = desk.page.get_by_role("option")
+    desk.tiles.nth(2).click()
+    assert options.all_inner_texts() == ["cat\n0", "dog\n1", "bird\n2", "Skip\nS", "Clear\n⌫"]
+    options.filter(has_text="dog").click()
+    assert (desk.labels()[2], desk.current(), options.count()) == ("dog", 3, 0)
+    desk.press("l", "ArrowDown", "ArrowDown", "Enter")
+    assert (desk.labels()[3], desk.current()) == ("bird", 4)
+    desk.tiles.nth(3).click()
+    assert options.nth(2).get_attribute("aria-selected") == "true"
+    desk.press("Escape")
+    assert (options.count(), desk.current()) == (0, 3)
+    assert desk.events(2) == [(102, 1), (103, 2)]
+
+
+def test_many_classes_are_filtered_by_typing_and_reached_by_turning_the_keys(open_desk):
+    desk = open_desk(classes=json.dumps([f"class {i}" for i in range(25)]))
+    desk.press("l")
+    desk.page.keyboard.type("s 17")
+    desk.press("Enter", "]", "3", "[", "[", "4", "5")  # there is no class 25
+    assert desk.labels() == ["class 17", "class 13", "class 24", "", "", ""]
+    assert desk.events(3) == [(100, 17), (101, 13), (102, 24)]
+
+
+def test_undo_restores_the_label_before_and_goes_back_to_its_tile(open_desk):
+    desk = open_desk()
+    desk.page.keyboard.type("01")
+    desk.press("Home", "2")
+    assert (desk.labels()[:3], desk.current()) == (["bird", "dog", ""], 2)
+    desk.press("u")
+    assert (desk.labels()[:3], desk.current()) == (["cat", "dog", ""], 0)
+    desk.press("Control+z")
+    assert (desk.labels()[:3], desk.current()) == (["cat", "", ""], 1)
+    assert desk.events(5) == [(100, 0), (101, 1), (100, 2), (100, 0), (101, -2)]
+
+
+def test_skip_clear_and_moving_about(open_desk):
+    desk = open_desk()
+    desk.press("Space")
+    assert desk.tiles.first.get_attribute("data-skipped") == "true"
+    assert desk.progress() == "0 of 6 labelled, 1 skipped"
+    desk.press("ArrowRight", "0")
+    assert desk.current() == 3
+    desk.press("ArrowLeft", "Backspace")
+    assert (desk.labels(), desk.current()) == ([""] * 6, 2)
+    desk.press("End", "1")
+    assert desk.current() == 1  # the first that is open
+    assert desk.events(4) == [(100, -1), (102, 0), (102, -2), (105, 1)]
+
+
+def test_class_names_are_text_and_nothing_else(open_desk):
+    name = "<script>window.hit = 1</script><img src=x onerror=window.hit=1>"
+    desk = open_desk(classes=json.dumps([name, "dog"]))
+    desk.press("0")
+    assert desk.labels()[0] == name
+    assert name in desk.tiles.first.inner_text()
+    desk.tiles.first.click()
+    assert name in desk.page.get_by_role("option").first.inner_text()
+    assert desk.page.evaluate("window.hit") is None
+
+
+def test_keys_typed_into_a_text_field_label_nothing(open_desk):
+    desk = open_desk()
+    desk.page.get_by_label("Note").click()
+    desk.page.keyboard.type("012 su")
+    assert desk.page.get_by_label("Note").input_value() == "012 su"
+    assert desk.labels() == [""] * 6
+    assert desk.events(0) == []
+
+
+def test_a_full_rerun_brings_stored_labels_but_not_over_those_just_given(open_desk):
+    desk = open_desk()
+    desk.press("ArrowRight", "1")
+    desk.page.get_by_text("Stored").click()
+    desk.page.get_by_text("1 of 6 labelled").wait_for(state="detached")
+    assert desk.labels() == ["bird", "dog", "", "", "", ""]
+    desk.press("0")
+    assert desk.labels() == ["bird", "dog", "cat", "", "", ""]
+    assert desk.events(2) == [(101, 1), (102, 0)]
+
+
+def test_the_next_batch_starts_anew(open_desk):
+    desk = open_desk()
+    desk.page.keyboard.type("01")
+    desk.events(2)
+    desk.log.write_text("")
+    desk.page.get_by_role("button", name="Next batch").click()
+    desk.page.get_by_text("2 of 6 labelled").wait_for(state="detached")
+    assert desk.current() == 0
+    desk.press("2")
+    assert desk.labels() == ["bird"] + [""] * 5
+    assert desk.events(1) == [(100, 2)]
+
+
+def test_labels_that_could_not_be_stored_come_again(open_desk):
+    desk = open_desk(fail=1)
+    desk.page.keyboard.type("01")
+    desk.page.get_by_text("the disk is full").wait_for()
+    desk.page.get_by_role("button", name="Repair").click()
+    assert desk.events(2) == [(100, 0), (101, 1)]
+
+
+def test_a_disabled_grid_takes_no_labels(open_desk):
+    desk = open_desk(disabled=1)
+    desk.page.keyboard.type("01su")
+    desk.tiles.nth(3).click(force=True)  # Playwright knows aria-disabled
+    assert desk.page.get_by_role("option").count() == 0
+    assert desk.labels() == [""] * 6
+    assert desk.events(0) == []

@@ -1,0 +1,276 @@
+"""The real page in a real browser: what a person does, from the first visit to the next day."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.experiment import start_experiment
+from al_core.images import load
+from al_core.progress import finish
+from al_core.store import Store
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "streamlit_app.py"
+A_ROUND = 180_000  # milliseconds a round may take on a busy machine
+QUICK = ExperimentConfig(
+    data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
+)
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def desk(browser: Browser, serve: Callable, tmp_path: Path) -> Iterator[Callable]:
+    """``with desk() as page:`` a server on this test's own folder, and its page in a new tab."""
+
+    @contextmanager
+    def opened(*arguments: str, path: str = "") -> Iterator[Page]:
+        with serve(APP, *arguments, env={"AL_HOME": str(tmp_path)}) as url:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(url + path)
+            yield page
+            page.close()
+
+    return opened
+
+
+def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
+    """An experiment in the log, as if somebody had started it with these settings."""
+    dataset = finish(load(config.data, cache_dir=home / "cache"))
+    return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, config, dataset)
+
+
+def rows(home: Path, query: str) -> list[tuple]:
+    with sqlite3.connect(home / "al.db") as database:
+        return database.execute(query).fetchall()
+
+
+def tiles(page: Page, count: int):
+    found = page.get_by_test_id("tile")
+    expect(found).to_have_count(count, timeout=A_ROUND)
+    return found
+
+
+def label_all(page: Page, count: int) -> list[str]:
+    """Label a batch by keyboard, digits in turn, and wait until all of it is on disk."""
+    tiles(page, count)
+    expect(page.get_by_test_id("label-grid")).to_be_visible()
+    typed = [str(i % 10) for i in range(count)]
+    for key in typed:
+        page.keyboard.press(key)
+    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=20_000)
+    return typed
+
+
+def hand_in(page: Page) -> None:
+    page.get_by_role("button", name="Hand in batch").click()
+
+
+def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on(
+    desk: Callable, tmp_path: Path
+) -> None:
+    with desk() as page:
+        page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
+        page.get_by_role("spinbutton", name="Initial images").fill("12")
+        page.get_by_role("spinbutton", name="Images per round").fill("6")
+        page.get_by_text("Model and training").click()
+        page.get_by_role("spinbutton", name="At least steps").fill("5")
+        page.get_by_role("spinbutton", name="Epochs").fill("1")
+        page.get_by_role("spinbutton", name="Epochs").press("Tab")
+        page.get_by_role("button", name="Start experiment").click()
+
+        typed = label_all(page, 6)
+        expect(page.get_by_role("heading", name="My digits")).to_be_visible()
+        expect(page.get_by_text("1 of 5", exact=True)).to_be_visible()
+        asked = [tile.get_attribute("data-image") for tile in page.get_by_test_id("tile").all()]
+        saved = rows(tmp_path, "SELECT image, label FROM annotations WHERE round = 1 ORDER BY id")
+        assert saved == [(int(i), int(k)) for i, k in zip(asked, typed, strict=True)]
+        assert len(rows(tmp_path, "SELECT * FROM rounds")) == 1
+
+        hand_in(page)
+        expect(page.get_by_text("2 of 5", exact=True)).to_be_visible(timeout=A_ROUND)
+        assert len(rows(tmp_path, "SELECT * FROM rounds")) == 2
+        tiles(page, 6)
+        page.keyboard.press("7")
+        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+
+        page.reload()
+        first = tiles(page, 6).first
+        expect(first).to_have_attribute("data-label", "7")
+        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+        expect(page.get_by_role("button", name="Hand in batch")).to_be_disabled()
+        page.keyboard.press("8")
+        expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+        expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "8")
+
+
+def test_a_killed_server_comes_back_with_the_same_batch_and_its_labels(
+    desk: Callable, tmp_path: Path
+) -> None:
+    address = f"/?experiment={prepared(tmp_path)}"
+    with desk(path=address) as page:
+        tiles(page, 6)
+        page.keyboard.press("3")
+        page.keyboard.press("s")
+        expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+        before = [tile.get_attribute("data-image") for tile in page.get_by_test_id("tile").all()]
+    with desk(path=address) as page:
+        after = tiles(page, 6)
+        assert [tile.get_attribute("data-image") for tile in after.all()] == before
+        expect(after.nth(0)).to_have_attribute("data-label", "3")
+        expect(after.nth(1)).to_have_attribute("data-skipped", "true")
+    assert len(rows(tmp_path, "SELECT * FROM rounds")) == 1
+
+
+def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
+    desk: Callable, tmp_path: Path
+) -> None:
+    with desk(path=f"/?experiment={prepared(tmp_path)}") as page:
+        for number in (1, 2):
+            expect(page.get_by_text(f"Round {number}: least confidence")).to_be_visible(
+                timeout=A_ROUND
+            )
+            label_all(page, 6)
+            hand_in(page)
+        expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+        labeled = rows(tmp_path, "SELECT labeled FROM rounds ORDER BY round")
+        assert labeled == [(12,), (18,), (24,)]
+        page.get_by_role("button", name="Label another round").click()
+        tiles(page, 6)
+        expect(page.get_by_text("3 of 3", exact=True)).to_be_visible()
+
+
+def test_a_cancelled_training_keeps_nothing_and_starts_again(
+    desk: Callable, tmp_path: Path
+) -> None:
+    endless = ExperimentConfig(
+        data="digits", initial=12, per_round=6, rounds=1, train=TrainConfig(min_steps=100_000)
+    )
+    with desk(path=f"/?experiment={prepared(tmp_path, config=endless)}") as page:
+        expect(page.get_by_text(re.compile("Training: .* left"))).to_be_visible(timeout=A_ROUND)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
+        assert rows(tmp_path, "SELECT * FROM rounds") == []
+        page.get_by_role("button", name="Start round 0 again").click()
+        expect(page.get_by_text(re.compile("Training: .* left"))).to_be_visible(timeout=A_ROUND)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
+
+
+def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
+    desk: Callable, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    write_pictures(folder, 30)
+    with desk("--data", str(folder)) as page:
+        expect(page.get_by_role("textbox", name="Path")).to_have_value(str(folder))
+        page.get_by_role("textbox", name="Classes").fill("dark\nlight <b>\n")
+        page.get_by_role("spinbutton", name="Initial images").fill("4")
+        page.get_by_role("spinbutton", name="Images per round").fill("3")
+        page.get_by_role("spinbutton", name="Images per round").press("Tab")
+        start = page.get_by_role("button", name="Start experiment")
+        start.click()
+        expect(page.get_by_text("must be labelled by you")).to_be_visible()
+        page.get_by_role("combobox", name="Labelled by").click()
+        page.get_by_role("option", name="me").click()
+        start.click()
+        tiles(page, 4)
+        expect(page.get_by_text("Initial images, drawn at random")).to_be_visible()
+        for key in "0101":
+            page.keyboard.press(key)
+        expect(page.get_by_text("4 of 4 saved")).to_be_visible()
+        expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "light <b>")
+        hand_in(page)
+        expect(page.get_by_text("Round 1: least confidence")).to_be_visible(timeout=A_ROUND)
+        expect(page.get_by_text("no test set whose truth is known").first).to_be_visible()
+
+
+def test_experiments_are_renamed_deleted_and_restored(desk: Callable, tmp_path: Path) -> None:
+    number = prepared(tmp_path, "first", ExperimentConfig(initial_labels="person", initial=4))
+    with desk(path=f"/?experiment={number}") as page:
+        tiles(page, 4)
+        page.get_by_role("button", name="Rename").click()
+        page.get_by_role("textbox", name="New name").fill("second")
+        page.get_by_role("textbox", name="New name").press("Enter")
+        page.get_by_role("button", name="Save name").click()
+        expect(page.get_by_role("heading", name="second")).to_be_visible()
+        page.get_by_role("button", name="Delete").first.click()
+        page.get_by_role("button", name="Delete experiment").click()
+        expect(page.get_by_role("heading", name="Active-learning desk")).to_be_visible()
+        assert rows(tmp_path, "SELECT deleted_at IS NULL FROM experiments") == [(0,)]
+        page.get_by_text("Deleted experiments").click()
+        page.get_by_role("button", name="Restore “second”").click()
+        expect(page.get_by_role("combobox", name=re.compile("Experiment"))).to_be_enabled()
+        assert rows(tmp_path, "SELECT name, deleted_at FROM experiments") == [("second", None)]
+
+
+def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Callable, tmp_path: Path) -> None:
+    number = prepared(tmp_path, config=ExperimentConfig(initial_labels="person", initial=4))
+    with desk(path=f"/?experiment={number}") as page:
+        tiles(page, 4)
+        expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
+        page.get_by_text("Show the truth").click()
+        expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(4)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [("nowhere/at/all", "nowhere/at/all"), ("empty", "empty"), ("one", "one class only")],
+)
+def test_a_source_that_cannot_be_used_is_told_in_a_sentence(
+    desk: Callable, tmp_path: Path, source: str, sentence: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_pictures(tmp_path / "one" / "cats", 3)
+    with desk("--data", str(tmp_path / source)) as page:
+        page.get_by_role("button", name="Start experiment").click()
+        alert = page.get_by_test_id("stAlert")
+        expect(alert).to_contain_text(sentence)
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+        expect(page.get_by_role("button", name="Start experiment")).to_be_enabled()
+    assert rows(tmp_path, "SELECT * FROM experiments") == []
+
+
+def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken_away(
+    desk: Callable, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    write_pictures(folder, 30)
+    config = ExperimentConfig(
+        data=str(folder), initial=4, initial_labels="person", class_names=("a", "b"), per_round=2
+    )
+    number = prepared(tmp_path, config=config)
+    folder.rename(tmp_path / "elsewhere")
+    with desk(path=f"/?experiment={number}") as page:
+        expect(page.get_by_test_id("stAlert")).to_contain_text(str(folder))
+        expect(page.get_by_role("button", name="Download labels")).to_be_visible()
+        (tmp_path / "elsewhere").rename(folder)
+        page.get_by_role("button", name="Try again").click()
+        tiles(page, 4)
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(
+    browser: Browser, serve: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "al.db").write_text("a shopping list that is no database at all " * 30)
+    with serve(APP, env={"AL_HOME": str(tmp_path)}) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.get_by_test_id("stAlert")).to_contain_text("not a database")
+        page.close()
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for i in range(count):
+        pixels = np.full((8, 8, 3), 8 * i % 256, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")

@@ -1,0 +1,1 @@
+"""What the page is made of: the labelling grid (``label_grid``) and the charts."""

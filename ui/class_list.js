@@ -1,0 +1,124 @@
+// The class list: a popup beside a tile, filled with all classes, and Skip and Clear below them.
+// It stands in front of label_grid.js in one module and makes its elements too.
+
+function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children); // strings become text nodes: a class name is never markup
+  return node;
+}
+
+// `choose` is called with a label's code, `closed` when the list goes without a choice.
+function createClassList(root, choose, closed) {
+  let anchor, entries, shown, label, following;
+  let at = 0; // the entry that Enter chooses
+  let dismissed = 0; // when a click beside the list closed it
+
+  const options = el("div", { id: "classes", role: "listbox", tabIndex: -1, ariaLabel: "Classes" });
+  const filter = el("input", {
+    className: "filter", type: "text", placeholder: "Type to filter", autocomplete: "off",
+    role: "combobox", ariaLabel: "Filter classes", ariaExpanded: "true", "aria-controls": "classes",
+    oninput: () => fill(),
+  });
+  // popover=auto: in the top layer, so nothing clips it; a click beside it closes it.
+  const box = el("div", { className: "list", popover: "auto" }, filter, options);
+  box.addEventListener("beforetoggle", ({ newState }) => {
+    anchor.ariaExpanded = String(newState === "open");
+    if (newState === "open") return;
+    dismissed = performance.now();
+    following.abort();
+  });
+  root.append(box);
+
+  const isOpen = () => box.matches(":popover-open");
+
+  function open(tile, names, code, firstKey) {
+    // The click that dismissed the list by hitting its own tile must not open it again.
+    if (isOpen() || (tile === anchor && performance.now() - dismissed < 300)) return close();
+    [anchor, label, following] = [tile, code, new AbortController()];
+    entries = names.map((name, i) => ({ name, code: i, key: i - firstKey }));
+    entries.push({ name: "Skip", code: SKIP, key: "S" }, { name: "Clear", code: OPEN, key: "⌫" });
+    filter.value = "";
+    filter.hidden = names.length <= PAGE;
+    box.showPopover();
+    fill();
+    const follow = { capture: true, passive: true, signal: following.signal };
+    for (const name of ["scroll", "resize"]) window.addEventListener(name, place, follow);
+    // On a touch screen a focused text field would bring up the keyboard over the list.
+    const touch = matchMedia("(pointer: coarse)").matches;
+    (filter.hidden || touch ? options : filter).focus({ preventScroll: true });
+  }
+
+  function fill() {
+    const wanted = filter.value.trim().toLowerCase();
+    shown = entries.filter(({ name }) => name.toLowerCase().includes(wanted));
+    options.replaceChildren(...shown.map(({ name, code, key }, i) => el("div", {
+      id: `class-${i}`, className: code < 0 ? "option command" : "option", role: "option",
+      ariaSelected: String(code === label && code !== OPEN),
+      onclick: () => pick(code), onpointermove: () => i !== at && mark(i),
+    }, el("span", { className: "text" }, name),
+    ...(key >= PAGE || key < 0 ? [] : [el("kbd", {}, String(key))]))));
+    if (!shown.length) options.append(el("div", { className: "none" }, "No such class"));
+    mark(wanted ? 0 : Math.max(0, shown.findIndex(({ code }) => code === label && code !== OPEN)));
+    place();
+  }
+
+  function mark(i) {
+    at = Math.max(0, Math.min(i, shown.length - 1));
+    [...options.children].forEach((option, j) => option.classList.toggle("active", j === at));
+    options.children[at].scrollIntoView({ block: "nearest" });
+    for (const node of [options, filter]) node.setAttribute("aria-activedescendant", `class-${at}`);
+  }
+
+  // Beside the tile, to leave the picture in sight; on a narrow screen below it or above it.
+  // It goes along when the page scrolls.
+  function place() {
+    const tile = anchor.getBoundingClientRect();
+    const { width, height } = box.getBoundingClientRect();
+    const [right, bottom] = [innerWidth - width - 8, innerHeight - height - 8];
+    let [left, top] = [tile.right + 4, tile.top];
+    if (left > right) left = tile.left - width - 4;
+    if (left < 8) {
+      left = tile.left;
+      top = tile.bottom + 4 > bottom ? tile.top - height - 4 : tile.bottom + 4;
+    }
+    const within = (value, end) => Math.max(8, Math.min(value, end));
+    box.style.translate = `${within(left, right)}px ${within(top, bottom)}px`;
+  }
+
+  function pick(code) {
+    close();
+    choose(code);
+  }
+
+  function close() {
+    if (!isOpen()) return;
+    box.hidePopover();
+    dismissed = 0;
+    closed();
+  }
+
+  // Whether a key pressed while the list is open was meant for it.
+  function takes(event) {
+    if (!isOpen()) return false;
+    const { key } = event;
+    const filtering = event.composedPath()[0] === filter;
+    const move = { ArrowDown: at + 1, ArrowUp: at - 1 }[key]
+      ?? (filtering ? undefined : { Home: 0, End: shown.length - 1 }[key]);
+    const mine = move !== undefined || ["Enter", "Escape", "Tab"].includes(key);
+    // What is typed into the filter must not reach Streamlit, which takes "r" for "rerun": it
+    // sees the component's outer element as the target, not the text field.
+    if (!mine && !filtering) return false;
+    event.stopImmediatePropagation();
+    if (mine) event.preventDefault();
+    if (move !== undefined) mark(move);
+    else if (key === "Enter" && shown.length) pick(shown[at].code);
+    else if (key === "Escape" || key === "Tab") close();
+    return true;
+  }
+
+  return { open, close, takes };
+}

@@ -1,0 +1,68 @@
+"""What all tabs of one server share: the store, the workers, the loaded images."""
+
+from __future__ import annotations
+
+import gc
+import os
+from functools import cache
+
+import streamlit as st
+
+from al_core.images import Dataset, load
+from al_core.store import Store, home
+from al_core.worker import Job, Worker
+
+
+@cache
+def settle(what: str) -> None:
+    """Tell the garbage collector, once for each ``what`` was imported, that it is here to stay.
+
+    Streamlit collects garbage after every run of the script, thus after every label. With torch
+    loaded each collection took 155 ms, and no other thread runs meanwhile; after this, next to
+    none.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def open_store() -> Store:
+    """The database; raises StoreError while it cannot be opened, and tries anew each time."""
+    return _open_store(os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}")
+
+
+@st.cache_resource(show_spinner=False)
+def _open_store(url: str) -> Store:
+    return Store(url)
+
+
+@st.cache_resource(show_spinner=False)
+def trainer() -> Worker:
+    """Runs the rounds of all experiments, one after another: there is one device."""
+    return Worker()
+
+
+@st.cache_resource(show_spinner=False)
+def loader() -> Worker:
+    """Reads images, which needs no device and may go on while a round trains."""
+    return Worker()
+
+
+def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
+    """The job that loads a source, or has loaded it; its result is a Dataset.
+
+    ``fresh`` looks at the source again, whatever was loaded before.
+    """
+    key = f"{source} at {image_size}"
+    job = loader().job(key)
+    if job is None or (fresh and not job.active):
+        job = loader().submit(
+            key, lambda: load(source, image_size=image_size, cache_dir=home() / "cache")
+        )
+        job.wait(1.5)  # a cached source is there at once, and the page need not flicker
+    return job
+
+
+def loaded(job: Job) -> Dataset | None:
+    """The images of a loading job, or None while there are none."""
+    result: Dataset | None = job.result
+    return result

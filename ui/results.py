@@ -1,0 +1,128 @@
+"""What an experiment has shown so far: numbers, the curve, the confusion, the rounds."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from al_core.experiment import Experiment
+from al_core.export import export_labels
+from ui.charts import accuracy_curve, confusion_heatmap, rounds_table
+from ui.training import draw_history
+
+
+def at_a_glance(experiment: Experiment) -> None:
+    """Labelled, unlabelled, round, and accuracy with its interval and its change.
+
+    An open batch counts as unlabelled until it is handed in, so that the numbers belong together.
+    """
+    table = rounds_table(experiment.rounds)
+    is_open = set(experiment.open_batch.images if experiment.open_batch else ())
+    labeled = sum(image not in is_open for image in experiment.pool.labeled.tolist())
+    skipped = sum(image not in is_open for image in experiment.pool.skipped.tolist())
+    done = min(len(experiment.rounds), experiment.config.rounds)
+    columns = st.columns(4)
+    columns[0].metric("Labelled", f"{labeled:,}")
+    columns[1].metric(
+        "Unlabelled",
+        f"{experiment.pool_size - labeled - skipped:,}",
+        help=f"{skipped:,} more were skipped; they are not asked again.",
+    )
+    columns[2].metric("Round", f"{done} of {experiment.config.rounds}")
+    if table.empty or pd.isna(table["accuracy"].iloc[-1]):
+        columns[3].metric("Test accuracy", "–", help=_why_no_accuracy(experiment))
+        return
+    last = table.iloc[-1]
+    columns[3].metric(
+        "Test accuracy",
+        f"{last['accuracy']:.1%}",
+        delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
+        delta_description=f"95%: {100 * last['low']:.1f}–{last['high']:.1%}",
+        help="On test images the model never trains on; the change is since the round before, "
+        "and 95% is the Wilson interval.",
+    )
+
+
+def show_results(experiment: Experiment) -> None:
+    """Everything the rounds so far have given, in tabs."""
+    if not experiment.rounds:
+        return
+    table = rounds_table(experiment.rounds)
+    curve, confusion, rounds, training = st.tabs(["Accuracy", "Confusion", "Rounds", "Training"])
+    with curve:
+        if table["accuracy"].isna().all():
+            st.info(_why_no_accuracy(experiment), icon=":material/info:")
+        else:
+            st.altair_chart(accuracy_curve(table), key="accuracy-curve")
+            st.caption(
+                "Each point is one round; the band is the 95% Wilson interval of the test accuracy."
+            )
+    with confusion:
+        _show_confusion(experiment)
+    with rounds:
+        st.dataframe(table, hide_index=True, column_config=_COLUMNS)
+    with training:
+        number = _pick_round(experiment, "training")
+        history = experiment.rounds[number].history
+        draw_history(history, history[-1][0])
+
+
+def take_away(experiment: Experiment) -> None:
+    """The labels as CSV."""
+    file = io.StringIO()
+    rows = export_labels(experiment, file)
+    st.download_button(
+        "Download labels", file.getvalue(), f"{experiment.name}.csv", "text/csv",
+        icon=":material/download:", disabled=rows == 0, on_click="ignore",
+        help="CSV with the last label of each image; skipped images have an empty label.",
+    )  # fmt: skip
+
+
+def _show_confusion(experiment: Experiment) -> None:
+    number = _pick_round(experiment, "confusion")
+    metrics = experiment.rounds[number].metrics
+    if metrics is None:
+        st.info(_why_no_accuracy(experiment), icon=":material/info:")
+        return
+    st.altair_chart(confusion_heatmap(metrics["confusion"], experiment.config.class_names))
+    st.caption(
+        f"Test images by truth and prediction. Negative log-likelihood {metrics['nll']:.3f} nats, "
+        f"expected calibration error {metrics['ece']:.1%}."
+    )
+
+
+def _pick_round(experiment: Experiment, what: str) -> int:
+    last = len(experiment.rounds) - 1
+    if last == 0:
+        return 0
+    return int(st.slider("Round", 0, last, last, key=f"{what}-{experiment.id}-{last}"))
+
+
+def _why_no_accuracy(experiment: Experiment) -> str:
+    if not experiment.rounds:
+        return "Known after the first training."
+    return "These images have no test set whose truth is known, so no accuracy can be measured."
+
+
+def _column(title: str, form: str, note: str | None = None) -> Any:
+    return st.column_config.NumberColumn(title, format=form, help=note)
+
+
+_COLUMNS = {
+    "round": _column("Round", "%d"),
+    "labeled": _column("Labelled", "localized"),
+    "accuracy": _column("Test accuracy", "percent"),
+    "change": _column("Change", "percent", "Since the round before."),
+    "low": _column("95% from", "percent", "Wilson interval."),
+    "high": _column("to", "percent"),
+    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the test set, in nats."),
+    "ece": _column("ECE", "percent", "Expected calibration error, 15 bins."),
+    "train_seconds": _column("Training", "%.1f s"),
+    "evaluate_seconds": _column("Evaluating", "%.1f s"),
+    "score_seconds": _column("Scoring", "%.1f s"),
+    "select_seconds": _column("Choosing", "%.2f s"),
+    "images_scored": _column("Images scored", "localized", "The whole unlabelled pool."),
+}

@@ -1,0 +1,246 @@
+"""The sidebar: start, reopen, rename and delete experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import get_args
+
+import streamlit as st
+
+from al_core.config import (
+    ExperimentConfig,
+    ModelConfig,
+    Stem,
+    TrainConfig,
+    Weights,
+    default_train,
+)
+from al_core.errors import ActiveLearningError
+from al_core.images import SOURCES
+from al_core.store import NAME_LENGTH, Store
+from al_core.strategies import GOOD_FOR, STRATEGIES
+
+PATH = "a folder or a parquet file"
+INITIAL = {"digits": 20, "cifar10": 1000}
+
+
+def choose_experiment(store: Store) -> int | None:
+    """Let the person pick an experiment; its id is kept in the page's address."""
+    known = {record.id: record.name for record in store.experiments()}
+    wanted = st.query_params.get("experiment", "")
+    current = int(wanted) if wanted.isdecimal() and int(wanted) in known else None
+    if wanted and current is None:
+        st.warning(
+            f"There is no experiment number {wanted[:20]} here.", icon=":material/search_off:"
+        )
+    ids = list(known)
+    picked = st.selectbox(
+        "Experiment",
+        ids,
+        index=ids.index(current) if current is not None else None,
+        format_func=known.__getitem__,
+        placeholder="Start a new one below" if not ids else "Choose one, or start a new one",
+        disabled=not ids,
+    )
+    if picked != current:
+        show_experiment(picked)
+    if current is not None:
+        _manage(store, current, known[current])
+    _restore(store)
+    return current
+
+
+def show_experiment(experiment_id: int | None) -> None:
+    """Open an experiment, or none, and draw the page again."""
+    if experiment_id is None:
+        st.query_params.pop("experiment", None)
+    else:
+        st.query_params["experiment"] = str(experiment_id)
+    st.rerun()
+
+
+def new_experiment(preselected: str | None) -> tuple[str, ExperimentConfig] | None:
+    """The settings of a new experiment; name and settings once the person presses start.
+
+    ``preselected``: the source named on the command line. Raises ConfigError for settings that
+    cannot work.
+    """
+    source = _source(preselected)
+    defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
+    name = st.text_input(
+        "Name",
+        value=_default_name(source),
+        max_chars=NAME_LENGTH,
+        help="What it is called in the list above and in exports.",
+    )
+    strategy = st.selectbox(
+        "Strategy", list(STRATEGIES), format_func=readable, help="Which images to ask about next."
+    )
+    st.caption(f"Asks about {GOOD_FOR[strategy]}.")
+    left, right = st.columns(2)
+    initial = left.number_input(
+        "Initial images",
+        2,
+        value=defaults.initial,
+        key=f"initial-{source}",
+        help="Drawn at random and labelled before the first training.",
+    )
+    by_person = (
+        right.selectbox(
+            "Labelled by",
+            ["truth", "person"],
+            key=f"by-{source}",
+            format_func={"truth": "the truth", "person": "me"}.get,
+            help="The truth that came with the images, or you.",
+        )
+        == "person"
+    )
+    per_round = left.number_input(
+        "Images per round",
+        1,
+        value=defaults.per_round,
+        help="How many images you are asked about each round.",
+    )
+    rounds = right.number_input(
+        "Rounds",
+        0,
+        value=defaults.rounds,
+        help="Rounds of labelling; a last training follows. More can be added later.",
+    )
+    names: tuple[str, ...] = ()
+    if source not in SOURCES:
+        text = st.text_area(
+            "Classes",
+            placeholder="cat\ndog",
+            height=80,
+            help="One per line, only for images that come without classes.",
+        )
+        names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    with st.expander("Model and training", icon=":material/tune:"):
+        model, train, seed, image_size = _model_and_training(source)
+    if not st.button(
+        "Start experiment",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=not source,
+    ):
+        return None
+    return name, ExperimentConfig(
+        data=source,
+        strategy=strategy,
+        initial=int(initial),
+        initial_labels="person" if by_person else "truth",
+        per_round=int(per_round),
+        rounds=int(rounds),
+        model=model,
+        train=train,
+        seed=seed,
+        image_size=image_size,
+        class_names=names,
+    )
+
+
+def _source(preselected: str | None) -> str:
+    named = [*SOURCES, PATH]
+    first = 0 if preselected is None else named.index(preselected) if preselected in SOURCES else 2
+    source = st.selectbox(
+        "Images",
+        named,
+        index=first,
+        format_func=lambda s: readable(s) if s in SOURCES else "A folder or parquet of mine",
+        help="Where the images come from.",
+    )
+    if source in SOURCES:
+        st.caption(SOURCES[source])
+        return source
+    return st.text_input(
+        "Path",
+        value=preselected if preselected not in SOURCES else "",
+        placeholder="/home/me/pictures",
+        help="On the machine this runs on: train/<class>/…, or <class>/…, or just images; or "
+        "parquet as Hugging Face keeps image datasets; or a copy of CIFAR-10's archive.",
+    ).strip()
+
+
+def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int]:
+    """The settings most people leave as they are."""
+    d = default_train(source)
+    weights = st.selectbox(
+        "Weights to start from",
+        get_args(Weights),
+        format_func=readable,
+        help="None, or torchvision's ImageNet weights (45 MB, downloaded once).",
+    )
+    stem = st.selectbox(
+        "Stem",
+        get_args(Stem),
+        format_func=readable,
+        help="Small keeps every pixel of a small image and takes 15 times as "
+        "long; auto is small on a GPU and torchvision's own on a CPU.",
+    )
+    left, right = st.columns(2)
+    train = TrainConfig(
+        epochs=int(left.number_input("Epochs", 1, value=d.epochs,
+                                     help="Passes over the labelled images.")),
+        min_steps=int(right.number_input("At least steps", 0, value=d.min_steps,
+                                         help="Optimiser steps a training has at least, so that "
+                                              "ten labels train as well as ten thousand.")),
+        batch_size=int(left.number_input("Batch size", 2, value=d.batch_size,
+                                         help="Images a step.")),
+        learning_rate=float(right.number_input("Learning rate", 0.0001, 1.0, d.learning_rate,
+                                               format="%.4f", help="The peak of the schedule.")),
+        momentum=float(left.number_input("Momentum", 0.0, 0.999, d.momentum,
+                                         help="Of stochastic gradient descent.")),
+        weight_decay=float(right.number_input("Weight decay", 0.0, 0.1, d.weight_decay,
+                                              format="%.5f", help="Keeps weights small.")),
+        flip=st.checkbox("Mirror images while training", d.flip, key=f"flip-{source}",
+                         help="Not for writing or anything else that has a right and a left."),
+        shift=int(left.number_input("Shift", 0, 16, d.shift,
+                                    help="Images are moved by up to so many pixels.")),
+    )  # fmt: skip
+    size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are brought to it.")
+    seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
+    return ModelConfig(weights, stem), train, int(seed), int(size)
+
+
+def _default_name(source: str) -> str:
+    base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
+    return f"{base} {datetime.now():%Y-%m-%d %H:%M}"
+
+
+def readable(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _manage(store: Store, experiment_id: int, name: str) -> None:
+    rename, delete = st.columns(2)
+    with rename.popover("Rename", icon=":material/edit:", width="stretch"):
+        new_name = st.text_input("New name", name, key=f"name-{experiment_id}")
+        if st.button("Save name", disabled=new_name.strip() == name):
+            _try(partial(store.rename_experiment, experiment_id, new_name))
+    with delete.popover("Delete", icon=":material/delete:", width="stretch"):
+        st.write("It leaves the list; its labels stay in the database, and it can be restored.")
+        if st.button("Delete experiment", type="primary"):
+            _try(partial(store.delete_experiment, experiment_id))
+
+
+def _restore(store: Store) -> None:
+    deleted = store.experiments(deleted=True)
+    if deleted:
+        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
+            for record in deleted:
+                if st.button(f"Restore “{record.name}”", key=f"restore-{record.id}"):
+                    _try(partial(store.restore_experiment, record.id))
+
+
+def _try(action: Callable[[], None]) -> None:
+    """Do it and draw the page again, or say why it cannot be done."""
+    try:
+        action()
+    except ActiveLearningError as error:
+        st.error(str(error))
+    else:
+        st.rerun()

@@ -1,0 +1,61 @@
+"""A running round: what it does, how far it is, how long it takes, and a way to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from al_core.progress import Progress, TrainingProgress
+from al_core.worker import Job
+from ui.charts import training_curve
+
+
+@st.fragment(run_every=1.0)
+def watch(job: Job, title: str) -> None:
+    """Draw a job until it ends, then draw the page again."""
+    if not job.active:
+        st.rerun()
+    progress = job.progress
+    st.subheader(title)
+    st.progress(progress.fraction if progress else 0.0, text=_words(progress))
+    if st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}"):
+        job.cancel()
+        st.toast("Stopping as soon as the step at hand is done.")
+    draw_training(job.reports)
+
+
+def draw_training(reports: list[Progress]) -> None:
+    """Loss and accuracy of the training among ``reports``, side by side."""
+    epochs = [report for report in reports if isinstance(report, TrainingProgress)]
+    if epochs:
+        last = epochs[-1]
+        history = [(report.epoch, report.loss, report.accuracy) for report in epochs]
+        draw_history(history, last.epoch * last.total / last.done)
+
+
+def draw_history(history: Sequence[Sequence[float]], epochs: float) -> None:
+    """Loss and accuracy over the epochs."""
+    left, right = st.columns(2)
+    left.altair_chart(training_curve(history, "loss", epochs))
+    right.altair_chart(training_curve(history, "accuracy", epochs))
+
+
+def _words(progress: Progress | None) -> str:
+    if progress is None:
+        return "Getting ready"
+    words = progress.phase
+    if progress.unit == "bytes" and progress.total:
+        words += f": {progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
+    elif progress.total:
+        words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+    left = progress.seconds_left
+    if left is not None and left >= 1:
+        words += f", about {_duration(left)} left"
+    return words
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
