@@ -42,6 +42,11 @@ class Metrics:
     confusion: list[list[int]]
 
 
+def for_inference(network: Network, hardware: Hardware) -> Network:
+    """A copy of ``network`` in eval mode and in the hardware's fast dtype; it is left alone."""
+    return copy.deepcopy(network).to(hardware.dtype).eval()
+
+
 def predict(
     network: Network,
     images: NDArray[np.uint8] | Tensor,
@@ -51,20 +56,20 @@ def predict(
 ) -> Work[Predictions]:
     """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``.
 
-    Runs in eval mode on a copy in the hardware's fast dtype; the network itself is left alone.
+    ``network`` comes from :func:`for_inference`.
     """
-    fast = copy.deepcopy(network).to(hardware.dtype).eval()
     n = len(positions)
     probs = torch.empty(n, network.head.out_features)
     embeddings = torch.empty(n, network.head.in_features)
     start = time.perf_counter()
-    for begin in range(0, n, BATCH_SIZE):
-        rows = slice(begin, min(begin + BATCH_SIZE, n))
+    for end in range(BATCH_SIZE, n + BATCH_SIZE, BATCH_SIZE):
+        # The last block reaches back into the one before: nothing is compiled for another size.
+        rows = slice(max(min(end, n) - BATCH_SIZE, 0), min(end, n))
         batch = torch.as_tensor(images[positions[rows]]).to(hardware.device)
         with torch.inference_mode():
             batch = batch.contiguous(memory_format=torch.channels_last)
-            features = fast.embed(batch)
-            logits = fast.head(features)
+            features = network.embed(batch)
+            logits = network.head(features)
         embeddings[rows] = features.float().cpu()
         probs[rows] = logits.float().softmax(1).cpu()
         yield Progress(phase, rows.stop, n, "images", time.perf_counter() - start)

@@ -16,7 +16,7 @@ from al_core.experiment import check_images, open_experiment
 from al_core.images import Dataset
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
-from al_core.predict import evaluate, predict
+from al_core.predict import evaluate, for_inference, predict
 from al_core.progress import Progress, Work
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
@@ -66,15 +66,16 @@ def run_round(
         yield report
     trained = time.perf_counter()
 
+    fast = for_inference(net, hardware)
     metrics = None
     known = np.flatnonzero(dataset.test.targets >= 0)
     if len(known):
-        test = yield from predict(net, dataset.test.images, known, hardware, "Evaluating")
+        test = yield from predict(fast, dataset.test.images, known, hardware, "Evaluating")
         targets = torch.from_numpy(dataset.test.targets[known])
         metrics = asdict(evaluate(test.probs, targets))
     evaluated = time.perf_counter()
 
-    candidates = yield from _score(net, images, labeled, unlabeled, hardware)
+    candidates = yield from _score(fast, images, labeled, unlabeled, hardware)
     scored = time.perf_counter()
 
     yield Progress("Choosing", 0, len(unlabeled), "images", 0)

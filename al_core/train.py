@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +34,9 @@ def fit(
     n = len(images)
     if n < 2:
         raise ConfigError("Training needs at least two labelled images.")
-    steps_per_epoch = math.ceil(n / config.batch_size)
-    epochs = max(config.epochs, math.ceil(config.min_steps / steps_per_epoch))
-    steps = epochs * steps_per_epoch
+    batch_size = min(config.batch_size, n)
+    steps = max(math.ceil(config.epochs * n / batch_size), config.min_steps)
+    order = _shuffled_again_and_again(n, batch_size, generator)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=config.learning_rate,
@@ -55,11 +55,8 @@ def fit(
         torch.zeros((), device=images.device),
         torch.zeros((), device=images.device),
     )
-    for step in range(steps):
-        if step % steps_per_epoch == 0:
-            # Parts of almost equal size: batch norm cannot take a last batch of one image.
-            order = torch.randperm(n, generator=generator).tensor_split(steps_per_epoch)
-        batch = order[step % steps_per_epoch].to(images.device)
+    for step in range(1, steps + 1):
+        batch = next(order).to(images.device)
         x, y = augment(images[batch], config.flip, config.shift, generator), targets[batch]
         with torch.autocast(
             hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
@@ -74,18 +71,35 @@ def fit(
         losses += loss.detach() * len(y)
         hits += (logits.detach().argmax(1) == y).sum()
         now = time.perf_counter()
-        if (step + 1) % steps_per_epoch == 0 or now - last > 1:
+        ends_epoch = step * batch_size // n > (step - 1) * batch_size // n
+        if ends_epoch or step == steps or now - last > 1:
             yield TrainingProgress(
                 "Training",
-                step + 1,
+                step,
                 steps,
                 "steps",
                 now - start,
-                (step + 1) / steps_per_epoch,
+                step * batch_size / n,
                 losses.item() / seen,
                 hits.item() / seen,
             )
             seen, losses, hits, last = 0, torch.zeros_like(losses), torch.zeros_like(hits), now
+
+
+def _shuffled_again_and_again(
+    n: int, batch_size: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Positions of all ``n`` images, shuffled anew each time round, in batches without end.
+
+    A batch may reach into the next round: all are of one size, so that nothing is compiled or
+    kept for another, and none is a single image, which batch norm cannot take.
+    """
+    left = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(left) < batch_size:
+            left = torch.cat([left, torch.randperm(n, generator=generator)])
+        yield left[:batch_size]
+        left = left[batch_size:]
 
 
 def augment(images: Tensor, flip: bool, shift: int, generator: torch.Generator) -> Tensor:

@@ -195,7 +195,7 @@ def test_the_saved_network_says_what_the_trained_one_said(store: Store, dataset:
     saved = load_network(weights_path(experiment, 0), CPU)
     rows = np.arange(len(dataset.test))
     probs = [
-        finish(predict(network, dataset.test.images, rows, CPU, "")).probs
+        finish(predict(network.eval(), dataset.test.images, rows, CPU, "")).probs
         for network in (trained, saved)
     ]
     assert torch.equal(*probs)
