@@ -151,19 +151,28 @@ def finished(store: Store, experiment: Experiment) -> None:
 
 
 def welcome() -> None:
-    """What this is, for somebody who has nothing yet."""
+    """What this is, for somebody who has nothing open."""
     st.title("Active-learning desk", anchor=False)
     st.write(
-        "You have many images and little patience for labelling. A ResNet-18 learns from the "
-        "labels so far, looks at every image that has none, and asks you about the ones that "
-        "would teach it most."
+        "For many images and little patience: a network learns from your labels, round by round, "
+        "which images to ask you about next."
     )
-    st.write("Choose images in the sidebar and start an experiment.")
+    steps = (
+        (":material/photo_library:", "Start", "Choose images in the sidebar and start."),
+        (":material/keyboard:", "Label", "Type a digit for each image it asks about."),
+        (":material/show_chart:", "Watch", "Hand in, and see how much better it became."),
+    )
+    for column, (icon, title, text) in zip(st.columns(3), steps, strict=True):
+        with column.container(border=True):
+            st.markdown(f"#### {icon} {title}")
+            st.write(text)
 
 
 def main() -> None:
     """Draw the page once."""
-    st.set_page_config("Active-learning desk", ":material/grid_view:", layout="wide")
+    st.set_page_config(
+        "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
+    )
     st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
     settle("the page")
     try:
@@ -175,7 +184,7 @@ def main() -> None:
             with st.expander(
                 "New experiment", expanded=experiment_id is None, icon=":material/add:"
             ):
-                if (started := new_experiment(command_line().data)) is not None:
+                if (started := new_experiment(store, command_line().data)) is not None:
                     st.session_state["starting"] = started
                     load_images(started[1].data, started[1].image_size, fresh=True)
         if "starting" in st.session_state:

@@ -41,11 +41,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress(Progress):
-    """A report of the running training; ``loss`` and ``accuracy`` are means since the last one."""
+    """A report of the running training.
+
+    ``epoch`` counts passes over the labelled images, ``loss`` and ``accuracy`` are means since the
+    last one began; ``ends_epoch`` marks the reports to keep.
+    """
 
     epoch: float
     loss: float
     accuracy: float
+    ends_epoch: bool
 
 
 Work = Generator[Progress, None, T]

@@ -62,7 +62,8 @@ def run_round(
     x = torch.as_tensor(images[labeled]).to(hardware.device)
     y = torch.from_numpy(pool.labels).to(hardware.device)
     for report in fit(net, x, y, config.train, hardware, generator):
-        history.append([report.epoch, report.loss, report.accuracy])
+        if report.ends_epoch:
+            history.append([report.epoch, report.loss, report.accuracy])
         yield report
     trained = time.perf_counter()
 

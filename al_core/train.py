@@ -71,8 +71,8 @@ def fit(
         losses += loss.detach() * len(y)
         hits += (logits.detach().argmax(1) == y).sum()
         now = time.perf_counter()
-        ends_epoch = step * batch_size // n > (step - 1) * batch_size // n
-        if ends_epoch or step == steps or now - last > 1:
+        ends_epoch = step == steps or step * batch_size // n > (step - 1) * batch_size // n
+        if ends_epoch or now - last > 1:
             yield TrainingProgress(
                 "Training",
                 step,
@@ -82,8 +82,11 @@ def fit(
                 step * batch_size / n,
                 losses.item() / seen,
                 hits.item() / seen,
+                ends_epoch,
             )
-            seen, losses, hits, last = 0, torch.zeros_like(losses), torch.zeros_like(hits), now
+            last = now
+        if ends_epoch:
+            seen, losses, hits = 0, torch.zeros_like(losses), torch.zeros_like(hits)
 
 
 def _shuffled_again_and_again(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import get_args
 
 import streamlit as st
 
 from al_core.config import (
     ExperimentConfig,
+    InitialLabels,
     ModelConfig,
     Stem,
     TrainConfig,
@@ -61,7 +62,7 @@ def show_experiment(experiment_id: int | None) -> None:
     st.rerun()
 
 
-def new_experiment(preselected: str | None) -> tuple[str, ExperimentConfig] | None:
+def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
     """The settings of a new experiment; name and settings once the person presses start.
 
     ``preselected``: the source named on the command line. Raises ConfigError for settings that
@@ -71,7 +72,7 @@ def new_experiment(preselected: str | None) -> tuple[str, ExperimentConfig] | No
     defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
     name = st.text_input(
         "Name",
-        value=_default_name(source),
+        value=_free_name(store, source),
         max_chars=NAME_LENGTH,
         help="What it is called in the list above and in exports.",
     )
@@ -79,26 +80,24 @@ def new_experiment(preselected: str | None) -> tuple[str, ExperimentConfig] | No
         "Strategy", list(STRATEGIES), format_func=readable, help="Which images to ask about next."
     )
     st.caption(f"Asks about {GOOD_FOR[strategy]}.")
-    left, right = st.columns(2)
-    initial = left.number_input(
+    initial = st.number_input(
         "Initial images",
         2,
         value=defaults.initial,
         key=f"initial-{source}",
         help="Drawn at random and labelled before the first training.",
     )
-    by_person = (
-        right.selectbox(
-            "Labelled by",
-            ["truth", "person"],
-            key=f"by-{source}",
-            format_func={"truth": "the truth", "person": "me"}.get,
-            help="The truth that came with the images, or you.",
-        )
-        == "person"
+    initial_labels = st.radio(
+        "Labelled by",
+        get_args(InitialLabels),
+        key=f"by-{source}",
+        horizontal=True,
+        format_func={"truth": "the truth", "person": "me"}.__getitem__,
+        help="Who labels the initial images: the truth that came with them, or you.",
     )
+    left, right = st.columns(2)
     per_round = left.number_input(
-        "Images per round",
+        "Per round",
         1,
         value=defaults.per_round,
         help="How many images you are asked about each round.",
@@ -132,7 +131,7 @@ def new_experiment(preselected: str | None) -> tuple[str, ExperimentConfig] | No
         data=source,
         strategy=strategy,
         initial=int(initial),
-        initial_labels="person" if by_person else "truth",
+        initial_labels=initial_labels,
         per_round=int(per_round),
         rounds=int(rounds),
         model=model,
@@ -206,9 +205,11 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     return ModelConfig(weights, stem), train, int(seed), int(size)
 
 
-def _default_name(source: str) -> str:
+def _free_name(store: Store, source: str) -> str:
+    """A name no experiment has; it stays the same until one is started, as what is typed must."""
     base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
-    return f"{base} {datetime.now():%Y-%m-%d %H:%M}"
+    taken = {record.name for record in store.experiments()}
+    return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
 
 
 def readable(name: str) -> str:

@@ -27,7 +27,7 @@ def watch(job: Job, title: str) -> None:
 
 def draw_training(reports: list[Progress]) -> None:
     """Loss and accuracy of the training among ``reports``, side by side."""
-    epochs = [report for report in reports if isinstance(report, TrainingProgress)]
+    epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
         last = epochs[-1]
         history = [(report.epoch, report.loss, report.accuracy) for report in epochs]
