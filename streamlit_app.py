@@ -23,8 +23,9 @@ from al_core.store import Store
 from al_core.worker import JobState
 from ui.labelling import batch_tiles, label_batch
 from ui.resources import load_images, loader, open_store, settle, trainer
-from ui.results import at_a_glance, show_results, take_away
+from ui.results import at_a_glance, show_results
 from ui.sidebar import choose_experiment, new_experiment, show_experiment
+from ui.take_away import take_away
 from ui.training import watch
 
 
@@ -67,7 +68,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         else:
             finished(store, experiment)
     show_results(experiment)
-    take_away(experiment)
+    take_away(experiment, dataset)
 
 
 def images_of(experiment: Experiment) -> Dataset | None:

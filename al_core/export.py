@@ -1,9 +1,13 @@
-"""Labels out of the log, as a table; needs the log alone, not the images."""
+"""Tables to take away: the labels, from the log alone, and what a network says of the rest."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from al_core.experiment import Experiment
 
@@ -39,3 +43,21 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
             answer.created_at.isoformat(timespec="milliseconds"),
         ])  # fmt: skip
     return len(answers)
+
+
+def export_predictions(
+    keys: Sequence[str],
+    images: NDArray[np.int64],
+    probs: NDArray[np.float32],
+    class_names: Sequence[str],
+    file: TextIO,
+) -> None:
+    """Write the most likely class of each image to ``file`` as CSV.
+
+    ``keys`` and ``images`` ``[N]`` name them, ``probs`` is ``[N,C]``.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["key", "image", "label", "class_name", "probability"])
+    said = probs.argmax(1)
+    for key, image, label, prob in zip(keys, images.tolist(), said, probs.max(1), strict=True):
+        writer.writerow([key, image, label, class_names[label], f"{prob:.4f}"])

@@ -46,7 +46,9 @@ def load_network(path: Path, hardware: Hardware) -> Network:
             network = Network(len(tensors["head.bias"]), small_stem, (0, 0, 0), (1, 1, 1))
         network.load_state_dict(tensors, assign=True)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"The weights at {path} are missing or damaged: {error}.") from error
+        raise WeightsError(
+            f"The weights at {path} are missing or damaged; the next round writes new ones."
+        ) from error
     return network.to(hardware.device).to(memory_format=torch.channels_last)
 
 

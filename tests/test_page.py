@@ -139,6 +139,12 @@ def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
             label_all(page, 6)
             hand_in(page)
         expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+        page.get_by_role("button", name="Predict the rest").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)
+        table = download.value.path().read_text().splitlines()
+        assert table[0] == "key,image,label,class_name,probability"
+        assert len(table) == 1 + 1438 - 24
         labeled = rows(tmp_path, "SELECT labeled FROM rounds ORDER BY round")
         assert labeled == [(12,), (18,), (24,)]
         page.get_by_role("button", name="Label another round").click()

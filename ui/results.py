@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from al_core.experiment import Experiment
-from al_core.export import export_labels
 from ui.charts import accuracy_curve, confusion_heatmap, rounds_table
 from ui.training import draw_history
 
@@ -24,7 +22,7 @@ def at_a_glance(experiment: Experiment) -> None:
     labeled = sum(image not in is_open for image in experiment.pool.labeled.tolist())
     skipped = sum(image not in is_open for image in experiment.pool.skipped.tolist())
     done = min(len(experiment.rounds), experiment.config.rounds)
-    columns = st.columns(4)
+    columns = st.columns([1, 1, 1, 1.6])
     columns[0].metric("Labelled", f"{labeled:,}")
     columns[1].metric(
         "Unlabelled",
@@ -68,17 +66,6 @@ def show_results(experiment: Experiment) -> None:
         number = _pick_round(experiment, "training")
         history = experiment.rounds[number].history
         draw_history(history, history[-1][0])
-
-
-def take_away(experiment: Experiment) -> None:
-    """The labels as CSV."""
-    file = io.StringIO()
-    rows = export_labels(experiment, file)
-    st.download_button(
-        "Download labels", file.getvalue(), f"{experiment.name}.csv", "text/csv",
-        icon=":material/download:", disabled=rows == 0, on_click="ignore",
-        help="CSV with the last label of each image; skipped images have an empty label.",
-    )  # fmt: skip
 
 
 def _show_confusion(experiment: Experiment) -> None:
