@@ -23,17 +23,31 @@ from al_core.store import Store
 from al_core.worker import JobState
 from ui.labelling import batch_tiles, label_batch
 from ui.resources import load_images, loader, open_store, settle, trainer
-from ui.results import at_a_glance, show_results
+from ui.results import at_a_glance, gain, show_results
 from ui.sidebar import choose_experiment, new_experiment, show_experiment
 from ui.take_away import take_away
+from ui.text import plain
 from ui.training import watch
 
 
 def command_line() -> argparse.Namespace:
     """What stands behind ``streamlit run streamlit_app.py --``."""
-    parser = argparse.ArgumentParser(prog="streamlit run streamlit_app.py --")
-    parser.add_argument("--data", metavar="SOURCE", help="cifar10, digits, or a path to images")
+    # Lenient: a parser that gives up would end the script, and the page would stay blank.
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--data", nargs="?", help="cifar10, digits, or a path to images")
     return parser.parse_known_args(sys.argv[1:])[0]
+
+
+def offer_new_experiment(store: Store) -> None:
+    """The form; what it asks for is started in the page, where there is room for progress."""
+    try:
+        started = new_experiment(store, command_line().data)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if started is not None:
+        st.session_state["starting"] = started
+        load_images(started[1].data, started[1].image_size, fresh=True)
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
@@ -47,9 +61,9 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
         try:
             show_experiment(start_experiment(store, name, config, job.result))
         except ActiveLearningError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
     elif job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(plain(job.error), icon=":material/error:")
     else:
         st.info("Cancelled; nothing was started.", icon=":material/info:")
 
@@ -57,7 +71,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
 def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
     """One experiment: what it waits for on top, what it has shown below."""
     experiment = open_experiment(store, experiment_id)
-    st.title(experiment.name, anchor=False)
+    st.title(plain(experiment.name), anchor=False)
     at_a_glance(experiment)
     dataset = images_of(experiment)
     if dataset is not None:
@@ -68,7 +82,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         else:
             finished(store, experiment)
     show_results(experiment)
-    take_away(experiment, dataset)
+    take_away(store, experiment, dataset)
 
 
 def images_of(experiment: Experiment) -> Dataset | None:
@@ -79,7 +93,7 @@ def images_of(experiment: Experiment) -> Dataset | None:
         watch(job, f"Reading the images of “{config.data}”")
         return None
     if job.state is not JobState.DONE:
-        st.error(job.error or "Reading the images was cancelled.", icon=":material/error:")
+        st.error(plain(job.error or "Reading the images was cancelled."), icon=":material/error:")
         if st.button("Try again", icon=":material/refresh:"):
             loader().forget(job.key)
             st.rerun()
@@ -88,7 +102,7 @@ def images_of(experiment: Experiment) -> Dataset | None:
     try:
         check_images(experiment, dataset)
     except ActiveLearningError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return None
     if dataset.unreadable:
         with st.expander(f"{len(dataset.unreadable):,} files could not be read and are left out"):
@@ -105,13 +119,13 @@ def train(store: Store, experiment: Experiment, dataset: Dataset) -> None:
         job = trainer().submit(key, lambda: _advance(store, experiment.id, dataset))
     if job.active:
         last = number == experiment.config.rounds
-        watch(job, f"Round {number}: {'the last training' if last else 'training'}")
+        watch(job, f"Round {number}: {'the last training' if last else 'training'}", trainer())
         return
     if job.state is JobState.DONE:  # ended after the log was read above
         trainer().forget(key)
         st.rerun()
     if job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(plain(job.error), icon=":material/error:")
     else:
         st.info("Training was cancelled; nothing of it is kept.", icon=":material/info:")
     if st.button(f"Start round {number} again", type="primary", icon=":material/replay:"):
@@ -141,12 +155,12 @@ def label(
 
 def finished(store: Store, experiment: Experiment) -> None:
     """All rounds are done; more may follow."""
-    st.success("All rounds are done; the last training saw every label.", icon=":material/flag:")
+    st.success(f"All rounds are done. {gain(experiment)}", icon=":material/flag:")
     if st.button("Label another round", icon=":material/add:"):
         try:
             add_rounds(store, experiment, 1)
         except ActiveLearningError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
         else:
             st.rerun()
 
@@ -185,17 +199,15 @@ def main() -> None:
             with st.expander(
                 "New experiment", expanded=experiment_id is None, icon=":material/add:"
             ):
-                if (started := new_experiment(store, command_line().data)) is not None:
-                    st.session_state["starting"] = started
-                    load_images(started[1].data, started[1].image_size, fresh=True)
+                offer_new_experiment(store)
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])
-        elif experiment_id is None:
-            welcome()
-        else:
+        elif experiment_id is not None:
             desk(store, experiment_id, annotator.strip() or "me", show_truth)
+        if "starting" not in st.session_state and experiment_id is None:
+            welcome()
     except ActiveLearningError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
 
 
 main()

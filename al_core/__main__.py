@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from al_core.config import ExperimentConfig, ModelConfig, Stem, Weights, default_train
-from al_core.errors import ActiveLearningError
+from al_core.errors import ActiveLearningError, ConfigError
 from al_core.experiment import open_experiment
 from al_core.export import export_labels
 from al_core.images import load
@@ -101,6 +101,8 @@ def simulate(
         )
         for strategy, seed in itertools.product(strategies, seeds)
     ]  # fmt: skip
+    if not out.parent.is_dir():
+        raise ConfigError(f"There is no folder {out.parent} to write {out.name} to.")
     with progress_bars("") as show:
         dataset = finish(load(data, cache_dir=home() / "cache"), show)
     configs = [replace(config, class_names=dataset.train.class_names) for config in configs]

@@ -55,7 +55,7 @@ class TrainConfig:
         _whole("optimiser steps", self.min_steps, 0, 1_000_000)
         _whole("batch size", self.batch_size, 2, 65_536)
         _whole("shift", self.shift, 0, 64)
-        _between("learning rate", self.learning_rate, 1e-6, 10)
+        _between("learning rate", self.learning_rate, 1e-6, 1)
         _between("momentum", self.momentum, 0, 0.999)
         _between("weight decay", self.weight_decay, 0, 1)
 

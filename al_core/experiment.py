@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, SourceError
-from al_core.images import Dataset
+from al_core.images import SOURCES, Dataset
 from al_core.pool import TRUTH, Annotation, Pool
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
@@ -74,7 +75,9 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
     ConfigError where the settings and the images do not fit, or for the name.
     """
     names = dataset.train.class_names or config.class_names
-    config = replace(config, class_names=names)
+    # Absolute, so that it is found again from another working directory.
+    data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
+    config = replace(config, class_names=names, data=data)
     config.check_against(len(dataset.train), dataset.has_truth)
     initial = initial_images(config, dataset).tolist()
     by_truth = config.initial_labels == "truth"
@@ -119,16 +122,26 @@ def check_images(experiment: Experiment, dataset: Dataset) -> None:
 def hand_in(store: Store, experiment_id: int, batch: Batch) -> None:
     """Close a batch, so that its round can train; nothing happens where another tab was quicker.
 
-    Raises ConfigError while an image of it is neither labelled nor skipped, or while there are
-    too few labels to train on.
+    While fewer than two classes have a label there is nothing to train on (everything was
+    skipped, say): then more images, drawn at random, are asked about first. Raises ConfigError
+    while an image of the batch is neither labelled nor skipped, or when no images are left.
     """
     experiment = open_experiment(store, experiment_id)
-    still_open = sum(image not in experiment.pool.answers for image in batch.images)
+    pool = experiment.pool
+    still_open = sum(image not in pool.answers for image in batch.images)
     if still_open:
         raise ConfigError(f"{still_open} images of this batch are neither labelled nor skipped.")
-    if len(set(experiment.pool.labels.tolist())) < 2:
-        raise ConfigError("Training needs labels of at least two classes; label a few more.")
-    store.hand_in(batch.id)
+    further = None
+    if len(set(pool.labels.tolist())) < 2:
+        if not len(pool.unlabeled):
+            raise ConfigError(
+                "Training needs labels of at least two classes, and no images are left: "
+                "change some of the answers."
+            )
+        seed = [experiment.config.seed, len(experiment.batches)]
+        drawn = np.random.default_rng(seed).permutation(pool.unlabeled)[: len(batch.images)]
+        further = Batch(batch.round, "random", drawn.tolist(), None)
+    store.hand_in(experiment_id, batch.id, further)
 
 
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:

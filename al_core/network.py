@@ -104,6 +104,7 @@ class Hardware:
 def find_hardware() -> Hardware:
     """The best device there is; bf16 where the device has instructions for it, else fp32."""
     if torch.cuda.is_available():
+        torch.backends.cudnn.deterministic = True  # the same seed, the same curve
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return Hardware(torch.device("cuda"), torch.bfloat16 if bf16 else torch.float32)
     if torch.backends.mps.is_available():

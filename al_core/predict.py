@@ -20,7 +20,11 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float32 ``[N,D]``."""
+    """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float16 ``[N,D]``.
+
+    Half precision halves what 50,000 embeddings take, 100 MB, and is what they are worth: bf16
+    computed them.
+    """
 
     probs: Tensor
     embeddings: Tensor
@@ -60,7 +64,7 @@ def predict(
     """
     n = len(positions)
     probs = torch.empty(n, network.head.out_features)
-    embeddings = torch.empty(n, network.head.in_features)
+    embeddings = torch.empty(n, network.head.in_features, dtype=torch.float16)
     start = time.perf_counter()
     for end in range(BATCH_SIZE, n + BATCH_SIZE, BATCH_SIZE):
         # The last block reaches back into the one before: nothing is compiled for another size.
@@ -70,7 +74,7 @@ def predict(
             batch = batch.contiguous(memory_format=torch.channels_last)
             features = network.embed(batch)
             logits = network.head(features)
-        embeddings[rows] = features.float().cpu()
+        embeddings[rows] = features.half().cpu()
         probs[rows] = logits.float().softmax(1).cpu()
         yield Progress(phase, rows.stop, n, "images", time.perf_counter() - start)
     return Predictions(probs, embeddings)

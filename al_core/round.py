@@ -76,7 +76,9 @@ def run_round(
         metrics = asdict(evaluate(test.probs, targets))
     evaluated = time.perf_counter()
 
-    candidates = yield from _score(fast, images, labeled, unlabeled, hardware)
+    pool_said = yield from predict(fast, images, unlabeled, hardware, "Scoring")
+    labeled_said = yield from predict(fast, images, labeled, hardware, "Embedding the labelled")
+    candidates = Candidates(pool_said.probs, pool_said.embeddings, labeled_said.embeddings)
     scored = time.perf_counter()
 
     yield Progress("Choosing", 0, len(unlabeled), "images", 0)
@@ -109,20 +111,6 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     yield Progress("Saving", 0, 0, "", 0)
     save_network(outcome.network, weights_path(experiment_id, number))
     store.add_round(experiment_id, outcome.record, outcome.batch)
-
-
-def _score(
-    net: Network,
-    images: NDArray[np.uint8] | Tensor,
-    labeled: NDArray[np.int64],
-    unlabeled: NDArray[np.int64],
-    hardware: Hardware,
-) -> Work[Candidates]:
-    """The whole unlabelled pool as a strategy sees it; the labelled images ride along."""
-    rows = np.concatenate([unlabeled, labeled])
-    said = yield from predict(net, images, rows, hardware, "Scoring")
-    n = len(unlabeled)
-    return Candidates(said.probs[:n], said.embeddings[:n], said.embeddings[n:])
 
 
 def _choose(

@@ -75,7 +75,6 @@ batches = Table(
     Column("scores", JSON),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("handed_in_at", UtcDateTime),
-    UniqueConstraint("experiment_id", "round"),
 )
 
 annotations = Table(

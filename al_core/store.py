@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
+from filelock import FileLock
 from sqlalchemy import Connection, Row, create_engine, event, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -51,13 +52,15 @@ class Store:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
         with _sentences("opened"):
             parsed = make_url(address)
-            on_sqlite = parsed.get_backend_name() == "sqlite"
-            if on_sqlite and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self._engine = create_engine(parsed)
-            if on_sqlite:
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
                 event.listen(self._engine, "connect", _prepare_sqlite)
-            metadata.create_all(self._engine)
+                # Two processes on a new file would both find no tables, and both create them.
+                with FileLock(f"{parsed.database}.lock", timeout=LOCK_SECONDS):
+                    metadata.create_all(self._engine)
+            else:
+                metadata.create_all(self._engine)
 
     def close(self) -> None:
         """Let go of the database; the store is not usable after."""
@@ -159,25 +162,35 @@ class Store:
             return [Annotation(**row._mapping) for row in rows]
 
     def batches(self, experiment_id: int) -> list[Batch]:
-        """All batches of an experiment, in the order of their rounds."""
+        """All batches of an experiment, in the order they were chosen."""
         with self._reading() as connection:
             return [
                 _batch(row)
                 for row in connection.execute(
                     select(batches)
                     .where(batches.c.experiment_id == experiment_id)
-                    .order_by(batches.c.round)
+                    .order_by(batches.c.id)
                 )
             ]
 
-    def hand_in(self, batch_id: int) -> None:
-        """Close a batch; a second time changes nothing."""
+    def is_open(self, batch_id: int) -> bool:
+        """Whether a batch waits to be labelled and handed in."""
+        query = select(batches.c.id).where(
+            batches.c.id == batch_id, batches.c.handed_in_at.is_(None)
+        )
+        with self._reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def hand_in(self, experiment_id: int, batch_id: int, further: Batch | None = None) -> None:
+        """Close a batch, opening a ``further`` one with it; a second time changes nothing."""
         with self._writing() as connection:
-            connection.execute(
+            closed = connection.execute(
                 update(batches)
                 .where(batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
                 .values(handed_in_at=now())
             )
+            if further is not None and closed.rowcount:
+                _add_batch(connection, experiment_id, further)
 
     def rounds(self, experiment_id: int) -> list[RoundRecord]:
         """The finished rounds of an experiment, in order."""
@@ -228,10 +241,10 @@ class Store:
 
 def _prepare_sqlite(connection: SqliteConnection, _: object) -> None:
     """Readers never wait (WAL), writers wait for each other, a commit survives a power cut."""
+    connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000}")
 
 
 def _checked_name(name: str) -> str:
@@ -292,6 +305,7 @@ def _sentences(doing: str, taken: str = "") -> Iterator[None]:
 
 
 _ADVICE = {
+    "could not be acquired": "another program holds the lock; try again",
     "full": "make room on the disk and try again",
     "locked": "another program has held it for too long; try again",
     "readonly": "allow writing to the file and its folder",

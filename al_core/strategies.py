@@ -2,7 +2,8 @@
 
 A strategy sees the unlabelled pool as tensors and answers which ``n`` of it to ask about, best
 first. The ones that rank do so by a score, higher is more worth asking, which the page can show.
-A new strategy is one function and one line in ``STRATEGIES``.
+A new strategy is one function, one line in ``STRATEGIES`` (by way of ``SCORES`` where it ranks) and
+one in ``GOOD_FOR``.
 
 Nothing here imports torch by name: the page lists the strategies long before it needs a tensor,
 and torch takes two seconds to import.
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class Candidates:
     """The unlabelled pool as a strategy sees it, N images.
 
-    ``probs`` float32 ``[N,C]``, ``embeddings`` float32 ``[N,D]`` and ``labeled_embeddings``
-    float32 ``[L,D]``, all on one device.
+    ``probs`` float32 ``[N,C]``, ``embeddings`` ``[N,D]`` and ``labeled_embeddings`` ``[L,D]`` in
+    any floating dtype, all on one device.
     """
 
     probs: Tensor

@@ -29,7 +29,8 @@ def fit(
     ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
     ``generator`` is a CPU generator. One report an epoch, and one a second within a long epoch, so
     that a progress bar moves and whoever stops asking has not long to wait. The schedule: Smith &
-    Topin, "Super-convergence" (2019). Raises ConfigError for fewer than two images.
+    Topin, "Super-convergence" (2019). Raises ConfigError for fewer than two images, or when
+    the loss is no longer a number.
     """
     n = len(images)
     if n < 2:
@@ -73,6 +74,8 @@ def fit(
         now = time.perf_counter()
         ends_epoch = step == steps or step * batch_size // n > (step - 1) * batch_size // n
         if ends_epoch or now - last > 1:
+            if not math.isfinite(losses.item()):
+                raise ConfigError("The training diverged; choose a lower learning rate.")
             yield TrainingProgress(
                 "Training",
                 step,

@@ -33,7 +33,10 @@ def save_network(network: Network, path: Path) -> None:
         half.replace(path)
     except (OSError, SafetensorError) as error:
         half.unlink(missing_ok=True)
-        raise WeightsError(f"The weights cannot be saved to {path}: {error}.") from error
+        raise WeightsError(
+            f"The weights cannot be saved to {path} ({error}); make room on the disk, or allow "
+            "writing there, and start the round again."
+        ) from error
 
 
 def load_network(path: Path, hardware: Hardware) -> Network:

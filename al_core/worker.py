@@ -1,13 +1,13 @@
-"""Background jobs: one at a time for each device, with progress and cancel."""
+"""Background jobs, with progress and cancel: one at a time for a device, or side by side."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from enum import StrEnum
-from threading import Event, Lock
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
 from typing import Any
 
 from al_core.errors import ActiveLearningError
@@ -52,15 +52,20 @@ class Job:
         return self.state in (JobState.WAITING, JobState.RUNNING)
 
     def cancel(self) -> None:
-        """Ask the job to stop; it does at its next report."""
+        """Ask the job to stop: at once while it waits, else at its next report."""
         self._cancelled = True
+        if self.state is JobState.WAITING:
+            self.state = JobState.CANCELLED
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, at most so long; whether it has come."""
         return self._ended.wait(seconds)
 
     def run(self) -> None:
-        """Do the work; never raises."""
+        """Do the work, unless it was cancelled before its turn; never raises."""
+        if self._cancelled:
+            self._ended.set()
+            return
         self.state = JobState.RUNNING
         try:
             with closing(self._work()) as work:
@@ -88,25 +93,44 @@ class _Cancelled(Exception):
 
 
 class Worker:
-    """Runs jobs one after another in a thread of its own."""
+    """Runs jobs in threads that end with the program, however long the job would take.
 
-    def __init__(self) -> None:
+    One after another where they share a device, or all at once with ``side_by_side``.
+    """
+
+    def __init__(self, side_by_side: bool = False) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker")
+        self._waiting: SimpleQueue[Job] | None = None if side_by_side else SimpleQueue()
+        if self._waiting is not None:
+            Thread(target=self._one_after_another, args=(self._waiting,), daemon=True).start()
 
     def job(self, key: str) -> Job | None:
         """The latest job of that key."""
         return self._jobs.get(key)
 
+    @property
+    def running(self) -> Job | None:
+        """A job that runs now."""
+        return next((j for j in list(self._jobs.values()) if j.state is JobState.RUNNING), None)
+
     def submit(self, key: str, work: Callable[[], Work[Any]]) -> Job:
-        """Queue ``work`` under ``key``; the job that is active under that key, if there is one."""
+        """Start or queue ``work`` under ``key``; the active job of that key, if there is one."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or not job.active:
                 job = self._jobs[key] = Job(key, work)
-                self._thread.submit(job.run)
+                if self._waiting is not None:
+                    self._waiting.put(job)
+                else:
+                    Thread(target=job.run, daemon=True).start()
             return job
+
+    def cancel_all(self, prefix: str) -> None:
+        """Cancel every job whose key begins with ``prefix``."""
+        for key, job in list(self._jobs.items()):
+            if key.startswith(prefix):
+                job.cancel()
 
     def forget(self, key: str) -> None:
         """Drop what is known of an ended job."""
@@ -114,3 +138,8 @@ class Worker:
             job = self._jobs.get(key)
             if job is not None and not job.active:
                 del self._jobs[key]
+
+    @staticmethod
+    def _one_after_another(waiting: SimpleQueue[Job]) -> None:
+        while True:
+            waiting.get().run()

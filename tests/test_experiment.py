@@ -139,12 +139,34 @@ def test_a_batch_with_an_open_image_cannot_be_handed_in(store: Store, dataset: D
     assert open_experiment(store, experiment).phase is Phase.LABELLING
 
 
-def test_labels_of_one_class_only_are_too_few_to_train_on(store: Store, dataset: Dataset) -> None:
+@pytest.mark.parametrize("answer", [0, None])
+def test_answers_too_few_to_train_on_are_followed_by_more_random_images(
+    store: Store, dataset: Dataset, answer: int | None
+) -> None:
     experiment = start_experiment(store, "mine", config(initial_labels="person"), dataset)
     batch = open_experiment(store, experiment).open_batch
-    store.append(experiment, [Annotation(i, 0, 0, "ada") for i in batch.images])
-    with pytest.raises(ConfigError, match="two classes"):
-        hand_in(store, experiment, batch)
+    store.append(experiment, [Annotation(i, answer, 0, "ada") for i in batch.images])
+    hand_in(store, experiment, batch)
+    hand_in(store, experiment, batch)
+    after = open_experiment(store, experiment)
+    assert (after.phase, len(after.batches)) == (Phase.LABELLING, 2)
+    further = after.open_batch
+    assert (further.round, len(further.images)) == (0, 6)
+    assert not set(further.images) & set(batch.images)
+    label_batch(store, dataset, experiment)
+    assert open_experiment(store, experiment).phase is Phase.TRAINING
+
+
+def test_a_training_that_diverges_says_so(store: Store, dataset: Dataset) -> None:
+    wild = replace(QUICK, learning_rate=1.0, weight_decay=1.0, min_steps=60)
+    huge = replace(dataset.train, images=dataset.train.images.copy())
+    experiment = start_experiment(store, "mine", config(train=wild), replace(dataset, train=huge))
+    work = run_round_of(store, dataset, experiment)
+    monster = float("nan")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.nn.functional.cross_entropy", lambda logits, _: logits.sum() * monster)
+        with pytest.raises(ConfigError, match="lower learning rate"):
+            finish(work)
 
 
 def test_a_round_that_is_stopped_leaves_nothing_and_starts_again_the_same(

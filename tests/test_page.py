@@ -78,7 +78,7 @@ def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on
     with desk() as page:
         page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
         page.get_by_role("spinbutton", name="Initial images").fill("12")
-        page.get_by_role("spinbutton", name="Per round").fill("6")
+        page.get_by_role("spinbutton", name="Images per round").fill("6")
         page.get_by_text("Model and training").click()
         page.get_by_role("spinbutton", name="At least steps").fill("5")
         page.get_by_role("spinbutton", name="Epochs").fill("1")
@@ -178,8 +178,8 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         expect(page.get_by_role("textbox", name="Path")).to_have_value(str(folder))
         page.get_by_role("textbox", name="Classes").fill("dark\nlight <b>\n")
         page.get_by_role("spinbutton", name="Initial images").fill("4")
-        page.get_by_role("spinbutton", name="Per round").fill("3")
-        page.get_by_role("spinbutton", name="Per round").press("Tab")
+        page.get_by_role("spinbutton", name="Images per round").fill("3")
+        page.get_by_role("spinbutton", name="Images per round").press("Tab")
         start = page.get_by_role("button", name="Start experiment")
         start.click()
         expect(page.get_by_text("must be labelled by you")).to_be_visible()
@@ -194,6 +194,39 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         hand_in(page)
         expect(page.get_by_text("Round 1: least confidence")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("no test set whose truth is known").first).to_be_visible()
+
+
+def test_a_tab_left_behind_follows_the_batch_that_another_tab_handed_in(
+    desk: Callable, browser: Browser, tmp_path: Path
+) -> None:
+    config = ExperimentConfig(initial_labels="person", initial=4, train=QUICK.train, per_round=6)
+    with desk(path=f"/?experiment={prepared(tmp_path, config=config)}") as page:
+        tiles(page, 4)
+        other = browser.new_page()
+        other.goto(page.url)
+        label_all(other, 4)
+        hand_in(other)
+        tiles(other, 6)
+        page.keyboard.press("9")
+        tiles(page, 6)
+        other.close()
+    assert rows(tmp_path, "SELECT count(*) FROM annotations") == [(4,)]
+
+
+def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(
+    desk: Callable, tmp_path: Path
+) -> None:
+    config = ExperimentConfig(initial_labels="person", initial=4)
+    name = "my *cat* $a$ :red[x] <b>"
+    with desk(path=f"/?experiment={prepared(tmp_path, name, config)}") as page:
+        tiles(page, 4)
+        expect(page.get_by_role("heading", name=name)).to_be_visible()
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+        expect(page.get_by_text("2 of 4 saved")).to_be_visible()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download labels").click()
+        assert len(download.value.path().read_text().splitlines()) == 3
 
 
 def test_experiments_are_renamed_deleted_and_restored(desk: Callable, tmp_path: Path) -> None:

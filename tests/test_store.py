@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -28,6 +30,7 @@ def said(image: int, label: int | None, event: str | None = None) -> Annotation:
     return Annotation(image, label, 1, "ada", key=f"{image}.png", event=event, milliseconds=250)
 
 
+ROOT = Path(__file__).parents[1]
 RECORD = RoundRecord(0, 20, {"accuracy": 0.5}, [[1.0, 2.0, 0.5]], 1.0, 2.0, 3.0, 0.1, 80)
 
 
@@ -79,6 +82,12 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store) -> None:
     assert len(events) == len(set(events)) == 150
 
 
+def test_processes_that_meet_on_a_new_database_all_open_it(tmp_path: Path) -> None:
+    code = f"from al_core.store import Store; Store('sqlite:///{tmp_path / 'al.db'}').experiments()"
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0, 0, 0, 0]
+
+
 def test_a_round_and_its_batch_are_written_once_together(store: Store) -> None:
     experiment = new(store)
     store.add_round(experiment, RECORD, Batch(1, "random", [1, 2], None))
@@ -90,9 +99,9 @@ def test_a_round_and_its_batch_are_written_once_together(store: Store) -> None:
 def test_handing_in_closes_a_batch_once(store: Store) -> None:
     experiment = new(store, first_batch=Batch(0, "random", [1], None))
     (batch,) = store.batches(experiment)
-    store.hand_in(batch.id)
+    store.hand_in(experiment, batch.id)
     first = store.batches(experiment)[0].handed_in_at
-    store.hand_in(batch.id)
+    store.hand_in(experiment, batch.id)
     assert first is not None
     assert store.batches(experiment)[0].handed_in_at == first
 

@@ -1,7 +1,10 @@
 """Background jobs: progress, results, failures, cancel."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from al_core.errors import ConfigError
 from al_core.progress import Progress, Work
@@ -87,3 +90,53 @@ def test_an_unforeseen_error_ends_the_job_in_a_sentence_too() -> None:
     job = Worker().submit("a", broken)
     assert job.wait(5)
     assert job.error == "It failed unexpectedly (ZeroDivisionError: by zero)."
+
+
+def test_a_job_that_waits_is_cancelled_at_once_and_never_starts() -> None:
+    worker, gate, started = Worker(), threading.Event(), []
+
+    def waiting() -> Work[None]:
+        gate.wait(5)
+        yield Progress("", 1, 1, "", 0)
+
+    def late() -> Work[None]:
+        started.append(True)
+        yield Progress("", 1, 1, "", 0)
+
+    first, second = (
+        worker.submit("experiment 1, a", waiting),
+        worker.submit("experiment 2, a", late),
+    )
+    worker.cancel_all("experiment 2,")
+    assert second.state is JobState.CANCELLED
+    gate.set()
+    assert first.wait(5)
+    assert second.wait(5)
+    assert (first.state, started) == (JobState.DONE, [])
+
+
+def test_jobs_side_by_side_do_not_wait_for_each_other() -> None:
+    worker, gate = Worker(side_by_side=True), threading.Event()
+
+    def slow() -> Work[None]:
+        gate.wait(5)
+        yield Progress("", 1, 1, "", 0)
+
+    first = worker.submit("slow", slow)
+    assert worker.submit("quick", lambda: counting(1)).wait(3)
+    assert first.active
+    gate.set()
+
+
+def test_a_program_ends_though_a_job_still_runs() -> None:
+    code = (
+        "import threading\n"
+        "from al_core.worker import Worker\n"
+        "def endless():\n"
+        "    threading.Event().wait()\n"
+        "    yield\n"
+        "Worker().submit('a', endless)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=20, check=True
+    )

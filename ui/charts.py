@@ -116,13 +116,14 @@ def confusion_heatmap(
             alt.Tooltip("share:Q", format=".1%", title="share of the truth"),
         ],
     )
-    heat = base.mark_rect().encode(
-        color=alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
+    # By opacity, so that nothing is the background's colour, in the dark as in the light.
+    heat = base.mark_rect(color="#2a6fbb").encode(
+        opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None)
     )
     if len(order) > 20:
         return alt.layer(heat).properties(height=24 * len(order))
     text = base.mark_text(fontSize=12).encode(
         text="images:Q",
-        color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#1f2937")),
+        color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#808080")),
     )
     return alt.layer(heat, text).properties(height=max(HEIGHT, 36 * len(order)))

@@ -81,7 +81,7 @@ function createGrid(parent, batch) {
     if (first) current = Math.max(0, labels.indexOf(OPEN));
     tiles.forEach((_, i) => paint(i));
     paintHead();
-    if (first && !busyElsewhere(document.activeElement)) focusTile();
+    if (first && !busyElsewhere(document.activeElement)) tiles[current].focus({ preventScroll: true });
   }
 
   function build() {

@@ -11,6 +11,7 @@ from al_core.pool import Annotation, Pool
 from al_core.schema import Batch
 from al_core.store import Store
 from ui.label_grid import CLEAR, SKIP, LabelEvent, Tile, label_grid
+from ui.text import plain
 
 
 def batch_tiles(
@@ -45,6 +46,8 @@ def label_batch(
     """
 
     def save(events: list[LabelEvent]) -> None:
+        if not store.is_open(batch.id):
+            return  # handed in by another tab: what a round was trained on is not changed here
         store.append(
             experiment.id,
             [_annotation(event, batch.round, annotator, dataset) for event in events],
@@ -67,12 +70,14 @@ def label_batch(
         if problem is None:
             _saved_and_hand_in(store, experiment, batch)
         else:
-            st.error(f"Not saved yet: {problem} Your labels are kept in this page.")
+            st.error(plain(f"Not saved yet: {problem} Your labels are kept in this page."))
             st.button("Save again", icon=":material/save:")
 
 
 def _saved_and_hand_in(store: Store, experiment: Experiment, batch: Batch) -> None:
     """How many answers are on disk, and the button, once all of them are."""
+    if not store.is_open(batch.id):
+        st.rerun(scope="app")
     log = store.annotations(experiment.id, batch.round)
     answers = Pool.fold(experiment.pool_size, log).answers
     done = sum(image in answers for image in batch.images)
@@ -84,12 +89,11 @@ def _saved_and_hand_in(store: Store, experiment: Experiment, batch: Batch) -> No
         type="primary",
         icon=":material/done_all:",
         disabled=done < len(batch.images),
-        help="Once every image is labelled or skipped.",
     ):
         try:
             hand_in(store, experiment.id, batch)
         except ActiveLearningError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
         else:
             st.rerun()
 

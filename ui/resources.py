@@ -8,7 +8,7 @@ from functools import cache
 
 import streamlit as st
 
-from al_core.images import Dataset, load
+from al_core.images import load
 from al_core.store import Store, home
 from al_core.worker import Job, Worker
 
@@ -43,8 +43,8 @@ def trainer() -> Worker:
 
 @st.cache_resource(show_spinner=False)
 def loader() -> Worker:
-    """Reads images, which needs no device and may go on while a round trains."""
-    return Worker()
+    """Reads images, which needs no device; a slow download holds up nobody else."""
+    return Worker(side_by_side=True)
 
 
 def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
@@ -60,9 +60,3 @@ def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
         )
         job.wait(1.5)  # a cached source is there at once, and the page need not flicker
     return job
-
-
-def loaded(job: Job) -> Dataset | None:
-    """The images of a loading job, or None while there are none."""
-    result: Dataset | None = job.result
-    return result

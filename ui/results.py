@@ -38,9 +38,22 @@ def at_a_glance(experiment: Experiment) -> None:
         "Test accuracy",
         f"{last['accuracy']:.1%}",
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
-        delta_description=f"95%: {100 * last['low']:.1f}–{last['high']:.1%}",
+        delta_description=f"95% interval {100 * last['low']:.1f}–{last['high']:.1%}",
         help="On test images the model never trains on; the change is since the round before, "
         "and 95% is the Wilson interval.",
+    )
+
+
+def gain(experiment: Experiment) -> str:
+    """What the rounds have gained, in a sentence; empty where nothing was measured."""
+    table = rounds_table(experiment.rounds)
+    if len(table) < 2 or table["accuracy"].isna().any():
+        return ""
+    first, last = table.iloc[0], table.iloc[-1]
+    return (
+        f"{last['labeled'] - first['labeled']:,} labels took the test accuracy from "
+        f"{first['accuracy']:.1%} to {last['accuracy']:.1%} "
+        f"(95% interval {100 * last['low']:.1f}–{last['high']:.1%})."
     )
 
 
@@ -61,6 +74,8 @@ def show_results(experiment: Experiment) -> None:
     with confusion:
         _show_confusion(experiment)
     with rounds:
+        shares = ["accuracy", "change", "low", "high", "ece"]
+        table[shares] = 100 * table[shares].astype(float)
         st.dataframe(table, hide_index=True, column_config=_COLUMNS)
     with training:
         number = _pick_round(experiment, "training")
@@ -101,12 +116,12 @@ def _column(title: str, form: str, note: str | None = None) -> Any:
 _COLUMNS = {
     "round": _column("Round", "%d"),
     "labeled": _column("Labelled", "localized"),
-    "accuracy": _column("Test accuracy", "percent"),
-    "change": _column("Change", "percent", "Since the round before."),
-    "low": _column("95% from", "percent", "Wilson interval."),
-    "high": _column("to", "percent"),
+    "accuracy": _column("Test accuracy", "%.1f%%"),
+    "change": _column("Change", "%.1f%%", "Since the round before."),
+    "low": _column("95% from", "%.1f%%", "Wilson interval."),
+    "high": _column("to", "%.1f%%"),
     "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the test set, in nats."),
-    "ece": _column("ECE", "percent", "Expected calibration error, 15 bins."),
+    "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
     "train_seconds": _column("Training", "%.1f s"),
     "evaluate_seconds": _column("Evaluating", "%.1f s"),
     "score_seconds": _column("Scoring", "%.1f s"),

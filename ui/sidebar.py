@@ -22,6 +22,8 @@ from al_core.errors import ActiveLearningError
 from al_core.images import SOURCES
 from al_core.store import NAME_LENGTH, Store
 from al_core.strategies import GOOD_FOR, STRATEGIES
+from ui.resources import trainer
+from ui.text import plain
 
 PATH = "a folder or a parquet file"
 INITIAL = {"digits": 20, "cifar10": 1000}
@@ -70,9 +72,11 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     """
     source = _source(preselected)
     defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
+    free = _free_name(store, source)
     name = st.text_input(
         "Name",
-        value=_free_name(store, source),
+        key="new-name",
+        placeholder=free,
         max_chars=NAME_LENGTH,
         help="What it is called in the list above and in exports.",
     )
@@ -83,6 +87,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     initial = st.number_input(
         "Initial images",
         2,
+        10_000_000,
         value=defaults.initial,
         key=f"initial-{source}",
         help="Drawn at random and labelled before the first training.",
@@ -97,14 +102,16 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     )
     left, right = st.columns(2)
     per_round = left.number_input(
-        "Per round",
+        "Images per round",
         1,
+        10_000,
         value=defaults.per_round,
         help="How many images you are asked about each round.",
     )
     rounds = right.number_input(
         "Rounds",
         0,
+        10_000,
         value=defaults.rounds,
         help="Rounds of labelling; a last training follows. More can be added later.",
     )
@@ -127,7 +134,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         disabled=not source,
     ):
         return None
-    return name, ExperimentConfig(
+    return name.strip() or free, ExperimentConfig(
         data=source,
         strategy=strategy,
         initial=int(initial),
@@ -182,12 +189,12 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     )
     left, right = st.columns(2)
     train = TrainConfig(
-        epochs=int(left.number_input("Epochs", 1, value=d.epochs,
+        epochs=int(left.number_input("Epochs", 1, 10_000, value=d.epochs,
                                      help="Passes over the labelled images.")),
-        min_steps=int(right.number_input("At least steps", 0, value=d.min_steps,
+        min_steps=int(right.number_input("At least steps", 0, 1_000_000, value=d.min_steps,
                                          help="Optimiser steps a training has at least, so that "
                                               "ten labels train as well as ten thousand.")),
-        batch_size=int(left.number_input("Batch size", 2, value=d.batch_size,
+        batch_size=int(left.number_input("Batch size", 2, 65_536, value=d.batch_size,
                                          help="Images a step.")),
         learning_rate=float(right.number_input("Learning rate", 0.0001, 1.0, d.learning_rate,
                                                format="%.4f", help="The peak of the schedule.")),
@@ -206,7 +213,7 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
 
 
 def _free_name(store: Store, source: str) -> str:
-    """A name no experiment has; it stays the same until one is started, as what is typed must."""
+    """A name no experiment has."""
     base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
     taken = {record.name for record in store.experiments()}
     return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
@@ -223,8 +230,12 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
         if st.button("Save name", disabled=new_name.strip() == name):
             _try(partial(store.rename_experiment, experiment_id, new_name))
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
-        st.write("It leaves the list; its labels stay in the database, and it can be restored.")
+        st.write(
+            "It stops training and leaves the list. Its labels and weights stay, and it can be "
+            "restored."
+        )
         if st.button("Delete experiment", type="primary"):
+            trainer().cancel_all(f"experiment {experiment_id},")
             _try(partial(store.delete_experiment, experiment_id))
 
 
@@ -233,7 +244,7 @@ def _restore(store: Store) -> None:
     if deleted:
         with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
             for record in deleted:
-                if st.button(f"Restore “{record.name}”", key=f"restore-{record.id}"):
+                if st.button(plain(f"Restore “{record.name}”"), key=f"restore-{record.id}"):
                     _try(partial(store.restore_experiment, record.id))
 
 
@@ -242,6 +253,6 @@ def _try(action: Callable[[], None]) -> None:
     try:
         action()
     except ActiveLearningError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
     else:
         st.rerun()

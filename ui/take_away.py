@@ -7,30 +7,36 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from al_core.experiment import Experiment
+from al_core.experiment import Experiment, open_experiment
 from al_core.export import export_labels, export_predictions
 from al_core.images import Dataset
 from al_core.progress import Work
+from al_core.store import Store
 from al_core.worker import JobState
 from ui.resources import settle, trainer
+from ui.text import plain
 from ui.training import watch
 
 if TYPE_CHECKING:
     from al_core.network import Hardware, Network
 
 
-def take_away(experiment: Experiment, dataset: Dataset | None) -> None:
+def take_away(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
     """Two tables to download; the second takes a network, thus a round, and the images."""
-    file = io.StringIO()
-    rows = export_labels(experiment, file)
+
+    def labels() -> str:
+        # Read at the click: labels redraw only the grid, and this button may be older than they.
+        file = io.StringIO()
+        export_labels(open_experiment(store, experiment.id), file)
+        return file.getvalue()
+
     with st.container(horizontal=True):
         st.download_button(
             "Download labels",
-            file.getvalue(),
+            labels,
             f"{experiment.name}.csv",
             "text/csv",
             icon=":material/download:",
-            disabled=rows == 0,
             on_click="ignore",
             help="CSV: the last label of each image; a skipped image has an empty one.",
         )
@@ -41,10 +47,11 @@ def take_away(experiment: Experiment, dataset: Dataset | None) -> None:
 def _predictions(experiment: Experiment, dataset: Dataset) -> None:
     """Let the last network label what nobody has."""
     number = len(experiment.rounds) - 1
-    key = f"experiment {experiment.id}, predictions of round {number}"
+    said = len(experiment.annotations)
+    key = f"experiment {experiment.id}, predictions of round {number} after {said} answers"
     job = trainer().job(key)
     if job is not None and job.active:
-        watch(job, "What the network says of the rest")
+        watch(job, "What the network says of the rest", trainer())
     elif job is not None and job.state is JobState.DONE:
         st.download_button(
             "Download predictions",
@@ -64,7 +71,7 @@ def _predictions(experiment: Experiment, dataset: Dataset) -> None:
             trainer().submit(key, lambda: _predict_rest(experiment, dataset, number))
             st.rerun()
         if job is not None and job.error:
-            st.error(job.error, icon=":material/error:")
+            st.error(plain(job.error), icon=":material/error:")
 
 
 def _predict_rest(experiment: Experiment, dataset: Dataset, number: int) -> Work[str]:

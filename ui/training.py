@@ -7,18 +7,22 @@ from collections.abc import Sequence
 import streamlit as st
 
 from al_core.progress import Progress, TrainingProgress
-from al_core.worker import Job
+from al_core.worker import Job, JobState, Worker
 from ui.charts import training_curve
+from ui.text import plain
 
 
 @st.fragment(run_every=1.0)
-def watch(job: Job, title: str) -> None:
-    """Draw a job until it ends, then draw the page again."""
+def watch(job: Job, title: str, worker: Worker | None = None) -> None:
+    """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for."""
     if not job.active:
         st.rerun()
     progress = job.progress
-    st.subheader(title)
-    st.progress(progress.fraction if progress else 0.0, text=_words(progress))
+    text = _words(progress)
+    if job.state is JobState.WAITING and worker and worker.running:
+        text = plain(f"Waiting for {worker.running.key}: {_words(worker.running.progress)}")
+    st.subheader(plain(title), anchor=False)
+    st.progress(progress.fraction if progress else 0.0, text=text)
     if st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}"):
         job.cancel()
         st.toast("Stopping as soon as the step at hand is done.")
@@ -35,7 +39,8 @@ def draw_training(reports: list[Progress]) -> None:
 
 
 def draw_history(history: Sequence[Sequence[float]], epochs: float) -> None:
-    """Loss and accuracy over the epochs."""
+    """Loss and accuracy over the epochs; at most some 300 points, which is all a screen shows."""
+    history = history[:: max(1, len(history) // 300)]
     left, right = st.columns(2)
     left.altair_chart(training_curve(history, "loss", epochs))
     right.altair_chart(training_curve(history, "accuracy", epochs))
