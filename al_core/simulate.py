@@ -53,6 +53,7 @@ def simulate(
         outcome: Outcome = yield from run_round(config, number, pool, dataset, hardware)
         yield _row(config, outcome)
         asked = np.array(outcome.batch.images if outcome.batch else [], dtype=np.int64)
+        del outcome  # its network need not wait for the next one to be trained
 
 
 def _row(config: ExperimentConfig, outcome: Outcome) -> Row:

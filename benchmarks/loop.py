@@ -59,7 +59,7 @@ def main(data: str, initial: int, per_round: int, rounds: int, seeds: tuple[int,
                           f"{report.test_accuracy:.1%} | {report.train_seconds:.1f} s | "
                           f"{evaluate:.1f} s | {report.score_seconds:.1f} s | {whole:.1f} s |",
                           flush=True)  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(f"\nmost memory held: {peak:.2f} GB")
 
 
