@@ -124,6 +124,6 @@ def confusion_heatmap(
         return alt.layer(heat).properties(height=24 * len(order))
     text = base.mark_text(fontSize=12).encode(
         text="images:Q",
-        color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#808080")),
+        color=alt.condition("datum.share > 0.3", alt.value("white"), alt.value("#808080")),
     )
     return alt.layer(heat, text).properties(height=max(HEIGHT, 36 * len(order)))
