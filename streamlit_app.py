@@ -105,7 +105,9 @@ def images_of(experiment: Experiment) -> Dataset | None:
         st.error(plain(str(error)), icon=":material/error:")
         return None
     if dataset.unreadable:
-        with st.expander(f"{len(dataset.unreadable):,} files could not be read and are left out"):
+        with st.expander(
+            f"Files that could not be read and are left out: {len(dataset.unreadable):,}"
+        ):
             st.dataframe({"file": dataset.unreadable}, hide_index=True)
     return dataset
 

@@ -130,7 +130,7 @@ def hand_in(store: Store, experiment_id: int, batch: Batch) -> None:
     pool = experiment.pool
     still_open = sum(image not in pool.answers for image in batch.images)
     if still_open:
-        raise ConfigError(f"{still_open} images of this batch are neither labelled nor skipped.")
+        raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
     further = None
     if len(set(pool.labels.tolist())) < 2:
         if not len(pool.unlabeled):

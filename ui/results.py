@@ -22,21 +22,23 @@ def at_a_glance(experiment: Experiment) -> None:
     labeled = sum(image not in is_open for image in experiment.pool.labeled.tolist())
     skipped = sum(image not in is_open for image in experiment.pool.skipped.tolist())
     done = min(len(experiment.rounds), experiment.config.rounds)
-    columns = st.columns([1, 1, 1, 1.6])
-    columns[0].metric("Labelled", f"{labeled:,}")
-    columns[1].metric(
+    row = st.container(horizontal=True, horizontal_alignment="distribute")  # wraps on a phone
+    row.metric("Labelled", f"{labeled:,}", width="content")
+    row.metric(
         "Unlabelled",
         f"{experiment.pool_size - labeled - skipped:,}",
+        width="content",
         help=f"{skipped:,} more were skipped; they are not asked again.",
     )
-    columns[2].metric("Round", f"{done} of {experiment.config.rounds}")
+    row.metric("Round", f"{done} of {experiment.config.rounds}", width="content")
     if table.empty or pd.isna(table["accuracy"].iloc[-1]):
-        columns[3].metric("Test accuracy", "–", help=_why_no_accuracy(experiment))
+        row.metric("Test accuracy", "–", width="content", help=_why_no_accuracy(experiment))
         return
     last = table.iloc[-1]
-    columns[3].metric(
+    row.metric(
         "Test accuracy",
         f"{last['accuracy']:.1%}",
+        width="content",
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
         delta_description=f"95% interval {100 * last['low']:.1f}–{last['high']:.1%}",
         help="On test images the model never trains on; the change is since the round before, "
