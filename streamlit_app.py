@@ -21,13 +21,15 @@ from al_core.images import Dataset
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
-from ui.labelling import batch_tiles, label_batch
+from ui.annotator import ask_name, welcome_back
+from ui.labelling import label_batch, take_batch, wait_for_others
 from ui.resources import load_images, loader, open_store, settle, trainer
 from ui.results import at_a_glance, gain, show_results
-from ui.sidebar import choose_experiment, new_experiment, show_experiment
+from ui.review import leave_review, review
+from ui.sidebar import choose_experiment, labelling_settings, new_experiment, show_experiment
 from ui.take_away import take_away
 from ui.text import plain
-from ui.training import watch
+from ui.training import round_key, watch
 
 
 def command_line() -> argparse.Namespace:
@@ -73,14 +75,18 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     experiment = open_experiment(store, experiment_id)
     st.title(plain(experiment.name), anchor=False)
     at_a_glance(experiment)
+    welcome_back(experiment, annotator)
+    view = st.segmented_control(
+        "View", ["Label", "Review"], default="Label", required=True, key="view",
+        bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
     dataset = images_of(experiment)
     if dataset is not None:
-        if experiment.phase is Phase.TRAINING:
-            train(store, experiment, dataset)
-        elif experiment.phase is Phase.LABELLING:
-            label(store, experiment, dataset, annotator, show_truth)
+        if view == "Review":
+            review(store, experiment, dataset, annotator, show_truth)
         else:
-            finished(store, experiment)
+            leave_review()
+        train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
     show_results(experiment)
     take_away(store, experiment, dataset)
 
@@ -112,16 +118,37 @@ def images_of(experiment: Experiment) -> Dataset | None:
     return dataset
 
 
-def train(store: Store, experiment: Experiment, dataset: Dataset) -> None:
+def train_and_label(
+    store: Store,
+    experiment: Experiment,
+    dataset: Dataset,
+    annotator: str,
+    show_truth: bool,
+    labelling: bool,
+) -> None:
+    """The batch of this tab, and the round that trains meanwhile."""
+    batch = take_batch(store, experiment, dataset) if labelling else None
+    if batch is not None:
+        label_batch(store, experiment, batch, dataset, annotator, show_truth)
+    if experiment.phase is Phase.TRAINING:
+        train(store, experiment, dataset, brief=batch is not None or not labelling)
+    elif experiment.phase is Phase.FINISHED:
+        finished(store, experiment)
+    elif batch is None and labelling:
+        wait_for_others(store, experiment)
+
+
+def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:
     """Run the round the experiment waits for, in the background."""
-    number = len(experiment.rounds)
-    key = f"experiment {experiment.id}, round {number}"
+    number = experiment.next_round
+    key = round_key(experiment.id, number)
     job = trainer().job(key)
     if job is None:
         job = trainer().submit(key, lambda: _advance(store, experiment.id, dataset))
     if job.active:
         last = number == experiment.config.rounds
-        watch(job, f"Round {number}: {'the last training' if last else 'training'}", trainer())
+        title = f"Round {number}: {'the last training' if last else 'training'}"
+        watch(job, title, trainer(), brief)
         return
     if job.state is JobState.DONE:  # ended after the log was read above
         trainer().forget(key)
@@ -143,16 +170,6 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
 
     settle("torch")
     yield from advance(store, experiment_id, dataset, find_hardware())
-
-
-def label(
-    store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
-) -> None:
-    """The open batch."""
-    batch = experiment.open_batch
-    assert batch is not None
-    tiles = batch_tiles(experiment, batch, dataset, show_truth)
-    label_batch(store, experiment, batch, dataset, tiles, annotator)
 
 
 def finished(store: Store, experiment: Experiment) -> None:
@@ -196,7 +213,9 @@ def main() -> None:
         store = open_store()
         with st.sidebar:
             experiment_id = choose_experiment(store)
-            annotator = st.text_input("Your name", "me", help="Written beside each label.")
+            annotator = ask_name()
+            if experiment_id is not None:
+                labelling_settings(store, experiment_id)
             show_truth = st.toggle("Show the truth", help="While labelling; for demonstrations.")
             with st.expander(
                 "New experiment", expanded=experiment_id is None, icon=":material/add:"
@@ -205,7 +224,7 @@ def main() -> None:
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])
         elif experiment_id is not None:
-            desk(store, experiment_id, annotator.strip() or "me", show_truth)
+            desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
             welcome()
     except ActiveLearningError as error:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m al_core simulate`` and ``export``."""
+"""The command line: ``python -m al_core simulate``, ``export`` and ``import``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import click
 
 from al_core.config import ExperimentConfig, ModelConfig, Stem, Weights, default_train
 from al_core.errors import ActiveLearningError, ConfigError
-from al_core.experiment import open_experiment
+from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
-from al_core.images import load
+from al_core.export_images import export_folders, export_parquet
+from al_core.images import Dataset, load
+from al_core.import_labels import import_labels, read_labels
 from al_core.progress import Progress, finish
 from al_core.store import Store, home
 from al_core.strategies import STRATEGIES
@@ -40,7 +42,7 @@ class SentenceGroup(click.Group):
 
 @click.group(cls=SentenceGroup)
 def main() -> None:
-    """Active learning on images: simulate experiments, take labels away."""
+    """Active learning on images: simulate experiments, take labels away, bring labels in."""
 
 
 @main.command()
@@ -132,17 +134,57 @@ def simulate(
 @main.command()
 @click.option("--experiment", "name", required=True, help="The experiment's name.")
 @click.option(
+    "--as",
+    "form",
+    type=click.Choice(["csv", "folders", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="A table of labels; the images, one folder per class; the images as Hugging Face parquet.",
+)
+@click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The CSV to write: one row for each image that was labelled or skipped.",
+    type=click.Path(path_type=Path),
+    help="What to write; for folders a new folder, or a zip file.",
 )
-def export(name: str, out: Path) -> None:
-    """Write an experiment's labels as CSV, the last label of each image."""
+def export(name: str, form: str, out: Path) -> None:
+    """Write an experiment's labels, the last label of each image."""
     experiment = open_experiment(Store(), name)
-    with out.open("w", newline="", encoding="utf-8") as file:
-        rows = export_labels(experiment, file)
+    if form == "csv":
+        with out.open("w", newline="", encoding="utf-8") as file:
+            rows = export_labels(experiment, file)
+    else:
+        write = export_folders if form == "folders" else export_parquet
+        dataset = _images_of(experiment)
+        with progress_bars("") as show:
+            rows = finish(write(experiment, dataset, out), show)
     click.echo(f"{rows:,} images written to {out}.")
+
+
+@main.command("import")
+@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="A CSV with the columns key and class_name.")  # fmt: skip
+@click.option("--annotator", default="me", show_default=True, help="Written beside each label.")
+def import_table(name: str, labels: Path, annotator: str) -> None:
+    """Read labels from a CSV: all of its rows, or none."""
+    store = Store()
+    experiment = open_experiment(store, name)
+    dataset = _images_of(experiment)
+    table = read_labels(labels.read_bytes(), dataset, experiment.config.class_names)
+    for row, reason in table.problems:
+        click.echo(f"Row {row}: {reason}", err=True)
+    new = import_labels(store, experiment, table, dataset, annotator)
+    click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
+
+
+def _images_of(experiment: Experiment) -> Dataset:
+    config = experiment.config
+    with progress_bars("") as show:
+        loading = load(config.data, image_size=config.image_size, cache_dir=home() / "cache")
+        dataset = finish(loading, show)
+    check_images(experiment, dataset)
+    return dataset
 
 
 @contextmanager

@@ -67,7 +67,9 @@ class ExperimentConfig:
     ``data``: a source of images, by name or path, brought to ``image_size`` pixels.
     ``initial``: images labelled before the first training, picked at random, by the truth or by
     the person. ``per_round``: images the person is asked about in each of ``rounds`` rounds.
-    ``class_names``: as the source has them, or as the person named them.
+    ``class_names``: as the source has them, or as the person named them. ``label_while_training``
+    hands out the next batch while a round trains, chosen by the latest model there is;
+    ``show_guesses`` shows the model's guess before an image has a label.
     """
 
     data: str = "digits"
@@ -81,6 +83,8 @@ class ExperimentConfig:
     seed: int = 0
     image_size: int = 32
     class_names: tuple[str, ...] = ()
+    label_while_training: bool = True
+    show_guesses: bool = False
 
     def __post_init__(self) -> None:
         _one_of("strategy", self.strategy, STRATEGIES)

@@ -49,17 +49,59 @@ class Experiment:
         """Who is labelled by now."""
         return Pool.fold(self.pool_size, self.annotations)
 
+    def pool_of(self, number: int) -> Pool:
+        """What round ``number`` trains on: labels given for it or before.
+
+        Those of a batch that is labelled meanwhile belong to a later round.
+        """
+        return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round that trains next."""
+        return len(self.rounds)
+
+    @property
+    def open_batches(self) -> list[Batch]:
+        """The batches that wait to be labelled and handed in, the earliest round first."""
+        still_open = (batch for batch in self.batches if batch.handed_in_at is None)
+        return sorted(still_open, key=lambda batch: (batch.round, batch.id))
+
     @property
     def open_batch(self) -> Batch | None:
-        """The batch that waits to be labelled and handed in."""
-        return next((b for b in reversed(self.batches) if b.handed_in_at is None), None)
+        """The first of them."""
+        return next(iter(self.open_batches), None)
+
+    @property
+    def open_images(self) -> set[int]:
+        """The images of the open batches: nobody else is to be asked about them."""
+        return {image for batch in self.open_batches for image in batch.images}
+
+    def is_closed(self, number: int) -> bool:
+        """Whether all that round ``number`` waited for is handed in."""
+        of_round = [batch for batch in self.batches if batch.round == number]
+        return all(batch.handed_in_at for batch in of_round) and (bool(of_round) or number == 0)
 
     @property
     def phase(self) -> Phase:
         """What happens next. The last round chooses a batch too, for whoever adds a round."""
-        if len(self.rounds) > self.config.rounds:
+        if self.next_round > self.config.rounds:
             return Phase.FINISHED
-        return Phase.TRAINING if self.open_batch is None else Phase.LABELLING
+        return Phase.TRAINING if self.is_closed(self.next_round) else Phase.LABELLING
+
+    def disagreement(self, number: int) -> tuple[int, int, bool]:
+        """Of the labels of round ``number``: how many had a guess of the model before them, how
+        many differ from it, and whether any guess was seen before its label was given."""
+        answers = self.pool_of(number).answers
+        pairs = [
+            (answer, top[0][0])
+            for batch in self.batches
+            if batch.round == number and batch.reasons is not None
+            for image, top in zip(batch.images, batch.reasons.top, strict=True)
+            if (answer := answers.get(image)) is not None and answer.label is not None
+        ]
+        disagreed = sum(answer.label != guess for answer, guess in pairs)
+        return len(pairs), disagreed, any(answer.guess_shown for answer, _ in pairs)
 
 
 def initial_images(config: ExperimentConfig, dataset: Dataset) -> NDArray[np.int64]:
@@ -119,36 +161,10 @@ def check_images(experiment: Experiment, dataset: Dataset) -> None:
         )
 
 
-def hand_in(store: Store, experiment_id: int, batch: Batch) -> None:
-    """Close a batch, so that its round can train; nothing happens where another tab was quicker.
-
-    While fewer than two classes have a label there is nothing to train on (everything was
-    skipped, say): then more images, drawn at random, are asked about first. Raises ConfigError
-    while an image of the batch is neither labelled nor skipped, or when no images are left.
-    """
-    experiment = open_experiment(store, experiment_id)
-    pool = experiment.pool
-    still_open = sum(image not in pool.answers for image in batch.images)
-    if still_open:
-        raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
-    further = None
-    if len(set(pool.labels.tolist())) < 2:
-        if not len(pool.unlabeled):
-            raise ConfigError(
-                "Training needs labels of at least two classes, and no images are left: "
-                "change some of the answers."
-            )
-        seed = [experiment.config.seed, len(experiment.batches)]
-        drawn = np.random.default_rng(seed).permutation(pool.unlabeled)[: len(batch.images)]
-        further = Batch(batch.round, "random", drawn.tolist(), None)
-    store.hand_in(experiment_id, batch.id, further)
-
-
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
     """Let a finished experiment go on for ``more`` rounds; raises ConfigError if it cannot."""
-    config = replace(experiment.config, rounds=len(experiment.rounds) - 1 + more)
-    needed = (more - 1) * config.per_round
-    batch = experiment.open_batch
-    if batch is None or needed > len(experiment.pool.unlabeled) - len(batch.images):
+    config = replace(experiment.config, rounds=experiment.next_round - 1 + more)
+    left = len(experiment.pool.unlabeled)
+    if not left or (more - 1) * config.per_round >= left:
         raise ConfigError("There are not enough unlabelled images left for that many rounds.")
     store.set_config(experiment.id, config.to_json())

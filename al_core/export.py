@@ -13,13 +13,15 @@ from al_core.experiment import Experiment
 
 COLUMNS = (
     "key", "image", "label", "class_name", "round", "strategy", "score", "annotator", "created_at",
+    "seconds",
 )  # fmt: skip
 
 
 def export_labels(experiment: Experiment, file: TextIO) -> int:
     """Write the last label of each image to ``file`` as CSV; returns the number of rows.
 
-    A skipped image has an empty label and class name. ``strategy`` and ``score`` are those by
+    A skipped image has an empty label and class name; ``seconds`` is how long the person looked,
+    empty where nobody measured it. ``strategy`` and ``score`` are those by
     which the image was chosen; images the truth labelled at the start were drawn at random.
     """
     chosen = {
@@ -41,6 +43,7 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
             *chosen.get(answer.image, ("random", "")),
             answer.annotator,
             answer.created_at.isoformat(timespec="milliseconds"),
+            "" if answer.milliseconds is None else answer.milliseconds / 1000,
         ])  # fmt: skip
     return len(answers)
 

@@ -24,7 +24,11 @@ class Annotation:
     ``image`` is a position in the training set; ``label`` a class index, or None for a skip.
     ``cleared`` takes back what was said before, and the image is open again. ``key`` is the
     image's own name. ``event`` names the event in the browser this came from, so that the same
-    event sent twice is kept once; ``milliseconds`` is how long the person looked.
+    event sent twice is kept once; ``milliseconds`` is how long the person looked. ``undoes`` marks
+    the row that puts back what was said before the annotator's last act on this image.
+    ``guess_shown``: the model's guess stood beside the image before it was answered.
+
+    ``round`` is the first round that trains on it.
     """
 
     image: int
@@ -36,6 +40,8 @@ class Annotation:
     key: str = ""
     event: str | None = None
     milliseconds: int | None = None
+    undoes: bool = False
+    guess_shown: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -12,30 +12,38 @@ from torch import Tensor
 
 from al_core import network as networks
 from al_core.config import ExperimentConfig
-from al_core.experiment import check_images, open_experiment
+from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.images import Dataset
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
 from al_core.predict import evaluate, for_inference, predict
+from al_core.predictions import PoolPredictions, load_predictions, save_predictions
 from al_core.progress import Progress, Work
+from al_core.query import choose
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
-from al_core.strategies import SCORES, STRATEGIES, Candidates
 from al_core.train import fit
-from al_core.weights import imagenet_weights, save_network, weights_path
+from al_core.weights import imagenet_weights, load_network, save_network, weights_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a round gives: its record, the next batch (None: nothing is left), the network."""
+    """What a round gives: its record, the next batch (None: nothing is left), the network, and
+    what it says of every training image."""
 
     record: RoundRecord
     batch: Batch | None
     network: Network
+    said: PoolPredictions
 
 
 def run_round(
-    config: ExperimentConfig, number: int, pool: Pool, dataset: Dataset, hardware: Hardware
+    config: ExperimentConfig,
+    number: int,
+    pool: Pool,
+    dataset: Dataset,
+    hardware: Hardware,
+    choosing: bool = True,
 ) -> Work[Outcome]:
     """Round ``number`` of an experiment, from its settings and its pool alone.
 
@@ -76,13 +84,15 @@ def run_round(
         metrics = asdict(evaluate(test.probs, targets))
     evaluated = time.perf_counter()
 
-    pool_said = yield from predict(fast, images, unlabeled, hardware, "Scoring")
-    labeled_said = yield from predict(fast, images, labeled, hardware, "Embedding the labelled")
-    candidates = Candidates(pool_said.probs, pool_said.embeddings, labeled_said.embeddings)
+    everything = np.arange(len(images), dtype=np.int64)
+    whole = yield from predict(fast, images, everything, hardware, "Scoring")
+    said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
     scored = time.perf_counter()
 
-    yield Progress("Choosing", 0, len(unlabeled), "images", 0)
-    batch = _choose(config, number + 1, unlabeled, candidates, generator)
+    batch = None
+    if choosing:
+        yield Progress("Choosing", 0, len(unlabeled), "images", 0)
+        batch = choose(config, number + 1, said, unlabeled, labeled, generator)
     chosen = time.perf_counter()
 
     record = RoundRecord(
@@ -94,45 +104,88 @@ def run_round(
         evaluate_seconds=evaluated - trained,
         score_seconds=scored - evaluated,
         select_seconds=chosen - scored,
-        images_scored=len(candidates.probs),
+        images_scored=len(unlabeled),
     )
-    return Outcome(record, batch, net)
+    return Outcome(record, batch, net, said)
 
 
 def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Run the round an experiment waits for, and write its weights and its record to the log.
 
-    Stopped anywhere before the end, nothing is written, and the round starts again cleanly.
+    It chooses the batch of the next round too, unless somebody labels that one already. Stopped
+    anywhere before the end, nothing is written, and the round starts again cleanly.
     """
     experiment = open_experiment(store, experiment_id)
     check_images(experiment, dataset)
-    number = len(experiment.rounds)
-    outcome = yield from run_round(experiment.config, number, experiment.pool, dataset, hardware)
+    number = experiment.next_round
+    outcome = yield from run_round(
+        experiment.config,
+        number,
+        experiment.pool_of(number),
+        dataset,
+        hardware,
+        choosing=False,
+    )
     yield Progress("Saving", 0, 0, "", 0)
     save_network(outcome.network, weights_path(experiment_id, number))
-    store.add_round(experiment_id, outcome.record, outcome.batch)
+    save_predictions(experiment_id, outcome.said)
+    compared, disagreed, shown = experiment.disagreement(number)
+
+    yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
+    experiment = open_experiment(store, experiment_id)  # the person labelled meanwhile
+    started = time.perf_counter()
+    batch = None
+    if all(batch.round <= number for batch in experiment.batches):
+        batch = _choose_next(experiment, number + 1, outcome.said)
+    record = replace(
+        outcome.record,
+        select_seconds=time.perf_counter() - started,
+        compared=compared,
+        disagreed=disagreed,
+        guesses_shown=shown,
+    )
+    store.add_round(experiment_id, record, batch, place=len(experiment.batches))
 
 
-def _choose(
-    config: ExperimentConfig,
-    number: int,
-    unlabeled: NDArray[np.int64],
-    candidates: Candidates,
-    generator: torch.Generator,
-) -> Batch | None:
-    """The batch of round ``number``: as many images as asked for, or as are left."""
-    n = min(config.per_round, len(unlabeled))
-    if n == 0:
-        return None
-    picks = STRATEGIES[config.strategy](candidates, n, generator).cpu()
-    score = SCORES.get(config.strategy)
-    scores = None if score is None else score(candidates.probs[picks]).tolist()
-    return Batch(number, config.strategy, unlabeled[picks.numpy()].tolist(), scores)
+def latest_predictions(
+    experiment: Experiment, dataset: Dataset, hardware: Hardware
+) -> Work[PoolPredictions]:
+    """What the latest network says of every training image: from disk, else from the network.
+
+    Raises WeightsError where neither is there; the next round writes both.
+    """
+    number = experiment.next_round - 1
+    said = load_predictions(experiment.id, number)
+    if said is None or said.probs.shape != (len(dataset.train), len(experiment.config.class_names)):
+        network = for_inference(
+            load_network(weights_path(experiment.id, number), hardware), hardware
+        )
+        everything = np.arange(len(dataset.train), dtype=np.int64)
+        images = dataset.train.images
+        whole = yield from predict(network, images, everything, hardware, "Scoring")
+        said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
+        save_predictions(experiment.id, said)
+    return said
 
 
-def _generator(seed: int, number: int) -> torch.Generator:
-    """A CPU generator for one round, unlike that of any other seed or round."""
-    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+def choose_batch(
+    experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
+) -> Work[Batch | None]:
+    """A batch of round ``number``, chosen by the latest network, apart from those that are open."""
+    said = yield from latest_predictions(experiment, dataset, hardware)
+    return _choose_next(experiment, number, said)
+
+
+def _choose_next(experiment: Experiment, number: int, said: PoolPredictions) -> Batch | None:
+    unlabeled = np.setdiff1d(experiment.pool.unlabeled, list(experiment.open_images))
+    generator = _generator(experiment.config.seed, number, len(experiment.batches))
+    labeled = experiment.pool.labeled
+    return choose(experiment.config, number, said, unlabeled, labeled, generator)
+
+
+def _generator(*seed: int) -> torch.Generator:
+    """A CPU generator for one seed and round, unlike that of any other."""
+    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
 

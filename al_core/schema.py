@@ -4,7 +4,7 @@ Only :mod:`al_core.store` reads and writes the tables.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -69,12 +70,19 @@ batches = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("place", Integer),
     Column("round", Integer, nullable=False),
     Column("strategy", String(64), nullable=False),
     Column("images", JSON, nullable=False),
     Column("scores", JSON),
+    Column("model", Integer),
+    Column("reasons", JSON(none_as_null=True)),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("handed_in_at", UtcDateTime),
+    Column("holder", Text),
+    Column("leased_until", UtcDateTime),
+    # Two servers may choose a batch at the same moment; the second to write it chooses again.
+    Index("one_batch_per_place", "experiment_id", "place", unique=True),
 )
 
 annotations = Table(
@@ -91,7 +99,10 @@ annotations = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("event", String(64)),
     Column("milliseconds", Integer),
+    Column("undoes", Boolean, nullable=False, server_default=false()),
+    Column("guess_shown", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("experiment_id", "event"),
+    Index("annotations_of_an_image", "experiment_id", "image"),
 )
 
 rounds = Table(
@@ -108,6 +119,9 @@ rounds = Table(
     Column("score_seconds", Float, nullable=False),
     Column("select_seconds", Float, nullable=False),
     Column("images_scored", Integer, nullable=False),
+    Column("compared", Integer, nullable=False, server_default="0"),
+    Column("disagreed", Integer, nullable=False, server_default="0"),
+    Column("guesses_shown", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
 )
@@ -127,17 +141,40 @@ class ExperimentRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The images one round asks about, best first, with the scores they were chosen by.
+class Reasons:
+    """Why each of the n images of a batch was chosen.
 
-    ``scores`` is None where the strategy gives none. ``handed_in_at`` is None while open.
+    ``pool`` images were compared; ``top`` ``[n][k]`` are the most likely classes with their
+    probabilities, best first; ``rank`` ``[n]`` is the place by score, 1 the best, None where the
+    strategy has no score; ``nearest`` ``[n][k]`` are the labelled images most alike.
+    """
+
+    pool: int
+    top: Sequence[Sequence[tuple[int, float]]]
+    rank: Sequence[int] | None
+    nearest: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images that one person is asked about at once, best first.
+
+    ``round`` is the first round that trains on their labels; ``model`` the round whose network
+    chose them, None where they were drawn at random before there was one. ``scores`` is None where
+    the strategy gives none. ``handed_in_at`` is None while open. Whoever labels it holds a lease:
+    ``holder`` names the browser tab, ``leased_until`` is when the lease lapses.
     """
 
     round: int
     strategy: str
     images: Sequence[int]
     scores: Sequence[float] | None
+    model: int | None = None
+    reasons: Reasons | None = None
+    holder: str | None = None
+    leased_until: datetime | None = None
     id: int = 0
+    created_at: datetime | None = None
     handed_in_at: datetime | None = None
 
 
@@ -146,7 +183,9 @@ class RoundRecord:
     """What one round's training gave.
 
     ``metrics`` as in :class:`al_core.predict.Metrics`, None without a test set; ``history`` has
-    ``[epoch, loss, accuracy]`` for each epoch; times are in seconds.
+    ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
+    ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
+    from it; ``guesses_shown``: the person saw some of the guesses first.
     """
 
     round: int
@@ -158,3 +197,7 @@ class RoundRecord:
     score_seconds: float
     select_seconds: float
     images_scored: int
+    compared: int = 0
+    disagreed: int = 0
+    guesses_shown: bool = False
+    created_at: datetime = field(default_factory=now)

@@ -1,29 +1,29 @@
 """The log: everything that must survive, in one database.
 
 ``annotations`` only ever grows; what a person changed or took back is a later row. A batch is
-written when it is chosen and marked once, when it is handed in. A round's record and the batch
-its model chose are written in one transaction, so there is never one without the other.
+written when it is chosen; after that only who holds it and when it was handed in may change. A
+round's record and the batch its model chose are written in one transaction, so there is never one
+without the other.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from filelock import FileLock
-from sqlalchemy import Connection, Row, create_engine, event, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from al_core.errors import ConfigError, StoreError, UnknownExperiment
+from al_core.database import open_database, sentences
+from al_core.errors import ConfigError, UnknownExperiment
 from al_core.pool import Annotation, now
 from al_core.schema import (
     Batch,
     ExperimentRecord,
+    Reasons,
     RoundRecord,
     annotations,
     batches,
@@ -32,7 +32,6 @@ from al_core.schema import (
     rounds,
 )
 
-LOCK_SECONDS = 10  # how long a writer waits for another before it gives up
 NAME_LENGTH = 200
 
 
@@ -50,17 +49,7 @@ class Store:
 
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
-        with _sentences("opened"):
-            parsed = make_url(address)
-            self._engine = create_engine(parsed)
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-                event.listen(self._engine, "connect", _prepare_sqlite)
-                # Two processes on a new file would both find no tables, and both create them.
-                with FileLock(f"{parsed.database}.lock", timeout=LOCK_SECONDS):
-                    metadata.create_all(self._engine)
-            else:
-                metadata.create_all(self._engine)
+        self._engine = open_database(address, metadata)
 
     def close(self) -> None:
         """Let go of the database; the store is not usable after."""
@@ -143,20 +132,32 @@ class Store:
 
     # The log of one experiment
 
-    def append(self, experiment_id: int, new: Iterable[Annotation]) -> None:
+    def append(
+        self,
+        experiment_id: int,
+        new: Iterable[Annotation],
+        renewed: tuple[Batch, datetime] | None = None,
+    ) -> None:
         """Add annotations, in order, in one transaction: all are on disk when this returns.
 
-        One whose ``event`` the experiment has already is not written again.
+        One whose ``event`` the experiment has already is not written again. ``renewed`` is a batch
+        and until when its lease now lasts, unless somebody else holds it by now.
         """
         with self._writing() as connection:
             _append(connection, experiment_id, new)
+            if renewed is not None:
+                batch, until = renewed
+                mine = (batches.c.id == batch.id, batches.c.holder == batch.holder)
+                connection.execute(update(batches).where(*mine).values(leased_until=until))
 
-    def annotations(self, experiment_id: int, round: int | None = None) -> list[Annotation]:
-        """All annotations of an experiment, or of one round, in the order they were made."""
+    def annotations(
+        self, experiment_id: int, images: Collection[int] | None = None
+    ) -> list[Annotation]:
+        """All annotations of an experiment, or of some images, in the order they were made."""
         columns = [c for c in annotations.c if c.name not in ("id", "experiment_id")]
         query = select(*columns).where(annotations.c.experiment_id == experiment_id)
-        if round is not None:
-            query = query.where(annotations.c.round == round)
+        if images is not None:
+            query = query.where(annotations.c.image.in_(list(images)))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(annotations.c.id))
             return [Annotation(**row._mapping) for row in rows]
@@ -173,78 +174,81 @@ class Store:
                 )
             ]
 
-    def is_open(self, batch_id: int) -> bool:
-        """Whether a batch waits to be labelled and handed in."""
-        query = select(batches.c.id).where(
-            batches.c.id == batch_id, batches.c.handed_in_at.is_(None)
-        )
+    def batch(self, batch_id: int) -> Batch | None:
+        """One batch as it is now."""
         with self._reading() as connection:
-            return connection.execute(query).first() is not None
+            row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
+        return None if row is None else _batch(row)
 
-    def hand_in(self, experiment_id: int, batch_id: int, further: Batch | None = None) -> None:
-        """Close a batch, opening a ``further`` one with it; a second time changes nothing."""
+    def add_batch(self, experiment_id: int, batch: Batch, place: int) -> bool:
+        """Write the batch that comes ``place``-th, from 0; False where one stands there already."""
         with self._writing() as connection:
-            closed = connection.execute(
-                update(batches)
-                .where(batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
-                .values(handed_in_at=now())
-            )
-            if further is not None and closed.rowcount:
-                _add_batch(connection, experiment_id, further)
+            return _add_batch(connection, experiment_id, batch, place)
+
+    def lease(self, batch: Batch, holder: str, until: datetime) -> bool:
+        """Give an open batch to ``holder``; False if it is no longer as ``batch`` says."""
+        return self._change_batch(
+            batch.id,
+            batches.c.handed_in_at.is_(None),
+            batches.c.holder.is_not_distinct_from(batch.holder),
+            batches.c.leased_until.is_not_distinct_from(batch.leased_until),
+            holder=holder,
+            leased_until=until,
+        )
+
+    def reopen(self, batch_id: int, holder: str, until: datetime) -> None:
+        """Open a batch again that was handed in, for ``holder``."""
+        self._change_batch(batch_id, handed_in_at=None, holder=holder, leased_until=until)
+
+    def hand_in(self, batch_id: int) -> bool:
+        """Close a batch; False where it is closed already."""
+        return self._change_batch(batch_id, batches.c.handed_in_at.is_(None), handed_in_at=now())
 
     def rounds(self, experiment_id: int) -> list[RoundRecord]:
         """The finished rounds of an experiment, in order."""
-        columns = [c for c in rounds.c if c.name not in ("id", "experiment_id", "created_at")]
+        columns = [c for c in rounds.c if c.name not in ("id", "experiment_id")]
         query = (
             select(*columns).where(rounds.c.experiment_id == experiment_id).order_by(rounds.c.round)
         )
         with self._reading() as connection:
             return [RoundRecord(**row._mapping) for row in connection.execute(query)]
 
-    def add_round(self, experiment_id: int, record: RoundRecord, batch: Batch | None) -> None:
+    def add_round(
+        self, experiment_id: int, record: RoundRecord, batch: Batch | None, place: int | None = None
+    ) -> None:
         """Write a finished round and the batch its model chose, both or neither.
 
-        A round that is there already (another server was quicker) stays as it is.
+        A round that is there already (another server was quicker) stays as it is, and so does a
+        batch that came ``place``-th meanwhile.
         """
         with self._writing() as connection:
-            there = connection.execute(
-                select(rounds.c.id).where(
-                    rounds.c.experiment_id == experiment_id,
-                    rounds.c.round == record.round,
-                )
-            ).first()
-            if there is None:
-                connection.execute(
-                    insert(rounds).values(experiment_id=experiment_id, **asdict(record))
-                )
-                if batch is not None:
-                    _add_batch(connection, experiment_id, batch)
+            values = {"experiment_id": experiment_id, **asdict(record)}
+            written = connection.execute(_insert(connection, rounds).values(values))
+            if written.rowcount and batch is not None:
+                _add_batch(connection, experiment_id, batch, place)
 
     # How the database is reached
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _sentences("read"), self._engine.connect() as connection:
+        with sentences("read"), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self, taken: str = "") -> Iterator[Connection]:
-        with _sentences("written", taken), self._engine.begin() as connection:
+        with sentences("written", taken), self._engine.begin() as connection:
             yield connection
+
+    def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
+        change = update(batches).where(batches.c.id == batch_id, *where).values(**values)
+        with self._writing() as connection:
+            return connection.execute(change).rowcount > 0
 
     def _update(self, experiment_id: int, taken: str, **values: Any) -> None:
         with self._writing(taken) as connection:
             connection.execute(
                 update(experiments).where(experiments.c.id == experiment_id).values(**values)
             )
-
-
-def _prepare_sqlite(connection: SqliteConnection, _: object) -> None:
-    """Readers never wait (WAL), writers wait for each other, a commit survives a power cut."""
-    connection.execute(f"PRAGMA busy_timeout={LOCK_SECONDS * 1000}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _checked_name(name: str) -> str:
@@ -260,57 +264,32 @@ def _taken(name: str) -> str:
     return f"There is an experiment “{name}” already; choose another name."
 
 
-def _append(connection: Connection, experiment_id: int, new: Iterable[Annotation]) -> None:
+def _insert(connection: Connection, table: Table) -> Any:
+    """An insert that leaves a row alone which is there already."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _append(connection: Connection, experiment_id: int, new: Iterable[Annotation]) -> None:
     rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
     if rows:
-        once = dialect.insert(annotations).on_conflict_do_nothing(
-            index_elements=["experiment_id", "event"]
-        )
-        connection.execute(once, rows)
+        connection.execute(_insert(connection, annotations), rows)
 
 
-def _add_batch(connection: Connection, experiment_id: int, batch: Batch) -> None:
-    connection.execute(
-        insert(batches).values(
-            experiment_id=experiment_id,
-            round=batch.round,
-            strategy=batch.strategy,
-            images=list(batch.images),
-            scores=None if batch.scores is None else list(batch.scores),
-        )
-    )
+def _add_batch(
+    connection: Connection, experiment_id: int, batch: Batch, place: int | None = None
+) -> bool:
+    """Write a batch at ``place``, or after the last; whether the place was free."""
+    if place is None:
+        query = select(func.count()).where(batches.c.experiment_id == experiment_id)
+        place = connection.execute(query).scalar_one()
+    values = asdict(batch) | {"experiment_id": experiment_id, "place": place}
+    del values["id"], values["created_at"]
+    return connection.execute(_insert(connection, batches).values(values)).rowcount > 0
 
 
 def _batch(row: Row[Any]) -> Batch:
     values = {slot: row._mapping[slot] for slot in Batch.__slots__}
+    if values["reasons"] is not None:
+        values["reasons"] = Reasons(**values["reasons"])
     return Batch(**values)
-
-
-@contextmanager
-def _sentences(doing: str, taken: str = "") -> Iterator[None]:
-    """Turn what the database says into a StoreError that a person can act on."""
-    try:
-        yield
-    except IntegrityError as error:
-        if taken:
-            raise ConfigError(taken) from error
-        raise StoreError(f"The database refused a row: {error.orig}.") from error
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
-        for symptom, advice in _ADVICE.items():
-            if symptom in cause:
-                cause = f"{cause}; {advice}"
-        raise StoreError(f"The database cannot be {doing}: {cause}.") from error
-
-
-_ADVICE = {
-    "could not be acquired": "another program holds the lock; try again",
-    "full": "make room on the disk and try again",
-    "locked": "another program has held it for too long; try again",
-    "readonly": "allow writing to the file and its folder",
-    "not a database": "move the file away, or set AL_HOME to another folder",
-    "malformed": "restore it from a copy, or set AL_HOME to another folder",
-    "unable to open": "see that the folder exists and may be written, or set AL_HOME",
-    "Permission denied": "allow writing there, or set AL_HOME to another folder",
-}

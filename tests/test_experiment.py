@@ -13,11 +13,11 @@ from al_core.experiment import (
     Phase,
     add_rounds,
     check_images,
-    hand_in,
     open_experiment,
     start_experiment,
 )
 from al_core.images import Dataset, ImageSet
+from al_core.leases import hand_in
 from al_core.network import Hardware
 from al_core.pool import TRUTH, Annotation
 from al_core.predict import predict

@@ -99,9 +99,9 @@ def test_a_round_and_its_batch_are_written_once_together(store: Store) -> None:
 def test_handing_in_closes_a_batch_once(store: Store) -> None:
     experiment = new(store, first_batch=Batch(0, "random", [1], None))
     (batch,) = store.batches(experiment)
-    store.hand_in(experiment, batch.id)
+    store.hand_in(batch.id)
     first = store.batches(experiment)[0].handed_in_at
-    store.hand_in(experiment, batch.id)
+    store.hand_in(batch.id)
     assert first is not None
     assert store.batches(experiment)[0].handed_in_at == first
 

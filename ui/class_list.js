@@ -1,15 +1,5 @@
 // The class list: a popup beside a tile, filled with all classes, and Skip and Clear below them.
-// It stands in front of label_grid.js in one module and makes its elements too.
-
-function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children); // strings become text nodes: a class name is never markup
-  return node;
-}
+// Part of one module with label_grid.js.
 
 // `choose` is called with a label's code, `closed` when the list goes without a choice.
 function createClassList(root, choose, closed) {

@@ -1,30 +1,31 @@
 // The labelling grid in the browser. Streamlit calls the default export once per mount and again
 // whenever `data` changes; in between, nobody but this file touches the DOM below the root.
 // What the person does shows at once, in the handler of the very key, and is sent right after.
+//
+// `data` is a frame: what never changes while a batch lasts, with its pictures. What does change
+// (labels on disk, how much is saved) comes as a status, through grid_status.js.
 
 const SKIP = -1;
 const OPEN = -2; // as an event it says: cleared
+const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
+const HAND_IN = -4;
+const ANY = -1; // as the image of an event that is about none
 const PAGE = 10; // as many classes as there are digits
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 const CONTROL = "a, button, summary, input, [role]";
-const HELP = [
-  ["0 – 9", "label with that key's class"], ["[  ]", "other classes on the keys"],
-  ["Space or S", "skip"], ["Backspace", "clear the label"], ["U or Ctrl+Z", "undo"],
-  ["L or click", "class list"], ["Arrows, Home, End", "move"],
-  ["Z", "enlarge the current image"], ["?", "show or hide these keys"],
-];
 
 const grids = new WeakMap(); // shadow root -> grid
 let active = null; // the newest grid has the keyboard: a stale one may linger until the run ends
 
 export default function ({ data, parentElement, setStateValue }) {
+  const frame = parseFrame(data);
   let grid = grids.get(parentElement);
-  if (grid?.batch !== data.batch) {
+  if (grid?.key !== frame.key) {
     grid?.destroy();
-    grid = createGrid(parentElement, data.batch);
+    grid = createGrid(parentElement, frame.key);
     grids.set(parentElement, grid);
   }
-  grid.update(data, setStateValue);
+  grid.takeFrame(frame, setStateValue);
   const call = ++grid.calls;
   return () => {
     // An overtaken call is cleaned up as well, and must not take the living grid with it.
@@ -34,94 +35,143 @@ export default function ({ data, parentElement, setStateValue }) {
   };
 }
 
-function createGrid(parent, batch) {
+// Four bytes say how long the JSON is; the sheet of pictures follows it.
+function parseFrame(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const end = 4 + view.getUint32(0, true);
+  const frame = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end)));
+  return { ...frame, sheet: bytes.subarray(end), shape: `${bytes.byteLength} ${frame.digest}` };
+}
+
+function createGrid(parent, key) {
   // crypto.randomUUID() exists on https and localhost only.
   const random = crypto.getRandomValues(new Uint32Array(4));
   const mount = Array.from(random, (part) => part.toString(36)).join("");
   const events = []; // all that was done in this mount; append-only, for its index names an event
-  const own = new Map(); // image -> label given here, which a later `data` must not overwrite
-  const history = []; // [tile, label before], for undo
+  const effects = []; // the image and the code that each event led to
+  const own = new Map(); // image -> label given here, which a later status must not overwrite
+  const history = []; // what undo puts back: lists of [tile, label before]
   const listening = new AbortController();
-  let data, labels, tiles, send, drawn;
+  let frame, status, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
+  let acknowledged = 0; // events that are on disk
+  let handingIn = 0; // how many events there were with the one that hands in
+  let focused = 0; // the last focus that the server asked for
   let since = performance.now(); // when the current tile was reached, or the last event
 
   const progress = el("span", { className: "progress", role: "status" });
+  const saved = el("span", { className: "saved" });
   const legend = el("div", { className: "legend", role: "group", ariaLabel: "Classes" });
-  const help = el("dl", { className: "help", hidden: true }, ...HELP.map(([key, text]) =>
-    el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));
+  const help = createHelp();
   const row = el("div", { className: "row", role: "row" });
+  const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
+    "Hand in batch", el("kbd", {}, "↵"));
+  const why = createWhyPanel();
+  const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
   const head = el("div", { className: "head" },
-    el("div", { className: "bar" }, progress, command("S", "Skip", () => give(SKIP)),
-      command("U", "Undo", undo), command("?", "Keys", toggleHelp)),
+    el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
+      command("U", "Undo", undo), whyButton,
+      command("?", "Keys", () => { help.hidden = !help.hidden; }), handInButton),
     legend, help);
-  const root = el("div", { className: "root", "data-testid": "label-grid" }, head,
-    el("div", { role: "grid", ariaLabel: "Images to label" }, row));
+  const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
+  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head,
+    el("div", { className: "body" }, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
+  const selection = createSelection(row, {
+    tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
+    signal: listening.signal,
+  });
 
   // A button that leaves the focus where it is, on a tile; each has a key of its own.
-  function command(key, text, run, props = {}) {
+  function command(keyName, text, run, props = {}) {
     return el("button", {
       type: "button", tabIndex: -1, onclick: run, onmousedown: (event) => event.preventDefault(),
       ...props,
-    }, el("kbd", {}, String(key)), el("span", {}, text));
+    }, el("kbd", {}, String(keyName)), el("span", {}, text));
   }
 
   // ---- what is drawn ---------------------------------------------------------------------------
 
-  function update(next, setStateValue) {
-    [data, send] = [next, setStateValue];
-    labels = data.images.map((image, i) => own.get(image) ?? data.labels[i]);
-    root.ariaDisabled = String(data.disabled);
-    const shape = JSON.stringify({ ...data, labels: null, disabled: null });
+  function takeFrame(next, setStateValue) {
+    [frame, send] = [next, setStateValue];
+    takeStatus();
+  }
+
+  function takeStatus() {
+    status = globalThis.labelGridStatus?.get(key);
+    if (!frame || status?.labels.length !== frame.images.length) return;
+    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved);
+    if (handingIn && acknowledged >= handingIn) handingIn = 0; // refused, for this grid is still here
+    if (status.focus && status.focus.turn > focused) own.delete(status.focus.image);
+    labels = frame.images.map((image, i) => own.get(image) ?? status.labels[i]);
     const first = drawn === undefined;
-    if (shape !== drawn) build();
-    drawn = shape;
+    if (frame.shape !== drawn) build();
+    drawn = frame.shape;
+    root.hidden = false;
+    root.ariaDisabled = String(status.disabled);
+    handInButton.hidden = whyButton.hidden = status.review;
     if (first) current = Math.max(0, labels.indexOf(OPEN));
-    tiles.forEach((_, i) => paint(i));
-    paintHead();
-    if (first && !busyElsewhere(document.activeElement)) tiles[current].focus({ preventScroll: true });
+    if (status.focus && status.focus.turn > focused) {
+      focused = status.focus.turn;
+      current = Math.max(0, frame.images.indexOf(status.focus.image));
+    }
+    paintAll();
+    if (first && !busyElsewhere(document.activeElement)) focusTile();
+    if (asking) why.show(status.why, frame.images[current], frame.classes);
   }
 
   function build() {
-    const { size, images, truths } = data;
+    const { size, images, truths } = frame;
     const wanted = 96; // twenty tiles fit on one screen
     const factor = Math.max(1, Math.round(wanted / size)); // whole pixels stay whole
     root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
     root.classList.toggle("pixelated", size <= 96);
-    root.classList.toggle("long", data.classes.some((name) => name.length > 14));
+    root.classList.toggle("long", frame.classes.some((name) => name.length > 14));
+    root.classList.toggle("guessed", frame.guesses.some((guess) => guess !== null));
     list.close();
     tiles = images.map((image, i) => el("div", {
       className: "tile", role: "gridcell", ariaHasPopup: "listbox", ariaExpanded: "false",
       "data-testid": "tile", "data-image": image, onmouseenter: () => aim(i),
-      onclick: () => { select(i); openList(); },
     }, el("canvas", { width: size, height: size }), el("div", { className: "name" }),
-    ...(truths[i] === null ? [] : [
-      el("div", { className: "truth" }, `Truth: ${data.classes[truths[i]]}`)])));
+    el("div", { className: "guess" }), ...(truths[i] === null ? [] : [
+      el("div", { className: "truth" }, `Truth: ${frame.classes[truths[i]]}`)])));
     row.replaceChildren(...tiles);
     current = Math.min(current, tiles.length - 1);
-    const sheet = new Image();
-    const canvases = tiles.map((tile) => tile.firstChild.getContext("2d"));
-    sheet.onload = () => canvases.forEach((canvas, i) => {
-      const columns = sheet.width / size;
-      const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size];
-      canvas.drawImage(sheet, x, y, size, size, 0, 0, size, size);
-    });
-    sheet.src = data.sprite;
+    drawPictures(tiles.map((tile) => tile.firstChild), frame.sheet, size);
+  }
+
+  function paintAll() {
+    tiles.forEach((_, i) => paint(i));
+    paintHead();
+  }
+
+  // The model's guess as the person may see it: blind first, unless the setting says otherwise.
+  function guessFor(i) {
+    const [code, guess] = [labels[i], frame.guesses[i]];
+    if (!guess || code === SKIP || (code === OPEN && !status.guesses) || guess[0] === code) return "";
+    return `${code === OPEN ? "" : "≠ "}${frame.classes[guess[0]]} · ${guess[1]}%`;
   }
 
   function paint(i) {
-    const [tile, code] = [tiles[i], labels[i]];
-    const text = code === SKIP ? "Skipped" : data.classes[code] ?? "";
+    const [tile, code, guess] = [tiles[i], labels[i], guessFor(i)];
+    const [isCurrent, isSelected] = [i === current, selection.has(i)];
+    const looks = `${code} ${guess} ${isCurrent} ${isSelected}`;
+    if (tile.looks === looks) return;
+    tile.looks = looks;
+    const text = code === SKIP ? "Skipped" : frame.classes[code] ?? "";
     tile.dataset.label = code === SKIP ? "" : text;
     if (code === SKIP) tile.dataset.skipped = "true";
     else delete tile.dataset.skipped;
-    const name = tile.querySelector(".name");
+    const [, name, mark] = tile.children;
     name.textContent = name.title = text;
-    tile.classList.toggle("current", i === current);
-    tile.tabIndex = i === current ? 0 : -1;
-    tile.ariaLabel = `Image ${i + 1} of ${tiles.length}, ${text || "not labelled yet"}`;
+    mark.textContent = guess;
+    mark.title = guess && `The model's guess: ${guess.replace("≠ ", "")}`;
+    tile.classList.toggle("current", isCurrent);
+    tile.ariaSelected = String(isSelected);
+    tile.tabIndex = isCurrent ? 0 : -1;
+    tile.ariaLabel = `Image ${i + 1} of ${tiles.length}, ${text || "not labelled yet"}`
+      + (guess && `, the model says ${guess.replace("≠ ", "")}`);
   }
 
   function paintHead() {
@@ -129,18 +179,33 @@ function createGrid(parent, batch) {
     const done = labels.filter((code) => code >= 0).length;
     const skipped = labels.filter((code) => code === SKIP).length;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
-    progress.textContent = `${done} of ${total} labelled`
-      + (skipped ? `, ${skipped} skipped` : "") + (rest && `. ${rest}`);
+    write(progress, selection.size ? `${selection.size} selected`
+      : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
     progress.classList.toggle("done", rest !== "");
-    const [from, pages] = [page * PAGE, Math.ceil(data.classes.length / PAGE)];
-    const keys = data.classes.slice(from, from + PAGE).map((name, digit) =>
-      command(digit, name, () => give(from + digit),
-        { title: name, ariaPressed: String(labels[current] === from + digit) }));
-    const pager = pages < 2 ? [] : [el("span", { className: "pager" },
-      command("[", "", () => turn(-1), { ariaLabel: "Previous classes" }),
-      `${page + 1} of ${pages}`,
-      command("]", "", () => turn(1), { ariaLabel: "Next classes" }))];
-    legend.replaceChildren(...keys, ...pager);
+    const stored = new Map(frame.images.map((image, i) => [image, status.labels[i]]));
+    for (const [image, code] of effects.slice(0, acknowledged)) stored.set(image, code);
+    const onDisk = frame.images.filter((image) => stored.get(image) !== OPEN).length;
+    write(saved, acknowledged < events.length ? `${onDisk} saved, saving…`
+      : status.review ? "Saved" : `${onDisk} of ${total} saved`);
+    handInButton.ariaDisabled = String(rest === "" || handingIn > 0);
+    paintLegend();
+  }
+
+  function paintLegend() {
+    const [from, pages] = [page * PAGE, Math.ceil(frame.classes.length / PAGE)];
+    if (legend.page !== page || legend.classes !== frame.classes) {
+      const keys = frame.classes.slice(from, from + PAGE).map((name, digit) =>
+        command(digit, name, () => give(from + digit), { title: name }));
+      const pager = pages < 2 ? [] : [el("span", { className: "pager" },
+        command("[", "", () => turn(-1), { ariaLabel: "Previous classes" }),
+        `${page + 1} of ${pages}`,
+        command("]", "", () => turn(1), { ariaLabel: "Next classes" }))];
+      legend.replaceChildren(...keys, ...pager);
+      [legend.page, legend.classes] = [page, frame.classes];
+    }
+    legend.querySelectorAll(":scope > button").forEach((button, digit) => {
+      button.ariaPressed = String(labels[current] === from + digit);
+    });
   }
 
   // Where an enlarged picture grows from: away from the edges, so that nothing is cut off.
@@ -151,55 +216,91 @@ function createGrid(parent, batch) {
 
   // ---- what the person does --------------------------------------------------------------------
 
-  function select(i) {
+  function goTo(i) {
     const before = current;
-    if (i !== before) since = performance.now();
+    if (i !== current) since = performance.now();
     current = i;
-    paint(before);
+    root.style.setProperty("--head", `${head.offsetHeight}px`); // what sticks out above the tiles
+    aim(i);
+    if (tiles[before]) paint(before);
     paint(i);
     paintHead();
-    aim(i);
     focusTile();
+    askWhy();
   }
 
   function focusTile() {
-    root.style.setProperty("--head", `${head.offsetHeight}px`); // stays in sight, above the tiles
     tiles[current].focus({ preventScroll: true });
-    tiles[current].scrollIntoView({ block: "nearest" });
+    if (tiles[current].matches(":focus")) tiles[current].scrollIntoView({ block: "nearest" });
   }
 
-  // Label, skip or clear the current tile; then on to the next open one, from the top again.
+  function select(i) {
+    selection.clear(i);
+    goTo(i);
+  }
+
+  // Label, skip or clear what is selected, else the current tile; then on to the next open one,
+  // from the top again. In a review there are no open ones: on to the next.
   function give(code) {
-    if (data.disabled) return;
+    if (status.disabled || handingIn) return;
     list.close();
-    if (code !== labels[current]) {
-      history.push([current, labels[current]]);
-      record(code);
+    const chosen = selection.size ? selection.all() : [current];
+    const changed = chosen.filter((i) => labels[i] !== code);
+    if (changed.length) {
+      history.push(changed.map((i) => [i, labels[i]]));
+      record(changed.map((i) => [i, code, code]));
     }
-    const order = labels.map((_, i) => (current + 1 + i) % labels.length);
-    select(code === OPEN ? current : order.find((i) => labels[i] === OPEN) ?? current);
+    const last = chosen.at(-1);
+    const order = labels.map((_, i) => (last + 1 + i) % labels.length);
+    const next = status.review ? Math.min(last + 1, labels.length - 1)
+      : order.find((i) => labels[i] === OPEN) ?? last;
+    select(code === OPEN ? current : next);
   }
 
   function undo() {
-    if (data.disabled || !history.length) return;
-    const [i, before] = history.pop();
-    select(i);
-    record(before);
+    if (status.disabled || handingIn) return;
+    const group = history.pop();
+    if (group) {
+      record(group.map(([i, before]) => [i, UNDO, before]));
+      select(group[0][0]);
+    } else if (!status.review) {
+      sendEvents([[ANY, UNDO]]);
+    }
+  }
+
+  function handIn() {
+    if (status.disabled || status.review || handingIn) return;
+    const open = labels.indexOf(OPEN);
+    if (open >= 0) {
+      select(open);
+      write(progress, `${labels.filter((code) => code === OPEN).length} still open: label or skip`);
+      return;
+    }
+    sendEvents([[ANY, HAND_IN]]);
+    handingIn = events.length;
     paintHead();
   }
 
-  function record(code) {
-    const [image, now] = [data.images[current], performance.now()];
-    own.set(image, code);
-    labels[current] = code;
-    paint(current);
-    events.push([image, code, Math.round(now - since)]);
-    since = now;
-    send("events", { mount, events });
+  // Each change is a tile, what the person did, and the label that it leads to.
+  function record(changes) {
+    for (const [i, , code] of changes) {
+      own.set(frame.images[i], code);
+      labels[i] = code;
+      paint(i);
+    }
+    sendEvents(changes.map(([i, act, code]) => [frame.images[i], act, code]));
   }
 
-  function move(step) {
-    if (tiles[current + step]) select(current + step);
+  // The time since the last event is shared out among the images that were answered at once.
+  function sendEvents(acts) {
+    const now = performance.now();
+    for (const [image, act, code] of acts) {
+      events.push([image, act, Math.round((now - since) / acts.length)]);
+      effects.push([image, code]);
+    }
+    since = now;
+    send("events", { mount, first: acknowledged, events: events.slice(acknowledged) });
+    paintHead();
   }
 
   function moveRow(direction) {
@@ -207,48 +308,69 @@ function createGrid(parent, batch) {
     const [last, target] = [tiles.length - 1, current + direction * columns];
     // From above a short last row, down leads to its end.
     const short = Math.floor(last / columns) > Math.floor(current / columns);
-    if (tiles[target] || (target > last && short)) select(Math.min(target, last));
+    return tiles[target] || (target > last && short) ? Math.min(target, last) : current;
   }
 
   function turn(step) {
-    const pages = Math.ceil(data.classes.length / PAGE);
+    const pages = Math.ceil(frame.classes.length / PAGE);
     page = (page + step + pages) % pages;
     paintHead();
   }
 
   function openList() {
-    if (!data.disabled) list.open(tiles[current], data.classes, labels[current], page * PAGE);
+    if (!status.disabled) list.open(tiles[current], frame.classes, labels[current], page * PAGE);
   }
 
-  function toggleHelp() {
-    help.hidden = !help.hidden;
+  function toggleWhy() {
+    why.panel.hidden = !why.panel.hidden;
+    whyButton.ariaPressed = String(!why.panel.hidden);
+    if (why.panel.hidden) send("why", null);
+    else askWhy();
+  }
+
+  // Asked once the person rests on a tile, not for each one passed on the way.
+  function askWhy() {
+    if (why.panel.hidden) return;
+    clearTimeout(asking);
+    why.show(null);
+    asking = setTimeout(() => send("why", frame.images[current]), 120);
   }
 
   // ---- the keyboard ----------------------------------------------------------------------------
 
   const MOVES = {
-    ArrowLeft: () => move(-1), ArrowRight: () => move(1),
+    ArrowLeft: () => Math.max(0, current - 1),
+    ArrowRight: () => Math.min(tiles.length - 1, current + 1),
     ArrowUp: () => moveRow(-1), ArrowDown: () => moveRow(1),
-    Home: () => select(0), End: () => select(tiles.length - 1),
+    Home: () => 0, End: () => tiles.length - 1,
   };
-  const EDITS = { " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN) };
+  const EDITS = {
+    " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: handIn,
+    Escape: () => select(current),
+  };
   const COMMANDS = {
-    s: () => give(SKIP), u: undo, l: openList, z: () => root.classList.toggle("zoom"),
-    "?": toggleHelp, "[": () => turn(-1), "]": () => turn(1),
+    s: () => give(SKIP), u: undo, l: openList, w: toggleWhy,
+    z: () => root.classList.toggle("zoom"), "?": () => { help.hidden = !help.hidden; },
+    "[": () => turn(-1), "]": () => turn(1),
   };
 
   function actionFor(event, onControl) {
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
-    if (event.getModifierState("AltGraph")) return "[]".includes(key) ? COMMANDS[key] : undefined;
+    if (event.getModifierState("AltGraph")) return "[]".includes(name) ? COMMANDS[name] : undefined;
     if (event.altKey) return undefined;
-    if (event.ctrlKey || event.metaKey) return key === "z" && !event.shiftKey ? undo : undefined;
+    if (event.ctrlKey || event.metaKey) {
+      return event.shiftKey ? undefined : { z: undo, a: onControl ? undefined : selection.selectAll }[name];
+    }
     // The digit row of a French keyboard types "&é" and so on unless shifted.
-    const digit = /^\d$/.test(key) ? key
-      : !event.shiftKey && !COMMANDS[key] && /^Digit(\d)$/.exec(event.code)?.[1];
+    const digit = /^\d$/.test(name) ? name
+      : !event.shiftKey && !COMMANDS[name] && /^Digit(\d)$/.exec(event.code)?.[1];
     const code = page * PAGE + Number(digit);
-    if (digit) return () => code < data.classes.length && give(code);
-    return COMMANDS[key] ?? (onControl ? undefined : MOVES[key] ?? EDITS[key]);
+    if (digit) return () => code < frame.classes.length && give(code);
+    if (COMMANDS[name]) return COMMANDS[name];
+    if (onControl) return undefined;
+    if (MOVES[name]) return () => (event.shiftKey ? selection.extend : select)(MOVES[name]());
+    return EDITS[name];
   }
 
   // The person is typing into something else, or has a dialog open.
@@ -258,21 +380,24 @@ function createGrid(parent, batch) {
 
   function onKey(event) {
     const target = event.composedPath()[0];
-    if (active !== grid || event.isComposing || list.takes(event)) return;
+    if (active !== grid || root.hidden || event.isComposing || list.takes(event)) return;
     const inside = root.contains(target);
     if (!inside && busyElsewhere(target)) return;
-    const action = actionFor(event, !inside && target.matches(CONTROL));
+    const onControl = inside ? target === handInButton && event.key === " "
+      : target.matches(CONTROL);
+    const action = actionFor(event, onControl);
     if (!action) return;
     event.preventDefault();
     event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document too
     // A key held down moves on, but does not label the rest of the batch.
-    if (!event.repeat || Object.values(MOVES).includes(action)) action();
+    if (!event.repeat || MOVES[event.key]) action();
   }
 
   const grid = {
-    batch, update, calls: 0,
+    key, takeFrame, calls: 0,
     destroy() {
       list.close();
+      clearTimeout(asking);
       listening.abort();
       root.remove();
       if (active === grid) active = null;
@@ -281,5 +406,7 @@ function createGrid(parent, batch) {
   active = grid;
   parent.append(root);
   document.addEventListener("keydown", onKey, { capture: true, signal: listening.signal });
+  document.addEventListener("label-grid-status", ({ detail }) => detail === key && takeStatus(),
+    { signal: listening.signal });
   return grid;
 }

@@ -1,33 +1,39 @@
-"""The labelling grid: a batch of images in, a person's labels out.
+"""The labelling grid: a batch of images in, what a person does with them out.
 
     label_grid(
         key=f"label-grid-{batch_id}",              # one key per batch
         images=images,                             # uint8 [n, 3, S, S]
         tiles=[Tile(image=17, label=None), ...],   # the same n, in the same order
         class_names=("cat", "dog"),
-        on_events=store_them,                      # called with a list[LabelEvent]
+        on_events=store_them,                      # called with a list[GridEvent]
     )
 
-The browser keeps all events of a mount and sends the whole list with each label, so an update
-may be lost or overtaken and nothing is missed. An event's id is the mount's random id and its
-place in that list. Three facts about Streamlit (1.67) stand behind this:
+What stays as it is while a batch lasts travels once, as a *frame*, pictures included; what changes
+travels as a small *status*. The browser keeps the events that no status has acknowledged and sends
+all of them each time, so an update may be lost or overtaken and nothing is missed. An event's id
+is the mount's random id and its number there. Three facts about Streamlit (1.67) stand behind this:
 
 - Trigger values get lost under fast typing; the newest state never does.
 - A component's message is sent as a hash once it is larger than 10 kB and the browser has the
   very same one. Call the grid in a fragment with arguments that stay as they are while the batch
   lasts, and a label costs a few hundred bytes instead of the picture.
-- A button's ``on_click`` runs before a component's callback when both arrive at once. Act on
-  ``if st.button(...)`` in the script's body: by then every label typed before the click is in.
+- A component's data may be bytes, but then nothing else: the frame is JSON and pictures in one.
 """
 
+from __future__ import annotations
+
 import base64
+import hashlib
 import io
+import json
 import re
+import struct
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -36,20 +42,24 @@ from PIL import Image
 
 SKIP = -1
 CLEAR = -2
+UNDO = -3
+HAND_IN = -4
+ANY = -1  # the image of an event that is about none in particular
 _DAY = 24 * 60 * 60 * 1000
 _WEBP_LIMIT = 16383  # pixels on a side
-_HANDED = "_label_grid_handed"
+_RECEIVED = "_label_grid_received"
 
 
 def _source(*names: str) -> str:
     return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
-_component = st.components.v2.component(
+_grid = st.components.v2.component(
     "label_grid",
-    js=_source("class_list.js", "label_grid.js"),
+    js=_source("elements.js", "class_list.js", "selection.js", "label_grid.js"),
     css=_source("label_grid.css"),
 )
+_status = st.components.v2.component("label_grid_status", js=_source("grid_status.js"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +67,42 @@ class Tile:
     """One picture of the grid, before the person touches it.
 
     ``image`` is its position in the training set; ``label`` is ``None`` while it is open,
-    ``SKIP``, or a class index. ``truth`` is shown below the picture: for demonstrations only.
+    ``SKIP``, or a class index. ``guess`` is the model's class and its probability, shown once the
+    tile has another label. ``truth`` is shown below the picture: for demonstrations only.
     """
 
     image: int
     label: int | None
+    guess: tuple[int, float] | None = None
     truth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LabelEvent:
-    """One thing the person did: ``label`` is a class index, ``SKIP`` or ``CLEAR``.
+class GridEvent:
+    """One thing the person did: ``act`` is a class index, ``SKIP``, ``CLEAR``, ``UNDO`` or
+    ``HAND_IN``.
 
-    ``event_id`` ("mount:index") names it once and for all. ``milliseconds`` is the time spent on
-    the tile since it was reached or since the event before, whichever is later.
+    ``UNDO`` takes back the last act on ``image``, or, where that is ``ANY``, the last act before
+    this grid was drawn. ``event_id`` ("mount:number") names the event once and for all.
+    ``milliseconds`` is the time spent on the tile since it was reached or since the event before,
+    whichever is later, shared out where many were labelled at once.
     """
 
     event_id: str
     image: int
-    label: int
+    act: int
     milliseconds: int
 
 
 @dataclass(slots=True)
-class _Handed:
-    """The events this session's receiver has taken.
+class _Received:
+    """How many events of each mount this session's receiver has taken.
 
     The lock: a click that reruns the page starts a second script thread while the first may still
     be storing. It waits here, so that what it reads afterwards holds all labels, and each once.
     """
 
-    ids: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -97,7 +112,11 @@ def label_grid(
     images: NDArray[np.uint8],
     tiles: Sequence[Tile],
     class_names: Sequence[str],
-    on_events: Callable[[list[LabelEvent]], None],
+    on_events: Callable[[list[GridEvent]], None],
+    explain: Callable[[int], dict[str, Any]] | None = None,
+    show_guesses: bool = False,
+    review: bool = False,
+    focus: tuple[int, int] | None = None,
     disabled: bool = False,
 ) -> None:
     """Draw the grid; hand each event to ``on_events``, in the order in which they happened.
@@ -106,6 +125,10 @@ def label_grid(
     is held back, and the same events are handed to it again while the grid is drawn: there an
     error reaches the page, which can show it. The same way in come labels typed while the server
     was away. An event may come twice (another session, a reload), so receive by ``event_id``.
+
+    ``explain`` answers why an image was chosen (see :func:`al_core.why`). ``review`` is for labels
+    to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that
+    grows with each such wish.
     """
     if images.shape[:2] != (len(tiles), 3) or images.dtype != np.uint8:
         raise ValueError(
@@ -115,15 +138,15 @@ def label_grid(
     if not tiles:
         return
     known = frozenset(tile.image for tile in tiles)
+    received: _Received = st.session_state.setdefault(_RECEIVED, _Received())
 
     def hand_over() -> None:
-        state = (st.session_state.get(key) or {}).get("events")
-        events = parse_events(state, known, len(class_names))
-        handed: _Handed = st.session_state.setdefault(_HANDED, _Handed())
-        with handed.lock:
-            if fresh := [event for event in events if event.event_id not in handed.ids]:
+        mount, first, events = parse_events(sent("events"), known, len(class_names))
+        with received.lock:
+            count = received.counts.get(mount, 0)
+            if fresh := [event for number, event in events if number >= count]:
                 on_events(fresh)
-                handed.ids.update(event.event_id for event in fresh)
+            received.counts[mount] = max(count, first)
 
     def hand_over_or_wait() -> None:
         try:
@@ -131,49 +154,92 @@ def label_grid(
         except Exception:  # not lost: hand_over() below meets it again, where the page can see it
             return
 
-    # Plain ints: with a NumPy one, json.dumps fails and Streamlit sends str(data) in silence.
-    _component(
+    def sent(what: str) -> Any:
+        return (st.session_state.get(key) or {}).get(what)
+
+    _grid(
         key=key,
-        data={
-            "batch": key,
-            "size": images.shape[-1],
-            "sprite": sprite(np.ascontiguousarray(images).tobytes(), images.shape[-1]),
-            "classes": [str(name) for name in class_names],
-            "images": [int(tile.image) for tile in tiles],
-            "labels": [CLEAR if tile.label is None else int(tile.label) for tile in tiles],
-            "truths": [None if tile.truth is None else int(tile.truth) for tile in tiles],
-            "disabled": disabled,
-        },
+        data=_frame(key, images, tiles, class_names),
         on_events_change=hand_over_or_wait,
+        on_why_change=lambda: None,
     )
-    hand_over()
+    try:
+        hand_over()
+    finally:
+        mount = (sent("events") or {}).get("mount") if isinstance(sent("events"), dict) else None
+        asked = sent("why")
+        # Plain ints: with a NumPy one, json.dumps fails and Streamlit sends str(data) in silence.
+        _status(
+            key=f"{key}-status",
+            data={
+                "grid": key,
+                "labels": [CLEAR if tile.label is None else int(tile.label) for tile in tiles],
+                "mount": mount,
+                "saved": received.counts.get(str(mount), 0),
+                "why": explain(asked)
+                if explain and type(asked) is int and asked in known
+                else None,
+                "guesses": show_guesses,
+                "review": review,
+                "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
+                "disabled": disabled,
+            },
+        )
 
 
-def parse_events(state: object, images: Collection[int], classes: int) -> list[LabelEvent]:
-    """The events in what a browser sent. It may have sent anything: what does not fit is left out.
+def parse_events(
+    state: object, images: Collection[int], classes: int
+) -> tuple[str, int, list[tuple[int, GridEvent]]]:
+    """What a browser sent: its mount, how many events there were so far, and those in this
+    message, each with its number. It may have sent anything: what does not fit is left out.
 
-    >>> parse_events({"mount": "a", "events": [[7, 1, 250], [8, 0, 90]]}, {7}, 2)
-    [LabelEvent(event_id='a:0', image=7, label=1, milliseconds=250)]
+    >>> parse_events({"mount": "a", "first": 3, "events": [[7, 1, 250]]}, {7}, 2)
+    ('a', 4, [(3, GridEvent(event_id='a:3', image=7, act=1, milliseconds=250))])
     """
     match state:
-        case {"mount": str(mount), "events": list(rows)} if re.fullmatch("[a-z0-9]{1,64}", mount):
+        case {"mount": str(mount), "first": int(first), "events": list(rows)} if (
+            re.fullmatch("[a-z0-9]{1,64}", mount) and 0 <= first < 10**9
+        ):
             pass
         case _:
-            return []
+            return "", 0, []
     events = []
-    for index, row in enumerate(rows):
+    for number, row in enumerate(rows, start=first):
         # type(), not isinstance(): True is an int as well.
         if not (isinstance(row, list) and [type(part) for part in row] == [int, int, int]):
             continue
-        image, label, milliseconds = row
-        if image in images and CLEAR <= label < classes and milliseconds >= 0:
-            events.append(LabelEvent(f"{mount}:{index}", image, label, min(milliseconds, _DAY)))
-    return events
+        image, act, milliseconds = row
+        about_one = image in images and UNDO <= act < classes
+        about_none = image == ANY and act in (UNDO, HAND_IN)
+        if milliseconds >= 0 and (about_one or about_none):
+            event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY))
+            events.append((number, event))
+    return mount, first + len(rows), events
+
+
+def _frame(
+    key: str, images: NDArray[np.uint8], tiles: Sequence[Tile], class_names: Sequence[str]
+) -> bytes:
+    """What the browser needs once: the length of a JSON text, the text, the sheet of pictures."""
+    size = images.shape[-1]
+    sheet = sprite(np.ascontiguousarray(images).tobytes(), size)
+    about = {
+        "key": key,
+        "size": size,
+        "classes": [str(name) for name in class_names],
+        "images": [int(tile.image) for tile in tiles],
+        "guesses": [tile.guess and [int(tile.guess[0]), round(100 * tile.guess[1])]
+                    for tile in tiles],
+        "truths": [None if tile.truth is None else int(tile.truth) for tile in tiles],
+    }  # fmt: skip
+    about["digest"] = hashlib.blake2b(json.dumps(about).encode() + sheet, digest_size=8).hexdigest()
+    text = json.dumps(about, separators=(",", ":")).encode()
+    return struct.pack("<I", len(text)) + text + sheet
 
 
 @lru_cache(maxsize=8)
-def sprite(pixels: bytes, size: int) -> str:
-    """All pictures of a batch in one, as a data URI; row by row, ``width / size`` in each.
+def sprite(pixels: bytes, size: int) -> bytes:
+    """All pictures of a batch in one WebP; row by row, ``width / size`` in each.
 
     Lossless up to 64 pixels: 100 CIFAR-10 images take 150 kB and 25 ms as WebP, 222 kB as PNG.
     A single column packs best, more only where WebP's largest height asks for them.
@@ -190,4 +256,10 @@ def sprite(pixels: bytes, size: int) -> str:
         picture.save(target, "WEBP", lossless=True, method=2, quality=25)
     else:
         picture.save(target, "WEBP", quality=90)
-    return "data:image/webp;base64," + base64.b64encode(target.getvalue()).decode()
+    return target.getvalue()
+
+
+def sprite_text(images: NDArray[np.uint8]) -> str:
+    """A few pictures ``[n, 3, S, S]`` in one, as base64, for a status."""
+    pixels = np.ascontiguousarray(images).tobytes()
+    return base64.b64encode(sprite(pixels, images.shape[-1])).decode()

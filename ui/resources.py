@@ -1,4 +1,4 @@
-"""What all tabs of one server share: the store, the workers, the loaded images."""
+"""What all tabs of one server share: the store, the workers, the loaded images, who is here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import os
 from functools import cache
 
 import streamlit as st
+from streamlit.runtime import Runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from al_core.images import load
+from al_core.leases import Presence
 from al_core.store import Store, home
 from al_core.worker import Job, Worker
 
@@ -33,6 +36,26 @@ def open_store() -> Store:
 @st.cache_resource(show_spinner=False)
 def _open_store(url: str) -> Store:
     return Store(url)
+
+
+def this_tab() -> str:
+    """The name under which this browser tab holds its batch."""
+    context = get_script_run_ctx()
+    assert context is not None
+    return f"{_presence().server}/{context.session_id}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the tab that held a batch was closed, or its server has ended."""
+    server, _, session = holder.partition("/")
+    if server == _presence().server:
+        return not Runtime.instance().is_active_session(session)
+    return _presence().is_gone(server)
+
+
+@st.cache_resource(show_spinner=False)
+def _presence() -> Presence:
+    return Presence()
 
 
 @st.cache_resource(show_spinner=False)

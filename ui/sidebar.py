@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import get_args
@@ -62,6 +63,27 @@ def show_experiment(experiment_id: int | None) -> None:
     else:
         st.query_params["experiment"] = str(experiment_id)
     st.rerun()
+
+
+def labelling_settings(store: Store, experiment_id: int) -> None:
+    """How an experiment is labelled; may be changed at any time."""
+    config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
+    shown = st.toggle(
+        "Show the model's guesses",
+        config.show_guesses,
+        key=f"guesses-{experiment_id}",
+        help="Before you label. Off, you label blind, and see afterwards where the model "
+        "disagrees. Each round's record says which it was.",
+    )
+    ahead = st.toggle(
+        "Label while a round trains",
+        config.label_while_training,
+        key=f"ahead-{experiment_id}",
+        help="The next batch is chosen by the latest model there is, and you never wait.",
+    )
+    changed = replace(config, show_guesses=shown, label_while_training=ahead)
+    if changed != config:
+        store.set_config(experiment_id, changed.to_json())
 
 
 def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:

@@ -6,27 +6,61 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from al_core.experiment import Experiment
 from al_core.progress import Progress, TrainingProgress
 from al_core.worker import Job, JobState, Worker
 from ui.charts import training_curve
+from ui.resources import trainer
 from ui.text import plain
 
 
-@st.fragment(run_every=1.0)
-def watch(job: Job, title: str, worker: Worker | None = None) -> None:
-    """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for."""
+def round_key(experiment_id: int, number: int) -> str:
+    """The key of the job that runs a round."""
+    return f"experiment {experiment_id}, round {number}"
+
+
+def stop_round(experiment: Experiment) -> None:
+    """Stop the round that trains now, as if it had never begun."""
+    key = round_key(experiment.id, experiment.next_round)
+    if job := trainer().job(key):
+        job.cancel()
+        job.wait(5)
+        trainer().forget(key)
+
+
+def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
+    """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for.
+
+    ``brief`` leaves out the curves: somebody labels meanwhile.
+    """
+    _draw_again_at_end(job)
+    _draw(job, title, worker, brief)
+
+
+# Apart from the drawing, and more often: the next batch should not wait for a tick.
+@st.fragment(run_every=0.2)
+def _draw_again_at_end(job: Job) -> None:
     if not job.active:
         st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
     progress = job.progress
     text = _words(progress)
     if job.state is JobState.WAITING and worker and worker.running:
         text = plain(f"Waiting for {worker.running.key}: {_words(worker.running.progress)}")
-    st.subheader(plain(title), anchor=False)
-    st.progress(progress.fraction if progress else 0.0, text=text)
-    if st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}"):
-        job.cancel()
-        st.toast("Stopping as soon as the step at hand is done.")
-    draw_training(job.reports)
+    if brief:
+        text = f"{plain(title)}. {text}"
+    else:
+        st.subheader(plain(title), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(progress.fraction if progress else 0.0, text=text)
+        if st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}"):
+            job.cancel()
+            st.toast("Stopping as soon as the step at hand is done.")
+    if not brief:
+        draw_training(job.reports)
 
 
 def draw_training(reports: list[Progress]) -> None:

@@ -1,0 +1,109 @@
+"""Labels from a table somebody brings: all of its rows, or none."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from al_core.errors import ConfigError
+from al_core.experiment import Experiment
+from al_core.images import Dataset
+from al_core.pool import Annotation
+from al_core.store import Store
+
+KEY = "key"
+CLASS = ("class_name", "class name", "class", "label")  # the first that the table has
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """A table of labels as it fits an experiment.
+
+    ``labels`` maps positions in the training set to class indices, None for a skip; ``problems``
+    are the rows that fit nowhere, by their number in the file, 1 the first, with the reason.
+    """
+
+    labels: dict[int, int | None]
+    problems: list[tuple[int, str]]
+
+
+def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> LabelTable:
+    """Read a CSV with the columns ``key`` and ``class_name`` (or with just these two and no
+    header), separated by commas, semicolons or tabs. An empty class name is a skip.
+
+    Raises ConfigError where it is no such table at all.
+    """
+    rows = list(_rows(table))
+    key, name, first = _columns(rows)
+    position = {k: i for i, k in enumerate(dataset.train.keys)}
+    number = {n.strip(): i for i, n in enumerate(class_names)}
+    labels: dict[int, int | None] = {}
+    problems = []
+    for row, cells in enumerate(rows, start=1):
+        if row < first or not any(cells):
+            continue
+        image = position.get(cells[key]) if key < len(cells) else None
+        given = cells[name] if name < len(cells) else ""
+        label = number.get(given)
+        if image is None:
+            problems.append((row, f"No image has the key “{_cell(cells, key)}”."))
+        elif label is None and given:
+            problems.append((row, f"There is no class “{given}”."))
+        elif labels.setdefault(image, label) != label:
+            problems.append((row, f"The key “{cells[key]}” stands above with another class."))
+    return LabelTable(labels, problems)
+
+
+def import_labels(
+    store: Store, experiment: Experiment, table: LabelTable, dataset: Dataset, annotator: str
+) -> int:
+    """Write a table's labels to the log, in one transaction; returns how many are new.
+
+    Those that say what the log says already are left out, so a table may be imported twice.
+    Raises ConfigError, and writes nothing, while a row has a problem.
+    """
+    if table.problems:
+        raise ConfigError(
+            f"Rows that fit no image or class: {len(table.problems):,}; nothing was imported."
+        )
+    answers = experiment.pool.answers
+    new = [
+        Annotation(image, label, experiment.next_round, annotator, key=dataset.train.keys[image])
+        for image, label in table.labels.items()
+        if image not in answers or answers[image].label != label
+    ]
+    store.append(experiment.id, new)
+    return len(new)
+
+
+def _rows(table: bytes) -> Iterator[list[str]]:
+    """The cells of each row, without the spaces around them."""
+    encoding = "utf-16" if table[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = table.decode(encoding)
+        first_line = text.lstrip().partition("\n")[0]
+        delimiter = max(",;\t", key=first_line.count)
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            yield [cell.strip() for cell in cells]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"This is no table of text ({error}); save it as CSV, in UTF-8."
+        ) from error
+
+
+def _columns(rows: list[list[str]]) -> tuple[int, int, int]:
+    """Where key and class name stand, and the row at which the labels begin."""
+    head = [cell.lower() for cell in rows[0]] if rows else []
+    if KEY in head:
+        for name in CLASS:
+            if name in head:
+                return head.index(KEY), head.index(name), 2
+    if len(head) == 2 and KEY not in head:
+        return 0, 1, 1
+    raise ConfigError("The table needs the columns “key” and “class_name”.")
+
+
+def _cell(cells: list[str], column: int) -> str:
+    return cells[column][:200] if column < len(cells) else ""

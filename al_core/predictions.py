@@ -1,0 +1,68 @@
+"""What a round's network said of every training image, kept on disk until the next round.
+
+Whoever needs it, to choose a batch or to look for suspicious labels, maps it into memory: that
+takes no time and no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.errors import WeightsError
+from al_core.store import home
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolPredictions:
+    """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
+    image, by the network of round ``model``."""
+
+    model: int
+    probs: NDArray[np.float32]
+    embeddings: NDArray[np.float16]
+
+
+def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
+    """Write them, whole or not at all, in place of those of the rounds before.
+
+    Raises WeightsError if they cannot be written.
+    """
+    folder = _folder(experiment_id, said.model)
+    half = folder.with_suffix(f".{os.getpid()}.part")
+    try:
+        half.mkdir(parents=True, exist_ok=True)
+        np.save(half / "probs.npy", said.probs)
+        np.save(half / "embeddings.npy", said.embeddings)
+        shutil.rmtree(folder, ignore_errors=True)
+        half.replace(folder)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        raise WeightsError(
+            f"The predictions cannot be saved to {folder} ({error}); make room on the disk, or "
+            "allow writing there, and start the round again."
+        ) from error
+    for former in folder.parent.glob("predictions-*"):
+        if former != folder:
+            shutil.rmtree(former, ignore_errors=True)
+
+
+def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
+    """What the network of round ``model`` said, memory-mapped; None if it is not on disk."""
+    folder = _folder(experiment_id, model)
+    with suppress(OSError, ValueError):
+        probs = np.load(folder / "probs.npy", mmap_mode="r")
+        embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
+        if len(probs) == len(embeddings):
+            return PoolPredictions(model, probs, embeddings)
+    return None
+
+
+def _folder(experiment_id: int, model: int) -> Path:
+    return home() / "weights" / str(experiment_id) / f"predictions-{model}"

@@ -1,0 +1,60 @@
+"""Who labels: a name that the browser remembers."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+import streamlit as st
+
+from al_core.experiment import Experiment
+from al_core.since import since
+from ui.text import ago, plain
+
+COOKIE = "annotator"
+NAME_LENGTH = 100
+
+_remember = st.components.v2.component(
+    "remember_annotator",
+    js="""export default ({ data }) => {
+        document.cookie = `annotator=${data}; path=/; max-age=31536000; SameSite=Lax`;
+    }""",
+)
+
+
+def ask_name() -> str:
+    """The annotator's name, as this browser knows it; "me" until it is given."""
+    known = unquote(st.context.cookies.get(COOKIE, ""))[:NAME_LENGTH].strip() or "me"
+    name = st.text_input(
+        "Your name",
+        known,
+        key="annotator",
+        max_chars=NAME_LENGTH,
+        help="Written beside each label; this browser remembers it.",
+    )
+    name = " ".join(name.split()) or "me"
+    if name != known:
+        _remember(key="remember-annotator", data=quote(name, safe=""))
+    return name
+
+
+def welcome_back(experiment: Experiment, annotator: str) -> None:
+    """What has happened since the annotator was here last, until the next batch is handed in."""
+    told = st.session_state.setdefault("since", {})
+    place = (experiment.id, annotator)
+    if place not in told:
+        told[place] = (len(experiment.batches), _what_happened(experiment, annotator))
+    batches, text = told[place]
+    if text and batches == len(experiment.batches):
+        st.caption(f":material/history: {text}")
+
+
+def _what_happened(experiment: Experiment, annotator: str) -> str:
+    past = since(experiment, annotator)
+    if past is None:
+        return ""
+    parts = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
+    for record in past.rounds:
+        accuracy = f" ({record.metrics['accuracy']:.1%})" if record.metrics else ""
+        parts.append(f"round {record.round} was trained{accuracy}")
+    events = "; ".join(parts) or "nothing has happened"
+    return f"Your last label was {ago(past.at)}. Since then: {events}."

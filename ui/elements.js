@@ -1,0 +1,73 @@
+// The elements that the labelling grid is made of. Part of one module with label_grid.js.
+
+function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children); // strings become text nodes: a class name is never markup
+  return node;
+}
+
+// A text that did not change is not announced again.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// Cut a sheet of pictures, row by row, into one canvas each.
+async function drawPictures(canvases, sheet, size) {
+  const picture = await createImageBitmap(new Blob([sheet], { type: "image/webp" }));
+  const columns = picture.width / size;
+  canvases.forEach((canvas, i) => {
+    const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size];
+    canvas.getContext("2d").drawImage(picture, x, y, size, size, 0, 0, size, size);
+  });
+}
+
+function createHelp() {
+  const keys = [
+    ["0 – 9", "label with that key's class"], ["[  ]", "other classes on the keys"],
+    ["Space or S", "skip"], ["Backspace", "clear the label"],
+    ["U or Ctrl+Z", "undo, also across batches"], ["Enter", "hand in the batch"],
+    ["L or right-click", "class list"], ["Arrows, Home, End", "move"],
+    ["Shift+arrows, Ctrl+A", "select many"], ["Drag, Shift+click", "select many"],
+    ["Esc", "select one"], ["Z", "enlarge the current image"], ["W", "why this image"],
+    ["?", "show or hide these keys"],
+  ];
+  return el("dl", { className: "help", hidden: true }, ...keys.map(([key, text]) =>
+    el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));
+}
+
+// Why the current image was chosen, and what it resembles.
+function createWhyPanel() {
+  const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image" });
+
+  function bar([code, prob], classes) {
+    const width = `${Math.round(100 * prob)}%`;
+    return el("div", { className: "prob" }, el("span", {}, classes[code]), el("b", {}, width),
+      el("i", { style: `--share: ${width}` }));
+  }
+
+  function show(why, image, classes) {
+    if (!why || why.image !== image) {
+      panel.classList.add("stale");
+      return;
+    }
+    panel.classList.remove("stale");
+    const canvases = why.near.map(() => el("canvas", { width: why.size, height: why.size }));
+    panel.replaceChildren(
+      el("h4", {}, "Why this image"), el("p", {}, why.chosen),
+      el("h4", {}, "The model says"),
+      ...(why.top ? why.top.map((entry) => bar(entry, classes)) : [el("p", {}, why.hidden)]),
+      ...(why.near.length ? [el("h4", {}, "Most alike, labelled")] : []),
+      el("div", { className: "near" }, ...why.near.map((label, i) =>
+        el("figure", {}, canvases[i], el("figcaption", {}, classes[label] ?? "")))));
+    if (why.near.length) {
+      const sheet = Uint8Array.from(atob(why.sheet), (char) => char.charCodeAt(0));
+      drawPictures(canvases, sheet, why.size);
+    }
+  }
+
+  return { panel, show };
+}

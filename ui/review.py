@@ -1,0 +1,224 @@
+"""Second thoughts: everything labelled so far, the most suspicious first, one key to relabel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from al_core.errors import ActiveLearningError
+from al_core.experiment import Experiment, open_experiment
+from al_core.images import Dataset
+from al_core.pool import Pool
+from al_core.predictions import load_predictions
+from al_core.review import agreement, disagrees_strongly, self_confidence
+from al_core.store import Store
+from al_core.undo import undo
+from ui.label_grid import UNDO, GridEvent, Tile, label_grid
+from ui.labelling import annotation
+from ui.text import plain
+from ui.tiles import code, truth_of
+
+PAGE = 60  # images shown at once
+SKIPPED = "Skipped"
+STATE = "review"  # session state: what is shown, so that it stays while labels change
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which images to show; None for all."""
+
+    class_name: str | None
+    round: int | None
+    annotator: str | None
+    strongly: bool
+    second_opinion: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The images that match, in order, and the model's guess for each, if there is a model."""
+
+    experiment_id: int
+    filters: Filters
+    images: list[int]
+    guesses: dict[int, tuple[int, float]]
+
+
+@st.fragment
+def review(
+    store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
+) -> None:
+    """Filters, the grid, and how far people agree."""
+    filters = _choose_filters(experiment)
+    shown: Shown | None = st.session_state.get(STATE)
+    if shown is None or (shown.experiment_id, shown.filters) != (experiment.id, filters):
+        shown = _find(open_experiment(store, experiment.id), filters, annotator)
+        st.session_state[STATE] = shown
+    st.caption(_words(shown))
+    if shown.images:
+        page = 0
+        if len(shown.images) > PAGE:
+            page = st.pagination(-(-len(shown.images) // PAGE), key=f"page-{hash(filters)}") - 1
+        images = shown.images[PAGE * page : PAGE * (page + 1)]
+        _grid(store, experiment, dataset, annotator, show_truth, shown, images)
+    _show_agreement(open_experiment(store, experiment.id))
+
+
+def leave_review() -> None:
+    """The next visit looks at the labels anew."""
+    st.session_state.pop(STATE, None)
+
+
+def _choose_filters(experiment: Experiment) -> Filters:
+    answers = experiment.pool.answers.values()
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    class_name = row.selectbox(
+        "Class", [*experiment.config.class_names, SKIPPED], None, placeholder="All", width=180
+    )
+    number = row.selectbox(
+        "Round", sorted({a.round for a in answers}), None, placeholder="All", width=120
+    )
+    annotator = row.selectbox(
+        "Annotator", sorted({a.annotator for a in answers}), None, placeholder="All", width=180
+    )
+    strongly = row.toggle(
+        "The model disagrees strongly",
+        disabled=not experiment.rounds,
+        help="It is as sure of another class as it is, on average, of images of that class: "
+        "confident learning (Northcutt et al., 2021).",
+    )
+    second = row.toggle(
+        "Second opinion",
+        help="Hides what others said, so that you label independently of it. Where two people "
+        "labelled the same image, their agreement is shown below.",
+    )
+    return Filters(class_name, number, annotator, strongly, second)
+
+
+def _find(experiment: Experiment, filters: Filters, annotator: str) -> Shown:
+    names = experiment.config.class_names
+    answers = [
+        answer
+        for answer in experiment.pool.answers.values()
+        if filters.round in (None, answer.round)
+        and filters.annotator in (None, answer.annotator)
+        and filters.class_name in (None, SKIPPED if answer.label is None else names[answer.label])
+        and not (filters.second_opinion and answer.annotator == annotator)
+    ]
+    images = np.array([answer.image for answer in answers], dtype=np.int64)
+    labels = np.array([-1 if a.label is None else a.label for a in answers], dtype=np.int64)
+    said = load_predictions(experiment.id, experiment.next_round - 1)
+    if said is None or len(said.probs) != experiment.pool_size:
+        return Shown(experiment.id, filters, images.tolist()[::-1], {})
+    probs = said.probs[images]
+    order, strong = _most_suspicious_first(probs, labels)
+    guesses = {
+        image: (int(p.argmax()), float(p.max()))
+        for image, p in zip(images.tolist(), probs, strict=True)
+    }
+    chosen = order[strong[order]] if filters.strongly else order
+    return Shown(experiment.id, filters, images[chosen].tolist(), guesses)
+
+
+def _most_suspicious_first(
+    probs: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Positions by self-confidence, skipped ones last, and where the model disagrees strongly."""
+    confidence = np.full(len(labels), np.inf)
+    strong = np.zeros(len(labels), dtype=bool)
+    labeled = np.flatnonzero(labels >= 0)
+    if len(labeled):
+        confidence[labeled] = self_confidence(probs[labeled], labels[labeled])
+        strong[labeled] = disagrees_strongly(probs[labeled], labels[labeled])
+    return confidence.argsort(kind="stable"), strong
+
+
+def _words(shown: Shown) -> str:
+    count = f"{len(shown.images):,} images"
+    if not shown.images:
+        return "No image matches."
+    if not shown.guesses:
+        return f"{count}, the latest first."
+    return (
+        f"{count}, the most suspicious first: those whose label the latest model holds least "
+        "likely (self-confidence, Kuan & Mueller, 2022)."
+    )
+
+
+def _grid(
+    store: Store,
+    experiment: Experiment,
+    dataset: Dataset,
+    annotator: str,
+    show_truth: bool,
+    shown: Shown,
+    images: Sequence[int],
+) -> None:
+    second_opinion = shown.filters.second_opinion
+
+    def receive(events: list[GridEvent]) -> None:
+        for event in events:
+            if event.act == UNDO:
+                now = open_experiment(store, experiment.id)
+                row = undo(now, annotator, event.image)
+                said = replace(row, event=event.event_id) if row else None
+            else:
+                number = experiment.next_round
+                said = annotation(event, number, annotator, dataset, not second_opinion)
+            if said is not None:
+                store.append(experiment.id, [said])
+
+    log = store.annotations(experiment.id, images)
+    if second_opinion:
+        log = [said for said in log if said.annotator == annotator]
+    answers = Pool.fold(experiment.pool_size, log).answers
+    digest = blake2b(str((shown.filters, images)).encode(), digest_size=6).hexdigest()
+    try:
+        label_grid(
+            key=f"review-{experiment.id}-{digest}",
+            images=dataset.train.images[list(images)],
+            tiles=[
+                Tile(
+                    image,
+                    code(answers.get(image)),
+                    shown.guesses.get(image),
+                    truth_of(dataset, image, show_truth),
+                )
+                for image in images
+            ],
+            class_names=experiment.config.class_names,
+            on_events=receive,
+            review=True,
+        )
+    except ActiveLearningError as error:
+        st.error(plain(f"Not saved yet: {error} Your labels are kept in this page."))
+        st.button("Save again", icon=":material/save:")
+
+
+def _show_agreement(experiment: Experiment) -> None:
+    rows = agreement(experiment)
+    if not rows:
+        return
+    st.subheader("Agreement", anchor=False)
+    table = {
+        "One": [row.first for row in rows],
+        "Other": [row.second for row in rows],
+        "Images both labelled": [row.images for row in rows],
+        "Same label": [100 * row.share for row in rows],
+        "Cohen's kappa": [row.kappa for row in rows],
+    }
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "Same label": st.column_config.NumberColumn(format="%.0f%%"),
+            "Cohen's kappa": st.column_config.NumberColumn(
+                format="%.2f", help="Agreement beyond chance: 1 is perfect, 0 is chance."
+            ),
+        },
+    )
