@@ -88,7 +88,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
             leave_review()
         train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
     show_results(experiment)
-    take_away(store, experiment, dataset)
+    take_away(store, experiment, dataset, annotator)
 
 
 def images_of(experiment: Experiment) -> Dataset | None:

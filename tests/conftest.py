@@ -76,6 +76,21 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
     return serving
 
 
+@pytest.fixture
+def desk(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]:
+    """``with desk() as page:`` a server on this test's own folder, and its page in a new tab."""
+
+    @contextlib.contextmanager
+    def opened(*arguments: str, path: str = "") -> Iterator:
+        with serve(ROOT / "streamlit_app.py", *arguments, env={"AL_HOME": str(tmp_path)}) as url:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(url + path)
+            yield page
+            page.close()
+
+    return opened
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

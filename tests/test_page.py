@@ -1,75 +1,14 @@
 """The real page in a real browser: what a person does, from the first visit to the next day."""
 
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from desk import A_ROUND, APP, hand_in, label_all, prepared, rows, tiles
+from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
-from al_core.progress import finish
-from al_core.store import Store
-
-ROOT = Path(__file__).parents[1]
-APP = ROOT / "streamlit_app.py"
-A_ROUND = 180_000  # milliseconds a round may take on a busy machine
-QUICK = ExperimentConfig(
-    data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
-)
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def desk(browser: Browser, serve: Callable, tmp_path: Path) -> Iterator[Callable]:
-    """``with desk() as page:`` a server on this test's own folder, and its page in a new tab."""
-
-    @contextmanager
-    def opened(*arguments: str, path: str = "") -> Iterator[Page]:
-        with serve(APP, *arguments, env={"AL_HOME": str(tmp_path)}) as url:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(url + path)
-            yield page
-            page.close()
-
-    return opened
-
-
-def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
-    """An experiment in the log, as if somebody had started it with these settings."""
-    dataset = finish(load(config.data, cache_dir=home / "cache"))
-    return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, config, dataset)
-
-
-def rows(home: Path, query: str) -> list[tuple]:
-    with sqlite3.connect(home / "al.db") as database:
-        return database.execute(query).fetchall()
-
-
-def tiles(page: Page, count: int):
-    found = page.get_by_test_id("tile")
-    expect(found).to_have_count(count, timeout=A_ROUND)
-    return found
-
-
-def label_all(page: Page, count: int) -> list[str]:
-    """Label a batch by keyboard, digits in turn, and wait until all of it is on disk."""
-    tiles(page, count)
-    expect(page.get_by_test_id("label-grid")).to_be_visible()
-    typed = [str(i % 10) for i in range(count)]
-    for key in typed:
-        page.keyboard.press(key)
-    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=20_000)
-    return typed
-
-
-def hand_in(page: Page) -> None:
-    page.get_by_role("button", name="Hand in batch").click()
 
 
 def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on(
@@ -139,7 +78,7 @@ def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
             label_all(page, 6)
             hand_in(page)
         expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
-        page.get_by_role("button", name="Predict the rest").click()
+        page.get_by_role("button", name="Predictions for the rest").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)
         table = download.value.path().read_text().splitlines()
@@ -194,23 +133,6 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         hand_in(page)
         expect(page.get_by_text("Round 1: least confidence")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("no test set whose truth is known").first).to_be_visible()
-
-
-def test_a_tab_left_behind_follows_the_batch_that_another_tab_handed_in(
-    desk: Callable, browser: Browser, tmp_path: Path
-) -> None:
-    config = ExperimentConfig(initial_labels="person", initial=4, train=QUICK.train, per_round=6)
-    with desk(path=f"/?experiment={prepared(tmp_path, config=config)}") as page:
-        tiles(page, 4)
-        other = browser.new_page()
-        other.goto(page.url)
-        label_all(other, 4)
-        hand_in(other)
-        tiles(other, 6)
-        page.keyboard.press("9")
-        tiles(page, 6)
-        other.close()
-    assert rows(tmp_path, "SELECT count(*) FROM annotations") == [(4,)]
 
 
 def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(

@@ -25,7 +25,7 @@ from al_core.store import Store
 from al_core.undo import undo
 from al_core.worker import JobState
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
-from ui.resources import is_gone, loader, settle, this_tab
+from ui.resources import is_gone, loader, settle, this_tab, warm_up
 from ui.text import local_time, plain
 from ui.tiles import batch_tiles, why
 from ui.training import stop_round, watch
@@ -40,10 +40,11 @@ def take_batch(store: Store, experiment: Experiment, dataset: Dataset) -> Batch 
     tab = this_tab()
     batch = take_open_batch(store, experiment, tab, is_gone)
     if batch is not None or round_to_label(experiment, tab) is None:
+        warm_up()
         return batch
     key = f"batch of experiment {experiment.id} for {tab}"
     job = loader().submit(key, lambda: _choose(store, experiment.id, tab, dataset))
-    job.wait(3)  # most often it is there at once, and the page need not flicker
+    job.wait(1)  # most often it is there at once, and the page need not flicker
     if job.active:
         watch(job, "Choosing the next batch")
         return None

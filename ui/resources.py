@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from functools import cache
 
 import streamlit as st
@@ -12,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from al_core.images import load
 from al_core.leases import Presence
+from al_core.progress import Work
 from al_core.store import Store, home
 from al_core.worker import Job, Worker
 
@@ -36,6 +38,20 @@ def open_store() -> Store:
 @st.cache_resource(show_spinner=False)
 def _open_store(url: str) -> Store:
     return Store(url)
+
+
+def warm_up() -> None:
+    """Import torch while the person looks at the first images: it takes seconds, and choosing the
+    next batch should not begin with it."""
+    if "torch" not in sys.modules:
+        loader().submit("torch", _import_torch)
+
+
+def _import_torch() -> Work[None]:
+    import al_core.round  # noqa: F401
+
+    settle("torch")
+    yield from ()
 
 
 def this_tab() -> str:

@@ -54,10 +54,11 @@ def review(
     store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
 ) -> None:
     """Filters, the grid, and how far people agree."""
-    filters = _choose_filters(experiment)
+    latest = open_experiment(store, experiment.id)
+    filters = _choose_filters(latest)
     shown: Shown | None = st.session_state.get(STATE)
     if shown is None or (shown.experiment_id, shown.filters) != (experiment.id, filters):
-        shown = _find(open_experiment(store, experiment.id), filters, annotator)
+        shown = _find(latest, filters, annotator)
         st.session_state[STATE] = shown
     st.caption(_words(shown))
     if shown.images:
@@ -66,7 +67,7 @@ def review(
             page = st.pagination(-(-len(shown.images) // PAGE), key=f"page-{hash(filters)}") - 1
         images = shown.images[PAGE * page : PAGE * (page + 1)]
         _grid(store, experiment, dataset, annotator, show_truth, shown, images)
-    _show_agreement(open_experiment(store, experiment.id))
+    _show_agreement(latest)
 
 
 def leave_review() -> None:
@@ -78,13 +79,28 @@ def _choose_filters(experiment: Experiment) -> Filters:
     answers = experiment.pool.answers.values()
     row = st.container(horizontal=True, vertical_alignment="bottom")
     class_name = row.selectbox(
-        "Class", [*experiment.config.class_names, SKIPPED], None, placeholder="All", width=180
+        "Class",
+        [*experiment.config.class_names, SKIPPED],
+        None,
+        placeholder="All",
+        width=180,
+        key="review-class",
     )
     number = row.selectbox(
-        "Round", sorted({a.round for a in answers}), None, placeholder="All", width=120
+        "Round",
+        sorted({a.round for a in answers}),
+        None,
+        placeholder="All",
+        width=120,
+        key="review-round",
     )
     annotator = row.selectbox(
-        "Annotator", sorted({a.annotator for a in answers}), None, placeholder="All", width=180
+        "Annotator",
+        sorted({a.annotator for a in answers}),
+        None,
+        placeholder="All",
+        width=180,
+        key="review-annotator",
     )
     strongly = row.toggle(
         "The model disagrees strongly",

@@ -1,28 +1,32 @@
-"""What an experiment gives away: the labels, and what its network says of the rest."""
+"""What goes out of an experiment and what comes in: labels, images by class, opinions."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
+from al_core.errors import ActiveLearningError
 from al_core.experiment import Experiment, open_experiment
 from al_core.export import export_labels, export_predictions
+from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset
+from al_core.import_labels import import_labels, read_labels
 from al_core.progress import Work
 from al_core.store import Store
-from al_core.worker import JobState
-from ui.resources import settle, trainer
+from al_core.worker import JobState, Worker
+from ui.resources import loader, settle, trainer
 from ui.text import plain
 from ui.training import watch
 
-if TYPE_CHECKING:
-    from al_core.network import Hardware, Network
 
-
-def take_away(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
-    """Two tables to download; the second takes a network, thus a round, and the images."""
+def take_away(
+    store: Store, experiment: Experiment, dataset: Dataset | None, annotator: str
+) -> None:
+    """The labels as a table at any time; the rest takes the images, or a round."""
 
     def labels() -> str:
         # Read at the click: labels redraw only the grid, and this button may be older than they.
@@ -30,6 +34,7 @@ def take_away(store: Store, experiment: Experiment, dataset: Dataset | None) -> 
         export_labels(open_experiment(store, experiment.id), file)
         return file.getvalue()
 
+    st.subheader("Take it away", anchor=False)
     with st.container(horizontal=True):
         st.download_button(
             "Download labels",
@@ -40,63 +45,133 @@ def take_away(store: Store, experiment: Experiment, dataset: Dataset | None) -> 
             on_click="ignore",
             help="CSV: the last label of each image; a skipped image has an empty one.",
         )
-        if experiment.rounds and dataset is not None:
-            _predictions(experiment, dataset)
+        if dataset is not None:
+            _images(store, experiment, dataset)
+            if experiment.rounds:
+                _predictions(experiment, dataset)
+            with st.popover("Import labels", icon=":material/upload:"):
+                _import(store, experiment, dataset, annotator)
 
 
-def _predictions(experiment: Experiment, dataset: Dataset) -> None:
-    """Let the last network label what nobody has."""
-    number = len(experiment.rounds) - 1
-    said = len(experiment.annotations)
-    key = f"experiment {experiment.id}, predictions of round {number} after {said} answers"
-    job = trainer().job(key)
+def _images(store: Store, experiment: Experiment, dataset: Dataset) -> None:
+    """The labelled images, in one of two forms."""
+    forms = (
+        (export_folders, "Images by class", "zip", "A zip file with one folder per class."),
+        (export_parquet, "Hugging Face parquet", "parquet", "Images and labels in one table."),
+    )
+    for export, label, suffix, note in forms:
+
+        def work(export: Callable[..., Work[int]] = export, suffix: str = suffix) -> Work[bytes]:
+            return _file(store, experiment.id, dataset, export, suffix)
+
+        key = f"{label} of experiment {experiment.id}, {len(experiment.annotations)} answers"
+        _made_to_order(loader(), key, label, note, f"{experiment.name}.{suffix}", work)
+
+
+def _file(
+    store: Store,
+    experiment_id: int,
+    dataset: Dataset,
+    export: Callable[..., Work[int]],
+    suffix: str,
+) -> Work[bytes]:
+    experiment = open_experiment(store, experiment_id)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"labels.{suffix}"
+        yield from export(experiment, dataset, path)
+        return path.read_bytes()
+
+
+def _made_to_order(
+    worker: Worker,
+    key: str,
+    label: str,
+    note: str,
+    file_name: str,
+    work: Callable[[], Work[str | bytes]],
+) -> None:
+    """A button that has a file made, with its progress, and then offers it."""
+    job = worker.job(key)
     if job is not None and job.active:
-        watch(job, "What the network says of the rest", trainer())
+        watch(job, label, worker, brief=True)
     elif job is not None and job.state is JobState.DONE:
         st.download_button(
-            "Download predictions",
+            f"Download {label[0].lower()}{label[1:]}",
             job.result,
-            f"{experiment.name}, predictions.csv",
-            "text/csv",
+            file_name,
             icon=":material/download:",
             on_click="ignore",
-            help=f"CSV: what the network of round {number} says of each unlabelled image.",
+            help=note,
         )
     else:
-        if st.button(
-            "Predict the rest",
-            icon=":material/auto_awesome:",
-            help="What the latest network says of every unlabelled image, as CSV.",
-        ):
-            trainer().submit(key, lambda: _predict_rest(experiment, dataset, number))
+        if st.button(label, icon=":material/inventory_2:", help=note):
+            worker.submit(key, work)
             st.rerun()
         if job is not None and job.error:
             st.error(plain(job.error), icon=":material/error:")
 
 
-def _predict_rest(experiment: Experiment, dataset: Dataset, number: int) -> Work[str]:
+def _predictions(experiment: Experiment, dataset: Dataset) -> None:
+    """Let the last network label what nobody has."""
+    number = experiment.next_round - 1
+    _made_to_order(
+        trainer(),
+        f"experiment {experiment.id}, predictions of round {number} after "
+        f"{len(experiment.annotations)} answers",
+        "Predictions for the rest",
+        f"CSV: what the network of round {number} says of each unlabelled image.",
+        f"{experiment.name}, predictions.csv",
+        lambda: _predict_rest(experiment, dataset),
+    )
+
+
+def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
     from al_core.network import find_hardware
-    from al_core.predict import for_inference, predict
+    from al_core.round import latest_predictions
 
     settle("torch")
-    hardware = find_hardware()
-    network = for_inference(_network(experiment.id, number, hardware), hardware)
+    said = yield from latest_predictions(experiment, dataset, find_hardware())
     rest = experiment.pool.unlabeled
-    said = yield from predict(network, dataset.train.images, rest, hardware, "Predicting")
     file = io.StringIO()
-    export_predictions(
-        [dataset.train.keys[i] for i in rest.tolist()],
-        rest,
-        said.probs.numpy(),
-        experiment.config.class_names,
-        file,
-    )
+    keys = [dataset.train.keys[i] for i in rest.tolist()]
+    export_predictions(keys, rest, said.probs[rest], experiment.config.class_names, file)
     return file.getvalue()
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _network(experiment_id: int, number: int, _hardware: Hardware) -> Network:
-    """A round's network on its device, once per process, read from disk and not trained again."""
-    from al_core.weights import load_network, weights_path
-
-    return load_network(weights_path(experiment_id, number), _hardware)
+def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: str) -> None:
+    """Read a table of labels, say what does not fit, and take all of it or nothing."""
+    file = st.file_uploader(
+        "A CSV with the columns key and class_name",
+        type=["csv", "tsv", "txt"],
+        key=f"import-{experiment.id}",
+        help="The key is an image's own name, as in the labels you download. An empty class "
+        "is a skip. All rows are taken, or none.",
+    )
+    if file is None:
+        return
+    try:
+        table = read_labels(file.getvalue(), dataset, experiment.config.class_names)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if table.problems:
+        st.error(
+            f"Rows that cannot be matched: {len(table.problems):,}. Nothing is imported.",
+            icon=":material/error:",
+        )
+        st.dataframe(
+            {
+                "row": [row for row, _ in table.problems],
+                "reason": [why for _, why in table.problems],
+            },
+            hide_index=True,
+        )
+        return
+    if st.button(f"Import {len(table.labels):,} labels", type="primary"):
+        try:
+            new = import_labels(store, experiment, table, dataset, annotator)
+        except ActiveLearningError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        else:
+            st.toast(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
+            st.rerun()

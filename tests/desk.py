@@ -1,0 +1,60 @@
+"""What tests of the real page share: an experiment to begin with, and what a person does."""
+
+import sqlite3
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.experiment import start_experiment
+from al_core.images import load
+from al_core.progress import finish
+from al_core.store import Store
+
+APP = Path(__file__).parents[1] / "streamlit_app.py"
+A_ROUND = 180_000  # milliseconds a round may take on a busy machine
+QUICK = ExperimentConfig(
+    data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
+)
+
+
+def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
+    """An experiment in the log, as if somebody had started it with these settings."""
+    dataset = finish(load(config.data, cache_dir=home / "cache"))
+    return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, config, dataset)
+
+
+def rows(home: Path, query: str) -> list[tuple]:
+    with sqlite3.connect(home / "al.db") as database:
+        return database.execute(query).fetchall()
+
+
+def tiles(page: Page, count: int) -> Locator:
+    found = page.get_by_test_id("tile")
+    expect(found).to_have_count(count, timeout=A_ROUND)
+    expect(found.first).to_be_visible()
+    return found
+
+
+def images(page: Page, count: int = 6) -> list[str]:
+    return [tile.get_attribute("data-image") for tile in tiles(page, count).all()]
+
+
+def batch(page: Page, title: str) -> None:
+    """Wait for the batch of that title, and until the keyboard is on it."""
+    expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("0 of 6 labelled")).to_be_visible()
+
+
+def label_all(page: Page, count: int) -> list[str]:
+    """Label a batch by keyboard, digits in turn, and wait until all of it is on disk."""
+    tiles(page, count)
+    typed = [str(i % 10) for i in range(count)]
+    for key in typed:
+        page.keyboard.press(key)
+    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=20_000)
+    return typed
+
+
+def hand_in(page: Page) -> None:
+    page.get_by_role("button", name="Hand in batch").click()
