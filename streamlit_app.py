@@ -22,7 +22,7 @@ from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
-from ui.labelling import label_batch, take_batch, wait_for_others
+from ui.labelling import describe, label_batch, take_batch, wait_for_others
 from ui.resources import load_images, loader, open_store, settle, trainer
 from ui.results import at_a_glance, gain, show_results
 from ui.review import leave_review, review
@@ -129,6 +129,7 @@ def train_and_label(
     """The batch of this tab, and the round that trains meanwhile."""
     batch = take_batch(store, experiment, dataset) if labelling else None
     if batch is not None:
+        st.subheader(describe(batch), anchor=False)
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
     if experiment.phase is Phase.TRAINING:
         train(store, experiment, dataset, brief=batch is not None or not labelling)
@@ -217,10 +218,16 @@ def main() -> None:
             if experiment_id is not None:
                 labelling_settings(store, experiment_id)
             show_truth = st.toggle("Show the truth", help="While labelling; for demonstrations.")
-            with st.expander(
-                "New experiment", expanded=experiment_id is None, icon=":material/add:"
-            ):
-                offer_new_experiment(store)
+            new = st.expander(
+                "New experiment",
+                expanded=experiment_id is None,
+                icon=":material/add:",
+                key=f"new-{experiment_id is None}",
+                on_change="rerun",
+            )
+            if new.open:  # closed, its many fields would travel with each label
+                with new:
+                    offer_new_experiment(store)
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])
         elif experiment_id is not None:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 import numpy as np
 import streamlit as st
+from al_core.errors import StoreError
 from ui.label_grid import Tile, label_grid, sprite_text
 
 query = st.query_params
@@ -29,7 +30,7 @@ stored = {100: 2} if st.checkbox("Stored") else {}
 
 def store(events):
     if query.get("fail") and not st.session_state.get("repaired"):
-        raise OSError("the disk is full")
+        raise StoreError("The disk is full.")
     time.sleep(float(query.get("slow", 0)))
     with log.open("a") as lines:
         for event in events:
@@ -37,21 +38,17 @@ def store(events):
 
 @st.fragment
 def desk(tiles):
-    try:
-        label_grid(
-            key=f"label-grid-{batch}", images=pixels, tiles=tiles, class_names=names,
-            on_events=store, disabled=bool(query.get("disabled")), review=bool(query.get("review")),
-            show_guesses=bool(query.get("guesses")),
-            explain=lambda image: {
-                "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
-                "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
-            },
-        )
-    except OSError as error:
-        st.error(str(error))
+    label_grid(
+        key=f"label-grid-{batch}", images=pixels, tiles=tiles, class_names=names,
+        on_events=store, disabled=bool(query.get("disabled")), review=bool(query.get("review")),
+        show_guesses=bool(query.get("guesses")),
+        explain=lambda image: {
+            "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
+            "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
+        },
+    )
     if st.button("Repair"):
         st.session_state.repaired = True
-        st.rerun(scope="fragment")
 
 guess = (1, 0.61) if query.get("guess") else None
 desk([Tile(100 + i, stored.get(100 + i), guess) for i in range(len(pixels))])
@@ -441,9 +438,12 @@ def test_the_next_batch_starts_anew(open_desk):
 def test_labels_that_could_not_be_stored_come_again(open_desk):
     desk = open_desk(fail=1)
     desk.page.keyboard.type("01")
-    desk.page.get_by_text("the disk is full").wait_for()
+    desk.page.get_by_text("Not saved yet: The disk is full.").wait_for()
     desk.page.get_by_role("button", name="Repair").click()
+    desk.page.get_by_role("button", name="Save again").click()
     assert desk.events(2) == [(100, 0), (101, 1)]
+    desk.page.get_by_text("2 of 6 saved").wait_for()
+    assert not desk.page.get_by_role("button", name="Save again").is_visible()
 
 
 def test_a_disabled_grid_takes_no_labels(open_desk):

@@ -57,6 +57,7 @@ function createGrid(parent, key) {
   let page = 0;
   let acknowledged = 0; // events that are on disk
   let handingIn = 0; // how many events there were with the one that hands in
+  let sends = 0;
   let focused = 0; // the last focus that the server asked for
   let since = performance.now(); // when the current tile was reached, or the last event
 
@@ -69,11 +70,14 @@ function createGrid(parent, key) {
     "Hand in batch", el("kbd", {}, "↵"));
   const why = createWhyPanel();
   const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
+  const problem = el("span", { role: "alert" });
+  const problemBar = el("div", { className: "problem", hidden: true }, problem,
+    el("button", { type: "button", onclick: () => sendEvents([]) }, "Save again"));
   const head = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
       command("U", "Undo", undo), whyButton,
       command("?", "Keys", () => { help.hidden = !help.hidden; }), handInButton),
-    legend, help);
+    problemBar, legend, help);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head,
     el("div", { className: "body" }, pictures, why.panel));
@@ -100,17 +104,22 @@ function createGrid(parent, key) {
 
   function takeStatus() {
     status = globalThis.labelGridStatus?.get(key);
-    if (!frame || status?.labels.length !== frame.images.length) return;
-    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved);
+    if (!frame || !status) return;
+    const codes = (status.labels ?? "").split(",");
+    const stored = frame.images.map((_, i) => (codes[i] ? Number(codes[i]) : OPEN));
+    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
     if (handingIn && acknowledged >= handingIn) handingIn = 0; // refused, for this grid is still here
     if (status.focus && status.focus.turn > focused) own.delete(status.focus.image);
-    labels = frame.images.map((image, i) => own.get(image) ?? status.labels[i]);
+    labels = frame.images.map((image, i) => own.get(image) ?? stored[i]);
+    status.codes = stored;
+    write(problem, status.problem ? `Not saved yet: ${status.problem} Your labels are kept here.` : "");
+    problemBar.hidden = !status.problem;
     const first = drawn === undefined;
     if (frame.shape !== drawn) build();
     drawn = frame.shape;
     root.hidden = false;
-    root.ariaDisabled = String(status.disabled);
-    handInButton.hidden = whyButton.hidden = status.review;
+    root.ariaDisabled = String(Boolean(status.disabled));
+    handInButton.hidden = whyButton.hidden = Boolean(status.review);
     if (first) current = Math.max(0, labels.indexOf(OPEN));
     if (status.focus && status.focus.turn > focused) {
       focused = status.focus.turn;
@@ -182,7 +191,7 @@ function createGrid(parent, key) {
     write(progress, selection.size ? `${selection.size} selected`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
     progress.classList.toggle("done", rest !== "");
-    const stored = new Map(frame.images.map((image, i) => [image, status.labels[i]]));
+    const stored = new Map(frame.images.map((image, i) => [image, status.codes[i]]));
     for (const [image, code] of effects.slice(0, acknowledged)) stored.set(image, code);
     const onDisk = frame.images.filter((image) => stored.get(image) !== OPEN).length;
     write(saved, acknowledged < events.length ? `${onDisk} saved, saving…`
@@ -299,7 +308,8 @@ function createGrid(parent, key) {
       effects.push([image, code]);
     }
     since = now;
-    send("events", { mount, first: acknowledged, events: events.slice(acknowledged) });
+    sends += 1; // so that the same events, sent again, are not taken for old news
+    send("events", { mount, sends, first: acknowledged, events: events.slice(acknowledged) });
     paintHead();
   }
 

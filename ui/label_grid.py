@@ -40,6 +40,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from al_core.errors import ActiveLearningError
+
 SKIP = -1
 CLEAR = -2
 UNDO = -3
@@ -59,6 +61,7 @@ _grid = st.components.v2.component(
     js=_source("elements.js", "class_list.js", "selection.js", "label_grid.js"),
     css=_source("label_grid.css"),
 )
+# Hands on what changes while a batch lasts; the grid may be mounted before it or after it.
 _status = st.components.v2.component("label_grid_status", js=_source("grid_status.js"))
 
 
@@ -123,8 +126,9 @@ def label_grid(
 
     ``on_events`` is called as a Streamlit callback, before the script runs. What it raises there
     is held back, and the same events are handed to it again while the grid is drawn: there an
-    error reaches the page, which can show it. The same way in come labels typed while the server
-    was away. An event may come twice (another session, a reload), so receive by ``event_id``.
+    ActiveLearningError is shown, with a button to save again, and the browser keeps the labels. The
+    same way in come labels typed while the server was away. An event may come twice (another
+    session, a reload), so receive by ``event_id``.
 
     ``explain`` answers why an image was chosen (see :func:`al_core.why`). ``review`` is for labels
     to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that
@@ -163,28 +167,27 @@ def label_grid(
         on_events_change=hand_over_or_wait,
         on_why_change=lambda: None,
     )
+    problem = None
     try:
         hand_over()
-    finally:
-        mount = (sent("events") or {}).get("mount") if isinstance(sent("events"), dict) else None
-        asked = sent("why")
-        # Plain ints: with a NumPy one, json.dumps fails and Streamlit sends str(data) in silence.
-        _status(
-            key=f"{key}-status",
-            data={
-                "grid": key,
-                "labels": [CLEAR if tile.label is None else int(tile.label) for tile in tiles],
-                "mount": mount,
-                "saved": received.counts.get(str(mount), 0),
-                "why": explain(asked)
-                if explain and type(asked) is int and asked in known
-                else None,
-                "guesses": show_guesses,
-                "review": review,
-                "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
-                "disabled": disabled,
-            },
-        )
+    except ActiveLearningError as error:
+        problem = str(error)
+    state, asked = sent("events"), sent("why")
+    mount = str(state.get("mount")) if isinstance(state, dict) else ""
+    status = {
+        "grid": key,
+        "labels": ",".join("" if t.label is None else str(t.label) for t in tiles).rstrip(","),
+        "mount": mount,
+        "saved": received.counts.get(mount, 0),
+        "problem": problem,
+        "why": explain(asked) if explain and type(asked) is int and asked in known else None,
+        "guesses": show_guesses,
+        "review": review,
+        "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
+        "disabled": disabled,
+    }
+    # A message for each label: what is not so need not be said.
+    _status(key=f"{key}-status", data={name: value for name, value in status.items() if value})
 
 
 def parse_events(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from al_core.errors import ActiveLearningError, ConfigError
+from al_core.errors import ConfigError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
 from al_core.leases import (
@@ -67,6 +67,13 @@ def _choose(store: Store, experiment_id: int, tab: str, dataset: Dataset) -> Wor
     return (yield from take_new_batch(store, experiment_id, tab, is_gone, choose))
 
 
+def describe(batch: Batch) -> str:
+    """What a batch is, in a few words."""
+    if batch.round == 0:
+        return "Initial images, drawn at random"
+    return f"Round {batch.round}: {batch.strategy.replace('_', ' ')}"
+
+
 @st.fragment
 def label_batch(
     store: Store,
@@ -101,26 +108,18 @@ def label_batch(
         if said:
             store.append(experiment.id, said, renewed=(batch, lapses_at()))
 
-    st.subheader(_title(batch), anchor=False)
-    problem = st.empty()
-    try:
-        label_grid(
-            key=f"label-grid-{batch.id}",
-            images=dataset.train.images[list(batch.images)],
-            tiles=batch_tiles(experiment, batch, dataset, show_truth),
-            class_names=config.class_names,
-            on_events=receive,
-            explain=lambda image: why(store, experiment, batch, dataset, image),
-            show_guesses=config.show_guesses,
-            focus=st.session_state.get(FOCUS),
-        )
-    except ActiveLearningError as error:
-        with problem.container(horizontal=True, vertical_alignment="center"):
-            st.error(plain(f"Not saved yet: {error} Your labels are kept in this page."))
-            st.button("Save again", icon=":material/save:")
-        return
+    label_grid(
+        key=f"label-grid-{batch.id}",
+        images=dataset.train.images[list(batch.images)],
+        tiles=batch_tiles(experiment, batch, dataset, show_truth),
+        class_names=config.class_names,
+        on_events=receive,
+        explain=lambda image: why(store, experiment, batch, dataset, image),
+        show_guesses=config.show_guesses,
+        focus=st.session_state.get(FOCUS),
+    )
     if refused := st.session_state.pop(REFUSED, None):
-        problem.error(plain(refused), icon=":material/error:")
+        st.error(plain(refused), icon=":material/error:")
     now = store.batch(batch.id)
     moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
     if st.session_state.pop(REDRAW, False) or moved_on:
@@ -206,9 +205,3 @@ def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
         for batch in others:
             store.hand_in(batch.id)
         st.rerun(scope="app")
-
-
-def _title(batch: Batch) -> str:
-    if batch.round == 0:
-        return "Initial images, drawn at random"
-    return f"Round {batch.round}: {batch.strategy.replace('_', ' ')}"

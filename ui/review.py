@@ -10,7 +10,6 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from al_core.errors import ActiveLearningError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
 from al_core.pool import Pool
@@ -20,7 +19,6 @@ from al_core.store import Store
 from al_core.undo import undo
 from ui.label_grid import UNDO, GridEvent, Tile, label_grid
 from ui.labelling import annotation
-from ui.text import plain
 from ui.tiles import code, truth_of
 
 PAGE = 60  # images shown at once
@@ -194,26 +192,22 @@ def _grid(
         log = [said for said in log if said.annotator == annotator]
     answers = Pool.fold(experiment.pool_size, log).answers
     digest = blake2b(str((shown.filters, images)).encode(), digest_size=6).hexdigest()
-    try:
-        label_grid(
-            key=f"review-{experiment.id}-{digest}",
-            images=dataset.train.images[list(images)],
-            tiles=[
-                Tile(
-                    image,
-                    code(answers.get(image)),
-                    shown.guesses.get(image),
-                    truth_of(dataset, image, show_truth),
-                )
-                for image in images
-            ],
-            class_names=experiment.config.class_names,
-            on_events=receive,
-            review=True,
-        )
-    except ActiveLearningError as error:
-        st.error(plain(f"Not saved yet: {error} Your labels are kept in this page."))
-        st.button("Save again", icon=":material/save:")
+    label_grid(
+        key=f"review-{experiment.id}-{digest}",
+        images=dataset.train.images[list(images)],
+        tiles=[
+            Tile(
+                image,
+                code(answers.get(image)),
+                shown.guesses.get(image),
+                truth_of(dataset, image, show_truth),
+            )
+            for image in images
+        ],
+        class_names=experiment.config.class_names,
+        on_events=receive,
+        review=True,
+    )
 
 
 def _show_agreement(experiment: Experiment) -> None:

@@ -33,11 +33,12 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
 
     ``brief`` leaves out the curves: somebody labels meanwhile.
     """
-    _draw_again_at_end(job)
+    if not brief:
+        _draw_again_at_end(job)
     _draw(job, title, worker, brief)
 
 
-# Apart from the drawing, and more often: the next batch should not wait for a tick.
+# More often than the drawing, for somebody who waits.
 @st.fragment(run_every=0.2)
 def _draw_again_at_end(job: Job) -> None:
     if not job.active:
@@ -46,6 +47,8 @@ def _draw_again_at_end(job: Job) -> None:
 
 @st.fragment(run_every=1.0)
 def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
+    if not job.active:
+        st.rerun()
     progress = job.progress
     text = _words(progress)
     if job.state is JobState.WAITING and worker and worker.running:

@@ -1,0 +1,308 @@
+"""The desk in Chromium, timed: ``python -m benchmarks.desk --data PATH_TO_CIFAR10``.
+
+Drives the real page: a batch of 100 images, 5,000 labels in the log, once while nothing else runs
+and once while a round trains on the same cores. Prints one table. Needs requirements-dev.txt and
+a Chromium.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+import numpy as np
+import streamlit
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.experiment import open_experiment, start_experiment
+from al_core.images import load
+from al_core.pool import Annotation
+from al_core.progress import finish
+from al_core.store import Store
+
+APP = Path(__file__).with_name("timed_app.py")
+BATCH = 100
+KEY_PAUSE = 0.15  # seconds between two keys of a person who types
+
+# Times of keys, of the frames that show them, and of the "saved" that covers each.
+CLOCK = """
+window.desk = {keys: [], echoes: [], saved: []};
+document.addEventListener("keydown", (event) => {
+    if (!/^[0-9]$/.test(event.key)) return;
+    desk.keys.push(event.timeStamp);
+    requestAnimationFrame(() => {
+        const painted = new MessageChannel();
+        painted.port1.onmessage = () => desk.echoes.push(performance.now() - event.timeStamp);
+        painted.port2.postMessage(0);
+    });
+}, true);
+"""
+WATCH_SAVED = """(grid) => {
+    Object.assign(window.desk, {keys: [], echoes: [], saved: []});
+    const text = grid.querySelector(".saved");
+    const before = parseInt(text.textContent);
+    new MutationObserver(() => {
+        const count = parseInt(text.textContent) - before;
+        while (desk.saved.length < count) {
+            desk.saved.push(performance.now() - desk.keys[desk.saved.length]);
+        }
+    }).observe(text, {childList: true, characterData: true, subtree: true});
+}"""
+# The first moment at which a grid of other images than before has drawn its pictures.
+WATCH_READY = """(old) => {
+    window.ready = null;
+    const look = () => {
+        for (const host of document.querySelectorAll("*")) {
+            const grid = host.shadowRoot?.querySelector("[data-testid=label-grid]:not([hidden])");
+            const tiles = grid?.querySelectorAll("[data-testid=tile]") ?? [];
+            if (!tiles.length || tiles[0].dataset.image === old) continue;
+            const canvas = tiles[tiles.length - 1].querySelector("canvas");
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            if (pixels.data.some((value) => value > 0)) {
+                window.ready = {count: tiles.length, at: Date.now()};
+                return;
+            }
+        }
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+TYPE_SIXTY = """() => {
+    let typed = 0;
+    const timer = setInterval(() => {
+        const key = String(typed % 10);
+        const init = {key, code: "Digit" + key, bubbles: true, composed: true};
+        document.body.dispatchEvent(new KeyboardEvent("keydown", init));
+        if (++typed === 60) clearInterval(timer);
+    }, 8);
+}"""
+
+
+@click.command()
+@click.option("--data", default="digits", show_default=True)
+@click.option("--tries", default=20, show_default=True, help="Of sixty labels in half a second.")
+@click.option("--batches", default=100, show_default=True, help="Batches that are handed out.")
+def main(data: str, tries: int, batches: int) -> None:
+    """Print what a key, a batch and a burst of labels take."""
+    print(f"{date.today()}, {os.cpu_count()} cores, Streamlit {streamlit.__version__}, "
+          f"Python {platform.python_version()}, {data}")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        home = Path(folder)
+        os.environ["AL_HOME"] = str(home)
+        experiment = prepare(data, batches)
+        with serving(home) as url:
+            desk = Desk(home, browser, f"{url}/?experiment={experiment}")
+            print("\n| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
+            desk.keys("nothing else runs")
+            desk.start_training()
+            desk.keys("a round trains")
+            desk.batches("a round trains", batches // 2)
+            desk.cancel_training()
+            desk.batches("nothing else runs", batches - batches // 2)
+            desk.bursts(tries, 1)
+            desk.bursts(tries, 2)
+
+
+def prepare(data: str, batches: int) -> int:
+    """An experiment after its first round, with 5,000 annotations in the log."""
+    from al_core.network import find_hardware
+    from al_core.round import advance
+
+    store = Store()
+    dataset = finish(load(data, cache_dir=Path(os.environ["AL_HOME"]) / "cache"))
+    config = ExperimentConfig(
+        data=data,
+        initial=500,
+        per_round=BATCH,
+        rounds=10_000,
+        train=TrainConfig(epochs=1, min_steps=4),
+    )
+    config = replace(config, rounds=(len(dataset.train) - 500) // BATCH)
+    experiment = start_experiment(store, "desk", config, dataset)
+    images = np.random.default_rng(0).permutation(len(dataset.train))[:500].tolist()
+    store.append(experiment, [
+        Annotation(i, int(dataset.train.targets[i]), 0, "somebody") for i in images * 9
+    ])  # fmt: skip
+    finish(advance(store, experiment, dataset, find_hardware()))
+    opened = open_experiment(store, experiment)
+    endless = replace(opened.config, train=TrainConfig(epochs=1, min_steps=1_000_000))
+    store.set_config(experiment, endless.to_json())
+    return experiment
+
+
+class Desk:
+    """One page on one experiment, and what is measured there."""
+
+    def __init__(self, home: Path, browser: Browser, address: str) -> None:
+        self.home, self.browser, self.address = home, browser, address
+        self.sent: list[int] = []
+        self.received: list[int] = []
+        self.page = self.open()
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Network.enable")
+        session.on("Network.webSocketFrameSent", lambda e: self.sent.append(size(e)))
+        session.on("Network.webSocketFrameReceived", lambda e: self.received.append(size(e)))
+
+    def open(self) -> Page:
+        page = self.browser.new_page(viewport={"width": 1280, "height": 900})
+        page.add_init_script(CLOCK)
+        page.goto(self.address)
+        expect(page.get_by_test_id("tile").first).to_be_visible(timeout=120_000)
+        page.wait_for_timeout(4000)  # torch is imported meanwhile
+        return page
+
+    def keys(self, where: str) -> None:
+        """Label a whole batch at a person's pace."""
+        page = self.page
+        page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
+        self.sent.clear()
+        self.received.clear()
+        log = self.home / "times.txt"
+        log.write_text("")
+        for i in range(BATCH):
+            page.keyboard.press(str(i % 10))
+            page.wait_for_timeout(1000 * KEY_PAUSE)
+        page.wait_for_function(f"desk.saved.length === {BATCH}")
+        report("key to its echo, ms", where, page.evaluate("desk.echoes"))
+        report("key to saved, ms", where, page.evaluate("desk.saved"))
+        runs = [line.split() for line in log.read_text().splitlines()]
+        labels = [run for run in runs if run[2] == "1" and float(run[1]) > 2]
+        report("server per label, ms by the clock", where, [float(run[0]) for run in labels])
+        report("server per label, ms of its own", where, [float(run[1]) for run in labels])
+        print(f"| bytes per label, up and down | {where} | {BATCH} | "
+              f"{(sum(self.sent) + sum(self.received)) / BATCH:,.0f} (mean) | | |")  # fmt: skip
+
+    def start_training(self) -> None:
+        """Hand in: a round trains from now on, and the next batch is there."""
+        self.next_batch()
+        expect(self.page.get_by_text(re.compile("Training: .* left"))).to_be_visible(
+            timeout=120_000
+        )
+
+    def cancel_training(self) -> None:
+        self.page.get_by_role("button", name="Cancel").click()
+        expect(self.page.get_by_text("Training was cancelled")).to_be_visible(timeout=60_000)
+
+    def next_batch(self) -> tuple[float, int]:
+        """Hand in; milliseconds from the choice of the next batch to its tiles, and its bytes."""
+        page = self.page
+        page.evaluate(WATCH_READY, page.get_by_test_id("tile").first.get_attribute("data-image"))
+        self.received.clear()
+        page.keyboard.press("Enter")
+        page.wait_for_function("window.ready !== null", timeout=60_000)
+        with sqlite3.connect(self.home / "al.db") as database:
+            (made,) = database.execute("SELECT max(created_at) FROM batches").fetchone()
+        chosen = datetime.fromisoformat(made).replace(tzinfo=UTC).timestamp()
+        ready = page.evaluate("window.ready")
+        assert ready["count"] == BATCH, ready
+        return ready["at"] - 1000 * chosen, max(self.received)
+
+    def batches(self, where: str, count: int) -> None:
+        """Label batches whole and hand them in, again and again."""
+        took, size = [], []
+        for _ in range(count):
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.press("1")
+            expect(self.page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible(timeout=60_000)
+            milliseconds, bytes_ = self.next_batch()
+            took.append(milliseconds)
+            size.append(bytes_)
+        report("batch of 100 chosen to ready, ms", where, took)
+        report("its message, bytes", where, size)
+
+    def bursts(self, tries: int, tabs: int) -> None:
+        """Sixty labels in half a second, in each of so many tabs at once."""
+        whole = 0
+        pages = [self.page] + [self.open() for _ in range(tabs - 1)]
+        with sqlite3.connect(self.home / "al.db") as database:
+            for _ in range(tries):
+                for page in pages:
+                    page.keyboard.press("Control+a")
+                    page.keyboard.press("Backspace")
+                    page.keyboard.press("Escape")
+                    page.keyboard.press("Home")
+                    expect(page.get_by_text(f"0 of {BATCH} saved", exact=True)).to_be_visible()
+                (last,) = database.execute("SELECT max(id) FROM annotations").fetchone()
+                for page in pages:
+                    page.evaluate(TYPE_SIXTY)
+                for page in pages:
+                    expect(page.get_by_text(f"60 of {BATCH} saved")).to_be_visible(timeout=20_000)
+                rows = database.execute(
+                    "SELECT event, label FROM annotations WHERE id > ? ORDER BY id", (last,)
+                ).fetchall()
+                of_tab: dict[str, list[int]] = {}
+                for event, label in rows:
+                    of_tab.setdefault(event.partition(":")[0], []).append(label)
+                typed = [i % 10 for i in range(60)]
+                whole += list(of_tab.values()) == [typed] * tabs
+        print(f"| 60 labels in half a second, in order | {tabs} tabs at once | {tries} | "
+              f"{whole} of {tries} whole | | |")  # fmt: skip
+
+
+def size(event: dict) -> int:
+    """Bytes of a frame; binary ones come as base64."""
+    response = event["response"]
+    length = len(response["payloadData"])
+    return length * 3 // 4 if response["opcode"] == 2 else length
+
+
+def report(what: str, where: str, values: list[float]) -> None:
+    median, tail, worst = np.percentile(values, [50, 99, 100])
+    print(f"| {what} | {where} | {len(values)} | {median:,.1f} | {tail:,.1f} | {worst:,.1f} |",
+          flush=True)  # fmt: skip
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    flags = ["--no-sandbox", "--no-first-run"] + [
+        f"--disable-{what}"
+        for what in ("gpu", "quic", "background-networking", "component-update", "sync")
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    root = str(APP.parents[1])
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless=true",
+        "--server.address=127.0.0.1", f"--server.port={port}",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": root, "DESK_TIMES": str(home / "times.txt")}
+    server = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health").close()
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+if __name__ == "__main__":
+    main()
