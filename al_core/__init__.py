@@ -10,13 +10,19 @@ From the bottom to the top; a module imports only what stands above it in this l
     config               the settings of an experiment
     pool                 Annotation; Pool: who is labelled, a fold over the annotations
     schema, store        the append-only log: experiments, batches, annotations, rounds
+      database           opening one, and its errors as sentences
     experiment           one experiment: the log folded into a pool and a phase
+    leases               who labels what: batches handed out, handed in, rounds closed
+    undo                 taking back what was said, as a later row
+    review, since        suspicious labels, agreement; what happened while somebody was away
     network              ResNet-18 and the hardware it runs on
     train, predict       fit(), predict(), evaluate()
-    weights              networks on disk
+    weights, predictions networks, and what they said of every image, on disk
+    query                choosing a batch, and the reasons why
     round                one round: train, evaluate, score, choose
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person
-    export               labels as CSV
+    export, export_images, import_labels
+                         labels as CSV, images by class or as parquet; labels from a CSV
     __main__             the command line
 """

@@ -118,7 +118,8 @@ def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     table = {int(row["image"]): row for row in rows(tmp_path / "out.csv")}
     header = (tmp_path / "out.csv").read_text().splitlines()[0]
-    assert header == "key,image,label,class_name,round,strategy,score,annotator,created_at"
+    columns = "key,image,label,class_name,round,strategy,score,annotator,created_at,seconds"
+    assert header == columns
     assert set(table) == initial | {first, second}
     relabelled, skipped = table[first], table[second]
     assert relabelled["key"] == digits.train.keys[first]
@@ -134,6 +135,34 @@ def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
         "truth",
     )
     assert np.datetime64(by_truth["created_at"].split("+")[0]) > np.datetime64("2026-01-01")
+
+
+def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path) -> None:
+    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
+    store = Store(f"sqlite:///{tmp_path / 'al.db'}")
+    settings = ExperimentConfig(data="digits", initial=5, per_round=3, rounds=1)
+    experiment = start_experiment(store, "mine", settings, digits)
+    for form, out in (("folders", "by-class"), ("parquet", "labels.parquet")):
+        ended = al_core(
+            tmp_path, "export", "--experiment", "mine", "--as", form, "--out", tmp_path / out
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "5 images written" in ended.stdout
+    assert len(list((tmp_path / "by-class").glob("*/*.png"))) == 5
+
+    table = tmp_path / "labels.csv"
+    known, other = digits.train.keys[0], digits.train.keys[1]
+    table.write_text(f"key,class_name\n{known},7\nnobody,7\n{other},eight\n")
+    words = ("import", "--experiment", "mine", "--labels", table, "--annotator", "ada")
+    ended = al_core(tmp_path, *words)
+    assert ended.returncode != 0
+    assert "Row 3: No image has the key “nobody”." in ended.stderr
+    assert "Row 4: There is no class “eight”." in ended.stderr
+    assert len(store.annotations(experiment)) == 5
+    table.write_text(f"key,class_name\n{known},7\n")
+    ended = al_core(tmp_path, *words)
+    assert ended.stdout == "1 labels imported; 0 stood there already.\n"
+    assert (store.annotations(experiment)[-1].label, len(store.annotations(experiment))) == (7, 6)
 
 
 def test_export_of_an_unknown_experiment_says_so(tmp_path: Path) -> None:
