@@ -73,13 +73,21 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
 def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
     """One experiment: what it waits for on top, what it has shown below."""
     experiment = open_experiment(store, experiment_id)
-    st.title(plain(experiment.name), anchor=False)
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.title(plain(experiment.name), anchor=False, width="content")
+        view = st.segmented_control(
+            "View",
+            ["Label", "Review"],
+            default="Label",
+            required=True,
+            key="view",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
     at_a_glance(experiment)
     welcome_back(experiment, annotator)
-    view = st.segmented_control(
-        "View", ["Label", "Review"], default="Label", required=True, key="view",
-        bind="query-params", label_visibility="collapsed",
-    )  # fmt: skip
     dataset = images_of(experiment)
     if dataset is not None:
         if view == "Review":

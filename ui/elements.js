@@ -25,6 +25,46 @@ async function drawPictures(canvases, sheet, size) {
   });
 }
 
+// What a key means, whatever the keyboard: a name, a digit, a letter in lower case; "" for nothing.
+function keyName(event) {
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
+  if (event.getModifierState("AltGraph")) return "[]".includes(name) ? name : "";
+  if (event.altKey) return "";
+  if (event.ctrlKey || event.metaKey) return event.shiftKey ? "" : `Ctrl+${name.toUpperCase()}`;
+  // The digit row of a French keyboard types "&é" and so on unless shifted.
+  const digit = !event.shiftKey && !/^[a-z?[\]]$/.test(name) && /^Digit(\d)$/.exec(event.code);
+  return digit ? digit[1] : name;
+}
+
+// The classes on the digits: a button each, ten at a time.
+function createLegend(command, choose, turn) {
+  const node = el("div", { className: "legend", role: "group", ariaLabel: "Classes" });
+  let drawn = "";
+
+  function build(classes, page) {
+    const [from, pages] = [page * PAGE, Math.ceil(classes.length / PAGE)];
+    const keys = classes.slice(from, from + PAGE).map((name, digit) =>
+      command(digit, name, () => choose(from + digit), { title: name }));
+    const pager = pages < 2 ? [] : [el("span", { className: "pager" },
+      command("[", "", () => turn(-1), { ariaLabel: "Previous classes" }),
+      `${page + 1} of ${pages}`,
+      command("]", "", () => turn(1), { ariaLabel: "Next classes" }))];
+    node.replaceChildren(...keys, ...pager);
+  }
+
+  function paint(classes, page, label) {
+    const looks = JSON.stringify([page, classes]);
+    if (looks !== drawn) build(classes, page);
+    drawn = looks;
+    node.querySelectorAll(":scope > button").forEach((button, digit) => {
+      button.ariaPressed = String(label === page * PAGE + digit);
+    });
+  }
+
+  return { node, paint };
+}
+
 function createHelp() {
   const keys = [
     ["0 – 9", "label with that key's class"], ["[  ]", "other classes on the keys"],

@@ -35,35 +35,20 @@ export default function ({ data, parentElement, setStateValue }) {
   };
 }
 
-// Four bytes say how long the JSON is; the sheet of pictures follows it.
-function parseFrame(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = 4 + view.getUint32(0, true);
-  const frame = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end)));
-  return { ...frame, sheet: bytes.subarray(end), shape: `${bytes.byteLength} ${frame.digest}` };
-}
-
 function createGrid(parent, key) {
-  // crypto.randomUUID() exists on https and localhost only.
-  const random = crypto.getRandomValues(new Uint32Array(4));
-  const mount = Array.from(random, (part) => part.toString(36)).join("");
-  const events = []; // all that was done in this mount; append-only, for its index names an event
-  const effects = []; // the image and the code that each event led to
+  const journal = createJournal();
   const own = new Map(); // image -> label given here, which a later status must not overwrite
   const history = []; // what undo puts back: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, labels, tiles, send, drawn, asking;
+  let frame, status, codes, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
-  let acknowledged = 0; // events that are on disk
-  let handingIn = 0; // how many events there were with the one that hands in
-  let sends = 0;
+  let handingIn = false; // until another grid takes over, or it is refused: keys label nothing
   let focused = 0; // the last focus that the server asked for
-  let since = performance.now(); // when the current tile was reached, or the last event
 
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
-  const legend = el("div", { className: "legend", role: "group", ariaLabel: "Classes" });
+  const legend = createLegend(command, (code) => give(code), turn);
   const help = createHelp();
   const row = el("div", { className: "row", role: "row" });
   const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
@@ -71,13 +56,15 @@ function createGrid(parent, key) {
   const why = createWhyPanel();
   const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
   const problem = el("span", { role: "alert" });
-  const problemBar = el("div", { className: "problem", hidden: true }, problem,
-    el("button", { type: "button", onclick: () => sendEvents([]) }, "Save again"));
+  const saveAgain = el("button", {
+    type: "button", onclick: () => send("events", journal.message()) }, "Save again");
+  const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
   const head = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
       command("U", "Undo", undo), whyButton,
-      command("?", "Keys", () => { help.hidden = !help.hidden; }), handInButton),
-    problemBar, legend, help);
+      command("?", "Keys", () => { help.hidden = !help.hidden; }, { className: "keys" }),
+      handInButton),
+    problemBar, legend.node, help);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head,
     el("div", { className: "body" }, pictures, why.panel));
@@ -105,15 +92,16 @@ function createGrid(parent, key) {
   function takeStatus() {
     status = globalThis.labelGridStatus?.get(key);
     if (!frame || !status) return;
-    const codes = (status.labels ?? "").split(",");
-    const stored = frame.images.map((_, i) => (codes[i] ? Number(codes[i]) : OPEN));
-    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
-    if (handingIn && acknowledged >= handingIn) handingIn = 0; // refused, for this grid is still here
+    const texts = (status.labels ?? "").split(",");
+    codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
+    journal.acknowledge(status);
+    if (status.refused) handingIn = false;
     if (status.focus && status.focus.turn > focused) own.delete(status.focus.image);
-    labels = frame.images.map((image, i) => own.get(image) ?? stored[i]);
-    status.codes = stored;
-    write(problem, status.problem ? `Not saved yet: ${status.problem} Your labels are kept here.` : "");
-    problemBar.hidden = !status.problem;
+    labels = frame.images.map((image, i) => own.get(image) ?? codes[i]);
+    write(problem, status.refused ?? (status.problem
+      ? `Not saved yet: ${status.problem} Your labels are kept here.` : ""));
+    saveAgain.hidden = !status.problem;
+    problemBar.hidden = problem.textContent === "";
     const first = drawn === undefined;
     if (frame.shape !== drawn) build();
     drawn = frame.shape;
@@ -131,7 +119,7 @@ function createGrid(parent, key) {
   }
 
   function build() {
-    const { size, images, truths } = frame;
+    const { size, images } = frame;
     const wanted = 96; // twenty tiles fit on one screen
     const factor = Math.max(1, Math.round(wanted / size)); // whole pixels stay whole
     root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
@@ -139,12 +127,7 @@ function createGrid(parent, key) {
     root.classList.toggle("long", frame.classes.some((name) => name.length > 14));
     root.classList.toggle("guessed", frame.guesses.some((guess) => guess !== null));
     list.close();
-    tiles = images.map((image, i) => el("div", {
-      className: "tile", role: "gridcell", ariaHasPopup: "listbox", ariaExpanded: "false",
-      "data-testid": "tile", "data-image": image, onmouseenter: () => aim(i),
-    }, el("canvas", { width: size, height: size }), el("div", { className: "name" }),
-    el("div", { className: "guess" }), ...(truths[i] === null ? [] : [
-      el("div", { className: "truth" }, `Truth: ${frame.classes[truths[i]]}`)])));
+    tiles = images.map((_, i) => createTile(frame, i, () => aim(i)));
     row.replaceChildren(...tiles);
     current = Math.min(current, tiles.length - 1);
     drawPictures(tiles.map((tile) => tile.firstChild), frame.sheet, size);
@@ -155,32 +138,11 @@ function createGrid(parent, key) {
     paintHead();
   }
 
-  // The model's guess as the person may see it: blind first, unless the setting says otherwise.
-  function guessFor(i) {
-    const [code, guess] = [labels[i], frame.guesses[i]];
-    if (!guess || code === SKIP || (code === OPEN && !status.guesses) || guess[0] === code) return "";
-    return `${code === OPEN ? "" : "≠ "}${frame.classes[guess[0]]} · ${guess[1]}%`;
-  }
-
   function paint(i) {
-    const [tile, code, guess] = [tiles[i], labels[i], guessFor(i)];
-    const [isCurrent, isSelected] = [i === current, selection.has(i)];
-    const looks = `${code} ${guess} ${isCurrent} ${isSelected}`;
-    if (tile.looks === looks) return;
-    tile.looks = looks;
-    const text = code === SKIP ? "Skipped" : frame.classes[code] ?? "";
-    tile.dataset.label = code === SKIP ? "" : text;
-    if (code === SKIP) tile.dataset.skipped = "true";
-    else delete tile.dataset.skipped;
-    const [, name, mark] = tile.children;
-    name.textContent = name.title = text;
-    mark.textContent = guess;
-    mark.title = guess && `The model's guess: ${guess.replace("≠ ", "")}`;
-    tile.classList.toggle("current", isCurrent);
-    tile.ariaSelected = String(isSelected);
-    tile.tabIndex = isCurrent ? 0 : -1;
-    tile.ariaLabel = `Image ${i + 1} of ${tiles.length}, ${text || "not labelled yet"}`
-      + (guess && `, the model says ${guess.replace("≠ ", "")}`);
+    paintTile(tiles[i], i, frame, {
+      code: labels[i], showGuess: Boolean(status.guesses), count: tiles.length,
+      isCurrent: i === current, isSelected: selection.has(i),
+    });
   }
 
   function paintHead() {
@@ -191,30 +153,11 @@ function createGrid(parent, key) {
     write(progress, selection.size ? `${selection.size} selected`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
     progress.classList.toggle("done", rest !== "");
-    const stored = new Map(frame.images.map((image, i) => [image, status.codes[i]]));
-    for (const [image, code] of effects.slice(0, acknowledged)) stored.set(image, code);
-    const onDisk = frame.images.filter((image) => stored.get(image) !== OPEN).length;
-    write(saved, acknowledged < events.length ? `${onDisk} saved, saving…`
+    const onDisk = journal.stored(frame.images, codes).filter((code) => code !== OPEN).length;
+    write(saved, journal.acknowledged < journal.length ? `${onDisk} saved, saving…`
       : status.review ? "Saved" : `${onDisk} of ${total} saved`);
-    handInButton.ariaDisabled = String(rest === "" || handingIn > 0);
-    paintLegend();
-  }
-
-  function paintLegend() {
-    const [from, pages] = [page * PAGE, Math.ceil(frame.classes.length / PAGE)];
-    if (legend.page !== page || legend.classes !== frame.classes) {
-      const keys = frame.classes.slice(from, from + PAGE).map((name, digit) =>
-        command(digit, name, () => give(from + digit), { title: name }));
-      const pager = pages < 2 ? [] : [el("span", { className: "pager" },
-        command("[", "", () => turn(-1), { ariaLabel: "Previous classes" }),
-        `${page + 1} of ${pages}`,
-        command("]", "", () => turn(1), { ariaLabel: "Next classes" }))];
-      legend.replaceChildren(...keys, ...pager);
-      [legend.page, legend.classes] = [page, frame.classes];
-    }
-    legend.querySelectorAll(":scope > button").forEach((button, digit) => {
-      button.ariaPressed = String(labels[current] === from + digit);
-    });
+    handInButton.ariaDisabled = String(rest === "" || handingIn);
+    legend.paint(frame.classes, page, labels[current]);
   }
 
   // Where an enlarged picture grows from: away from the edges, so that nothing is cut off.
@@ -227,7 +170,7 @@ function createGrid(parent, key) {
 
   function goTo(i) {
     const before = current;
-    if (i !== current) since = performance.now();
+    if (i !== current) journal.touch();
     current = i;
     root.style.setProperty("--head", `${head.offsetHeight}px`); // what sticks out above the tiles
     aim(i);
@@ -286,7 +229,7 @@ function createGrid(parent, key) {
       return;
     }
     sendEvents([[ANY, HAND_IN]]);
-    handingIn = events.length;
+    handingIn = true;
     paintHead();
   }
 
@@ -300,16 +243,8 @@ function createGrid(parent, key) {
     sendEvents(changes.map(([i, act, code]) => [frame.images[i], act, code]));
   }
 
-  // The time since the last event is shared out among the images that were answered at once.
   function sendEvents(acts) {
-    const now = performance.now();
-    for (const [image, act, code] of acts) {
-      events.push([image, act, Math.round((now - since) / acts.length)]);
-      effects.push([image, code]);
-    }
-    since = now;
-    sends += 1; // so that the same events, sent again, are not taken for old news
-    send("events", { mount, sends, first: acknowledged, events: events.slice(acknowledged) });
+    send("events", journal.add(acts));
     paintHead();
   }
 
@@ -365,18 +300,13 @@ function createGrid(parent, key) {
   };
 
   function actionFor(event, onControl) {
-    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
-    if (event.getModifierState("AltGraph")) return "[]".includes(name) ? COMMANDS[name] : undefined;
-    if (event.altKey) return undefined;
-    if (event.ctrlKey || event.metaKey) {
-      return event.shiftKey ? undefined : { z: undo, a: onControl ? undefined : selection.selectAll }[name];
+    const name = keyName(event);
+    if (name === "Ctrl+Z") return undo;
+    if (name === "Ctrl+A") return onControl ? undefined : selection.selectAll;
+    if (/^\d$/.test(name)) {
+      const code = page * PAGE + Number(name);
+      return () => code < frame.classes.length && give(code);
     }
-    // The digit row of a French keyboard types "&é" and so on unless shifted.
-    const digit = /^\d$/.test(name) ? name
-      : !event.shiftKey && !COMMANDS[name] && /^Digit(\d)$/.exec(event.code)?.[1];
-    const code = page * PAGE + Number(digit);
-    if (digit) return () => code < frame.classes.length && give(code);
     if (COMMANDS[name]) return COMMANDS[name];
     if (onControl) return undefined;
     if (MOVES[name]) return () => (event.shiftKey ? selection.extend : select)(MOVES[name]());

@@ -58,7 +58,9 @@ def _source(*names: str) -> str:
 
 _grid = st.components.v2.component(
     "label_grid",
-    js=_source("elements.js", "class_list.js", "selection.js", "label_grid.js"),
+    js=_source(
+        "elements.js", "tiles.js", "journal.js", "selection.js", "class_list.js", "label_grid.js"
+    ),
     css=_source("label_grid.css"),
 )
 # Hands on what changes while a batch lasts; the grid may be mounted before it or after it.
@@ -99,13 +101,14 @@ class GridEvent:
 
 @dataclass(slots=True)
 class _Received:
-    """How many events of each mount this session's receiver has taken.
+    """How many events of each mount this session's receiver has taken, and what it refused last.
 
     The lock: a click that reruns the page starts a second script thread while the first may still
     be storing. It waits here, so that what it reads afterwards holds all labels, and each once.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
+    refused: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -115,7 +118,7 @@ def label_grid(
     images: NDArray[np.uint8],
     tiles: Sequence[Tile],
     class_names: Sequence[str],
-    on_events: Callable[[list[GridEvent]], None],
+    on_events: Callable[[list[GridEvent]], str | None],
     explain: Callable[[int], dict[str, Any]] | None = None,
     show_guesses: bool = False,
     review: bool = False,
@@ -128,7 +131,8 @@ def label_grid(
     is held back, and the same events are handed to it again while the grid is drawn: there an
     ActiveLearningError is shown, with a button to save again, and the browser keeps the labels. The
     same way in come labels typed while the server was away. An event may come twice (another
-    session, a reload), so receive by ``event_id``.
+    session, a reload), so receive by ``event_id``. It may answer with a sentence that says why the
+    batch cannot be handed in; until then, or until another grid is drawn, keys do nothing more.
 
     ``explain`` answers why an image was chosen (see :func:`al_core.why`). ``review`` is for labels
     to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that
@@ -149,7 +153,7 @@ def label_grid(
         with received.lock:
             count = received.counts.get(mount, 0)
             if fresh := [event for number, event in events if number >= count]:
-                on_events(fresh)
+                received.refused = on_events(fresh)
             received.counts[mount] = max(count, first)
 
     def hand_over_or_wait() -> None:
@@ -180,12 +184,14 @@ def label_grid(
         "mount": mount,
         "saved": received.counts.get(mount, 0),
         "problem": problem,
+        "refused": received.refused,
         "why": explain(asked) if explain and type(asked) is int and asked in known else None,
         "guesses": show_guesses,
         "review": review,
         "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
         "disabled": disabled,
     }
+    received.refused = None
     # A message for each label: what is not so need not be said.
     _status(key=f"{key}-status", data={name: value for name, value in status.items() if value})
 

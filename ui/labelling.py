@@ -32,7 +32,6 @@ from ui.training import stop_round, watch
 
 FOCUS = "focus"  # session state: the image an undo leads back to, and how many there were
 REDRAW = "redraw"  # session state: whether an undo asks for the whole page to be drawn again
-REFUSED = "refused"  # session state: why the batch could not be handed in, in a sentence
 
 
 def take_batch(store: Store, experiment: Experiment, dataset: Dataset) -> Batch | None:
@@ -90,8 +89,9 @@ def label_batch(
     """
     config = experiment.config
 
-    def receive(events: list[GridEvent]) -> None:
+    def receive(events: list[GridEvent]) -> str | None:
         said: list[Annotation] = []
+        refused = None
         for event in events:
             if event.act in (UNDO, HAND_IN):
                 write(said)
@@ -99,10 +99,11 @@ def label_batch(
                 if event.act == UNDO:
                     _take_back(store, experiment.id, batch, annotator, event)
                 else:
-                    _hand_in(store, experiment.id, batch)
+                    refused = _hand_in(store, experiment.id, batch)
             else:
                 said.append(annotation(event, batch.round, annotator, dataset, config.show_guesses))
         write(said)
+        return refused
 
     def write(said: list[Annotation]) -> None:
         if said:
@@ -118,8 +119,6 @@ def label_batch(
         show_guesses=config.show_guesses,
         focus=st.session_state.get(FOCUS),
     )
-    if refused := st.session_state.pop(REFUSED, None):
-        st.error(plain(refused), icon=":material/error:")
     now = store.batch(batch.id)
     moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
     if st.session_state.pop(REDRAW, False) or moved_on:
@@ -169,11 +168,13 @@ def _take_back(
     st.session_state[REDRAW] = True
 
 
-def _hand_in(store: Store, experiment_id: int, batch: Batch) -> None:
+def _hand_in(store: Store, experiment_id: int, batch: Batch) -> str | None:
+    """Hand a batch in, or say why that cannot be."""
     try:
         hand_in(store, experiment_id, batch, is_gone)
-    except ConfigError as error:  # to be told, not to be tried again
-        st.session_state[REFUSED] = str(error)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def wait_for_others(store: Store, experiment: Experiment) -> None:

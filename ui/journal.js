@@ -1,0 +1,49 @@
+// What the person did, as numbered events, and how many of them are on disk.
+
+// An event's number is its place in the list of its mount, so the list only grows.
+function createJournal() {
+  // crypto.randomUUID() exists on https and localhost only.
+  const random = crypto.getRandomValues(new Uint32Array(4));
+  const mount = Array.from(random, (part) => part.toString(36)).join("");
+  const events = [];
+  const effects = []; // the image and the label that each event led to
+  let acknowledged = 0;
+  let sends = 0;
+  let since = performance.now(); // when the current tile was reached, or the last event
+
+  // What is not on disk yet is sent each time: an update may be overtaken by the next.
+  function message() {
+    sends += 1; // so that the same events, sent again, are not taken for old news
+    return { mount, sends, first: acknowledged, events: events.slice(acknowledged) };
+  }
+
+  // Each act is an image, what the person did, and the label that it leads to. The time since the
+  // last event is shared out among images that were answered at once.
+  function add(acts) {
+    const now = performance.now();
+    for (const [image, act, label] of acts) {
+      events.push([image, act, Math.round((now - since) / acts.length)]);
+      effects.push([image, label]);
+    }
+    since = now;
+    return message();
+  }
+
+  function acknowledge(status) {
+    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
+  }
+
+  // The labels on disk: those of the status, and what was saved since.
+  function stored(images, codes) {
+    const labels = new Map(images.map((image, i) => [image, codes[i]]));
+    for (const [image, label] of effects.slice(0, acknowledged)) labels.set(image, label);
+    return images.map((image) => labels.get(image));
+  }
+
+  return {
+    add, message, acknowledge, stored,
+    touch: () => { since = performance.now(); },
+    get length() { return events.length; },
+    get acknowledged() { return acknowledged; },
+  };
+}

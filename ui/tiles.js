@@ -1,0 +1,46 @@
+// A frame, which never changes while a batch lasts, and the tiles that are made from it.
+
+// Four bytes say how long the JSON is; the sheet of pictures follows it.
+function parseFrame(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const end = 4 + view.getUint32(0, true);
+  const frame = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end)));
+  return { ...frame, sheet: bytes.subarray(end), shape: `${bytes.byteLength} ${frame.digest}` };
+}
+
+function createTile({ size, images, classes, truths }, i, onmouseenter) {
+  return el("div", {
+    className: "tile", role: "gridcell", ariaHasPopup: "listbox", ariaExpanded: "false",
+    "data-testid": "tile", "data-image": images[i], onmouseenter,
+  }, el("canvas", { width: size, height: size }), el("div", { className: "name" }),
+  el("div", { className: "guess" }), ...(truths[i] === null ? [] : [
+    el("div", { className: "truth" }, `Truth: ${classes[truths[i]]}`)]));
+}
+
+// The model's guess as the person may see it: blind first, unless the setting says otherwise.
+function guessText(guess, code, showGuess, classes) {
+  const hidden = code === SKIP || (code === OPEN && !showGuess);
+  if (!guess || hidden || guess[0] === code) return "";
+  return `${code === OPEN ? "" : "≠ "}${classes[guess[0]]} · ${guess[1]}%`;
+}
+
+function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCurrent, isSelected }) {
+  const guess = guessText(guesses[i], code, showGuess, classes);
+  const looks = JSON.stringify([code, guess, isCurrent, isSelected]);
+  if (tile.looks === looks) return;
+  tile.looks = looks;
+  const text = code === SKIP ? "Skipped" : classes[code] ?? "";
+  tile.dataset.label = code === SKIP ? "" : text;
+  if (code === SKIP) tile.dataset.skipped = "true";
+  else delete tile.dataset.skipped;
+  const [, name, mark] = tile.children;
+  name.textContent = name.title = text;
+  mark.textContent = guess;
+  const said = guess.replace("≠ ", "");
+  mark.title = guess && `The model's guess: ${said}`;
+  tile.classList.toggle("current", isCurrent);
+  tile.ariaSelected = String(isSelected);
+  tile.tabIndex = isCurrent ? 0 : -1;
+  tile.ariaLabel = `Image ${i + 1} of ${count}, ${text || "not labelled yet"}`
+    + (guess && `, the model says ${said}`);
+}
