@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from uuid import uuid4
 
 import streamlit as st
 
@@ -18,12 +19,13 @@ from al_core.experiment import (
     start_experiment,
 )
 from al_core.images import Dataset
+from al_core.leases import close_round
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
-from ui.labelling import describe, label_batch, take_batch, wait_for_others
-from ui.resources import load_images, loader, open_store, settle, trainer
+from ui.labelling import describe, label_batch, take_back, take_batch, wait_for_others
+from ui.resources import is_gone, load_images, loader, open_store, settle, trainer
 from ui.results import at_a_glance, gain, show_results
 from ui.review import leave_review, review
 from ui.sidebar import choose_experiment, labelling_settings, new_experiment, show_experiment
@@ -73,6 +75,9 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
 def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
     """One experiment: what it waits for on top, what it has shown below."""
     experiment = open_experiment(store, experiment_id)
+    if experiment.phase is Phase.LABELLING and not experiment.is_untouched(experiment.next_round):
+        close_round(store, experiment_id, experiment.next_round, is_gone)
+        experiment = open_experiment(store, experiment_id)
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
@@ -135,7 +140,7 @@ def train_and_label(
     labelling: bool,
 ) -> None:
     """The batch of this tab, and the round that trains meanwhile."""
-    batch = take_batch(store, experiment, dataset) if labelling else None
+    batch = take_batch(store, experiment, dataset, annotator) if labelling else None
     if batch is not None:
         st.subheader(describe(batch), anchor=False)
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
@@ -143,8 +148,17 @@ def train_and_label(
         train(store, experiment, dataset, brief=batch is not None or not labelling)
     elif experiment.phase is Phase.FINISHED:
         finished(store, experiment)
-    elif batch is None and labelling:
+    elif labelling and (batch is None or batch.round > experiment.next_round):
         wait_for_others(store, experiment)
+    if labelling and batch is None and experiment.batches:
+        offer_undo(store, experiment, annotator)
+
+
+def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
+    """Undo where there is no grid that would take the key."""
+    if st.button("Undo the last label", icon=":material/undo:", shortcut="u"):
+        take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
+        st.rerun()
 
 
 def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:

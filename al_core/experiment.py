@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, SourceError
 from al_core.images import SOURCES, Dataset
-from al_core.pool import TRUTH, Annotation, Pool
+from al_core.pool import TRUTH, Annotation, Pool, what_stands
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
 
@@ -77,31 +77,58 @@ class Experiment:
         """The images of the open batches: nobody else is to be asked about them."""
         return {image for batch in self.open_batches for image in batch.images}
 
+    @property
+    def free_images(self) -> NDArray[np.int64]:
+        """The images that may still be asked about, ascending, int64 ``[F]``."""
+        return np.setdiff1d(self.pool.unlabeled, list(self.open_images))
+
+    @property
+    def label_round(self) -> int:
+        """The first round that trains on a label given now, outside of any batch."""
+        return self.next_round + (self.phase is Phase.TRAINING)
+
     def is_closed(self, number: int) -> bool:
-        """Whether all that round ``number`` waited for is handed in."""
+        """Whether all that round ``number`` waited for is handed in, or nothing is left to ask."""
         of_round = [batch for batch in self.batches if batch.round == number]
-        return all(batch.handed_in_at for batch in of_round) and (bool(of_round) or number == 0)
+        if of_round or number == 0:
+            return all(batch.handed_in_at for batch in of_round)
+        return not len(self.free_images) and not self.open_batches
+
+    def is_untouched(self, number: int) -> bool:
+        """Whether nothing of round ``number`` was handed in yet."""
+        return not any(b.round == number and b.handed_in_at for b in self.batches)
 
     @property
     def phase(self) -> Phase:
-        """What happens next. The last round chooses a batch too, for whoever adds a round."""
+        """What happens next. The last round chooses a batch too, for whoever adds a round.
+
+        Where all images are used up and trained on, the experiment ends before its last round.
+        """
         if self.next_round > self.config.rounds:
             return Phase.FINISHED
-        return Phase.TRAINING if self.is_closed(self.next_round) else Phase.LABELLING
+        if not self.is_closed(self.next_round):
+            return Phase.LABELLING
+        if not self.rounds or any(batch.round == self.next_round for batch in self.batches):
+            return Phase.TRAINING
+        more = len(self.pool.labeled) != self.rounds[-1].labeled
+        return Phase.TRAINING if more else Phase.FINISHED
 
     def disagreement(self, number: int) -> tuple[int, int, bool]:
         """Of the labels of round ``number``: how many had a guess of the model before them, how
-        many differ from it, and whether any guess was seen before its label was given."""
-        answers = self.pool_of(number).answers
+        many differ from it, and whether any guess was seen before its label was given.
+
+        The first label of an image counts that was not undone: after it, the guess was in sight.
+        """
+        standing = what_stands(a for a in self.annotations if a.round <= number)
         pairs = [
-            (answer, top[0][0])
+            (first, top[0][0])
             for batch in self.batches
             if batch.round == number and batch.reasons is not None
             for image, top in zip(batch.images, batch.reasons.top, strict=True)
-            if (answer := answers.get(image)) is not None and answer.label is not None
+            if (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
         ]
-        disagreed = sum(answer.label != guess for answer, guess in pairs)
-        return len(pairs), disagreed, any(answer.guess_shown for answer, _ in pairs)
+        disagreed = sum(first.label != guess for first, guess in pairs)
+        return len(pairs), disagreed, any(first.guess_shown for first, _ in pairs)
 
 
 def initial_images(config: ExperimentConfig, dataset: Dataset) -> NDArray[np.int64]:

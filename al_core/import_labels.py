@@ -70,7 +70,7 @@ def import_labels(
         )
     answers = experiment.pool.answers
     new = [
-        Annotation(image, label, experiment.next_round, annotator, key=dataset.train.keys[image])
+        Annotation(image, label, experiment.label_round, annotator, key=dataset.train.keys[image])
         for image, label in table.labels.items()
         if image not in answers or answers[image].label != label
     ]

@@ -54,30 +54,35 @@ def held_by_others(
 
 
 def take_open_batch(
-    store: Store, experiment: Experiment, holder: str, is_gone: IsGone
+    store: Store, experiment: Experiment, holder: str, annotator: str, is_gone: IsGone
 ) -> Batch | None:
-    """The open batch that ``holder`` goes on with: its own, else one that nobody holds."""
+    """The open batch that ``holder`` goes on with: its own, else one that nobody holds.
+
+    Of those that nobody holds, the annotator's own come first: after a restart of the server,
+    everybody finds their batch again.
+    """
     candidates = [b for b in experiment.open_batches if b.round <= experiment.config.rounds]
     mine = [batch for batch in candidates if batch.holder == holder]
     free = [batch for batch in candidates if not is_held(batch, is_gone)]
-    for batch in mine + free:
+    for batch in mine + sorted(free, key=lambda batch: batch.annotator != annotator):
         until = lapses_at()
-        if store.lease(batch, holder, until):
-            return replace(batch, holder=holder, leased_until=until)
+        if store.lease(batch, holder, annotator, until):
+            return replace(batch, holder=holder, annotator=annotator, leased_until=until)
     return None
 
 
 def take_new_batch(
-    store: Store, experiment_id: int, holder: str, is_gone: IsGone, choose: Choose
+    store: Store, experiment_id: int, holder: str, annotator: str, is_gone: IsGone, choose: Choose
 ) -> Work[Batch | None]:
     """A batch for ``holder``, chosen now where none is open; None while there is nothing to label.
 
     It belongs to the round that is being labelled, or, where the experiment lets people label
-    while a round trains, to the next one.
+    while a round trains, to the next one that they have not labelled yet: somebody faster than the
+    machine gets all rounds that were asked for, chosen by the latest model there is.
     """
     while True:
         experiment = open_experiment(store, experiment_id)
-        if batch := take_open_batch(store, experiment, holder, is_gone):
+        if batch := take_open_batch(store, experiment, holder, annotator, is_gone):
             return batch
         number = round_to_label(experiment, holder)
         if number is None:
@@ -108,9 +113,8 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
 
 def draw_at_random(experiment: Experiment, number: int, count: int) -> Batch | None:
     """A batch of round ``number`` for which no model is asked."""
-    left = np.setdiff1d(experiment.pool.unlabeled, list(experiment.open_images))
     seed = [experiment.config.seed, len(experiment.batches)]
-    drawn = np.random.default_rng(seed).permutation(left)[:count].tolist()
+    drawn = np.random.default_rng(seed).permutation(experiment.free_images)[:count].tolist()
     return Batch(number, "random", drawn, None) if drawn else None
 
 
@@ -140,11 +144,10 @@ def hand_in(
                 "Training needs labels of at least two classes, and no images are left: "
                 "change some of the answers."
             )
-    if not store.hand_in(batch.id):
-        return  # another tab was quicker
+    place = len(experiment.batches)
     if further is not None:
-        store.add_batch(experiment_id, further, len(experiment.batches))
-    else:
+        store.hand_in(batch.id, (experiment_id, further, place))
+    elif store.hand_in(batch.id):
         close_round(store, experiment_id, batch.round, is_gone)
 
 

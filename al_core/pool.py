@@ -44,6 +44,25 @@ class Annotation:
     guess_shown: bool = False
 
 
+def what_stands(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]]:
+    """What was said of each image and not undone, the last word last.
+
+    An undo takes away the last thing that its annotator said of the image, so that what somebody
+    else has said stays theirs.
+    """
+    standing: dict[int, list[Annotation]] = {}
+    for annotation in annotations:
+        said = standing.setdefault(annotation.image, [])
+        if not annotation.undoes:
+            said.append(annotation)
+            continue
+        for place in range(len(said) - 1, -1, -1):
+            if said[place].annotator == annotation.annotator:
+                del said[place]
+                break
+    return standing
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """The training set's positions, split by what has been said of them.
@@ -57,13 +76,9 @@ class Pool:
     @classmethod
     def fold(cls, size: int, annotations: Iterable[Annotation]) -> Pool:
         """The pool of ``size`` images after ``annotations``, in the order they were made."""
-        answers: dict[int, Annotation] = {}
-        for annotation in annotations:
-            if annotation.cleared:
-                answers.pop(annotation.image, None)
-            else:
-                answers[annotation.image] = annotation
-        return cls(size, answers)
+        standing = what_stands(annotations)
+        last = {image: said[-1] for image, said in standing.items() if said}
+        return cls(size, {image: said for image, said in last.items() if not said.cleared})
 
     @property
     def labeled(self) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ takes no time and no torch.
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class PoolPredictions:
 
 
 def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
-    """Write them, whole or not at all, in place of those of the rounds before.
+    """Write them, whole or not at all.
 
     Raises WeightsError if they cannot be written.
     """
     folder = _folder(experiment_id, said.model)
-    half = folder.with_suffix(f".{os.getpid()}.part")
+    half = folder.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         half.mkdir(parents=True, exist_ok=True)
         np.save(half / "probs.npy", said.probs)
@@ -48,8 +48,13 @@ def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
             f"The predictions cannot be saved to {folder} ({error}); make room on the disk, or "
             "allow writing there, and start the round again."
         ) from error
-    for former in folder.parent.glob("predictions-*"):
-        if former != folder:
+
+
+def drop_predictions_before(experiment_id: int, model: int) -> None:
+    """Delete what the networks before round ``model`` said: nobody asks for it any more."""
+    for former in _folder(experiment_id, model).parent.glob("predictions-*"):
+        number = former.name.removeprefix("predictions-")
+        if number.isdecimal() and int(number) < model:
             shutil.rmtree(former, ignore_errors=True)
 
 

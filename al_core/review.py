@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.experiment import Experiment
+from al_core.pool import what_stands
 
 
 def self_confidence(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -54,16 +55,18 @@ class Agreement:
 def agreement(experiment: Experiment) -> list[Agreement]:
     """Cohen's kappa for each two annotators with images in common, the last label of each counting.
 
-    Cohen, "A coefficient of agreement for nominal scales" (1960). Labels that came with the images
-    count as an annotator's as well.
+    Cohen, "A coefficient of agreement for nominal scales" (1960). Only labels that were given blind
+    count: whoever sees a label and leaves it alone says nothing, and whoever corrects it is not
+    independent. Labels that came with the images count as an annotator's as well.
     """
     labels: dict[str, dict[int, int]] = {}
-    for annotation in experiment.annotations:
-        of_annotator = labels.setdefault(annotation.annotator, {})
-        if annotation.cleared or annotation.label is None:
-            of_annotator.pop(annotation.image, None)
-        else:
-            of_annotator[annotation.image] = annotation.label
+    for annotator in {annotation.annotator for annotation in experiment.annotations}:
+        own = (a for a in experiment.annotations if a.annotator == annotator)
+        labels[annotator] = {
+            image: said[-1].label
+            for image, said in what_stands(own).items()
+            if said and said[-1].label is not None and not said[-1].guess_shown
+        }
     return [
         _agreement(first, second, [(labels[first][i], labels[second][i]) for i in sorted(common)])
         for first, second in combinations(sorted(labels), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -12,12 +13,18 @@ from torch import Tensor
 
 from al_core import network as networks
 from al_core.config import ExperimentConfig
+from al_core.errors import WeightsError
 from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.images import Dataset
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
 from al_core.predict import evaluate, for_inference, predict
-from al_core.predictions import PoolPredictions, load_predictions, save_predictions
+from al_core.predictions import (
+    PoolPredictions,
+    drop_predictions_before,
+    load_predictions,
+    save_predictions,
+)
 from al_core.progress import Progress, Work
 from al_core.query import choose
 from al_core.schema import Batch, RoundRecord
@@ -145,6 +152,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         guesses_shown=shown,
     )
     store.add_round(experiment_id, record, batch, place=len(experiment.batches))
+    drop_predictions_before(experiment_id, number)
 
 
 def latest_predictions(
@@ -164,7 +172,8 @@ def latest_predictions(
         images = dataset.train.images
         whole = yield from predict(network, images, everything, hardware, "Scoring")
         said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
-        save_predictions(experiment.id, said)
+        with suppress(WeightsError):  # then it is computed again the next time
+            save_predictions(experiment.id, said)
     return said
 
 
@@ -177,10 +186,9 @@ def choose_batch(
 
 
 def _choose_next(experiment: Experiment, number: int, said: PoolPredictions) -> Batch | None:
-    unlabeled = np.setdiff1d(experiment.pool.unlabeled, list(experiment.open_images))
     generator = _generator(experiment.config.seed, number, len(experiment.batches))
     labeled = experiment.pool.labeled
-    return choose(experiment.config, number, said, unlabeled, labeled, generator)
+    return choose(experiment.config, number, said, experiment.free_images, labeled, generator)
 
 
 def _generator(*seed: int) -> torch.Generator:

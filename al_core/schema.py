@@ -80,6 +80,7 @@ batches = Table(
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("handed_in_at", UtcDateTime),
     Column("holder", Text),
+    Column("annotator", Text),
     Column("leased_until", UtcDateTime),
     # Two servers may choose a batch at the same moment; the second to write it chooses again.
     Index("one_batch_per_place", "experiment_id", "place", unique=True),
@@ -162,7 +163,8 @@ class Batch:
     ``round`` is the first round that trains on their labels; ``model`` the round whose network
     chose them, None where they were drawn at random before there was one. ``scores`` is None where
     the strategy gives none. ``handed_in_at`` is None while open. Whoever labels it holds a lease:
-    ``holder`` names the browser tab, ``leased_until`` is when the lease lapses.
+    ``holder`` names the browser tab, ``annotator`` the person, ``leased_until`` is when the lease
+    lapses.
     """
 
     round: int
@@ -172,6 +174,7 @@ class Batch:
     model: int | None = None
     reasons: Reasons | None = None
     holder: str | None = None
+    annotator: str | None = None
     leased_until: datetime | None = None
     id: int = 0
     created_at: datetime | None = None

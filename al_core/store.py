@@ -185,7 +185,7 @@ class Store:
         with self._writing() as connection:
             return _add_batch(connection, experiment_id, batch, place)
 
-    def lease(self, batch: Batch, holder: str, until: datetime) -> bool:
+    def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
         """Give an open batch to ``holder``; False if it is no longer as ``batch`` says."""
         return self._change_batch(
             batch.id,
@@ -193,16 +193,29 @@ class Store:
             batches.c.holder.is_not_distinct_from(batch.holder),
             batches.c.leased_until.is_not_distinct_from(batch.leased_until),
             holder=holder,
+            annotator=annotator,
             leased_until=until,
         )
 
-    def reopen(self, batch_id: int, holder: str, until: datetime) -> None:
+    def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
         """Open a batch again that was handed in, for ``holder``."""
-        self._change_batch(batch_id, handed_in_at=None, holder=holder, leased_until=until)
+        self._change_batch(
+            batch_id, handed_in_at=None, holder=holder, annotator=annotator, leased_until=until
+        )
 
-    def hand_in(self, batch_id: int) -> bool:
-        """Close a batch; False where it is closed already."""
-        return self._change_batch(batch_id, batches.c.handed_in_at.is_(None), handed_in_at=now())
+    def hand_in(self, batch_id: int, further: tuple[int, Batch, int] | None = None) -> bool:
+        """Close a batch; False where it is closed already.
+
+        ``further``, an experiment, a batch and its place, is written with it, both or neither.
+        """
+        still_open = (batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
+        with self._writing() as connection:
+            closed = connection.execute(
+                update(batches).where(*still_open).values(handed_in_at=now())
+            )
+            if closed.rowcount and further is not None:
+                _add_batch(connection, *further)
+        return closed.rowcount > 0
 
     def rounds(self, experiment_id: int) -> list[RoundRecord]:
         """The finished rounds of an experiment, in order."""

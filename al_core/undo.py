@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from al_core.experiment import Experiment
-from al_core.pool import Annotation, now
+from al_core.pool import Annotation, now, what_stands
 
 
-def undo(experiment: Experiment, annotator: str, image: int | None = None) -> Annotation | None:
-    """The row that takes back the last thing ``annotator`` said: of ``image``, or of any image of
-    any batch. None if there is nothing to take back.
+def undo(
+    annotations: Sequence[Annotation], annotator: str, images: Collection[int]
+) -> Annotation | None:
+    """The row that takes back the last thing ``annotator`` said of any of ``images``; None if there
+    is nothing to take back.
 
-    What was undone is not undone again: a second undo goes one step further back.
+    ``annotations`` holds at least all that was said of those images. What was undone is not undone
+    again: a second undo goes one step further back.
     """
-    said: dict[int, list[Annotation]] = {}  # what counts of each image, the last one last
-    acts: list[Annotation] = []  # what the annotator may take back, the last one last
-    asked = {i for batch in experiment.batches for i in batch.images} if image is None else {image}
-    for annotation in experiment.annotations:
-        mine = annotation.annotator == annotator and annotation.image in asked
-        of_image = said.setdefault(annotation.image, [])
-        if not annotation.undoes:
-            of_image.append(annotation)
-            if mine:
-                acts.append(annotation)
-        elif taken_back := _last(of_image, annotation.annotator):
-            of_image.remove(taken_back)
-            if mine:
-                acts.remove(taken_back)
+    wanted = set(images)
+    standing = what_stands(a for a in annotations if a.image in wanted)
+    place = {id(annotation): i for i, annotation in enumerate(annotations)}
+    acts = [a for said in standing.values() for a in said if a.annotator == annotator]
     if not acts:
         return None
-    act = acts[-1]
-    of_image = said[act.image]
-    place = of_image.index(act)
-    before = of_image[place - 1] if place else None
-    # Where somebody else has spoken since, the last word stays theirs.
-    back_to = before if act is of_image[-1] else of_image[-1]
+    act = max(acts, key=lambda a: place[id(a)])
+    rest = [a for a in standing[act.image] if a is not act]
+    back_to = rest[-1] if rest else None
     return replace(
         act,
         label=back_to.label if back_to else None,
@@ -45,7 +35,3 @@ def undo(experiment: Experiment, annotator: str, image: int | None = None) -> An
         milliseconds=None,
         undoes=True,
     )
-
-
-def _last(annotations: list[Annotation], annotator: str) -> Annotation | None:
-    return next((a for a in reversed(annotations) if a.annotator == annotator), None)

@@ -134,12 +134,12 @@ class Worker:
             if key.startswith(prefix):
                 job.cancel()
 
-    def forget(self, key: str) -> None:
-        """Drop what is known of an ended job."""
+    def forget(self, prefix: str) -> None:
+        """Drop what is known of the ended jobs whose key begins with ``prefix``."""
         with self._lock:
-            job = self._jobs.get(key)
-            if job is not None and not job.active:
-                del self._jobs[key]
+            for key, job in list(self._jobs.items()):
+                if key.startswith(prefix) and not job.active:
+                    del self._jobs[key]
 
     @staticmethod
     def _one_after_another(waiting: SimpleQueue[Job]) -> None:

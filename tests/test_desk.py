@@ -294,12 +294,12 @@ def test_a_review_shows_the_most_suspicious_first_and_one_key_relabels(desk: Des
     page.keyboard.press(after)
     page.wait_for_function("document.activeElement !== document.body")
 
+    page.get_by_role("button", name="Look again").click()
     page.get_by_role("combobox", name="Annotator").click()
     page.get_by_role("option", name="me").click()
     expect(page.get_by_text("1 images, the most suspicious first")).to_be_visible()
     assert images(page, 1) == [str(image)]
     expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", after)
-    expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
     page.get_by_text("Label", exact=True).click()
     batch(page, "Round 1")
 
@@ -313,6 +313,16 @@ def test_a_second_opinion_is_given_blind_and_compared(desk: Desk) -> None:
     page.keyboard.press("1")
     expect(page.get_by_text("1 of 12 labelled")).to_be_visible()
     expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
+    page.keyboard.press("s")
+    page.keyboard.press("Home")
+    page.keyboard.press("Backspace")
+    expect(page.get_by_text("0 of 12 labelled, 1 skipped")).to_be_visible()
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    # What others said stands.
+    assert desk.rows(number, "annotator, label IS NULL, undoes", "annotations")[12:] == [
+        ("me", 0, 0),
+        ("me", 0, 1),
+    ]
 
 
 def test_labels_and_images_are_taken_away_and_labels_brought_in(desk: Desk) -> None:
@@ -346,3 +356,31 @@ def test_labels_and_images_are_taken_away_and_labels_brought_in(desk: Desk) -> N
     page.get_by_role("button", name="Import 1 labels").click()
     expect(page.get_by_text(re.compile("labels imported"))).to_be_visible()
     assert desk.rows(number, "key, label", "annotations")[-1] == (taken, 4)
+
+
+def test_the_last_hand_in_can_be_undone_where_there_is_no_grid(desk: Desk) -> None:
+    number = desk.start(replace(QUICK, rounds=1))
+    page = desk.open(number)
+    batch(page, "Round 1")
+    label_all(page, 6)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("button", name="Undo the last label").click()
+    expect(page.get_by_text("5 of 6 saved")).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.get_by_text("6 of 6 saved")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All rounds are done")).to_be_visible()
+
+
+def test_a_setting_changed_in_one_tab_is_the_setting_of_all(desk: Desk) -> None:
+    number = desk.start(BY_HAND)
+    page, other = desk.open(number), desk.open(number)
+    tiles(page, 6)
+    tiles(other, 6)
+    toggle(page, "Show the model's guesses")
+    expect(page.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
+    toggle(other, "Label while a round trains")
+    expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
+    config = desk.store.experiment(number).config
+    assert (config["show_guesses"], config["label_while_training"]) == (True, False)

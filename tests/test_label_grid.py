@@ -244,6 +244,9 @@ def test_a_tap_on_a_touch_screen_opens_the_class_list_and_fits_a_phone(open_desk
     desk.tiles.nth(1).tap()
     desk.page.get_by_role("option").filter(has_text="bird").tap()
     assert desk.events(1) == [(101, 2)]
+    desk.press("Control+a", "0")
+    desk.page.get_by_role("button", name="Hand in batch").tap()
+    assert desk.events(8)[-1] == (ANY, HAND_IN)
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not desk.page.evaluate(wide)
 

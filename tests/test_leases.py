@@ -59,8 +59,8 @@ def lowest_first(experiment: Experiment, number: int) -> Work[Batch]:
     return Batch(number, "random", sorted(left)[:3], None, model=len(experiment.rounds) - 1)
 
 
-def take(store: Store, experiment: int, holder: str) -> Batch | None:
-    return finish(take_new_batch(store, experiment, holder, is_gone, lowest_first))
+def take(store: Store, experiment: int, holder: str, name: str = "me") -> Batch | None:
+    return finish(take_new_batch(store, experiment, holder, name, is_gone, lowest_first))
 
 
 def answer(store: Store, experiment: int, batch: Batch, count: int = 3) -> None:
@@ -100,7 +100,7 @@ def test_a_silent_tab_loses_its_batch_after_a_while(
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=-1))
     ada = take(store, experiment, "ada")
     monkeypatch.undo()
-    ben = take_open_batch(store, open_experiment(store, experiment), "ben", is_gone)
+    ben = take_open_batch(store, open_experiment(store, experiment), "ben", "me", is_gone)
     assert ben.id == ada.id
     answer(store, experiment, ada)  # still kept, but it does not take the batch back
     now = store.batch(ada.id)
@@ -186,6 +186,31 @@ def test_labels_of_a_batch_ahead_are_not_trained_on_before_their_round(store: St
         hand_in(store, experiment, batch, is_gone)
     after = open_experiment(store, experiment)
     assert [len(after.pool_of(number).labeled) for number in (0, 1, 2)] == [2, 5, 8]
+
+
+def test_after_a_restart_everybody_finds_their_own_batch_again(store: Store) -> None:
+    experiment = started(store)
+    ada, ben = take(store, experiment, "ada", "Ada"), take(store, experiment, "ben", "Ben")
+    HERE.clear()
+    HERE.update({"new 1", "new 2"})
+    assert take(store, experiment, "new 1", "Ben").id == ben.id
+    assert take(store, experiment, "new 2", "Ada").id == ada.id
+
+
+def test_when_all_images_are_used_up_the_last_training_is_run_and_that_is_the_end(
+    store: Store,
+) -> None:
+    experiment = started(store, per_round=38, rounds=9)
+    everything = list(range(2, 40))
+    store.add_batch(experiment, Batch(1, "random", everything, None), 0)
+    batch = take(store, experiment, "ada")
+    answer(store, experiment, batch, 38)
+    hand_in(store, experiment, batch, is_gone)
+    assert open_experiment(store, experiment).phase is Phase.TRAINING
+    assert take(store, experiment, "ada") is None
+    store.add_round(experiment, replace(record(1), labeled=40), None)
+    assert open_experiment(store, experiment).phase is Phase.FINISHED
+    assert take(store, experiment, "ada") is None
 
 
 def test_it_can_be_said_who_still_labels(store: Store) -> None:

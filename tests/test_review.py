@@ -1,5 +1,7 @@
 """Which labels look wrong, how far people agree, and what happened meanwhile."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,12 @@ def test_agreement_is_cohens_kappa_of_the_last_labels(pairs) -> None:
         assert found.kappa == pytest.approx(cohen_kappa_score(a, b))
 
 
+def test_agreement_counts_blind_labels_that_were_not_undone() -> None:
+    ada, ben = Annotation(0, 1, 0, "ada"), Annotation(0, 1, 0, "ben")
+    assert agreement(experiment([ada, replace(ben, guess_shown=True)])) == []
+    assert agreement(experiment([ada, ben, replace(ben, undoes=True)])) == []
+
+
 def test_people_without_images_in_common_are_not_compared() -> None:
     assert agreement(experiment([Annotation(0, 1, 0, "ada"), Annotation(1, 1, 0, "ben")])) == []
 
@@ -73,8 +81,10 @@ def test_the_rate_of_disagreement_counts_the_labels_that_had_a_guess() -> None:
     opened = experiment(said, batches=batches)
     assert opened.disagreement(0) == (0, 0, False)
     assert opened.disagreement(1) == (2, 1, False)
-    seen = [*said, Annotation(2, 1, 1, "ada", guess_shown=True)]
-    assert experiment(seen, batches=batches).disagreement(1) == (2, 0, True)
+    after_the_guess = [*said, Annotation(2, 1, 1, "ada")]
+    assert experiment(after_the_guess, batches=batches).disagreement(1) == (2, 1, False)
+    shown = [replace(a, guess_shown=True) for a in said]
+    assert experiment(shown, batches=batches).disagreement(1) == (2, 1, True)
 
 
 def test_somebody_who_comes_back_is_told_what_others_did() -> None:

@@ -82,6 +82,32 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store) -> None:
     assert len(events) == len(set(events)) == 150
 
 
+def test_a_database_of_the_first_version_opens_with_its_labels(tmp_path: Path) -> None:
+    path = tmp_path / "al.db"
+    Store(f"sqlite:///{path}").close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP INDEX one_batch_per_place")
+        for table, columns in {
+            "batches": ("place", "model", "reasons", "holder", "annotator", "leased_until"),
+            "annotations": ("undoes", "guess_shown"),
+            "rounds": ("compared", "disagreed", "guesses_shown"),
+        }.items():
+            for column in columns:
+                database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        database.execute(
+            "INSERT INTO experiments VALUES (1, 'old', '{}', 'f', 9, '2026-01-01 00:00:00', NULL)"
+        )
+        database.execute(
+            "INSERT INTO annotations VALUES "
+            "(1, 1, 0, 3, 'k', 2, 0, 'ada', '2026-01-01 00:00:00', NULL, NULL)"
+        )
+    store = Store(f"sqlite:///{path}")
+    (said,) = store.annotations(1)
+    assert (said.image, said.label, said.undoes, said.guess_shown) == (3, 2, False, False)
+    assert store.add_batch(1, Batch(0, "random", [1], None), 0)
+    assert not store.add_batch(1, Batch(0, "random", [2], None), 0)
+
+
 def test_processes_that_meet_on_a_new_database_all_open_it(tmp_path: Path) -> None:
     code = f"from al_core.store import Store; Store('sqlite:///{tmp_path / 'al.db'}').experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]

@@ -32,7 +32,7 @@ def ask_name() -> str:
         help="Written beside each label; this browser remembers it.",
     )
     name = " ".join(name.split()) or "me"
-    if name != known:
+    if COOKIE in st.context.cookies or name != "me":
         _remember(key="remember-annotator", data=quote(name, safe=""))
     return name
 

@@ -27,6 +27,8 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
             "high": high,
             "nll": metrics.get("nll"),
             "ece": metrics.get("ece"),
+            "disagreement": record.disagreed / record.compared if record.compared else None,
+            "guesses_shown": record.guesses_shown,
             "train_seconds": record.train_seconds,
             "evaluate_seconds": record.evaluate_seconds,
             "score_seconds": record.score_seconds,

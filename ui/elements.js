@@ -81,7 +81,8 @@ function createHelp() {
 
 // Why the current image was chosen, and what it resembles.
 function createWhyPanel() {
-  const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image" });
+  const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
+    ariaLive: "polite" });
 
   function bar([code, prob], classes) {
     const width = `${Math.round(100 * prob)}%`;

@@ -40,11 +40,12 @@ function createGrid(parent, key) {
   const own = new Map(); // image -> label given here, which a later status must not overwrite
   const history = []; // what undo puts back: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, codes, labels, tiles, send, drawn, asking;
+  let frame, status, who, codes, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
   let handingIn = false; // until another grid takes over, or it is refused: keys label nothing
-  let focused = 0; // the last focus that the server asked for
+  let refusal = ""; // why the last hand-in was refused
+  let untouched = true; // until the person does something, the first open tile is the current one
 
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
@@ -55,6 +56,7 @@ function createGrid(parent, key) {
     "Hand in batch", el("kbd", {}, "↵"));
   const why = createWhyPanel();
   const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
+  const helpButton = command("?", "Keys", toggleHelp, { className: "keys", ariaExpanded: "false" });
   const problem = el("span", { role: "alert" });
   const saveAgain = el("button", {
     type: "button", onclick: () => send("events", journal.message()) }, "Save again");
@@ -62,7 +64,7 @@ function createGrid(parent, key) {
   const head = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
       command("U", "Undo", undo), whyButton,
-      command("?", "Keys", () => { help.hidden = !help.hidden; }, { className: "keys" }),
+      helpButton,
       handInButton),
     problemBar, legend.node, help);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
@@ -95,27 +97,47 @@ function createGrid(parent, key) {
     const texts = (status.labels ?? "").split(",");
     codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
     journal.acknowledge(status);
-    if (status.refused) handingIn = false;
-    if (status.focus && status.focus.turn > focused) own.delete(status.focus.image);
+    if (status.refused) {
+      [handingIn, refusal] = [false, status.refused];
+      own.clear(); // it may be that somebody else has taken a label back
+      history.length = 0;
+    }
+    if (status.who !== who) history.length = 0;
+    who = status.who;
+    const focus = takeFocus();
+    if (focus >= 0) own.delete(frame.images[focus]);
     labels = frame.images.map((image, i) => own.get(image) ?? codes[i]);
-    write(problem, status.refused ?? (status.problem
-      ? `Not saved yet: ${status.problem} Your labels are kept here.` : ""));
-    saveAgain.hidden = !status.problem;
-    problemBar.hidden = problem.textContent === "";
     const first = drawn === undefined;
     if (frame.shape !== drawn) build();
     drawn = frame.shape;
     root.hidden = false;
     root.ariaDisabled = String(Boolean(status.disabled));
     handInButton.hidden = whyButton.hidden = Boolean(status.review);
-    if (first) current = Math.max(0, labels.indexOf(OPEN));
-    if (status.focus && status.focus.turn > focused) {
-      focused = status.focus.turn;
-      current = Math.max(0, frame.images.indexOf(status.focus.image));
+    if (untouched || focus >= 0) {
+      current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
+      selection.clear(current);
     }
     paintAll();
-    if (first && !busyElsewhere(document.activeElement)) focusTile();
+    paintProblem();
+    const here = Boolean(root.getRootNode().activeElement);
+    if (first ? !busyElsewhere(document.activeElement) : here && focus >= 0) focusTile();
     if (asking) why.show(status.why, frame.images[current], frame.classes);
+  }
+
+  // The tile that the server wants to be looked at, once for each such wish; -1 for none.
+  function takeFocus() {
+    const { image, turn } = status.focus ?? { turn: 0 };
+    if (turn <= (globalThis.labelGridFocus ?? 0)) return -1;
+    const i = frame.images.indexOf(image);
+    if (i >= 0) globalThis.labelGridFocus = turn;
+    return i;
+  }
+
+  function paintProblem() {
+    write(problem, refusal || (status.problem
+      ? `Not saved yet: ${status.problem} Your labels are kept here.` : ""));
+    saveAgain.hidden = !status.problem;
+    problemBar.hidden = problem.textContent === "";
   }
 
   function build() {
@@ -170,6 +192,7 @@ function createGrid(parent, key) {
 
   function goTo(i) {
     const before = current;
+    untouched = false;
     if (i !== current) journal.touch();
     current = i;
     root.style.setProperty("--head", `${head.offsetHeight}px`); // what sticks out above the tiles
@@ -244,6 +267,7 @@ function createGrid(parent, key) {
   }
 
   function sendEvents(acts) {
+    [untouched, refusal] = [false, ""];
     send("events", journal.add(acts));
     paintHead();
   }
@@ -264,6 +288,11 @@ function createGrid(parent, key) {
 
   function openList() {
     if (!status.disabled) list.open(tiles[current], frame.classes, labels[current], page * PAGE);
+  }
+
+  function toggleHelp() {
+    help.hidden = !help.hidden;
+    helpButton.ariaExpanded = String(!help.hidden);
   }
 
   function toggleWhy() {
@@ -295,7 +324,7 @@ function createGrid(parent, key) {
   };
   const COMMANDS = {
     s: () => give(SKIP), u: undo, l: openList, w: toggleWhy,
-    z: () => root.classList.toggle("zoom"), "?": () => { help.hidden = !help.hidden; },
+    z: () => root.classList.toggle("zoom"), "?": toggleHelp,
     "[": () => turn(-1), "]": () => turn(1),
   };
 

@@ -123,6 +123,7 @@ def label_grid(
     show_guesses: bool = False,
     review: bool = False,
     focus: tuple[int, int] | None = None,
+    who: str = "",
     disabled: bool = False,
 ) -> None:
     """Draw the grid; hand each event to ``on_events``, in the order in which they happened.
@@ -134,9 +135,9 @@ def label_grid(
     session, a reload), so receive by ``event_id``. It may answer with a sentence that says why the
     batch cannot be handed in; until then, or until another grid is drawn, keys do nothing more.
 
-    ``explain`` answers why an image was chosen (see :func:`al_core.why`). ``review`` is for labels
+    ``explain`` answers why an image was chosen (see :func:`ui.tiles.why`). ``review`` is for labels
     to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that
-    grows with each such wish.
+    grows with each such wish. ``who`` labels: nobody undoes what somebody else did.
     """
     if images.shape[:2] != (len(tiles), 3) or images.dtype != np.uint8:
         raise ValueError(
@@ -188,6 +189,7 @@ def label_grid(
         "why": explain(asked) if explain and type(asked) is int and asked in known else None,
         "guesses": show_guesses,
         "review": review,
+        "who": who,
         "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
         "disabled": disabled,
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import streamlit as st
 
@@ -13,6 +16,7 @@ from al_core.leases import (
     close_round,
     hand_in,
     held_by_others,
+    is_held,
     lapses_at,
     round_to_label,
     take_new_batch,
@@ -34,26 +38,36 @@ FOCUS = "focus"  # session state: the image an undo leads back to, and how many 
 REDRAW = "redraw"  # session state: whether an undo asks for the whole page to be drawn again
 
 
-def take_batch(store: Store, experiment: Experiment, dataset: Dataset) -> Batch | None:
+def take_batch(
+    store: Store, experiment: Experiment, dataset: Dataset, annotator: str
+) -> Batch | None:
     """The batch that this tab labels, chosen now if need be; None while there is nothing to do."""
     tab = this_tab()
-    batch = take_open_batch(store, experiment, tab, is_gone)
+    batch = take_open_batch(store, experiment, tab, annotator, is_gone)
     if batch is not None or round_to_label(experiment, tab) is None:
         warm_up()
         return batch
     key = f"batch of experiment {experiment.id} for {tab}"
-    job = loader().submit(key, lambda: _choose(store, experiment.id, tab, dataset))
-    job.wait(1)  # most often it is there at once, and the page need not flicker
+    job = loader().job(key)
+    if job is None:
+        job = loader().submit(key, lambda: _choose(store, experiment.id, tab, annotator, dataset))
+        job.wait(1)  # most often it is there at once, and the page need not flicker
     if job.active:
         watch(job, "Choosing the next batch")
-        return None
-    loader().forget(key)
-    if job.error:
-        st.error(plain(job.error), icon=":material/error:")
-    return job.result if job.state is JobState.DONE else None
+    elif job.state is JobState.DONE:
+        loader().forget(key)
+        return job.result
+    else:
+        st.error(plain(job.error or "Choosing was cancelled."), icon=":material/error:")
+        if st.button("Choose again", icon=":material/refresh:"):
+            loader().forget(key)
+            st.rerun()
+    return None
 
 
-def _choose(store: Store, experiment_id: int, tab: str, dataset: Dataset) -> Work[Batch | None]:
+def _choose(
+    store: Store, experiment_id: int, tab: str, annotator: str, dataset: Dataset
+) -> Work[Batch | None]:
     # Imported here, in the worker's thread, for torch takes seconds to import.
     from al_core.network import find_hardware
     from al_core.round import choose_batch
@@ -63,7 +77,7 @@ def _choose(store: Store, experiment_id: int, tab: str, dataset: Dataset) -> Wor
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
         return choose_batch(experiment, number, dataset, find_hardware())
 
-    return (yield from take_new_batch(store, experiment_id, tab, is_gone, choose))
+    return (yield from take_new_batch(store, experiment_id, tab, annotator, is_gone, choose))
 
 
 def describe(batch: Batch) -> str:
@@ -90,24 +104,18 @@ def label_batch(
     config = experiment.config
 
     def receive(events: list[GridEvent]) -> str | None:
-        said: list[Annotation] = []
         refused = None
-        for event in events:
-            if event.act in (UNDO, HAND_IN):
-                write(said)
-                said = []
-                if event.act == UNDO:
-                    _take_back(store, experiment.id, batch, annotator, event)
-                else:
-                    refused = _hand_in(store, experiment.id, batch)
+        for act, group in groupby(events, key=lambda e: e.act if e.act in (UNDO, HAND_IN) else 0):
+            same = list(group)
+            if act == UNDO:
+                _undo(store, experiment.id, batch, annotator, same)
+            elif act == HAND_IN:
+                refused = _hand_in(store, experiment.id, batch)
             else:
-                said.append(annotation(event, batch.round, annotator, dataset, config.show_guesses))
-        write(said)
+                shown = config.show_guesses
+                said = [annotation(e, batch.round, annotator, dataset, shown) for e in same]
+                store.append(experiment.id, said, renewed=(batch, lapses_at()))
         return refused
-
-    def write(said: list[Annotation]) -> None:
-        if said:
-            store.append(experiment.id, said, renewed=(batch, lapses_at()))
 
     label_grid(
         key=f"label-grid-{batch.id}",
@@ -118,6 +126,7 @@ def label_batch(
         explain=lambda image: why(store, experiment, batch, dataset, image),
         show_guesses=config.show_guesses,
         focus=st.session_state.get(FOCUS),
+        who=annotator,
     )
     now = store.batch(batch.id)
     moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
@@ -142,29 +151,52 @@ def annotation(
     )
 
 
-def _take_back(
-    store: Store, experiment_id: int, batch: Batch, annotator: str, event: GridEvent
+def _undo(
+    store: Store,
+    experiment_id: int,
+    batch: Batch,
+    annotator: str,
+    events: Sequence[GridEvent],
 ) -> None:
-    """Undo: of one image of this batch, or of whatever the annotator said last, in any batch.
+    """Take back the last thing said of each image, or, for ANY, the last thing said at all."""
+    images = {event.image for event in events} - {ANY}
+    log = store.annotations(experiment_id, images) if images else []
+    known = {said.event for said in log}
+    rows = []
+    for event in events:
+        if event.image == ANY:
+            take_back(store, experiment_id, annotator, event.event_id)
+        elif event.event_id not in known and (row := undo(log, annotator, [event.image])):
+            rows.append(replace(row, event=event.event_id))
+            log.append(rows[-1])
+    store.append(experiment_id, rows, renewed=(batch, lapses_at()))
 
-    A batch that was handed in is opened again for that; a training that has begun with the label
-    in question is stopped, and begins again with the next hand-in.
+
+def take_back(store: Store, experiment_id: int, annotator: str, event_id: str) -> None:
+    """Undo, across batches and rounds; but not in a batch that somebody else labels now.
+
+    A batch that was handed in is opened again for it; if its round trains now, that is stopped, and
+    begins again with the next hand-in.
     """
     experiment = open_experiment(store, experiment_id)
-    row = undo(experiment, annotator, None if event.image == ANY else event.image)
+    tab = this_tab()
+    theirs = (b for b in experiment.open_batches if b.holder != tab and is_held(b, is_gone))
+    asked = {image for b in experiment.batches for image in b.images}
+    asked -= {image for b in theirs for image in b.images}
+    # The same event may come a second time: then the row is there, and the rest is done again.
+    row = next((said for said in experiment.annotations if said.event == event_id), None)
     if row is None:
-        st.toast("There is nothing to undo.")
-        return
-    store.append(experiment_id, [replace(row, event=event.event_id)], (batch, lapses_at()))
-    if event.image != ANY:
-        return
+        row = undo(experiment.annotations, annotator, asked)
+        if row is None:
+            st.toast("There is nothing to undo.")
+            return
+        store.append(experiment_id, [replace(row, event=event_id)])
     source = next(b for b in reversed(experiment.batches) if row.image in b.images)
     if source.handed_in_at is not None:
-        store.reopen(source.id, this_tab(), lapses_at())
+        store.reopen(source.id, tab, annotator, lapses_at())
         if source.round == experiment.next_round:
             stop_round(experiment)
-    turn = st.session_state.get(FOCUS, (0, 0))[1] + 1
-    st.session_state[FOCUS] = (row.image, turn)
+    st.session_state[FOCUS] = (row.image, time.time_ns() // 1_000_000)
     st.session_state[REDRAW] = True
 
 
@@ -173,20 +205,19 @@ def _hand_in(store: Store, experiment_id: int, batch: Batch) -> str | None:
     try:
         hand_in(store, experiment_id, batch, is_gone)
     except ConfigError as error:
+        st.session_state[REDRAW] = True  # the page may show labels that are there no more
         return str(error)
     return None
 
 
 def wait_for_others(store: Store, experiment: Experiment) -> None:
-    """Say who still labels the round, and offer to go on without them."""
+    """Say who still labels the round that trains next, and offer to go on without them."""
     number = experiment.next_round
-    others = held_by_others(experiment, number, this_tab(), is_gone)
-    if not others:
-        return
-    _others(store, experiment.id, number, len(others))
+    if others := held_by_others(experiment, number, this_tab(), is_gone):
+        _others(store, experiment.id, number, len(others))
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=2.0)
 def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
     experiment = open_experiment(store, experiment_id)
     close_round(store, experiment_id, number, is_gone)

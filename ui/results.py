@@ -18,7 +18,7 @@ def at_a_glance(experiment: Experiment) -> None:
     An open batch counts as unlabelled until it is handed in, so that the numbers belong together.
     """
     table = rounds_table(experiment.rounds)
-    is_open = set(experiment.open_batch.images if experiment.open_batch else ())
+    is_open = experiment.open_images
     labeled = sum(image not in is_open for image in experiment.pool.labeled.tolist())
     skipped = sum(image not in is_open for image in experiment.pool.skipped.tolist())
     done = min(len(experiment.rounds), experiment.config.rounds)
@@ -76,7 +76,7 @@ def show_results(experiment: Experiment) -> None:
     with confusion:
         _show_confusion(experiment)
     with rounds:
-        shares = ["accuracy", "change", "low", "high", "ece"]
+        shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
         table[shares] = 100 * table[shares].astype(float)
         st.dataframe(table, hide_index=True, column_config=_COLUMNS)
     with training:
@@ -124,6 +124,12 @@ _COLUMNS = {
     "high": _column("to", "%.1f%%"),
     "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the test set, in nats."),
     "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
+    "disagreement": _column(
+        "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
+    ),
+    "guesses_shown": st.column_config.CheckboxColumn(
+        "Guesses shown", help="Whether a guess was seen before its label was given."
+    ),
     "train_seconds": _column("Training", "%.1f s"),
     "evaluate_seconds": _column("Evaluating", "%.1f s"),
     "score_seconds": _column("Scoring", "%.1f s"),

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
-from al_core.pool import Pool
+from al_core.pool import Annotation, Pool
 from al_core.predictions import load_predictions
 from al_core.review import agreement, disagrees_strongly, self_confidence
 from al_core.store import Store
 from al_core.undo import undo
-from ui.label_grid import UNDO, GridEvent, Tile, label_grid
+from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, Tile, label_grid
 from ui.labelling import annotation
 from ui.tiles import code, truth_of
 
@@ -39,9 +39,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The images that match, in order, and the model's guess for each, if there is a model."""
+    """The images that match, in order, as the log was then, and the model's guess for each, if
+    there is a model."""
 
-    experiment_id: int
+    experiment: Experiment
     filters: Filters
     images: list[int]
     guesses: dict[int, tuple[int, float]]
@@ -52,20 +53,27 @@ def review(
     store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
 ) -> None:
     """Filters, the grid, and how far people agree."""
-    latest = open_experiment(store, experiment.id)
-    filters = _choose_filters(latest)
     shown: Shown | None = st.session_state.get(STATE)
-    if shown is None or (shown.experiment_id, shown.filters) != (experiment.id, filters):
-        shown = _find(latest, filters, annotator)
-        st.session_state[STATE] = shown
-    st.caption(_words(shown))
+    if shown is not None and shown.experiment.id != experiment.id:
+        shown = None
+    now = shown.experiment if shown else open_experiment(store, experiment.id)
+    filters = _choose_filters(now)
+    if shown is None or shown.filters != filters:
+        now = open_experiment(store, experiment.id)
+        shown = st.session_state[STATE] = _find(now, filters, annotator)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_words(shown))
+        if st.button("Look again", icon=":material/refresh:", help="After many changes."):
+            leave_review()
+            st.rerun(scope="fragment")
     if shown.images:
         page = 0
         if len(shown.images) > PAGE:
             page = st.pagination(-(-len(shown.images) // PAGE), key=f"page-{hash(filters)}") - 1
         images = shown.images[PAGE * page : PAGE * (page + 1)]
         _grid(store, experiment, dataset, annotator, show_truth, shown, images)
-    _show_agreement(latest)
+    second_opinion = filters.second_opinion  # then it grows with each label
+    _show_agreement(open_experiment(store, experiment.id) if second_opinion else shown.experiment)
 
 
 def leave_review() -> None:
@@ -115,28 +123,32 @@ def _choose_filters(experiment: Experiment) -> Filters:
 
 
 def _find(experiment: Experiment, filters: Filters, annotator: str) -> Shown:
-    names = experiment.config.class_names
-    answers = [
-        answer
-        for answer in experiment.pool.answers.values()
-        if filters.round in (None, answer.round)
-        and filters.annotator in (None, answer.annotator)
-        and filters.class_name in (None, SKIPPED if answer.label is None else names[answer.label])
-        and not (filters.second_opinion and answer.annotator == annotator)
-    ]
+    answers = list(experiment.pool.answers.values())
     images = np.array([answer.image for answer in answers], dtype=np.int64)
     labels = np.array([-1 if a.label is None else a.label for a in answers], dtype=np.int64)
+    matches = np.array([_match(experiment, answer, filters, annotator) for answer in answers], bool)
     said = load_predictions(experiment.id, experiment.next_round - 1)
-    if said is None or len(said.probs) != experiment.pool_size:
-        return Shown(experiment.id, filters, images.tolist()[::-1], {})
+    if said is None or len(said.probs) != experiment.pool_size or not len(images):
+        return Shown(experiment, filters, images[matches].tolist()[::-1], {})
     probs = said.probs[images]
     order, strong = _most_suspicious_first(probs, labels)
     guesses = {
         image: (int(p.argmax()), float(p.max()))
         for image, p in zip(images.tolist(), probs, strict=True)
     }
-    chosen = order[strong[order]] if filters.strongly else order
-    return Shown(experiment.id, filters, images[chosen].tolist(), guesses)
+    wanted = matches & strong if filters.strongly else matches
+    return Shown(experiment, filters, images[order[wanted[order]]].tolist(), guesses)
+
+
+def _match(experiment: Experiment, answer: Annotation, filters: Filters, annotator: str) -> bool:
+    names = experiment.config.class_names
+    name = SKIPPED if answer.label is None else names[answer.label]
+    return (
+        filters.round in (None, answer.round)
+        and filters.annotator in (None, answer.annotator)
+        and filters.class_name in (None, name)
+        and not (filters.second_opinion and answer.annotator == annotator)
+    )
 
 
 def _most_suspicious_first(
@@ -176,16 +188,23 @@ def _grid(
     second_opinion = shown.filters.second_opinion
 
     def receive(events: list[GridEvent]) -> None:
+        log = store.annotations(experiment.id, [event.image for event in events])
+        known = {said.event for said in log}
+        number = shown.experiment.label_round
+        new = []
         for event in events:
-            if event.act == UNDO:
-                now = open_experiment(store, experiment.id)
-                row = undo(now, annotator, event.image)
+            # A second opinion takes nothing away from what others said.
+            back = event.act == UNDO or (second_opinion and event.act == CLEAR)
+            if back:
+                row = undo(log, annotator, [event.image])
                 said = replace(row, event=event.event_id) if row else None
             else:
-                number = experiment.next_round
                 said = annotation(event, number, annotator, dataset, not second_opinion)
-            if said is not None:
-                store.append(experiment.id, [said])
+            unsaid = second_opinion and event.act == SKIP
+            if said is not None and said.event not in known and not unsaid:
+                log.append(said)
+                new.append(said)
+        store.append(experiment.id, new)
 
     log = store.annotations(experiment.id, images)
     if second_opinion:
@@ -207,6 +226,7 @@ def _grid(
         class_names=experiment.config.class_names,
         on_events=receive,
         review=True,
+        who=annotator,
     )
 
 

@@ -66,24 +66,37 @@ def show_experiment(experiment_id: int | None) -> None:
 
 
 def labelling_settings(store: Store, experiment_id: int) -> None:
-    """How an experiment is labelled; may be changed at any time."""
-    config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
-    shown = st.toggle(
+    """How an experiment is labelled; may be changed at any time, in any tab."""
+    _setting(
+        store,
+        experiment_id,
+        "show_guesses",
         "Show the model's guesses",
-        config.show_guesses,
-        key=f"guesses-{experiment_id}",
-        help="Before you label. Off, you label blind, and see afterwards where the model "
-        "disagrees. Each round's record says which it was.",
+        "Before you label. Off, you label blind, and see afterwards where the model disagrees. "
+        "Each round's record says which it was.",
     )
-    ahead = st.toggle(
+    _setting(
+        store,
+        experiment_id,
+        "label_while_training",
         "Label while a round trains",
-        config.label_while_training,
-        key=f"ahead-{experiment_id}",
-        help="The next batch is chosen by the latest model there is, and you never wait.",
+        "The next batch is chosen by the latest model there is, and you never wait.",
     )
-    changed = replace(config, show_guesses=shown, label_while_training=ahead)
-    if changed != config:
+
+
+def _setting(store: Store, experiment_id: int, name: str, label: str, note: str) -> None:
+    key = f"{name}-{experiment_id}"
+
+    def settings() -> ExperimentConfig:
+        return ExperimentConfig.from_json(store.experiment(experiment_id).config)
+
+    def save() -> None:
+        changed = replace(settings(), **{name: st.session_state[key]})
         store.set_config(experiment_id, changed.to_json())
+
+    # The log decides what the toggle shows: another tab may have changed it.
+    st.session_state[key] = getattr(settings(), name)
+    st.toggle(label, key=key, help=note, on_change=save)
 
 
 def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:

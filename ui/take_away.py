@@ -64,8 +64,7 @@ def _images(store: Store, experiment: Experiment, dataset: Dataset) -> None:
         def work(export: Callable[..., Work[int]] = export, suffix: str = suffix) -> Work[bytes]:
             return _file(store, experiment.id, dataset, export, suffix)
 
-        key = f"{label} of experiment {experiment.id}, {len(experiment.annotations)} answers"
-        _made_to_order(loader(), key, label, note, f"{experiment.name}.{suffix}", work)
+        _made_to_order(loader(), experiment, label, note, f"{experiment.name}.{suffix}", work)
 
 
 def _file(
@@ -84,13 +83,15 @@ def _file(
 
 def _made_to_order(
     worker: Worker,
-    key: str,
+    experiment: Experiment,
     label: str,
     note: str,
     file_name: str,
     work: Callable[[], Work[str | bytes]],
 ) -> None:
     """A button that has a file made, with its progress, and then offers it."""
+    name = f"experiment {experiment.id}, {label}, "
+    key = f"{name}{experiment.next_round} rounds, {len(experiment.annotations)} answers"
     job = worker.job(key)
     if job is not None and job.active:
         watch(job, label, worker, brief=True)
@@ -105,6 +106,7 @@ def _made_to_order(
         )
     else:
         if st.button(label, icon=":material/inventory_2:", help=note):
+            worker.forget(name)  # the file that was made before, and is out of date
             worker.submit(key, work)
             st.rerun()
         if job is not None and job.error:
@@ -113,13 +115,12 @@ def _made_to_order(
 
 def _predictions(experiment: Experiment, dataset: Dataset) -> None:
     """Let the last network label what nobody has."""
-    number = experiment.next_round - 1
     _made_to_order(
         trainer(),
-        f"experiment {experiment.id}, predictions of round {number} after "
-        f"{len(experiment.annotations)} answers",
+        experiment,
         "Predictions for the rest",
-        f"CSV: what the network of round {number} says of each unlabelled image.",
+        f"CSV: what the network of round {experiment.next_round - 1} says of each unlabelled "
+        "image.",
         f"{experiment.name}, predictions.csv",
         lambda: _predict_rest(experiment, dataset),
     )

@@ -24,7 +24,8 @@ def stop_round(experiment: Experiment) -> None:
     key = round_key(experiment.id, experiment.next_round)
     if job := trainer().job(key):
         job.cancel()
-        job.wait(5)
+        if job.state is JobState.RUNNING:
+            job.wait(5)
         trainer().forget(key)
 
 
