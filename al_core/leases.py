@@ -93,8 +93,11 @@ def take_new_batch(
             chosen = yield from choose(experiment, number)
         if chosen is None:
             return None
-        # Where another tab was quicker, its batch stands there, and the next turn chooses anew.
-        store.add_batch(experiment_id, chosen, len(experiment.batches))
+        held = replace(chosen, holder=holder, annotator=annotator, leased_until=lapses_at())
+        batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
+        if batch_id is not None:
+            return replace(held, id=batch_id)
+        # Another tab was quicker: its batch stands there, and the next turn chooses anew.
 
 
 def round_to_label(experiment: Experiment, holder: str) -> int | None:

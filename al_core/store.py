@@ -154,13 +154,13 @@ class Store:
         self, experiment_id: int, images: Collection[int] | None = None
     ) -> list[Annotation]:
         """All annotations of an experiment, or of some images, in the order they were made."""
-        columns = [c for c in annotations.c if c.name not in ("id", "experiment_id")]
+        columns = [annotations.c[slot] for slot in Annotation.__slots__]
         query = select(*columns).where(annotations.c.experiment_id == experiment_id)
         if images is not None:
             query = query.where(annotations.c.image.in_(list(images)))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(annotations.c.id))
-            return [Annotation(**row._mapping) for row in rows]
+            return [Annotation(*row) for row in rows]
 
     def batches(self, experiment_id: int) -> list[Batch]:
         """All batches of an experiment, in the order they were chosen."""
@@ -180,8 +180,9 @@ class Store:
             row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
         return None if row is None else _batch(row)
 
-    def add_batch(self, experiment_id: int, batch: Batch, place: int) -> bool:
-        """Write the batch that comes ``place``-th, from 0; False where one stands there already."""
+    def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
+        """Write the batch that comes ``place``-th, from 0, and return its id; None where one stands
+        there already."""
         with self._writing() as connection:
             return _add_batch(connection, experiment_id, batch, place)
 
@@ -291,14 +292,16 @@ def _append(connection: Connection, experiment_id: int, new: Iterable[Annotation
 
 def _add_batch(
     connection: Connection, experiment_id: int, batch: Batch, place: int | None = None
-) -> bool:
-    """Write a batch at ``place``, or after the last; whether the place was free."""
+) -> int | None:
+    """Write a batch at ``place``, or after the last; its id, or None where the place is taken."""
     if place is None:
         query = select(func.count()).where(batches.c.experiment_id == experiment_id)
         place = connection.execute(query).scalar_one()
     values = asdict(batch) | {"experiment_id": experiment_id, "place": place}
     del values["id"], values["created_at"]
-    return connection.execute(_insert(connection, batches).values(values)).rowcount > 0
+    written = _insert(connection, batches).values(values).returning(batches.c.id)
+    batch_id: int | None = connection.execute(written).scalar()
+    return batch_id
 
 
 def _batch(row: Row[Any]) -> Batch:

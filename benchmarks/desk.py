@@ -105,9 +105,10 @@ def main(data: str, tries: int, batches: int) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = str(home)
-        experiment = prepare(data, batches)
+        experiment = prepare(data)
         with serving(home) as url:
             desk = Desk(home, browser, f"{url}/?experiment={experiment}")
+            batches = min(batches, desk.rounds(experiment) - 4)  # a small pool has fewer
             print("\n| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
             desk.keys("nothing else runs")
             desk.start_training()
@@ -119,7 +120,7 @@ def main(data: str, tries: int, batches: int) -> None:
             desk.bursts(tries, 2)
 
 
-def prepare(data: str, batches: int) -> int:
+def prepare(data: str) -> int:
     """An experiment after its first round, with 5,000 annotations in the log."""
     from al_core.network import find_hardware
     from al_core.round import advance
@@ -166,6 +167,9 @@ class Desk:
         expect(page.get_by_test_id("tile").first).to_be_visible(timeout=120_000)
         page.wait_for_timeout(4000)  # torch is imported meanwhile
         return page
+
+    def rounds(self, experiment: int) -> int:
+        return open_experiment(Store(), experiment).config.rounds
 
     def keys(self, where: str) -> None:
         """Label a whole batch at a person's pace."""

@@ -53,7 +53,10 @@ _RECEIVED = "_label_grid_received"
 
 
 def _source(*names: str) -> str:
-    return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
+    """The files in one, without indentation and comments, for it travels with each batch."""
+    text = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 _grid = st.components.v2.component(
