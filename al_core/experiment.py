@@ -163,8 +163,11 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
     )
 
 
-def open_experiment(store: Store, name_or_id: str | int) -> Experiment:
-    """Fold the log of one experiment; raises UnknownExperiment."""
+def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = False) -> Experiment:
+    """Fold the log of one experiment; raises UnknownExperiment.
+
+    Only ``with_reasons`` do batches that were handed in have theirs, which takes longer.
+    """
     record = store.experiment(name_or_id)
     return Experiment(
         record.id,
@@ -173,7 +176,7 @@ def open_experiment(store: Store, name_or_id: str | int) -> Experiment:
         record.fingerprint,
         record.pool_size,
         tuple(store.annotations(record.id)),
-        tuple(store.batches(record.id)),
+        tuple(store.batches(record.id, with_reasons)),
         tuple(store.rounds(record.id)),
     )
 

@@ -122,7 +122,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     It chooses the batch of the next round too, unless somebody labels that one already. Stopped
     anywhere before the end, nothing is written, and the round starts again cleanly.
     """
-    experiment = open_experiment(store, experiment_id)
+    experiment = open_experiment(store, experiment_id, with_reasons=True)
     check_images(experiment, dataset)
     number = experiment.next_round
     outcome = yield from run_round(

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from al_core.database import open_database, sentences
@@ -162,13 +162,22 @@ class Store:
             rows = connection.execute(query.order_by(annotations.c.id))
             return [Annotation(*row) for row in rows]
 
-    def batches(self, experiment_id: int) -> list[Batch]:
-        """All batches of an experiment, in the order they were chosen."""
+    def batches(self, experiment_id: int, with_reasons: bool = True) -> list[Batch]:
+        """All batches of an experiment, in the order they were chosen.
+
+        Reasons are most of a batch. Without ``with_reasons`` only open batches have theirs.
+        """
+        wanted = (
+            batches.c.reasons
+            if with_reasons
+            else case((batches.c.handed_in_at.is_(None), batches.c.reasons)).label("reasons")
+        )
+        columns = [wanted if c is batches.c.reasons else c for c in batches.c]
         with self._reading() as connection:
             return [
                 _batch(row)
                 for row in connection.execute(
-                    select(batches)
+                    select(*columns)
                     .where(batches.c.experiment_id == experiment_id)
                     .order_by(batches.c.id)
                 )

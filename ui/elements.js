@@ -25,18 +25,6 @@ async function drawPictures(canvases, sheet, size) {
   });
 }
 
-// What a key means, whatever the keyboard: a name, a digit, a letter in lower case; "" for nothing.
-function keyName(event) {
-  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
-  if (event.getModifierState("AltGraph")) return "[]".includes(name) ? name : "";
-  if (event.altKey) return "";
-  if (event.ctrlKey || event.metaKey) return event.shiftKey ? "" : `Ctrl+${name.toUpperCase()}`;
-  // The digit row of a French keyboard types "&é" and so on unless shifted.
-  const digit = !event.shiftKey && !/^[a-z?[\]]$/.test(name) && /^Digit(\d)$/.exec(event.code);
-  return digit ? digit[1] : name;
-}
-
 // The classes on the digits: a button each, ten at a time.
 function createLegend(command, choose, turn) {
   const node = el("div", { className: "legend", role: "group", ariaLabel: "Classes" });

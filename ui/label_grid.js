@@ -11,8 +11,6 @@ const UNDO = -3; // of one image, or, with image -1, of whatever came before thi
 const HAND_IN = -4;
 const ANY = -1; // as the image of an event that is about none
 const PAGE = 10; // as many classes as there are digits
-const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
-const CONTROL = "a, button, summary, input, [role]";
 
 const grids = new WeakMap(); // shadow root -> grid
 let active = null; // the newest grid has the keyboard: a stale one may linger until the run ends
@@ -63,9 +61,7 @@ function createGrid(parent, key) {
   const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
   const head = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
-      command("U", "Undo", undo), whyButton,
-      helpButton,
-      handInButton),
+      command("U", "Undo", undo), whyButton, helpButton, handInButton),
     problemBar, legend.node, help);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head,
@@ -310,7 +306,7 @@ function createGrid(parent, key) {
     asking = setTimeout(() => send("why", frame.images[current]), 120);
   }
 
-  // ---- the keyboard ----------------------------------------------------------------------------
+  // ---- which key does what ---------------------------------------------------------------------
 
   const MOVES = {
     ArrowLeft: () => Math.max(0, current - 1),
@@ -320,47 +316,13 @@ function createGrid(parent, key) {
   };
   const EDITS = {
     " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: handIn,
-    Escape: () => select(current),
+    Escape: () => select(current), "Ctrl+A": selection.selectAll,
   };
   const COMMANDS = {
     s: () => give(SKIP), u: undo, l: openList, w: toggleWhy,
     z: () => root.classList.toggle("zoom"), "?": toggleHelp,
-    "[": () => turn(-1), "]": () => turn(1),
+    "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
   };
-
-  function actionFor(event, onControl) {
-    const name = keyName(event);
-    if (name === "Ctrl+Z") return undo;
-    if (name === "Ctrl+A") return onControl ? undefined : selection.selectAll;
-    if (/^\d$/.test(name)) {
-      const code = page * PAGE + Number(name);
-      return () => code < frame.classes.length && give(code);
-    }
-    if (COMMANDS[name]) return COMMANDS[name];
-    if (onControl) return undefined;
-    if (MOVES[name]) return () => (event.shiftKey ? selection.extend : select)(MOVES[name]());
-    return EDITS[name];
-  }
-
-  // The person is typing into something else, or has a dialog open.
-  function busyElsewhere(node) {
-    return node?.closest(TYPING) || document.querySelector('[role="dialog"]');
-  }
-
-  function onKey(event) {
-    const target = event.composedPath()[0];
-    if (active !== grid || root.hidden || event.isComposing || list.takes(event)) return;
-    const inside = root.contains(target);
-    if (!inside && busyElsewhere(target)) return;
-    const onControl = inside ? target === handInButton && event.key === " "
-      : target.matches(CONTROL);
-    const action = actionFor(event, onControl);
-    if (!action) return;
-    event.preventDefault();
-    event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document too
-    // A key held down moves on, but does not label the rest of the batch.
-    if (!event.repeat || MOVES[event.key]) action();
-  }
 
   const grid = {
     key, takeFrame, calls: 0,
@@ -374,7 +336,12 @@ function createGrid(parent, key) {
   };
   active = grid;
   parent.append(root);
-  document.addEventListener("keydown", onKey, { capture: true, signal: listening.signal });
+  listenToKeys(root, {
+    moves: MOVES, edits: EDITS, commands: COMMANDS, signal: listening.signal,
+    wanted: (event) => active === grid && !root.hidden && !list.takes(event),
+    move: (to, extending) => (extending ? selection.extend : select)(to),
+    digit: (i) => page * PAGE + i < frame.classes.length && give(page * PAGE + i),
+  });
   document.addEventListener("label-grid-status", ({ detail }) => detail === key && takeStatus(),
     { signal: listening.signal });
   return grid;

@@ -62,7 +62,13 @@ def _source(*names: str) -> str:
 _grid = st.components.v2.component(
     "label_grid",
     js=_source(
-        "elements.js", "tiles.js", "journal.js", "selection.js", "class_list.js", "label_grid.js"
+        "elements.js",
+        "tiles.js",
+        "journal.js",
+        "keyboard.js",
+        "selection.js",
+        "class_list.js",
+        "label_grid.js",
     ),
     css=_source("label_grid.css"),
 )

@@ -1,0 +1,49 @@
+// Keys, wherever the focus is, unless the person types into something else.
+
+const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
+const CONTROL = "a, button, summary, input, [role]";
+
+// What a key means, whatever the keyboard: a name, a digit, a letter in lower case; "" for nothing.
+function keyName(event) {
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
+  if (event.getModifierState("AltGraph")) return "[]".includes(name) ? name : "";
+  if (event.altKey) return "";
+  if (event.ctrlKey || event.metaKey) return event.shiftKey ? "" : `Ctrl+${name.toUpperCase()}`;
+  // The digit row of a French keyboard types "&é" and so on unless shifted.
+  const digit = !event.shiftKey && !/^[a-z?[\]]$/.test(name) && /^Digit(\d)$/.exec(event.code);
+  return digit ? digit[1] : name;
+}
+
+// The person is typing into something else, or has a dialog open.
+function busyElsewhere(node) {
+  return node?.closest(TYPING) || document.querySelector('[role="dialog"]');
+}
+
+// `keys.moves` say which tile comes next, `keys.edits` hold unless a control has the focus, and
+// `keys.commands` always.
+function listenToKeys(root, keys) {
+  function actionFor(event, onControl) {
+    const name = keyName(event);
+    if (/^\d$/.test(name)) return () => keys.digit(Number(name));
+    if (keys.commands[name]) return keys.commands[name];
+    if (onControl) return undefined;
+    const move = keys.moves[name];
+    return move ? () => keys.move(move(), event.shiftKey) : keys.edits[name];
+  }
+
+  function onKey(event) {
+    if (event.isComposing || !keys.wanted(event)) return;
+    const target = event.composedPath()[0];
+    const inside = root.contains(target);
+    if (!inside && busyElsewhere(target)) return;
+    const action = actionFor(event, target.matches(inside ? "button" : CONTROL));
+    if (!action) return;
+    event.preventDefault();
+    event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document too
+    // A key held down moves on, but does not label the rest of the batch.
+    if (!event.repeat || keys.moves[event.key]) action();
+  }
+
+  document.addEventListener("keydown", onKey, { capture: true, signal: keys.signal });
+}
