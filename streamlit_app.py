@@ -143,10 +143,12 @@ def train_and_label(
     batch = take_batch(store, experiment, dataset, annotator) if labelling else None
     if batch is not None:
         st.subheader(describe(batch), anchor=False)
+        if batch.round < experiment.next_round:
+            st.caption("Opened again by an undo. What changes counts from the next training on.")
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
     if experiment.phase is Phase.TRAINING:
         train(store, experiment, dataset, brief=batch is not None or not labelling)
-    elif experiment.phase is Phase.FINISHED:
+    elif experiment.phase is Phase.FINISHED and batch is None:
         finished(store, experiment)
     elif labelling and (batch is None or batch.round > experiment.next_round):
         wait_for_others(store, experiment)
@@ -157,8 +159,10 @@ def train_and_label(
 def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
     """Undo where there is no grid that would take the key."""
     if st.button("Undo the last label", icon=":material/undo:", shortcut="u"):
-        take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
-        st.rerun()
+        if nothing := take_back(store, experiment.id, annotator, f"button:{uuid4().hex}"):
+            st.toast(nothing)
+        else:
+            st.rerun()
 
 
 def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:

@@ -41,8 +41,10 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
     """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port."""
 
     @contextlib.contextmanager
-    def serving(script: Path | str, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
-        port = _free_port()
+    def serving(
+        script: Path | str, *args: str, env: dict[str, str] | None = None, port: int | None = None
+    ) -> Iterator[str]:
+        port = port or free_port()
         options = {
             "server.headless": "true",
             "server.address": "127.0.0.1",
@@ -91,7 +93,7 @@ def desk(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager
     return opened
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

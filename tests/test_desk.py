@@ -297,7 +297,7 @@ def test_a_review_shows_the_most_suspicious_first_and_one_key_relabels(desk: Des
     page.get_by_role("button", name="Look again").click()
     page.get_by_role("combobox", name="Annotator").click()
     page.get_by_role("option", name="me").click()
-    expect(page.get_by_text("1 images, the most suspicious first")).to_be_visible()
+    expect(page.get_by_text("1 image, the most suspicious first")).to_be_visible()
     assert images(page, 1) == [str(image)]
     expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", after)
     page.get_by_text("Label", exact=True).click()
@@ -384,3 +384,22 @@ def test_a_setting_changed_in_one_tab_is_the_setting_of_all(desk: Desk) -> None:
     expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
     config = desk.store.experiment(number).config
     assert (config["show_guesses"], config["label_while_training"]) == (True, False)
+
+
+def test_undo_typed_quickly_across_a_reload_takes_back_one_act_a_press(desk: Desk) -> None:
+    number = desk.start(BY_HAND)
+    page = desk.open(number)
+    tiles(page, 6)
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+    page.keyboard.press("3")
+    press = """() => { for (let i = 0; i < 3; i++) document.body.dispatchEvent(
+        new KeyboardEvent("keydown", {key: "u", bubbles: true, composed: true})); }"""
+    page.evaluate(press)
+    expect(page.get_by_text("0 of 6 saved")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_text("There is nothing to undo.")).to_be_visible()
+    assert desk.rows(number, "undoes", "annotations") == [(0,)] * 3 + [(1,)] * 3

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from desk import A_ROUND, APP, hand_in, label_all, prepared, rows, tiles
+from conftest import free_port
+from desk import A_ROUND, APP, QUICK, hand_in, label_all, prepared, rows, tiles
 from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
@@ -65,6 +67,28 @@ def test_a_killed_server_comes_back_with_the_same_batch_and_its_labels(
         expect(after.nth(0)).to_have_attribute("data-label", "3")
         expect(after.nth(1)).to_have_attribute("data-skipped", "true")
     assert len(rows(tmp_path, "SELECT * FROM rounds")) == 1
+
+
+def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
+    browser: Browser, serve: Callable, tmp_path: Path
+) -> None:
+    config = replace(QUICK, initial=6, initial_labels="person")
+    number = prepared(tmp_path, config=config)
+    port, page = free_port(), browser.new_page()
+    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}) as url:
+        page.goto(f"{url}/?experiment={number}")
+        tiles(page, 6)
+        page.keyboard.press("1")
+        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+    page.keyboard.press("2")
+    page.keyboard.press("3")
+    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
+        expect(page.get_by_text("3 of 6 saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("3 of 6 labelled")).to_be_visible()
+        expect(page.get_by_text("The server does not answer.")).to_be_hidden()
+    page.close()
+    assert rows(tmp_path, "SELECT label FROM annotations ORDER BY id") == [(1,), (2,), (3,)]
 
 
 def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import quote, unquote
 
 import streamlit as st
 
 from al_core.experiment import Experiment
+from al_core.pool import now
 from al_core.since import since
 from ui.text import ago, plain
 
 COOKIE = "annotator"
 NAME_LENGTH = 100
+QUIET = timedelta(minutes=10)  # a shorter absence in which nothing happened is not worth a line
 
 _remember = st.components.v2.component(
     "remember_annotator",
@@ -56,5 +59,7 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
     for record in past.rounds:
         accuracy = f" ({record.metrics['accuracy']:.1%})" if record.metrics else ""
         parts.append(f"round {record.round} was trained{accuracy}")
+    if not parts and now() - past.at < QUIET:
+        return ""
     events = "; ".join(parts) or "nothing has happened"
     return f"Your last label was {ago(past.at)}. Since then: {events}."

@@ -59,7 +59,7 @@ function createHelp() {
     ["Space or S", "skip"], ["Backspace", "clear the label"],
     ["U or Ctrl+Z", "undo, also across batches"], ["Enter", "hand in the batch"],
     ["L or right-click", "class list"], ["Arrows, Home, End", "move"],
-    ["Shift+arrows, Ctrl+A", "select many"], ["Drag, Shift+click", "select many"],
+    ["Shift+arrows, Ctrl+A", "select many"], ["Drag, Shift or Ctrl+click", "select many"],
     ["Esc", "select one"], ["Z", "enlarge the current image"], ["W", "why this image"],
     ["?", "show or hide these keys"],
   ];

@@ -1,5 +1,13 @@
 // What the person did, as numbered events, and how many of them are on disk.
 
+// One for each batch, as long as the page lives: a server that comes back may draw other things
+// first, and what was typed meanwhile must not go with the grid.
+function journalOf(key) {
+  const journals = (globalThis.labelGridJournals ??= new Map());
+  if (!journals.has(key)) journals.set(key, createJournal());
+  return journals.get(key);
+}
+
 // An event's number is its place in the list of its mount, so the list only grows.
 function createJournal() {
   // crypto.randomUUID() exists on https and localhost only.
@@ -43,7 +51,7 @@ function createJournal() {
   return {
     add, message, acknowledge, stored,
     touch: () => { since = performance.now(); },
-    get length() { return events.length; },
-    get acknowledged() { return acknowledged; },
+    unsaved: () => new Map(effects.slice(acknowledged)),
+    get isSaved() { return acknowledged === events.length; },
   };
 }

@@ -10,6 +10,7 @@ const OPEN = -2; // as an event it says: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;
 const ANY = -1; // as the image of an event that is about none
+const RESEND = 2500; // milliseconds after which what is not saved is sent again
 const PAGE = 10; // as many classes as there are digits
 
 const grids = new WeakMap(); // shadow root -> grid
@@ -34,15 +35,16 @@ export default function ({ data, parentElement, setStateValue }) {
 }
 
 function createGrid(parent, key) {
-  const journal = createJournal();
-  const own = new Map(); // image -> label given here, which a later status must not overwrite
+  const journal = journalOf(key);
+  const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
   const history = []; // what undo puts back: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, who, codes, labels, tiles, send, drawn, asking;
+  let frame, status, who, codes, labels, tiles, send, drawn, asking, resending;
   let current = 0;
   let page = 0;
   let handingIn = false; // until another grid takes over, or it is refused: keys label nothing
-  let refusal = ""; // why the last hand-in was refused
+  let refusal = ""; // why the last hand-in or undo was refused
+  let overdue = 0; // how often what is not saved was sent again
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const progress = el("span", { className: "progress", role: "status" });
@@ -94,10 +96,11 @@ function createGrid(parent, key) {
     codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
     journal.acknowledge(status);
     if (status.refused) {
+      if (handingIn) own.clear(); // it may be that somebody else has taken a label back
+      if (handingIn) history.length = 0;
       [handingIn, refusal] = [false, status.refused];
-      own.clear(); // it may be that somebody else has taken a label back
-      history.length = 0;
     }
+    if (journal.isSaved) overdue = 0;
     if (status.who !== who) history.length = 0;
     who = status.who;
     const focus = takeFocus();
@@ -116,6 +119,7 @@ function createGrid(parent, key) {
     paintAll();
     paintProblem();
     const here = Boolean(root.getRootNode().activeElement);
+    if (first && !journal.isSaved) resend();
     if (first ? !busyElsewhere(document.activeElement) : here && focus >= 0) focusTile();
     if (asking) why.show(status.why, frame.images[current], frame.classes);
   }
@@ -130,9 +134,9 @@ function createGrid(parent, key) {
   }
 
   function paintProblem() {
-    write(problem, refusal || (status.problem
-      ? `Not saved yet: ${status.problem} Your labels are kept here.` : ""));
-    saveAgain.hidden = !status.problem;
+    const cause = status.problem || (overdue > 1 ? "The server does not answer." : "");
+    write(problem, refusal || (cause && `Not saved yet: ${cause} Your labels are kept here.`));
+    saveAgain.hidden = !cause;
     problemBar.hidden = problem.textContent === "";
   }
 
@@ -172,7 +176,7 @@ function createGrid(parent, key) {
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
     progress.classList.toggle("done", rest !== "");
     const onDisk = journal.stored(frame.images, codes).filter((code) => code !== OPEN).length;
-    write(saved, journal.acknowledged < journal.length ? `${onDisk} saved, saving…`
+    write(saved, !journal.isSaved ? `${onDisk} saved, saving…`
       : status.review ? "Saved" : `${onDisk} of ${total} saved`);
     handInButton.ariaDisabled = String(rest === "" || handingIn);
     legend.paint(frame.classes, page, labels[current]);
@@ -266,6 +270,18 @@ function createGrid(parent, key) {
     [untouched, refusal] = [false, ""];
     send("events", journal.add(acts));
     paintHead();
+    paintProblem();
+    clearTimeout(resending);
+    resending = setTimeout(resend, RESEND);
+  }
+
+  // A server that was away, or started anew, has not seen what was sent meanwhile.
+  function resend() {
+    if (journal.isSaved) return;
+    overdue += 1;
+    send("events", journal.message());
+    paintProblem();
+    resending = setTimeout(resend, RESEND);
   }
 
   function moveRow(direction) {
@@ -329,6 +345,7 @@ function createGrid(parent, key) {
     destroy() {
       list.close();
       clearTimeout(asking);
+      clearTimeout(resending);
       listening.abort();
       root.remove();
       if (active === grid) active = null;
@@ -342,6 +359,8 @@ function createGrid(parent, key) {
     move: (to, extending) => (extending ? selection.extend : select)(to),
     digit: (i) => page * PAGE + i < frame.classes.length && give(page * PAGE + i),
   });
+  window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
+    { signal: listening.signal });
   document.addEventListener("label-grid-status", ({ detail }) => detail === key && takeStatus(),
     { signal: listening.signal });
   return grid;

@@ -142,7 +142,8 @@ def label_grid(
     ActiveLearningError is shown, with a button to save again, and the browser keeps the labels. The
     same way in come labels typed while the server was away. An event may come twice (another
     session, a reload), so receive by ``event_id``. It may answer with a sentence that says why the
-    batch cannot be handed in; until then, or until another grid is drawn, keys do nothing more.
+    batch cannot be handed in, or nothing be undone. After a hand-in keys do nothing more, until
+    that sentence comes or another grid is drawn.
 
     ``explain`` answers why an image was chosen (see :func:`ui.tiles.why`). ``review`` is for labels
     to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that

@@ -103,12 +103,16 @@ def label_batch(
     """
     config = experiment.config
 
+    drawing = True
+
     def receive(events: list[GridEvent]) -> str | None:
         refused = None
+        if drawing:  # they come from before a restart: what is drawn knows nothing of them yet
+            st.session_state[REDRAW] = True
         for act, group in groupby(events, key=lambda e: e.act if e.act in (UNDO, HAND_IN) else 0):
             same = list(group)
             if act == UNDO:
-                _undo(store, experiment.id, batch, annotator, same)
+                refused = _undo(store, experiment.id, batch, annotator, same)
             elif act == HAND_IN:
                 refused = _hand_in(store, experiment.id, batch)
             else:
@@ -128,6 +132,7 @@ def label_batch(
         focus=st.session_state.get(FOCUS),
         who=annotator,
     )
+    drawing = False
     now = store.batch(batch.id)
     moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
     if st.session_state.pop(REDRAW, False) or moved_on:
@@ -157,23 +162,25 @@ def _undo(
     batch: Batch,
     annotator: str,
     events: Sequence[GridEvent],
-) -> None:
-    """Take back the last thing said of each image, or, for ANY, the last thing said at all."""
+) -> str | None:
+    """Take back the last thing said of each image, or, for ANY, the last thing said at all; a
+    sentence where there is nothing."""
     images = {event.image for event in events} - {ANY}
     log = store.annotations(experiment_id, images) if images else []
     known = {said.event for said in log}
-    rows = []
+    refused = None
     for event in events:
         if event.image == ANY:
-            take_back(store, experiment_id, annotator, event.event_id)
+            refused = take_back(store, experiment_id, annotator, event.event_id)
         elif event.event_id not in known and (row := undo(log, annotator, [event.image])):
-            rows.append(replace(row, event=event.event_id))
-            log.append(rows[-1])
-    store.append(experiment_id, rows, renewed=(batch, lapses_at()))
+            log.append(replace(row, event=event.event_id))
+            store.append(experiment_id, log[-1:], renewed=(batch, lapses_at()))
+    return refused
 
 
-def take_back(store: Store, experiment_id: int, annotator: str, event_id: str) -> None:
-    """Undo, across batches and rounds; but not in a batch that somebody else labels now.
+def take_back(store: Store, experiment_id: int, annotator: str, event_id: str) -> str | None:
+    """Undo, across batches and rounds; but not in a batch that somebody else labels now. A sentence
+    where there is nothing to undo.
 
     A batch that was handed in is opened again for it; if its round trains now, that is stopped, and
     begins again with the next hand-in.
@@ -188,8 +195,7 @@ def take_back(store: Store, experiment_id: int, annotator: str, event_id: str) -
     if row is None:
         row = undo(experiment.annotations, annotator, asked)
         if row is None:
-            st.toast("There is nothing to undo.")
-            return
+            return "There is nothing to undo."
         store.append(experiment_id, [replace(row, event=event_id)])
     source = next(b for b in reversed(experiment.batches) if row.image in b.images)
     if source.handed_in_at is not None:
@@ -198,6 +204,7 @@ def take_back(store: Store, experiment_id: int, annotator: str, event_id: str) -
             stop_round(experiment)
     st.session_state[FOCUS] = (row.image, time.time_ns() // 1_000_000)
     st.session_state[REDRAW] = True
+    return None
 
 
 def _hand_in(store: Store, experiment_id: int, batch: Batch) -> str | None:

@@ -165,7 +165,7 @@ def _most_suspicious_first(
 
 
 def _words(shown: Shown) -> str:
-    count = f"{len(shown.images):,} images"
+    count = f"{len(shown.images):,} image{'s' if len(shown.images) != 1 else ''}"
     if not shown.images:
         return "No image matches."
     if not shown.guesses:
