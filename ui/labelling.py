@@ -34,8 +34,8 @@ from ui.text import local_time, plain
 from ui.tiles import batch_tiles, why
 from ui.training import stop_round, watch
 
-FOCUS = "focus"  # session state: the image an undo leads back to, and how many there were
-REDRAW = "redraw"  # session state: whether an undo asks for the whole page to be drawn again
+FOCUS = "focus"  # session state: the image an undo leads back to, and when
+REDRAW = "redraw"  # session state: whether the whole page is to be drawn again
 
 
 def take_batch(
@@ -102,13 +102,10 @@ def label_batch(
     picture is sent once.
     """
     config = experiment.config
-
     drawing = True
 
     def receive(events: list[GridEvent]) -> str | None:
         refused = None
-        if drawing:  # they come from before a restart: what is drawn knows nothing of them yet
-            st.session_state[REDRAW] = True
         for act, group in groupby(events, key=lambda e: e.act if e.act in (UNDO, HAND_IN) else 0):
             same = list(group)
             if act == UNDO:
@@ -119,6 +116,8 @@ def label_batch(
                 shown = config.show_guesses
                 said = [annotation(e, batch.round, annotator, dataset, shown) for e in same]
                 store.append(experiment.id, said, renewed=(batch, lapses_at()))
+        if drawing:  # they come from before a restart: what is drawn knows nothing of them yet
+            st.session_state[REDRAW] = True
         return refused
 
     label_grid(
