@@ -134,6 +134,13 @@ class Worker:
             if key.startswith(prefix):
                 job.cancel()
 
+    def withdraw(self, key: str) -> None:
+        """Cancel the job of that key and drop it at once; a new one may be submitted."""
+        with self._lock:
+            job = self._jobs.pop(key, None)
+        if job is not None:
+            job.cancel()
+
     def forget(self, prefix: str) -> None:
         """Drop what is known of the ended jobs whose key begins with ``prefix``."""
         with self._lock:

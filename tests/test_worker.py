@@ -70,6 +70,23 @@ def test_a_cancelled_job_stops_at_its_next_report_and_cleans_up() -> None:
     assert job.state is JobState.CANCELLED
 
 
+def test_a_withdrawn_job_makes_room_for_another_at_once() -> None:
+    worker, started = Worker(), threading.Event()
+
+    def endless() -> Work[None]:
+        while True:
+            started.set()
+            yield Progress("Working", 1, 0, "", 0)
+
+    first = worker.submit("a", endless)
+    assert started.wait(5)
+    worker.withdraw("a")
+    again = worker.submit("a", lambda: counting(1))
+    assert again is not first
+    assert again.wait(5)
+    assert (first.state, again.state) == (JobState.CANCELLED, JobState.DONE)
+
+
 def test_a_foreseen_error_is_kept_as_its_sentence_and_the_worker_lives_on() -> None:
     def failing() -> Work[None]:
         yield Progress("", 0, 1, "", 0)

@@ -5,7 +5,9 @@
 function journalOf(key) {
   const journals = (globalThis.labelGridJournals ??= new Map());
   if (!journals.has(key)) journals.set(key, createJournal());
-  return journals.get(key);
+  const journal = journals.get(key);
+  journal.forgetHandIn();
+  return journal;
 }
 
 // An event's number is its place in the list of its mount, so the list only grows.
@@ -48,8 +50,15 @@ function createJournal() {
     return images.map((image) => labels.get(image));
   }
 
+  // Whoever sees a batch again decides again whether it is done. The event keeps its number.
+  function forgetHandIn() {
+    for (let i = acknowledged; i < events.length; i += 1) {
+      if (events[i][1] === HAND_IN) events[i] = [];
+    }
+  }
+
   return {
-    add, message, acknowledge, stored,
+    add, message, forgetHandIn, acknowledge, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),
     get isSaved() { return acknowledged === events.length; },

@@ -182,12 +182,14 @@ def label_grid(
         on_events_change=hand_over_or_wait,
         on_why_change=lambda: None,
     )
-    problem = None
+    problem = explanation = None
+    state, asked = sent("events"), sent("why")
     try:
         hand_over()
+        if explain and type(asked) is int and asked in known:
+            explanation = explain(asked)
     except ActiveLearningError as error:
         problem = str(error)
-    state, asked = sent("events"), sent("why")
     mount = str(state.get("mount")) if isinstance(state, dict) else ""
     status = {
         "grid": key,
@@ -196,7 +198,7 @@ def label_grid(
         "saved": received.counts.get(mount, 0),
         "problem": problem,
         "refused": received.refused,
-        "why": explain(asked) if explain and type(asked) is int and asked in known else None,
+        "why": explanation,
         "guesses": show_guesses,
         "review": review,
         "who": who,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
 import streamlit as st
 
-from al_core.errors import ConfigError
+from al_core.errors import ConfigError, StoreError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
 from al_core.leases import (
@@ -132,10 +133,11 @@ def label_batch(
         who=annotator,
     )
     drawing = False
-    now = store.batch(batch.id)
-    moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
-    if st.session_state.pop(REDRAW, False) or moved_on:
-        st.rerun(scope="app")
+    with suppress(StoreError):  # the grid says so already, and keeps what is not saved
+        now = store.batch(batch.id)
+        moved_on = now is None or now.handed_in_at is not None or now.holder != batch.holder
+        if st.session_state.pop(REDRAW, False) or moved_on:
+            st.rerun(scope="app")
 
 
 def annotation(
@@ -225,8 +227,12 @@ def wait_for_others(store: Store, experiment: Experiment) -> None:
 
 @st.fragment(run_every=2.0)
 def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
-    experiment = open_experiment(store, experiment_id)
-    close_round(store, experiment_id, number, is_gone)
+    try:
+        close_round(store, experiment_id, number, is_gone)
+        experiment = open_experiment(store, experiment_id)
+    except StoreError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
     others = held_by_others(experiment, number, this_tab(), is_gone)
     if len(others) != known:
         st.rerun(scope="app")

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from al_core.errors import ActiveLearningError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
 from al_core.pool import Annotation, Pool
@@ -19,6 +20,7 @@ from al_core.store import Store
 from al_core.undo import undo
 from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, Tile, label_grid
 from ui.labelling import annotation
+from ui.text import plain
 from ui.tiles import code, truth_of
 
 PAGE = 60  # images shown at once
@@ -53,6 +55,15 @@ def review(
     store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
 ) -> None:
     """Filters, the grid, and how far people agree."""
+    try:
+        _review(store, experiment, dataset, annotator, show_truth)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _review(
+    store: Store, experiment: Experiment, dataset: Dataset, annotator: str, show_truth: bool
+) -> None:
     shown: Shown | None = st.session_state.get(STATE)
     if shown is not None and shown.experiment.id != experiment.id:
         shown = None

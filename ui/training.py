@@ -21,12 +21,7 @@ def round_key(experiment_id: int, number: int) -> str:
 
 def stop_round(experiment: Experiment) -> None:
     """Stop the round that trains now, as if it had never begun."""
-    key = round_key(experiment.id, experiment.next_round)
-    if job := trainer().job(key):
-        job.cancel()
-        if job.state is JobState.RUNNING:
-            job.wait(5)
-        trainer().forget(key)
+    trainer().withdraw(round_key(experiment.id, experiment.next_round))
 
 
 def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
