@@ -6,7 +6,7 @@ function journalOf(key) {
   const journals = (globalThis.labelGridJournals ??= new Map());
   if (!journals.has(key)) journals.set(key, createJournal());
   const journal = journals.get(key);
-  journal.forgetHandIn();
+  journal.beginAgain();
   return journal;
 }
 
@@ -18,6 +18,7 @@ function createJournal() {
   const events = [];
   const effects = []; // the image and the label that each event led to
   let acknowledged = 0;
+  let begun = 0; // what was acknowledged before stands in the status already
   let sends = 0;
   let since = performance.now(); // when the current tile was reached, or the last event
 
@@ -43,22 +44,24 @@ function createJournal() {
     if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
   }
 
-  // The labels on disk: those of the status, and what was saved since.
+  // The labels on disk: those of the status, and what was saved since the grid was drawn.
   function stored(images, codes) {
     const labels = new Map(images.map((image, i) => [image, codes[i]]));
-    for (const [image, label] of effects.slice(0, acknowledged)) labels.set(image, label);
+    for (const [image, label] of effects.slice(begun, acknowledged)) labels.set(image, label);
     return images.map((image) => labels.get(image));
   }
 
-  // Whoever sees a batch again decides again whether it is done. The event keeps its number.
-  function forgetHandIn() {
+  // A grid is drawn anew. Whoever sees a batch again decides again whether it is done; the event
+  // keeps its number.
+  function beginAgain() {
+    begun = acknowledged;
     for (let i = acknowledged; i < events.length; i += 1) {
       if (events[i][1] === HAND_IN) events[i] = [];
     }
   }
 
   return {
-    add, message, forgetHandIn, acknowledge, stored,
+    add, message, beginAgain, acknowledge, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),
     get isSaved() { return acknowledged === events.length; },
