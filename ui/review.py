@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from al_core.errors import ActiveLearningError
 from al_core.experiment import Experiment, open_experiment
@@ -25,6 +27,7 @@ from ui.tiles import code, truth_of
 
 PAGE = 60  # images shown at once
 SKIPPED = "Skipped"
+T = TypeVar("T")
 STATE = "review"  # session state: what is shown, so that it stays while labels change
 
 
@@ -95,30 +98,9 @@ def leave_review() -> None:
 def _choose_filters(experiment: Experiment) -> Filters:
     answers = experiment.pool.answers.values()
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    class_name = row.selectbox(
-        "Class",
-        [*experiment.config.class_names, SKIPPED],
-        None,
-        placeholder="All",
-        width=180,
-        key="review-class",
-    )
-    number = row.selectbox(
-        "Round",
-        sorted({a.round for a in answers}),
-        None,
-        placeholder="All",
-        width=120,
-        key="review-round",
-    )
-    annotator = row.selectbox(
-        "Annotator",
-        sorted({a.annotator for a in answers}),
-        None,
-        placeholder="All",
-        width=180,
-        key="review-annotator",
-    )
+    class_name = _one_of(row, "Class", [*experiment.config.class_names, SKIPPED])
+    number = _one_of(row, "Round", sorted({a.round for a in answers}))
+    annotator = _one_of(row, "Annotator", sorted({a.annotator for a in answers}))
     strongly = row.toggle(
         "The model disagrees strongly",
         disabled=not experiment.rounds,
@@ -131,6 +113,12 @@ def _choose_filters(experiment: Experiment) -> Filters:
         "labelled the same image, their agreement is shown below.",
     )
     return Filters(class_name, number, annotator, strongly, second)
+
+
+def _one_of(row: DeltaGenerator, label: str, options: Sequence[T]) -> T | None:
+    """The option a person picks, None for all."""
+    key = f"review-{label.lower()}"
+    return row.selectbox(label, options, None, placeholder="All", width=160, key=key)
 
 
 def _find(experiment: Experiment, filters: Filters, annotator: str) -> Shown:
