@@ -78,9 +78,25 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
     return serving
 
 
+@pytest.fixture(scope="session")
+def desk_server(browser, serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    from desk import Desk
+
+    home = tmp_path_factory.mktemp("desk")
+    with serve(ROOT / "streamlit_app.py", env={"AL_HOME": str(home)}) as url:
+        yield Desk(browser, url, home)
+
+
 @pytest.fixture
-def desk(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]:
-    """``with desk() as page:`` a server on this test's own folder, and its page in a new tab."""
+def desk(desk_server) -> Iterator:
+    """One server for all tests of the desk; each has experiments and pages of its own."""
+    yield desk_server
+    desk_server.close()
+
+
+@pytest.fixture
+def app(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]:
+    """``with app() as page:`` a server on this test's own folder, and its page in a new tab."""
 
     @contextlib.contextmanager
     def opened(*arguments: str, path: str = "") -> Iterator:
@@ -91,6 +107,33 @@ def desk(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager
             page.close()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def grid_url(browser, serve, tmp_path_factory) -> Iterator[str]:
+    from grid import SCRIPT
+
+    script = tmp_path_factory.mktemp("app") / "grid_app.py"
+    script.write_text(SCRIPT)
+    with serve(script) as address:
+        yield address
+
+
+@pytest.fixture
+def open_desk(browser, grid_url, tmp_path) -> Iterator[Callable]:
+    """``open_desk(n=6)`` opens a page with the grid on it; see tests/grid.py for what else."""
+    from grid import Grid
+
+    desks = []
+
+    def opening(**query: object) -> Grid:
+        desks.append(Grid(browser, grid_url, tmp_path / "events.jsonl", **query))
+        return desks[-1]
+
+    yield opening
+    for desk in desks:
+        desk.page.close()
+        assert desk.errors == []
 
 
 def free_port() -> int:

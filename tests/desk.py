@@ -1,9 +1,10 @@
 """What tests of the real page share: an experiment to begin with, and what a person does."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment import start_experiment
@@ -16,6 +17,7 @@ A_ROUND = 180_000  # milliseconds a round may take on a busy machine
 QUICK = ExperimentConfig(
     data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
 )
+BY_HAND = replace(QUICK, initial=6, initial_labels="person")
 
 
 def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
@@ -58,3 +60,41 @@ def label_all(page: Page, count: int) -> list[str]:
 
 def hand_in(page: Page) -> None:
     page.get_by_role("button", name="Hand in batch").click()
+
+
+def toggle(page: Page, label: str) -> None:
+    page.get_by_test_id("stCheckbox").filter(has_text=label).locator("label").click()
+
+
+class Desk:
+    """One server for all tests of this file; each has experiments of its own."""
+
+    def __init__(self, browser: Browser, url: str, home: Path) -> None:
+        self.home = home
+        self.store = Store(f"sqlite:///{home / 'al.db'}")
+        self._browser, self._url = browser, url
+        self._pages: list[Page] = []
+
+    def start(self, config: ExperimentConfig = QUICK) -> int:
+        return prepared(self.home, f"quick {len(self.store.experiments())}", config)
+
+    def open(self, experiment: int, more: str = "") -> Page:
+        """Another tab on an experiment."""
+        page = self._browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{self._url}/?experiment={experiment}{more}")
+        self._pages.append(page)
+        return page
+
+    def close(self) -> None:
+        while self._pages:
+            self._pages.pop().close()
+
+    def set_steps(self, experiment: int, steps: int) -> None:
+        """Let the next training take that many steps."""
+        config = ExperimentConfig.from_json(self.store.experiment(experiment).config)
+        train = replace(config.train, min_steps=steps)
+        self.store.set_config(experiment, replace(config, train=train).to_json())
+
+    def rows(self, experiment: int, columns: str, table: str) -> list[tuple]:
+        query = f"SELECT {columns} FROM {table} WHERE experiment_id = {experiment} ORDER BY id"
+        return rows(self.home, query)

@@ -14,9 +14,9 @@ from al_core.config import ExperimentConfig, TrainConfig
 
 
 def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
-    with desk() as page:
+    with app() as page:
         page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
         page.get_by_role("spinbutton", name="Initial images").fill("12")
         page.get_by_role("spinbutton", name="Images per round").fill("6")
@@ -52,16 +52,16 @@ def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on
 
 
 def test_a_killed_server_comes_back_with_the_same_batch_and_its_labels(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
     address = f"/?experiment={prepared(tmp_path)}"
-    with desk(path=address) as page:
+    with app(path=address) as page:
         tiles(page, 6)
         page.keyboard.press("3")
         page.keyboard.press("s")
         expect(page.get_by_text("2 of 6 saved")).to_be_visible()
         before = [tile.get_attribute("data-image") for tile in page.get_by_test_id("tile").all()]
-    with desk(path=address) as page:
+    with app(path=address) as page:
         after = tiles(page, 6)
         assert [tile.get_attribute("data-image") for tile in after.all()] == before
         expect(after.nth(0)).to_have_attribute("data-label", "3")
@@ -92,9 +92,9 @@ def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
 
 
 def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
-    with desk(path=f"/?experiment={prepared(tmp_path)}") as page:
+    with app(path=f"/?experiment={prepared(tmp_path)}") as page:
         for number in (1, 2):
             expect(page.get_by_text(f"Round {number}: least confidence")).to_be_visible(
                 timeout=A_ROUND
@@ -115,13 +115,11 @@ def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
         expect(page.get_by_text("3 of 3", exact=True)).to_be_visible()
 
 
-def test_a_cancelled_training_keeps_nothing_and_starts_again(
-    desk: Callable, tmp_path: Path
-) -> None:
+def test_a_cancelled_training_keeps_nothing_and_starts_again(app: Callable, tmp_path: Path) -> None:
     endless = ExperimentConfig(
         data="digits", initial=12, per_round=6, rounds=1, train=TrainConfig(min_steps=100_000)
     )
-    with desk(path=f"/?experiment={prepared(tmp_path, config=endless)}") as page:
+    with app(path=f"/?experiment={prepared(tmp_path, config=endless)}") as page:
         expect(page.get_by_text(re.compile("Training: .* left"))).to_be_visible(timeout=A_ROUND)
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
@@ -133,11 +131,11 @@ def test_a_cancelled_training_keeps_nothing_and_starts_again(
 
 
 def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
     write_pictures(folder, 30)
-    with desk("--data", str(folder)) as page:
+    with app("--data", str(folder)) as page:
         expect(page.get_by_role("textbox", name="Path")).to_have_value(str(folder))
         page.get_by_role("textbox", name="Classes").fill("dark\nlight <b>\n")
         page.get_by_role("spinbutton", name="Initial images").fill("4")
@@ -160,11 +158,11 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
 
 
 def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
     config = ExperimentConfig(initial_labels="person", initial=4)
     name = "my *cat* $a$ :red[x] <b>"
-    with desk(path=f"/?experiment={prepared(tmp_path, name, config)}") as page:
+    with app(path=f"/?experiment={prepared(tmp_path, name, config)}") as page:
         tiles(page, 4)
         expect(page.get_by_role("heading", name=name)).to_be_visible()
         page.keyboard.press("1")
@@ -175,9 +173,9 @@ def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(
         assert len(download.value.path().read_text().splitlines()) == 3
 
 
-def test_experiments_are_renamed_deleted_and_restored(desk: Callable, tmp_path: Path) -> None:
+def test_experiments_are_renamed_deleted_and_restored(app: Callable, tmp_path: Path) -> None:
     number = prepared(tmp_path, "first", ExperimentConfig(initial_labels="person", initial=4))
-    with desk(path=f"/?experiment={number}") as page:
+    with app(path=f"/?experiment={number}") as page:
         tiles(page, 4)
         page.get_by_role("button", name="Rename").click()
         page.get_by_role("textbox", name="New name").fill("second")
@@ -194,9 +192,9 @@ def test_experiments_are_renamed_deleted_and_restored(desk: Callable, tmp_path: 
         assert rows(tmp_path, "SELECT name, deleted_at FROM experiments") == [("second", None)]
 
 
-def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Callable, tmp_path: Path) -> None:
+def test_the_truth_is_hidden_unless_it_is_asked_for(app: Callable, tmp_path: Path) -> None:
     number = prepared(tmp_path, config=ExperimentConfig(initial_labels="person", initial=4))
-    with desk(path=f"/?experiment={number}") as page:
+    with app(path=f"/?experiment={number}") as page:
         tiles(page, 4)
         expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
         page.get_by_text("Show the truth").click()
@@ -208,11 +206,11 @@ def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Callable, tmp_path: Pa
     [("nowhere/at/all", "nowhere/at/all"), ("empty", "empty"), ("one", "one class only")],
 )
 def test_a_source_that_cannot_be_used_is_told_in_a_sentence(
-    desk: Callable, tmp_path: Path, source: str, sentence: str
+    app: Callable, tmp_path: Path, source: str, sentence: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     write_pictures(tmp_path / "one" / "cats", 3)
-    with desk("--data", str(tmp_path / source)) as page:
+    with app("--data", str(tmp_path / source)) as page:
         page.get_by_role("button", name="Start experiment").click()
         alert = page.get_by_test_id("stAlert")
         expect(alert).to_contain_text(sentence)
@@ -222,7 +220,7 @@ def test_a_source_that_cannot_be_used_is_told_in_a_sentence(
 
 
 def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken_away(
-    desk: Callable, tmp_path: Path
+    app: Callable, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
     write_pictures(folder, 30)
@@ -231,7 +229,7 @@ def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken
     )
     number = prepared(tmp_path, config=config)
     folder.rename(tmp_path / "elsewhere")
-    with desk(path=f"/?experiment={number}") as page:
+    with app(path=f"/?experiment={number}") as page:
         expect(page.get_by_test_id("stAlert")).to_contain_text(str(folder))
         expect(page.get_by_role("button", name="Download labels")).to_be_visible()
         (tmp_path / "elsewhere").rename(folder)

@@ -1,0 +1,105 @@
+"""A page with the labelling grid on it, and the log of what reached Python."""
+
+import json
+from pathlib import Path
+
+# Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line.
+SCRIPT = """
+import json
+import time
+from pathlib import Path
+import numpy as np
+import streamlit as st
+from al_core.errors import StoreError
+from ui.label_grid import Tile, label_grid, sprite_text
+
+query = st.query_params
+log = Path(query["log"])
+names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
+batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
+pixels = np.random.default_rng(0).integers(0, 256, (int(query.get("n", 6)), 3, 32, 32), np.uint8)
+stored = {100: 2} if st.checkbox("Stored") else {}
+
+def store(events):
+    if query.get("fail") and not st.session_state.get("repaired"):
+        raise StoreError("The disk is full.")
+    time.sleep(float(query.get("slow", 0)))
+    with log.open("a") as lines:
+        for event in events:
+            print(json.dumps([event.event_id, event.image, event.act]), file=lines)
+
+@st.fragment
+def desk(tiles):
+    label_grid(
+        key=f"label-grid-{batch}", images=pixels, tiles=tiles, class_names=names,
+        on_events=store, disabled=bool(query.get("disabled")), review=bool(query.get("review")),
+        show_guesses=bool(query.get("guesses")),
+        explain=lambda image: {
+            "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
+            "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
+        },
+    )
+    if st.button("Repair"):
+        st.session_state.repaired = True
+
+guess = (1, 0.61) if query.get("guess") else None
+desk([Tile(100 + i, stored.get(100 + i), guess) for i in range(len(pixels))])
+st.text_input("Note")
+if st.button("Count"):
+    st.write(f"counted {len(log.read_text().splitlines())}")
+if st.button("Next batch"):
+    st.session_state.next = 1
+    st.rerun()
+"""
+
+
+class Grid:
+    """A page with the grid on it, and the log of what reached Python."""
+
+    def __init__(self, browser, url: str, log: Path, touch: bool = False, **query) -> None:
+        self.log = log
+        log.touch()
+        phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
+        self.page = browser.new_page(**(phone if touch else {}))
+        self.page.set_default_timeout(10_000)
+        self.errors: list[Exception] = []
+        self.page.on("pageerror", lambda error: self.errors.append(error))
+        parts = {"log": log, **query}
+        self.page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in parts.items()))
+        self.tiles = self.page.get_by_test_id("tile")
+        self.tiles.first.wait_for(timeout=30_000)
+        self.page.wait_for_function("document.activeElement !== document.body")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def labels(self) -> list[str]:
+        return self.tiles.evaluate_all("tiles => tiles.map((tile) => tile.dataset.label)")
+
+    def current(self) -> int:
+        places = "tiles => tiles.findIndex((tile) => tile.getRootNode().activeElement === tile)"
+        return self.tiles.evaluate_all(places)
+
+    def selected(self) -> list[int]:
+        states = self.tiles.evaluate_all("tiles => tiles.map((tile) => tile.ariaSelected)")
+        return [i for i, state in enumerate(states) if state == "true"]
+
+    def guesses(self) -> list[str]:
+        return self.tiles.locator(".guess").all_inner_texts()
+
+    def progress(self) -> str:
+        return self.page.get_by_test_id("label-grid").get_by_role("status").inner_text()
+
+    def events(self, count: int) -> list[tuple[int, int]]:
+        """Image and label of each event, once ``count`` have arrived."""
+        for _ in range(100):
+            rows = [json.loads(line) for line in self.log.read_text().splitlines()]
+            if len(rows) >= count:
+                break
+            self.page.wait_for_timeout(50)
+        mounts = {event_id.partition(":")[0] for event_id, _, _ in rows}
+        numbers = [int(event_id.partition(":")[2]) for event_id, _, _ in rows]
+        assert len(mounts) <= 1
+        assert numbers == list(range(count))
+        return [(image, label) for _, image, label in rows]

@@ -1,0 +1,60 @@
+"""What the grid sends to a browser and takes from one, without a browser."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ui.label_grid import ANY, HAND_IN, GridEvent, Tile, label_grid, parse_events, sprite
+
+GOOD = [[7, 1, 5]]
+NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}, {"mount": "a", "events": GOOD}]
+NO_MOUNTS = [None, 1, "", "../a", "a" * 65]
+NO_FIRSTS = [None, "0", -1, 0.5, 10**12]
+NO_EVENTS = [
+    None,
+    {"0": [7, 1, 5]},
+    [None, 3, "row", [], [7], [7, 1], [7, 1, 5, 5]],
+    [["7", 1, 5], [7.0, 1, 5], [7, True, 5], [7, 1, None]],
+    [[8, 1, 5], [7, 2, 5], [7, -4, 5], [-1, 1, 5], [-1, -5, 5], [7, 1, -1]],
+]
+
+
+def test_what_no_grid_would_send_is_ignored():
+    states = NO_STATES + [{"mount": m, "first": 0, "events": GOOD} for m in NO_MOUNTS]
+    states += [{"mount": "a", "first": first, "events": GOOD} for first in NO_FIRSTS]
+    states += [{"mount": "a", "first": 0, "events": events} for events in NO_EVENTS]
+    assert [parse_events(state, {7}, classes=2)[2] for state in states] == [[]] * len(states)
+
+
+def test_an_event_keeps_its_number_when_one_before_it_is_ignored():
+    rows = [[99, 0, 5], [7, 1, 250], [7, -1, 10**30], [ANY, HAND_IN, 9]]
+    mount, count, events = parse_events({"mount": "a", "first": 4, "events": rows}, {7}, classes=2)
+    assert (mount, count) == ("a", 8)
+    assert events == [
+        (5, GridEvent("a:5", 7, 1, 250)),
+        (6, GridEvent("a:6", 7, -1, 24 * 60 * 60 * 1000)),
+        (7, GridEvent("a:7", ANY, HAND_IN, 9)),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 7, 600])
+def test_the_sprite_holds_every_picture_unchanged(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(sprite(images.tobytes(), 32))))
+    columns = sheet.shape[1] // 32
+    for i, image in enumerate(images):
+        top, left = i // columns * 32, i % columns * 32
+        assert np.array_equal(sheet[top : top + 32, left : left + 32], image.transpose(1, 2, 0))
+
+
+def test_each_tile_needs_its_picture():
+    with pytest.raises(ValueError, match=r"uint8 \[2, 3, S, S\], one for each tile, not float64"):
+        label_grid(
+            key="grid",
+            images=np.zeros((1, 3, 8, 8)),
+            tiles=[Tile(0, None), Tile(1, None)],
+            class_names=["cat"],
+            on_events=print,
+        )
