@@ -24,6 +24,7 @@ LAYERS = [
     ["experiment", "network", "predictions"],
     [
         "annotators",
+        "curves",
         "export",
         "export_images",
         "import_labels",
@@ -33,7 +34,7 @@ LAYERS = [
         "since",
         "undo",
     ],
-    ["predict", "train", "weights"],
+    ["comparison", "predict", "train", "weights"],
     ["round"],
     ["simulate", "worker"],
     ["__main__"],
