@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from al_core.curves import Axis, Curve, area, by_name, shared_range, student_margin
+from al_core.curves import Axis, Curve, area, by_name, points, shared_range, student_margin
 
 LEVEL = 0.05
 FEWEST = 3  # seeds; two differences have one degree of freedom, and their interval says nothing
@@ -152,8 +152,3 @@ def where(verdict: Verdict) -> str:
     """The range of a verdict, as it stands in a sentence."""
     form = ",.0f" if verdict.axis == "labeled" or verdict.end >= 100 else ",.1f"
     return f"between {verdict.start:{form}} and {verdict.end:{form}} {UNITS[verdict.axis]}"
-
-
-def points(share: float) -> str:
-    """A share in percentage points, with the minus sign that is as wide as a plus."""
-    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")

@@ -182,3 +182,8 @@ def area(curve: Curve, axis: Axis, start: float, end: float) -> float:
     x = np.array([start, *places[(start < places) & (places < end)], end])
     accuracy = curve.at(axis, x)
     return float(np.diff(x) @ (accuracy[1:] + accuracy[:-1]) / (2 * (end - start)))
+
+
+def points(share: float) -> str:
+    """A share in percentage points, with the minus sign that is as wide as a plus."""
+    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")
