@@ -5,24 +5,28 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from al_core.annotators import find_annotator
+from al_core.catalogue import CATALOGUE
 from al_core.config import ExperimentConfig, ModelConfig, Stem, Weights, default_train
+from al_core.curves import bands, read_curves
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
 from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset, load
 from al_core.import_labels import import_labels, read_labels
+from al_core.plot import FORMATS, curves_chart, save_chart
 from al_core.progress import Progress, finish
+from al_core.simulations import Simulation, jobs_that_fit, run_all
 from al_core.store import Store, home
-from al_core.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from al_core.simulate import Row
@@ -53,7 +57,13 @@ def main() -> None:
     multiple=True,
     default=("least_confidence",),
     show_default=True,
-    help=f"Repeatable; one of {', '.join(STRATEGIES)}.",
+    help=f"Repeatable; one of {', '.join(CATALOGUE)}.",
+)
+@click.option(
+    "--start",
+    default="random",
+    show_default=True,
+    help="The strategy that chooses the initial images; one that needs no labels.",
 )
 @click.option("--initial", default=1000, show_default=True, help="Images labelled at the start.")
 @click.option("--per-round", default=100, show_default=True, help="Images asked about a round.")
@@ -66,17 +76,43 @@ def main() -> None:
 @click.option("--weights", type=click.Choice(get_args(Weights)), default="none", show_default=True)
 @click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
 @click.option(
+    "--head",
+    type=click.Choice(["fine-tune", "linear"]),
+    default="fine-tune",
+    show_default=True,
+    help="Train the network, or a linear head on --embeddings.",
+)
+@click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An .npz file with the arrays train and test, a row for each image.",
+)
+@click.option(
     "--annotator",
-    type=click.Choice(["truth"]),
     default="truth",
     show_default=True,
-    help="Who answers.",
+    help="Who answers: truth, or FILE.npz:COLUMN for labels that people gave.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
-              help="The CSV to write; a row is added as each round ends.")  # fmt: skip
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Simulations side by side  [default: as many as the machine carries]",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The CSV to write; a row is added as each round ends.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A picture of the curves to write, .svg or .png.",
+)
 def simulate(
     data: str,
     strategies: tuple[str, ...],
+    start: str,
     initial: int,
     per_round: int,
     rounds: int,
@@ -85,10 +121,20 @@ def simulate(
     seeds: tuple[int, ...],
     weights: Weights,
     stem: Stem,
+    head: str,
+    embeddings: Path | None,
     annotator: str,
+    jobs: int | None,
     out: Path,
+    plot: Path | None,
 ) -> None:
-    """Run the loop with a simulated annotator, for each strategy and seed."""
+    """Run the loop with a simulated annotator, for each strategy and seed.
+
+    Several run side by side. Each round that ends is kept in $AL_HOME/simulations: stopped
+    anywhere, the same command goes on from there, and a run that is known is not run again.
+    """
+    if (head == "linear") != (embeddings is not None):
+        raise ConfigError("A linear head is trained on --embeddings, and nothing else is.")
     train = default_train(data)
     train = replace(
         train,
@@ -96,39 +142,66 @@ def simulate(
         min_steps=train.min_steps if min_steps is None else min_steps,
     )
     # Settings are checked before images are loaded: a typing error should not cost a minute.
-    configs = [
-        ExperimentConfig(
-            data=data, strategy=strategy, initial=initial, per_round=per_round, rounds=rounds,
-            model=ModelConfig(weights, stem), train=train, seed=seed,
+    simulations = [
+        Simulation(
+            ExperimentConfig(
+                data=data, strategy=strategy, start=start, initial=initial, per_round=per_round,
+                rounds=rounds, model=ModelConfig(weights, stem), train=train, seed=seed,
+            ),
+            annotator,
+            str(embeddings.absolute()) if embeddings else "",
         )
-        for strategy, seed in itertools.product(strategies, seeds)
+        # Seed by seed, so that what is stopped has compared the strategies on some of them.
+        for seed, strategy in itertools.product(dict.fromkeys(seeds), dict.fromkeys(strategies))
     ]  # fmt: skip
-    if not out.parent.is_dir():
-        raise ConfigError(f"There is no folder {out.parent} to write {out.name} to.")
+    for path in filter(None, (out, plot)):
+        if not path.parent.is_dir():
+            raise ConfigError(f"There is no folder {path.parent} to write {path.name} to.")
+    if plot is not None and plot.suffix.lower() not in FORMATS:
+        raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
     with progress_bars("") as show:
         dataset = finish(load(data, cache_dir=home() / "cache"), show)
-    configs = [replace(config, class_names=dataset.train.class_names) for config in configs]
-    for config in configs:
+    for one in simulations:
+        config = replace(one.config, class_names=dataset.train.class_names)
         config.check_against(len(dataset.train), dataset.has_truth)
+    find_annotator(annotator, dataset)
+    if embeddings is not None:
+        from al_core.features import read_features  # with torch, which takes two seconds
 
-    # These import torch; a mistake in the settings should be told at once.
-    from al_core.annotators import truth
-    from al_core.network import find_hardware
-    from al_core.simulate import Row
-    from al_core.simulate import simulate as simulate_one
+        read_features(embeddings, dataset)
 
-    with out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+    rows: list[tuple[Row, Simulation]] = []
+    try:
+        with progress_bars("") as show:
+            jobs = jobs or jobs_that_fit(len(simulations))
+            for report in run_all(simulations, jobs):
+                if isinstance(report, Progress):
+                    show(report)
+                    continue
+                own = next(
+                    one for one in simulations
+                    if (one.config.strategy, one.config.seed) == (report.strategy, report.seed)
+                )  # fmt: skip
+                rows.append((report, own))
+                _write_table(out, sorted(rows, key=lambda row: strategies.index(row[0].strategy)))
+                click.echo(_sentence(report))
+    except KeyboardInterrupt:
+        raise click.ClickException("Stopped; the same command goes on from here.") from None
+    if plot is not None:
+        curves = read_curves(out.read_bytes(), out.name)
+        save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
+
+
+def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
+    """All rows so far, whole or not at all."""
+    half = out.with_suffix(f"{out.suffix}.part")
+    with half.open("w", newline="", encoding="utf-8") as file:
+        first, simulation = rows[0]
+        columns = [*asdict(first), *simulation.settings]
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
-        for config in configs:
-            with progress_bars(f"{config.strategy}, seed {config.seed}: ") as show:
-                for report in simulate_one(config, dataset, truth(dataset), find_hardware()):
-                    if isinstance(report, Row):
-                        table.writerow(asdict(report))
-                        file.flush()
-                        click.echo(_sentence(report))
-                    else:
-                        show(report)
+        table.writerows(asdict(row) | simulation.settings for row, simulation in rows)
+    half.replace(out)
 
 
 @main.command()

@@ -9,8 +9,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
-from al_core.strategies import STRATEGIES
 
 Weights = Literal["none", "imagenet"]
 Stem = Literal["auto", "torchvision", "small"]
@@ -64,18 +64,21 @@ class TrainConfig:
 class ExperimentConfig:
     """One experiment's settings; raises ConfigError, in a sentence, for those that cannot work.
 
-    ``data``: a source of images, by name or path, brought to ``image_size`` pixels.
-    ``initial``: images labelled before the first training, picked at random, by the truth or by
-    the person. ``per_round``: images the person is asked about in each of ``rounds`` rounds.
-    ``class_names``: as the source has them, or as the person named them. ``label_while_training``
-    hands out the next batch while a round trains, chosen by the latest model there is;
-    ``show_guesses`` shows the model's guess before an image has a label.
+    ``data``: a source of images, by name or path, brought to ``image_size`` pixels. ``initial``:
+    images labelled before the first training, by the truth or by the person; chosen by the strategy
+    ``start``, at random or one that needs no labels. ``per_round``: images the person is asked
+    about in each of ``rounds`` rounds. ``class_names``: as the source has them, or as the person
+    named them. ``label_while_training`` hands out the next batch while a round trains, chosen by
+    the latest model there is; ``show_guesses`` shows the model's guess before an image has a label.
+    ``random_share``: where no test image has a known truth, that share of each batch is drawn at
+    random, never trained on, and measures the model.
     """
 
     data: str = "digits"
     strategy: str = "least_confidence"
     initial: int = 100
     initial_labels: InitialLabels = "truth"
+    start: str = "random"
     per_round: int = 20
     rounds: int = 5
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -85,14 +88,18 @@ class ExperimentConfig:
     class_names: tuple[str, ...] = ()
     label_while_training: bool = True
     show_guesses: bool = False
+    random_share: float = 0.1
 
     def __post_init__(self) -> None:
-        _one_of("strategy", self.strategy, STRATEGIES)
+        _one_of("strategy", self.strategy, CATALOGUE)
+        starts = [name for name, entry in CATALOGUE.items() if entry.starts]
+        _one_of("strategy to start with", self.start, starts)
         _one_of("initial labels", self.initial_labels, get_args(InitialLabels))
         _whole("number of initial images", self.initial, 2, 10_000_000)
         _whole("number of images per round", self.per_round, 1, 10_000)
         _whole("number of rounds", self.rounds, 0, 10_000)
         _whole("seed", self.seed, 0, 2**63 - 1)
+        _between("share of random images", self.random_share, 0, 0.9)
 
     def check_against(self, pool_size: int, truth_known: bool) -> None:
         """Raise ConfigError where these settings ask more of a pool than it has."""
@@ -121,6 +128,7 @@ class ExperimentConfig:
         """The inverse of :meth:`to_json`."""
         return cls(
             **{
+                "random_share": 0.0,  # experiments of before there was one
                 **values,
                 "model": ModelConfig(**values["model"]),
                 "train": TrainConfig(**values["train"]),

@@ -6,6 +6,8 @@ come through :func:`open_experiment`; nothing else is remembered anywhere.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -79,8 +81,34 @@ class Experiment:
 
     @property
     def free_images(self) -> NDArray[np.int64]:
-        """The images that may still be asked about, ascending, int64 ``[F]``."""
-        return np.setdiff1d(self.pool.unlabeled, list(self.open_images))
+        """The images that a strategy may choose from, ascending, int64 ``[F]``."""
+        return np.setdiff1d(self.pool.unlabeled, [*self.open_images, *self.set_aside])
+
+    @cached_property
+    def set_aside(self) -> list[int]:
+        """The images that no strategy may choose: an even sample of the pool, to measure with."""
+        return set_aside(self.config, self.pool_size)
+
+    @cached_property
+    def at_random(self) -> frozenset[int]:
+        """Those of them that a batch has asked about so far; nothing is ever trained on them."""
+        return frozenset(image for batch in self.batches for image in batch.at_random or ())
+
+    def draw_to_measure(self, count: int) -> list[int]:
+        """The images to measure with in the next batch of ``count``: its share of them."""
+        asked = self.pool.answers.keys() | self.open_images
+        waiting = [image for image in self.set_aside if image not in asked]
+        drawn = len(self.set_aside) - len(waiting)
+        share = self.config.random_share
+        due = min(int(share * (len(asked) + count)) - drawn, math.ceil(share * count))
+        return waiting[: max(due, 0)]
+
+    @property
+    def can_train(self) -> bool:
+        """Whether at least two classes have a label to train on."""
+        answers = self.pool.answers.values()
+        labels = {a.label for a in answers if a.image not in self.at_random}
+        return len(labels - {None}) >= 2
 
     @property
     def label_round(self) -> int:
@@ -90,8 +118,10 @@ class Experiment:
     def is_closed(self, number: int) -> bool:
         """Whether all that round ``number`` waited for is handed in, or nothing is left to ask."""
         of_round = [batch for batch in self.batches if batch.round == number]
-        if of_round or number == 0:
+        if of_round:
             return all(batch.handed_in_at for batch in of_round)
+        if number == 0:
+            return bool(self.annotations)  # labelled by the truth
         return not len(self.free_images) and not self.open_batches
 
     def is_untouched(self, number: int) -> bool:
@@ -123,7 +153,7 @@ class Experiment:
         pairs = [
             (first, top[0][0])
             for batch in self.batches
-            if batch.round == number and batch.reasons is not None
+            if batch.round == number and batch.reasons is not None and batch.reasons.top is not None
             for image, top in zip(batch.images, batch.reasons.top, strict=True)
             if (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
         ]
@@ -131,25 +161,53 @@ class Experiment:
         return len(pairs), disagreed, any(first.guess_shown for first, _ in pairs)
 
 
-def initial_images(config: ExperimentConfig, dataset: Dataset) -> NDArray[np.int64]:
+def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
     """The positions an experiment starts from, drawn at random by its seed, int64 ``[initial]``."""
-    return np.random.default_rng(config.seed).permutation(len(dataset.train))[: config.initial]
+    drawn = np.random.default_rng(config.seed).permutation(pool_size)
+    if kept := set_aside(config, pool_size):
+        drawn = drawn[np.isin(drawn, kept, invert=True)]
+    return drawn[: config.initial]
+
+
+def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
+    """The positions that no strategy may choose, in the order in which they are asked about.
+
+    They are drawn before anything is known of them, so that whatever is measured on any first part
+    of them is measured on an even sample of the pool.
+    """
+    count = int(config.random_share * pool_size)
+    drawn = np.random.default_rng([config.seed, 1]).permutation(pool_size)[:count]
+    return drawn.tolist()  # type: ignore[no-any-return]
 
 
 def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset: Dataset) -> int:
     """Write a new experiment on ``dataset`` to the log and return its id.
 
     ``config.initial`` images are drawn at random: labelled by the truth at once, or handed to the
-    person as the batch of round 0. Classes come from the dataset where it has them. Raises
-    ConfigError where the settings and the images do not fit, or for the name.
+    person as the batch of round 0. Where another strategy starts, that batch is chosen later, for
+    it takes a while. Classes come from the dataset where it has them. Images are set aside to
+    measure with only where the dataset has no test image with a known truth. Raises ConfigError
+    where the settings and the images do not fit, or for the name.
     """
     names = dataset.train.class_names or config.class_names
     # Absolute, so that it is found again from another working directory.
     data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
     config = replace(config, class_names=names, data=data)
+    if (dataset.test.targets >= 0).any():
+        config = replace(config, random_share=0.0)
     config.check_against(len(dataset.train), dataset.has_truth)
-    initial = initial_images(config, dataset).tolist()
     by_truth = config.initial_labels == "truth"
+    if by_truth and config.start != "random":
+        raise ConfigError(
+            "A start by a strategy is labelled by you; choose that, or a random start."
+        )
+    size = len(dataset.train)
+    initial = initial_images(config, size).tolist()
+    first_batch = None
+    if not by_truth and config.start == "random":
+        measuring = set_aside(config, size)[: int(config.random_share * config.initial)]
+        images = mix(initial[: config.initial - len(measuring)], measuring)
+        first_batch = Batch(0, "random", images, None, at_random=measuring or None)
     return store.create_experiment(
         name,
         config.to_json(),
@@ -159,8 +217,18 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
             Annotation(i, int(dataset.train.targets[i]), 0, TRUTH, key=dataset.train.keys[i])
             for i in (initial if by_truth else [])
         ],
-        first_batch=None if by_truth else Batch(0, "random", initial, None),
+        first_batch=first_batch,
     )
+
+
+def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:
+    """The ``chosen`` images of a batch in their order, and those to measure with anywhere among
+    them, so that nobody labels them otherwise, or last."""
+    images = [*chosen]
+    rng = np.random.default_rng([*measuring])
+    for image in measuring:
+        images.insert(int(rng.integers(len(images) + 1)), image)
+    return images
 
 
 def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = False) -> Experiment:

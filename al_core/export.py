@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TextIO
 
 import numpy as np
@@ -25,10 +26,10 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
     which the image was chosen; images the truth labelled at the start were drawn at random.
     """
     chosen = {
-        image: (batch.strategy, batch.scores[rank] if batch.scores is not None else "")
+        image: (batch.strategy, "" if score is None else score)
         for batch in experiment.batches
-        for rank, image in enumerate(batch.images)
-    }
+        for image, score in zip(batch.images, batch.scores or repeat(None), strict=False)
+    } | dict.fromkeys(experiment.at_random, ("random", ""))
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)

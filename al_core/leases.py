@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from al_core.errors import ConfigError
-from al_core.experiment import Experiment, Phase, open_experiment
+from al_core.experiment import Experiment, Phase, mix, open_experiment
 from al_core.locking import try_lock
 from al_core.pool import now
 from al_core.progress import Work
@@ -87,7 +87,7 @@ def take_new_batch(
         number = round_to_label(experiment, holder)
         if number is None:
             return None
-        if number == 0:
+        if number == 0 and experiment.config.start == "random":
             chosen = draw_at_random(experiment, 0, experiment.config.initial)
         else:
             chosen = yield from choose(experiment, number)
@@ -117,8 +117,10 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
 def draw_at_random(experiment: Experiment, number: int, count: int) -> Batch | None:
     """A batch of round ``number`` for which no model is asked."""
     seed = [experiment.config.seed, len(experiment.batches)]
-    drawn = np.random.default_rng(seed).permutation(experiment.free_images)[:count].tolist()
-    return Batch(number, "random", drawn, None) if drawn else None
+    measuring = experiment.draw_to_measure(count)
+    drawn = np.random.default_rng(seed).permutation(experiment.free_images)
+    images = mix(drawn[: count - len(measuring)].tolist(), measuring)
+    return Batch(number, "random", images, None, at_random=measuring or None) if images else None
 
 
 def hand_in(
@@ -135,12 +137,12 @@ def hand_in(
     while an image of the batch is neither labelled nor skipped, or when no images are left.
     """
     experiment = open_experiment(store, experiment_id)
-    pool = experiment.pool
-    still_open = sum(image not in pool.answers for image in batch.images)
+    answers = experiment.pool.answers
+    still_open = sum(image not in answers for image in batch.images)
     if still_open:
         raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
     further = None
-    if len(set(pool.labels.tolist())) < 2:
+    if not experiment.can_train:
         further = draw_at_random(experiment, batch.round, len(batch.images))
         if further is None:
             raise ConfigError(
@@ -164,7 +166,7 @@ def close_round(store: Store, experiment_id: int, number: int, is_gone: IsGone) 
     experiment = open_experiment(store, experiment_id)
     of_round = [batch for batch in experiment.batches if batch.round == number]
     left = [batch for batch in of_round if batch.handed_in_at is None]
-    if len(left) == len(of_round) or len(set(experiment.pool.labels.tolist())) < 2:
+    if len(left) == len(of_round) or not experiment.can_train:
         return
     for batch in left:
         touched = any(image in experiment.pool.answers for image in batch.images)

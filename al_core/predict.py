@@ -34,11 +34,12 @@ class Predictions:
 class Metrics:
     """How right predictions are on images whose truth is known.
 
-    ``accuracy`` with ``interval``, its 95% Wilson interval; ``nll``, the mean negative
-    log-likelihood in nats; ``ece``, the expected calibration error; ``confusion[truth][said]``,
-    counts.
+    ``accuracy`` on so many ``images``, with ``interval``, its 95% Wilson interval; ``nll``, the
+    mean negative log-likelihood in nats; ``ece``, the expected calibration error;
+    ``confusion[truth][said]``, counts.
     """
 
+    images: int
     accuracy: float
     interval: tuple[float, float]
     nll: float
@@ -94,6 +95,7 @@ def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
     confusion = torch.bincount(targets * classes + said, minlength=classes**2)
     hits = int(right.sum())
     return Metrics(
+        images=n,
         accuracy=hits / n,
         interval=wilson_interval(hits, n),
         nll=nll.item(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_core.config import ExperimentConfig
-from al_core.predictions import PoolPredictions
+from al_core.catalogue import CATALOGUE
+from al_core.heads import committee, cross_validate
+from al_core.predictions import BEFORE, PoolPredictions
 from al_core.schema import Batch, Reasons
 from al_core.strategies import SCORES, STRATEGIES, Candidates
 
@@ -16,48 +19,84 @@ NEAREST = 5
 
 
 def choose(
-    config: ExperimentConfig,
-    number: int,
+    strategy: str,
+    n: int,
     said: PoolPredictions,
     unlabeled: NDArray[np.int64],
     labeled: NDArray[np.int64],
+    labels: NDArray[np.int64],
     generator: torch.Generator,
-) -> Batch | None:
-    """The batch of round ``number``: as many images as asked for, or as are left; None for none.
+) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """``n`` of the positions ``unlabeled``, best first, or all there are; and the score of each of
+    ``unlabeled``, for strategies that have one.
 
-    ``unlabeled`` and ``labeled`` are the positions to choose among and to compare with, int64.
+    ``labeled`` are the positions to compare with, ``labels`` what they were given, int64.
     """
-    n = min(config.per_round, len(unlabeled))
-    if n == 0:
-        return None
+    candidates = _candidates(strategy, said, unlabeled, labeled, labels, generator)
+    picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
+    score = SCORES[strategy](candidates).numpy() if strategy in SCORES else None
+    return unlabeled[picks.numpy()], score
+
+
+def _candidates(
+    strategy: str,
+    said: PoolPredictions,
+    unlabeled: NDArray[np.int64],
+    labeled: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    generator: torch.Generator,
+) -> Candidates:
+    """The pool as ``strategy`` sees it, with a committee or a temperature where it wants one."""
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]),
         torch.from_numpy(said.embeddings[unlabeled]),
         torch.from_numpy(said.embeddings[labeled]),
     )
-    picks = STRATEGIES[config.strategy](candidates, n, generator)
-    scores = ranks = None
-    if config.strategy in SCORES:
-        score = SCORES[config.strategy](candidates.probs)
-        scores = score[picks].tolist()
-        ranks = [int((score > mine).sum()) + 1 for mine in score[picks]]
-    top = candidates.probs[picks].topk(min(TOP_CLASSES, candidates.probs.shape[1]), dim=1)
-    near = nearest(candidates.embeddings[picks], candidates.labeled_embeddings, NEAREST)
-    return Batch(
-        number,
-        config.strategy,
-        unlabeled[picks.numpy()].tolist(),
-        scores,
-        model=said.model,
-        reasons=Reasons(
-            pool=len(unlabeled),
-            top=[
-                list(zip(classes, (round(p, 4) for p in probs), strict=True))
-                for classes, probs in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-            ],
-            rank=ranks,
-            nearest=labeled[near.numpy()].tolist(),
-        ),
+    entry = CATALOGUE[strategy]
+    if len(labeled) < 2 or not (entry.committee or entry.tempered):
+        return candidates
+    known, classes = candidates.labeled_embeddings, said.probs.shape[1]
+    targets = torch.from_numpy(labels)
+    validated = cross_validate(known, targets, classes, generator)
+    if entry.tempered:
+        return replace(candidates, temperature=validated.temperature)
+    heads = committee(known, targets, classes, validated.penalty, generator)
+    return replace(candidates, votes=heads.logits(candidates.embeddings).softmax(2))
+
+
+def explained(
+    batch: Batch,
+    said: PoolPredictions,
+    unlabeled: NDArray[np.int64],
+    labeled: NDArray[np.int64],
+    score: NDArray[np.float32] | None,
+) -> Batch:
+    """``batch`` with its scores and the reasons for each of its images.
+
+    ``score`` belongs to ``unlabeled``, among which the batch was chosen; an image that was not has
+    none.
+    """
+    images = np.array(batch.images, dtype=np.int64)
+    scores = ranks = top = None
+    if score is not None:
+        place = {image: i for i, image in enumerate(unlabeled.tolist())}
+        own = [score[place[image]] if image in place else None for image in batch.images]
+        scores = [None if s is None else float(s) for s in own]
+        ranks = [None if s is None else int((score > s).sum()) + 1 for s in own]
+    if said.model != BEFORE:
+        probs = torch.from_numpy(said.probs[images])
+        best = probs.topk(min(TOP_CLASSES, probs.shape[1]), dim=1)
+        top = [
+            list(zip(classes, (round(p, 4) for p in shares), strict=True))
+            for classes, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+    embeddings = torch.from_numpy(said.embeddings[images])
+    near = nearest(embeddings, torch.from_numpy(said.embeddings[labeled]), NEAREST)
+    return replace(
+        batch,
+        scores=scores,
+        model=None if said.model == BEFORE else said.model,
+        reasons=Reasons(len(unlabeled), top, ranks, labeled[near.numpy()].tolist()),
     )
 
 

@@ -1,10 +1,12 @@
-"""One round: train on the labels so far, evaluate, score the whole unlabelled pool, choose."""
+"""One round: train on the labels so far, evaluate, score every image, choose."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +16,23 @@ from torch import Tensor
 from al_core import network as networks
 from al_core.config import ExperimentConfig
 from al_core.errors import WeightsError
-from al_core.experiment import Experiment, check_images, open_experiment
+from al_core.experiment import Experiment, check_images, mix, open_experiment
+from al_core.features import Features, untrained_embeddings
+from al_core.heads import cross_validate, fit_heads
 from al_core.images import Dataset
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
 from al_core.predict import evaluate, for_inference, predict
 from al_core.predictions import (
+    BEFORE,
     PoolPredictions,
     drop_predictions_before,
     load_predictions,
     save_predictions,
+    save_test_predictions,
 )
 from al_core.progress import Progress, Work
-from al_core.query import choose
+from al_core.query import choose, explained
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
 from al_core.train import fit
@@ -35,13 +41,14 @@ from al_core.weights import imagenet_weights, load_network, save_network, weight
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a round gives: its record, the next batch (None: nothing is left), the network, and
-    what it says of every training image."""
+    """What a round gives: its record, the network (None for a head on embeddings), what it says of
+    every training image (None if it was not asked), and of the test images whose truth is known,
+    ``[M,C]`` (None if there are none)."""
 
     record: RoundRecord
-    batch: Batch | None
-    network: Network
-    said: PoolPredictions
+    network: Network | None
+    said: PoolPredictions | None
+    test_probs: NDArray[np.float32] | None
 
 
 def run_round(
@@ -50,16 +57,19 @@ def run_round(
     pool: Pool,
     dataset: Dataset,
     hardware: Hardware,
-    choosing: bool = True,
+    at_random: Collection[int] = (),
+    scoring: bool = True,
 ) -> Work[Outcome]:
     """Round ``number`` of an experiment, from its settings and its pool alone.
 
     The same settings, labels, number and machine give the same outcome, whatever ran before: each
-    round starts from fresh weights and from a generator of its own.
+    round starts from fresh weights and from a generator of its own. It trains on every label but
+    those of the images ``at_random``, which measure it where there is no test set. Without
+    ``scoring`` the pool is not looked at.
     """
-    generator = _generator(config.seed, number)
+    generator = round_generator(config.seed, number)
     images = _on_device(dataset.train.images, hardware)
-    labeled, unlabeled = pool.labeled, pool.unlabeled
+    labeled, labels = _to_train_on(pool, at_random)
     pretrained = None
     if config.model.weights == "imagenet":
         pretrained = yield from imagenet_weights()
@@ -75,7 +85,7 @@ def run_round(
     started = time.perf_counter()
     history = []
     x = torch.as_tensor(images[labeled]).to(hardware.device)
-    y = torch.from_numpy(pool.labels).to(hardware.device)
+    y = torch.from_numpy(labels).to(hardware.device)
     for report in fit(net, x, y, config.train, hardware, generator):
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
@@ -83,37 +93,103 @@ def run_round(
     trained = time.perf_counter()
 
     fast = for_inference(net, hardware)
-    metrics = None
+    test_probs = None
     known = np.flatnonzero(dataset.test.targets >= 0)
     if len(known):
         test = yield from predict(fast, dataset.test.images, known, hardware, "Evaluating")
-        targets = torch.from_numpy(dataset.test.targets[known])
-        metrics = asdict(evaluate(test.probs, targets))
+        test_probs = test.probs.numpy()
     evaluated = time.perf_counter()
 
-    everything = np.arange(len(images), dtype=np.int64)
-    whole = yield from predict(fast, images, everything, hardware, "Scoring")
-    said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
+    said = None
+    if scoring:
+        everything = np.arange(len(images), dtype=np.int64)
+        whole = yield from predict(fast, images, everything, hardware, "Scoring")
+        said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
     scored = time.perf_counter()
-
-    batch = None
-    if choosing:
-        yield Progress("Choosing", 0, len(unlabeled), "images", 0)
-        batch = choose(config, number + 1, said, unlabeled, labeled, generator)
-    chosen = time.perf_counter()
 
     record = RoundRecord(
         round=number,
-        labeled=len(labeled),
-        metrics=metrics,
+        labeled=len(pool.labeled),
+        metrics=_measure(dataset, test_probs, said, pool, at_random),
         history=history,
         train_seconds=trained - started,
         evaluate_seconds=evaluated - trained,
         score_seconds=scored - evaluated,
-        select_seconds=chosen - scored,
-        images_scored=len(unlabeled),
+        select_seconds=0,
+        images_scored=len(pool.unlabeled) if scoring else 0,
     )
-    return Outcome(record, batch, net, said)
+    return Outcome(record, net, said, test_probs)
+
+
+def run_head_round(
+    config: ExperimentConfig, number: int, pool: Pool, dataset: Dataset, features: Features
+) -> Work[Outcome]:
+    """Like :func:`run_round`, with a linear head on frozen ``features`` instead of a network.
+
+    Its penalty is chosen by cross-validation on the labels; the test set is not read for it.
+    """
+    generator = round_generator(config.seed, number)
+    labeled, labels = _to_train_on(pool)
+    classes = len(config.class_names)
+    started = time.perf_counter()
+    yield Progress("Training", 0, 0, "", 0)
+    x, y = torch.from_numpy(features.train[labeled]), torch.from_numpy(labels)
+    penalty = cross_validate(x, y, classes, generator).penalty
+    head = fit_heads(x, y, classes, torch.ones(1, len(y)), torch.tensor([penalty]))
+    trained = time.perf_counter()
+
+    yield Progress("Scoring", 0, 0, "", 0)
+    test_probs = None
+    known = np.flatnonzero(dataset.test.targets >= 0)
+    if len(known):
+        test = torch.from_numpy(features.test[known])
+        test_probs = head.logits(test)[0].softmax(1).numpy()
+    evaluated = time.perf_counter()
+    probs = head.logits(torch.from_numpy(features.train))[0].softmax(1).numpy()
+    said = PoolPredictions(number, probs, features.train)
+    scored = time.perf_counter()
+
+    record = RoundRecord(
+        round=number,
+        labeled=len(pool.labeled),
+        metrics=_measure(dataset, test_probs, said, pool, ()),
+        history=[],
+        train_seconds=trained - started,
+        evaluate_seconds=evaluated - trained,
+        score_seconds=scored - evaluated,
+        select_seconds=0,
+        images_scored=len(pool.unlabeled),
+    )
+    return Outcome(record, None, said, test_probs)
+
+
+def _to_train_on(
+    pool: Pool, at_random: Collection[int] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions and labels of what is labelled, without the images that measure."""
+    kept = ~np.isin(pool.labeled, list(at_random))
+    return pool.labeled[kept], pool.labels[kept]
+
+
+def _measure(
+    dataset: Dataset,
+    test_probs: NDArray[np.float32] | None,
+    said: PoolPredictions | None,
+    pool: Pool,
+    at_random: Collection[int],
+) -> dict[str, Any] | None:
+    """How right a model is on the test set, else on the images drawn at random that have a label;
+    None where there is neither."""
+    if test_probs is not None:
+        targets = dataset.test.targets[dataset.test.targets >= 0]
+        return asdict(evaluate(torch.from_numpy(test_probs), torch.from_numpy(targets))) | {
+            "on": "test"
+        }
+    drawn = np.isin(pool.labeled, list(at_random))
+    if said is None or not drawn.any():
+        return None
+    probs = torch.from_numpy(said.probs[pool.labeled[drawn]])
+    return asdict(evaluate(probs, torch.from_numpy(pool.labels[drawn]))) | {"on": "random"}
 
 
 def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -131,11 +207,15 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         experiment.pool_of(number),
         dataset,
         hardware,
-        choosing=False,
+        experiment.at_random,
     )
+    assert outcome.network is not None
+    assert outcome.said is not None
     yield Progress("Saving", 0, 0, "", 0)
     save_network(outcome.network, weights_path(experiment_id, number))
     save_predictions(experiment_id, outcome.said)
+    if outcome.test_probs is not None:
+        save_test_predictions(experiment_id, number, outcome.test_probs)
     compared, disagreed, shown = experiment.disagreement(number)
 
     yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
@@ -160,11 +240,17 @@ def latest_predictions(
 ) -> Work[PoolPredictions]:
     """What the latest network says of every training image: from disk, else from the network.
 
+    Before the first round nothing is likelier than anything else, but images have embeddings.
     Raises WeightsError where neither is there; the next round writes both.
     """
     number = experiment.next_round - 1
+    classes = len(experiment.config.class_names)
+    if number == BEFORE:
+        embeddings = yield from untrained_embeddings(experiment.config.model, dataset, hardware)
+        even = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
+        return PoolPredictions(BEFORE, even, embeddings)
     said = load_predictions(experiment.id, number)
-    if said is None or said.probs.shape != (len(dataset.train), len(experiment.config.class_names)):
+    if said is None or said.probs.shape != (len(dataset.train), classes):
         network = for_inference(
             load_network(weights_path(experiment.id, number), hardware), hardware
         )
@@ -182,16 +268,27 @@ def choose_batch(
 ) -> Work[Batch | None]:
     """A batch of round ``number``, chosen by the latest network, apart from those that are open."""
     said = yield from latest_predictions(experiment, dataset, hardware)
+    yield Progress("Choosing", 0, 0, "", 0)
     return _choose_next(experiment, number, said)
 
 
 def _choose_next(experiment: Experiment, number: int, said: PoolPredictions) -> Batch | None:
-    generator = _generator(experiment.config.seed, number, len(experiment.batches))
-    labeled = experiment.pool.labeled
-    return choose(experiment.config, number, said, experiment.free_images, labeled, generator)
+    config, pool, free = experiment.config, experiment.pool, experiment.free_images
+    strategy, count = config.strategy, config.per_round
+    if number == 0:
+        strategy, count = config.start, config.initial
+    measuring = experiment.draw_to_measure(count)
+    generator = round_generator(config.seed, number, len(experiment.batches))
+    wanted = count - len(measuring)
+    picks, score = choose(strategy, wanted, said, free, pool.labeled, pool.labels, generator)
+    images = mix(picks.tolist(), measuring)
+    if not images:
+        return None
+    batch = Batch(number, strategy, images, None, at_random=measuring or None)
+    return explained(batch, said, free, pool.labeled, score)
 
 
-def _generator(*seed: int) -> torch.Generator:
+def round_generator(*seed: int) -> torch.Generator:
     """A CPU generator for one seed and round, unlike that of any other."""
     state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))

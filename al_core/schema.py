@@ -75,6 +75,7 @@ batches = Table(
     Column("strategy", String(64), nullable=False),
     Column("images", JSON, nullable=False),
     Column("scores", JSON),
+    Column("at_random", JSON(none_as_null=True)),
     Column("model", Integer),
     Column("reasons", JSON(none_as_null=True)),
     Column("created_at", UtcDateTime, nullable=False, default=now),
@@ -146,13 +147,14 @@ class Reasons:
     """Why each of the n images of a batch was chosen.
 
     ``pool`` images were compared; ``top`` ``[n][k]`` are the most likely classes with their
-    probabilities, best first; ``rank`` ``[n]`` is the place by score, 1 the best, None where the
-    strategy has no score; ``nearest`` ``[n][k]`` are the labelled images most alike.
+    probabilities, best first, None before there was a model; ``rank`` ``[n]`` is the place by
+    score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the labelled
+    images most alike.
     """
 
     pool: int
-    top: Sequence[Sequence[tuple[int, float]]]
-    rank: Sequence[int] | None
+    top: Sequence[Sequence[tuple[int, float]]] | None
+    rank: Sequence[int | None] | None
     nearest: Sequence[Sequence[int]]
 
 
@@ -161,17 +163,19 @@ class Batch:
     """The images that one person is asked about at once, best first.
 
     ``round`` is the first round that trains on their labels; ``model`` the round whose network
-    chose them, None where they were drawn at random before there was one. ``scores`` is None where
-    the strategy gives none. ``handed_in_at`` is None while open. Whoever labels it holds a lease:
-    ``holder`` names the browser tab, ``annotator`` the person, ``leased_until`` is when the lease
-    lapses.
+    chose them, None where they were chosen before there was one. ``scores`` is None where the
+    strategy gives none. ``at_random`` are those of ``images`` that no strategy chose: they are
+    drawn evenly from the whole pool to measure the model, and never trained on. ``handed_in_at`` is
+    None while open. Whoever labels it holds a lease: ``holder`` names the browser tab,
+    ``annotator`` the person, ``leased_until`` is when the lease lapses.
     """
 
     round: int
     strategy: str
     images: Sequence[int]
-    scores: Sequence[float] | None
+    scores: Sequence[float | None] | None
     model: int | None = None
+    at_random: Sequence[int] | None = None
     reasons: Reasons | None = None
     holder: str | None = None
     annotator: str | None = None
@@ -185,7 +189,8 @@ class Batch:
 class RoundRecord:
     """What one round's training gave.
 
-    ``metrics`` as in :class:`al_core.predict.Metrics`, None without a test set; ``history`` has
+    ``metrics`` as in :class:`al_core.predict.Metrics`, None where nothing could be measured; their
+    ``on`` is "test" for the test set, "random" for the batches' random images. ``history`` has
     ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
     ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
     from it; ``guesses_shown``: the person saw some of the guesses first.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,24 @@ from numpy.typing import NDArray
 from al_core.annotators import Annotator
 from al_core.config import ExperimentConfig
 from al_core.experiment import initial_images
+from al_core.features import Features, untrained_embeddings
 from al_core.images import Dataset
 from al_core.network import Hardware
 from al_core.pool import Annotation, Pool
-from al_core.progress import Progress
-from al_core.round import Outcome, run_round
+from al_core.predictions import BEFORE, PoolPredictions
+from al_core.progress import Progress, Work
+from al_core.query import choose
+from al_core.round import Outcome, round_generator, run_head_round, run_round
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One round of one simulated experiment; times in seconds, accuracy None without a test set."""
+    """One round of one simulated experiment; times in seconds.
+
+    ``test_accuracy``, ``nll`` (nats) and ``ece`` are None without a test set. ``disagreement`` is
+    the share of this round's labels that differ from the guess of the model which chose the images,
+    None for the first.
+    """
 
     strategy: str
     seed: int
@@ -31,41 +40,111 @@ class Row:
     score_seconds: float
     select_seconds: float
     images_scored: int
+    nll: float | None
+    ece: float | None
+    disagreement: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One round that is done: its row, the images ``asked`` about next, and the model's ``guesses``
+    for them. A run goes on from the last of them."""
+
+    row: Row
+    asked: Sequence[int]
+    guesses: Sequence[int]
 
 
 def simulate(
-    config: ExperimentConfig, dataset: Dataset, annotator: Annotator, hardware: Hardware
-) -> Iterator[Progress | Row]:
-    """Run one experiment to its end: reports of progress, and a row as each round ends.
+    config: ExperimentConfig,
+    dataset: Dataset,
+    annotator: Annotator,
+    hardware: Hardware,
+    features: Features | None = None,
+    done: Sequence[Step] = (),
+) -> Iterator[Progress | Step]:
+    """Run one experiment to its end: reports of progress, and a step as each round ends.
 
-    Round 0 is the initial set; R rounds of labelling give R + 1 rows.
+    Round 0 is the initial set; R rounds of labelling give R + 1 steps, less the ones that were
+    ``done`` before. With ``features``, a linear head on them is trained instead of a network.
     Raises ConfigError where the settings ask for more images than there are.
     """
-    config.check_against(len(dataset.train), dataset.has_truth)
-    asked: NDArray[np.int64] = initial_images(config, dataset)
+    size = len(dataset.train)
+    config.check_against(size, dataset.has_truth)
+    asked = yield from _first(config, dataset, hardware, features)
+    guesses: Sequence[int] = ()
     annotations: list[Annotation] = []
     for number in range(config.rounds + 1):
+        labels = annotator(asked)
         annotations += [
             Annotation(int(image), int(label), number, "simulated")
-            for image, label in zip(asked, annotator(asked), strict=True)
+            for image, label in zip(asked, labels, strict=True)
         ]
-        pool = Pool.fold(len(dataset.train), annotations)
-        outcome: Outcome = yield from run_round(config, number, pool, dataset, hardware)
-        yield _row(config, outcome)
-        asked = np.array(outcome.batch.images if outcome.batch else [], dtype=np.int64)
-        del outcome  # its network need not wait for the next one to be trained
+        if number < len(done):
+            step = done[number]
+        else:
+            wrong = float(np.mean(labels != np.array(guesses))) if len(guesses) else None
+            pool = Pool.fold(size, annotations)
+            if features is None:
+                outcome = yield from run_round(config, number, pool, dataset, hardware)
+            else:
+                outcome = yield from run_head_round(config, number, pool, dataset, features)
+            step = yield from _step(config, pool, outcome, wrong)
+            del outcome  # its network need not wait for the next one to be trained
+            yield step
+        asked, guesses = np.array(step.asked, dtype=np.int64), step.guesses
 
 
-def _row(config: ExperimentConfig, outcome: Outcome) -> Row:
-    record = outcome.record
-    return Row(
+def _first(
+    config: ExperimentConfig, dataset: Dataset, hardware: Hardware, features: Features | None
+) -> Work[NDArray[np.int64]]:
+    """The initial images: drawn at random, or chosen before there is a model."""
+    if config.start == "random":
+        return initial_images(config, len(dataset.train))
+    if features is None:
+        embeddings = yield from untrained_embeddings(config.model, dataset, hardware)
+    else:
+        embeddings = features.train
+    size, classes = len(dataset.train), len(config.class_names)
+    said = PoolPredictions(BEFORE, np.full((size, classes), 1 / classes, np.float32), embeddings)
+    none = np.array([], dtype=np.int64)
+    everything = np.arange(size, dtype=np.int64)
+    generator = round_generator(config.seed, 0, 0)
+    return choose(config.start, config.initial, said, everything, none, none, generator)[0]
+
+
+def _step(
+    config: ExperimentConfig, pool: Pool, outcome: Outcome, disagreement: float | None
+) -> Work[Step]:
+    """Choose what to ask about next, after the last round as well: a run may be made longer."""
+    record, said = outcome.record, outcome.said
+    assert said is not None
+    yield Progress("Choosing", 0, len(pool.unlabeled), "images", 0)
+    started = time.perf_counter()
+    generator = round_generator(config.seed, record.round + 1, 0)
+    asked, _ = choose(
+        config.strategy,
+        config.per_round,
+        said,
+        pool.unlabeled,
+        pool.labeled,
+        pool.labels,
+        generator,
+    )
+    seconds = time.perf_counter() - started
+    metrics = record.metrics or {}
+    row = Row(
         strategy=config.strategy,
         seed=config.seed,
         round=record.round,
         labeled=record.labeled,
-        test_accuracy=record.metrics["accuracy"] if record.metrics else None,
+        test_accuracy=metrics.get("accuracy"),
         train_seconds=record.train_seconds,
         score_seconds=record.score_seconds,
-        select_seconds=record.select_seconds,
+        select_seconds=seconds,
         images_scored=record.images_scored,
+        nll=metrics.get("nll"),
+        ece=metrics.get("ece"),
+        disagreement=disagreement,
     )
+    return Step(row, asked.tolist(), said.probs[asked].argmax(1).tolist())

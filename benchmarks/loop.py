@@ -21,7 +21,7 @@ from al_core.config import ExperimentConfig, default_train
 from al_core.images import load
 from al_core.network import find_hardware
 from al_core.progress import finish
-from al_core.simulate import Row, simulate
+from al_core.simulate import Step, simulate
 
 
 @click.command()
@@ -52,7 +52,8 @@ def main(data: str, initial: int, per_round: int, rounds: int, seeds: tuple[int,
             )  # fmt: skip
             start = time.perf_counter()
             for report in simulate(config, dataset, truth(dataset), hardware):
-                if isinstance(report, Row):
+                if isinstance(report, Step):
+                    report = report.row
                     whole, start = time.perf_counter() - start, time.perf_counter()
                     evaluate = whole - report.train_seconds - report.score_seconds
                     print(f"| {seed} | {report.round} | {report.labeled:,} | "

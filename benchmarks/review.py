@@ -46,12 +46,13 @@ def main(data: str, file: Path, column: str, initial: int, seeds: tuple[int, ...
     )  # fmt: skip
     for seed in seeds:
         seeded = replace(config, seed=seed)
-        images = initial_images(seeded, dataset)
+        images = initial_images(seeded, len(dataset.train))
         pool = Pool.fold(
             len(dataset.train),
             [Annotation(int(i), int(given[i]), 0, column) for i in images],
         )
-        said = finish(run_round(seeded, 0, pool, dataset, hardware, choosing=False)).said
+        said = finish(run_round(seeded, 0, pool, dataset, hardware)).said
+        assert said is not None
         probs, labels = said.probs[pool.labeled], pool.labels
         wrong = labels != dataset.train.targets[pool.labeled]
         confidence, strong = self_confidence(probs, labels), disagrees_strongly(probs, labels)

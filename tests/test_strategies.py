@@ -5,8 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
-from al_core.strategies import GOOD_FOR, SCORES, STRATEGIES, Candidates
+from al_core.strategies import SCORES, STRATEGIES, Candidates
+from al_core.strategies.uncertainty import (
+    bald,
+    entropy,
+    least_confidence,
+    margin,
+    variation_ratio,
+)
 
 PROBS = torch.tensor([
     [0.90, 0.05, 0.05],  # sure
@@ -38,10 +46,14 @@ def test_ranking_strategies_order_four_images_as_their_papers_say(name: str, ord
 
 
 def test_scores_are_the_formulas_of_their_papers() -> None:
-    assert SCORES["least_confidence"](PROBS)[2].item() == pytest.approx(0.6)
-    assert SCORES["margin"](PROBS)[1].item() == pytest.approx(-0.01)
-    assert SCORES["entropy"](torch.tensor([[0.5, 0.5]])).item() == pytest.approx(0.693147)
-    assert SCORES["entropy"](torch.tensor([[1.0, 0.0]])).item() == 0
+    assert least_confidence(PROBS)[2].item() == pytest.approx(0.6)
+    assert margin(PROBS)[1].item() == pytest.approx(-0.01)
+    assert entropy(torch.tensor([[0.5, 0.5]])).item() == pytest.approx(0.693147)
+    assert entropy(torch.tensor([[1.0, 0.0]])).item() == 0
+    # Two members: of one mind, torn alike, each sure of another class.
+    votes = torch.tensor([[[1.0, 0], [0.5, 0.5], [1, 0]], [[1, 0], [0.5, 0.5], [0, 1]]])
+    assert bald(votes).tolist() == pytest.approx([0, 0, 0.693147], abs=1e-6)
+    assert variation_ratio(votes).tolist() == [0, 0, 0.5]
 
 
 @given(
@@ -73,5 +85,6 @@ def test_ties_are_broken_by_the_generator_not_by_position(name: str) -> None:
     assert choose(name, alike, 10, seed=1) != choose(name, alike, 10, seed=2)
 
 
-def test_every_strategy_says_what_it_is_good_for() -> None:
-    assert set(GOOD_FOR) == set(STRATEGIES)
+def test_every_strategy_is_described_and_what_ranks_has_a_score() -> None:
+    assert set(CATALOGUE) == set(STRATEGIES)
+    assert {name for name, entry in CATALOGUE.items() if entry.ranks} == set(SCORES)

@@ -10,6 +10,7 @@ from typing import get_args
 
 import streamlit as st
 
+from al_core.catalogue import CATALOGUE
 from al_core.config import (
     ExperimentConfig,
     InitialLabels,
@@ -22,7 +23,6 @@ from al_core.config import (
 from al_core.errors import ActiveLearningError
 from al_core.images import SOURCES
 from al_core.store import NAME_LENGTH, Store
-from al_core.strategies import GOOD_FOR, STRATEGIES
 from ui.resources import trainer
 from ui.text import plain
 
@@ -116,9 +116,9 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help="What it is called in the list above and in exports.",
     )
     strategy = st.selectbox(
-        "Strategy", list(STRATEGIES), format_func=readable, help="Which images to ask about next."
+        "Strategy", list(CATALOGUE), format_func=title, help="Which images to ask about next."
     )
-    st.caption(f"Asks about {GOOD_FOR[strategy]}.")
+    st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.")
     initial = st.number_input(
         "Initial images",
         2,
@@ -252,6 +252,11 @@ def _free_name(store: Store, source: str) -> str:
     base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
     taken = {record.name for record in store.experiments()}
     return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
+
+
+def title(strategy: str) -> str:
+    """A strategy's name as a person reads it."""
+    return CATALOGUE[strategy].title
 
 
 def readable(name: str) -> str:

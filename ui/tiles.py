@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from al_core.catalogue import CATALOGUE
 from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.pool import Annotation, Pool
@@ -16,7 +17,8 @@ def batch_tiles(
     experiment: Experiment, batch: Batch, dataset: Dataset, show_truth: bool
 ) -> list[Tile]:
     """A batch as the log has it now; the truth only where a person asked to see it."""
-    guesses = [top[0] for top in batch.reasons.top] if batch.reasons else [None] * len(batch.images)
+    top = batch.reasons.top if batch.reasons else None
+    guesses = [best[0] for best in top] if top else [None] * len(batch.images)
     answers = experiment.pool.answers
     return [
         Tile(image, code(answers.get(image)), guess, truth_of(dataset, image, show_truth))
@@ -51,8 +53,8 @@ def why(
     answers = Pool.fold(experiment.pool_size, log).answers
     answered = image in answers and answers[image].label is not None
     near = [i for i in near if i in answers and answers[i].label is not None]
-    top = reasons.top[place] if reasons else None
-    if reasons is None:
+    top = reasons.top[place] if reasons and reasons.top else None
+    if top is None:
         hidden = "Nothing yet: there was no model when this image was drawn."
     else:
         hidden = "Shown once the image has a label."
@@ -68,11 +70,18 @@ def why(
 
 
 def _chosen(batch: Batch, place: int) -> str:
-    if batch.reasons is None:
+    if batch.images[place] in (batch.at_random or ()):
+        return "Drawn at random from the whole pool, to measure the model; it never trains on it."
+    if batch.reasons is None or batch.strategy == "random":
         return "Drawn at random."
+    title = CATALOGUE[batch.strategy].title if batch.strategy in CATALOGUE else batch.strategy
     of = f"{batch.reasons.pool:,} unlabelled images"
-    by = f", by the model of round {batch.model}."
+    by = (
+        "before there was a model"
+        if batch.model is None
+        else f"by the model of round {batch.model}"
+    )
     if batch.scores is None or batch.reasons.rank is None:
-        return f"Chosen by {batch.strategy.replace('_', ' ')} among {of}{by}"
+        return f"Chosen by {title} among {of}, {by}."
     rank = f"rank {batch.reasons.rank[place]:,} of {of}"
-    return f"{batch.strategy.replace('_', ' ').capitalize()} {batch.scores[place]:.3f}: {rank}{by}"
+    return f"{title} {batch.scores[place]:.3f}: {rank}, {by}."

@@ -1,0 +1,68 @@
+"""The strategies by name: what each is good for and what it needs.
+
+Imports no torch, so that a page can offer them, and settings can be checked, at once. The functions
+stand in :mod:`al_core.strategies`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One strategy: ``title`` as a person reads it; ``asks_about``, which ends that sentence.
+
+    ``starts``: it needs no labels and may choose the first batch. ``committee``: it needs the
+    opinions of several heads, ``tempered``: probabilities that are not too sure. ``ranks``: it
+    chooses by a score of each image alone.
+    """
+
+    title: str
+    asks_about: str
+    starts: bool = False
+    committee: bool = False
+    tempered: bool = False
+    ranks: bool = False
+
+
+CATALOGUE: dict[str, Entry] = {
+    "least_confidence": Entry(
+        "Least confidence", "the images whose best guess the model trusts least", ranks=True
+    ),
+    "margin": Entry("Margin", "the images where two classes are almost equally likely", ranks=True),
+    "entropy": Entry(
+        "Entropy", "the images where the model is torn between many classes", ranks=True
+    ),
+    "bald": Entry(
+        "BALD",
+        "the images on which ten heads disagree although each is sure",
+        committee=True,
+        ranks=True,
+    ),
+    "variation_ratio": Entry(
+        "Variation ratio", "the images for which ten heads vote apart", committee=True, ranks=True
+    ),
+    "badge": Entry("BADGE", "images the model is unsure of, and unlike one another"),
+    "k_center": Entry(
+        "K-center", "the images farthest from any that has a label, outliers included", starts=True
+    ),
+    "typiclust": Entry(
+        "TypiClust", "the most typical image of each kind not yet seen", starts=True
+    ),
+    "probcover": Entry(
+        "ProbCover", "the images with the most others close by that none has covered", starts=True
+    ),
+    "maxherding": Entry(
+        "MaxHerding", "the images that stand for as much of the pool as can be", starts=True
+    ),
+    "uherding": Entry(
+        "UHerding", "the images that stand for as much as can be of what is unsure",
+        starts=True,
+        tempered=True,
+    ),
+    "random": Entry("Random", "a fair sample: the yardstick for every other strategy", starts=True),
+}  # fmt: skip
+
+FEW_LABELS = ("maxherding", "typiclust")  # suggested while labels are few
+FEW_PER_CLASS = 20

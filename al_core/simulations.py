@@ -1,0 +1,244 @@
+"""Many simulated experiments: side by side, kept on disk, and going on where they stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import queue
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from al_core.catalogue import CATALOGUE
+from al_core.config import ExperimentConfig
+from al_core.curves import Curve
+from al_core.errors import ActiveLearningError, ConfigError
+from al_core.images import load
+from al_core.progress import Progress, finish
+from al_core.store import home
+
+if TYPE_CHECKING:
+    from al_core.simulate import Row, Step
+
+MEMORY = 3e9  # bytes a run may take, images included
+FORMAT = 1  # of the files; older ones are run anew
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One simulated experiment: its settings, who answers (see
+    :func:`al_core.annotators.find_annotator`), and the file of embeddings that a linear head is
+    trained on, empty where a network is."""
+
+    config: ExperimentConfig
+    annotator: str = "truth"
+    embeddings: str = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a reader of the table wants to know beside strategy and seed."""
+        config = self.config
+        return {
+            "data": config.data,
+            "annotator": self.annotator,
+            "head": "linear" if self.embeddings else "fine-tune",
+            "embeddings": self.embeddings,
+            "start": config.start,
+            "initial": config.initial,
+            "per_round": config.per_round,
+            "weights": config.model.weights,
+            "stem": config.model.stem,
+            "epochs": config.train.epochs,
+            "min_steps": config.train.min_steps,
+        }
+
+
+def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress | Row]:
+    """Run simulations, ``jobs`` processes at a time: reports of progress, and rows as they come.
+
+    Each round is kept under ``$AL_HOME/simulations``. Whatever was kept before is not run again;
+    its rows come first. Stopped anywhere, the processes end, and what they have finished stays.
+    Raises the first error that any of them meets.
+    """
+    rounds = sum(one.config.rounds + 1 for one in simulations)
+    context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
+    tasks, reports = context.Queue(), context.Queue()
+    for one in simulations:
+        tasks.put(one)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    workers = [
+        context.Process(target=_work, args=(tasks, reports, threads), daemon=True)
+        for _ in range(min(jobs, len(simulations)))
+    ]
+    for worker in workers:
+        worker.start()
+    done = 0
+    running: dict[int, Progress] = {}
+    try:
+        ended = 0
+        while ended < len(simulations):
+            try:
+                who, report = reports.get(timeout=1)
+            except queue.Empty:
+                if any(worker.exitcode not in (None, 0) for worker in workers):
+                    raise ConfigError(
+                        "A simulation ended without a word, most often for want of memory: run "
+                        "fewer side by side with --jobs."
+                    ) from None
+                continue
+            if isinstance(report, Exception):
+                raise report
+            if report is None:
+                ended += 1
+                running.pop(who, None)
+            elif isinstance(report, Progress):
+                running[who] = report
+            else:
+                done += 1
+                running.pop(who, None)
+                yield report
+            # Most of a round is its training; it counts as done when its row is there.
+            parts = sum(one.fraction if one.phase == "Training" else 1 for one in running.values())
+            yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def jobs_that_fit(simulations: int) -> int:
+    """How many simulations this machine carries side by side: one a core, as far as memory goes;
+    one where there is a GPU to share."""
+    from al_core.network import find_hardware
+
+    if find_hardware().device.type != "cpu":
+        return 1
+    free = float("inf")
+    with suppress(ValueError, OSError, AttributeError):  # not every system tells
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
+
+
+def _work(tasks: Any, reports: Any, threads: int) -> None:
+    """In a process of its own: take simulations, until there are none left."""
+    import torch
+
+    # Two programs that both use all cores wait for each other most of the time.
+    torch.set_num_threads(threads)
+    who = os.getpid()
+    try:
+        while True:
+            try:
+                simulation = tasks.get(timeout=1)
+            except queue.Empty:
+                return
+            for report in run_one(simulation):
+                reports.put((who, report))
+            reports.put((who, None))
+    except ActiveLearningError as error:
+        reports.put((who, error))
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        reports.put((who, ConfigError(f"It failed ({type(error).__name__}: {error}).")))
+
+
+def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
+    """Run one simulation in this process, from where it stopped: its rows, and its progress."""
+    from al_core.annotators import find_annotator
+    from al_core.features import read_features
+    from al_core.network import find_hardware
+    from al_core.simulate import Step, simulate
+
+    config = simulation.config
+    dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
+    config = replace(config, class_names=dataset.train.class_names)
+    annotator = find_annotator(simulation.annotator, dataset)
+    features = None
+    if simulation.embeddings:
+        features = read_features(Path(simulation.embeddings), dataset)
+    digest = features.digest if features else ""
+    path = _path(replace(simulation, config=config), f"{dataset.fingerprint} {digest}")
+    steps = _read(path)[: config.rounds + 1]
+    yield from (step.row for step in steps)
+    for report in simulate(config, dataset, annotator, find_hardware(), features, steps):
+        if isinstance(report, Step):
+            steps.append(report)
+            _write(path, simulation, steps)
+            yield report.row
+        else:
+            yield report
+
+
+def saved_curves() -> list[Curve]:
+    """The curves of all simulations that are kept, one for each strategy and seed."""
+    curves = []
+    for path in sorted((home() / "simulations").glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            rows = [step["row"] for step in kept["steps"]]
+            measured = [row for row in rows if row["test_accuracy"] is not None]
+            if kept["format"] == FORMAT and measured:
+                curves.append(
+                    Curve(
+                        name=_name(measured[0]["strategy"], kept["settings"]),
+                        seed=measured[0]["seed"],
+                        labeled=tuple(row["labeled"] for row in measured),
+                        accuracy=tuple(row["test_accuracy"] for row in measured),
+                    )
+                )
+    return curves
+
+
+def _name(strategy: str, settings: dict[str, Any]) -> str:
+    """What a person tells one group of curves from another by."""
+    title = CATALOGUE[strategy].title if strategy in CATALOGUE else strategy
+    words = [title, Path(settings["data"]).name]
+    if settings["annotator"] != "truth":
+        words.append(settings["annotator"].rpartition(":")[2])
+    if settings["embeddings"]:
+        words.append(f"linear on {Path(settings['embeddings']).stem}")
+    if settings["weights"] != "none":
+        words.append(settings["weights"])
+    if settings["start"] != "random":
+        words.append(f"started by {CATALOGUE[settings['start']].title}")
+    return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
+
+
+def _path(simulation: Simulation, of_data: str) -> Path:
+    """Where a simulation is kept: the same settings, whatever the number of rounds."""
+    values = simulation.config.to_json() | {"rounds": None, "data": None}
+    annotator = simulation.annotator
+    file, colon, _ = annotator.rpartition(":")
+    if colon:
+        with suppress(OSError):
+            annotator += blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
+    text = json.dumps([FORMAT, values, annotator, of_data], sort_keys=True)
+    return home() / "simulations" / f"{blake2b(text.encode(), digest_size=12).hexdigest()}.json"
+
+
+def _read(path: Path) -> list[Step]:
+    from al_core.simulate import Row, Step
+
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["format"] == FORMAT:
+            return [Step(Row(**s["row"]), s["asked"], s["guesses"]) for s in kept["steps"]]
+    return []
+
+
+def _write(path: Path, simulation: Simulation, steps: Sequence[Step]) -> None:
+    kept = {
+        "format": FORMAT,
+        "settings": simulation.settings,
+        "steps": [asdict(step) for step in steps],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    half.write_text(json.dumps(kept), encoding="utf-8")
+    half.replace(path)

@@ -1,0 +1,200 @@
+"""Strategies that choose images which stand for as many others as possible.
+
+ProbCover and both kinds of herding are one greedy algorithm on three kernels: again and again it
+takes the candidate that raises ``sum_x w(x) max_c k(x, c)`` most, where c runs over what is
+labelled or chosen (submodular, so within 1 - 1/e of the best: Nemhauser et al., 1978). The sum runs
+over at most 10,000 reference images and c over at most 50,000 candidates, both an even sample of a
+larger pool, so that the kernel fits into a gigabyte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from al_core.strategies.candidates import Candidates, sample
+from al_core.strategies.geometry import BLOCK, directions, k_means, squared_distances, to_nearest
+from al_core.strategies.uncertainty import margin
+
+CLUSTERS = 500  # of TypiClust, at most, as in the paper
+SMALLEST = 5  # a cluster with fewer images is passed over
+NEIGHBOURS = 20
+MEMBERS = 5000  # of one cluster that are compared with one another
+REFERENCES = 10_000  # images to be covered
+PURITY = 0.95
+
+Kernel = Callable[[Tensor], Tensor]  # of squared distances, in place
+
+
+def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """Cluster everything into as many parts as there will be labels, at most 500, and take the most
+    typical image of each, from the largest cluster with the fewest labels on: Hacohen et al.,
+    "Active learning on a budget: opposite strategies suit high and low budgets" (2022).
+
+    Typicality is the inverse mean distance to the 20 nearest in the cluster. O(NDK) for each of 10
+    steps of k-means with K clusters, then O(MD) for each of N images in clusters of M. Beyond
+    50,000 candidates, an even sample.
+    """
+    order = sample(candidates, n, generator)
+    if n == 0:
+        return order[:0]
+    labeled = directions(candidates.labeled_embeddings)
+    points = torch.cat([directions(candidates.embeddings[order]), labeled])
+    k = min(len(labeled) + n, CLUSTERS, len(points))
+    cluster = k_means(points, k, generator)
+    inside = _members(cluster[: len(order)], k)
+    typical_last = [
+        positions[typicality(points[positions]).argsort(stable=True)].tolist()
+        for positions in inside
+    ]
+    labels = torch.bincount(cluster[len(order) :], minlength=k).tolist()
+    turns = sorted(range(k), key=lambda i: (labels[i], -len(typical_last[i])))
+    chosen: list[int] = []
+    for smallest in (SMALLEST, 1):  # small clusters only when the others are used up
+        turn = [typical_last[i] for i in turns if len(inside[i]) >= smallest]
+        while len(chosen) < n and any(turn):
+            chosen += [members.pop() for members in turn if members][: n - len(chosen)]
+    return order[chosen]
+
+
+def typicality(points: Tensor) -> Tensor:
+    """Inverse mean distance of each of ``points`` ``[M,D]`` to the 20 nearest others, ``[M]``.
+
+    The neighbours are looked for among at most 5,000 of them, so that one giant cluster does not
+    take quadratic time.
+    """
+    others = points[:MEMBERS]
+    k = min(NEIGHBOURS, len(others) - 1)
+    if k < 1:
+        return points.new_zeros(len(points))
+    near = [
+        # The nearest is the point itself.
+        squared_distances(block, others).topk(k + 1, largest=False).values[:, 1:].sqrt().mean(1)
+        for block in torch.split(points, BLOCK)
+    ]
+    return 1 / torch.cat(near).clamp_min(1e-6)
+
+
+def _members(cluster: Tensor, k: int) -> list[Tensor]:
+    """The positions in each of ``k`` clusters."""
+    return list(
+        torch.split(cluster.argsort(stable=True), torch.bincount(cluster, minlength=k).tolist())
+    )
+
+
+def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """Greedily the image within whose ball lie the most images that no ball covers yet: Yehuda et
+    al., "Active learning through a covering lens" (2022).
+
+    The radius is the largest at which 95% of the balls hold images of one k-means cluster only,
+    with as many clusters as classes: the 5th percentile of the distance to the nearest image of
+    another cluster. O(NDM) for N candidates and M references.
+    """
+    order = sample(candidates, n, generator)
+    points = directions(candidates.embeddings[order])
+    radius = _pure_radius(points, candidates.probs.shape[1], generator)
+    labeled = directions(candidates.labeled_embeddings)
+    covers: Kernel = lambda squares: squares.le_(radius)  # noqa: E731
+    return order[_greedy(points, labeled, torch.ones(len(points)), covers, n)]
+
+
+def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """Greedily the image that raises the mean similarity of the pool to what is chosen most, with
+    ``k(x, y) = exp(-|x - y|^2)`` on embeddings of length 1: Bae et al., "Generalized coverage for
+    more robust low-budget active learning" (2024). O(NDM) for N candidates and M references."""
+    order = sample(candidates, n, generator)
+    points = directions(candidates.embeddings[order])
+    labeled = directions(candidates.labeled_embeddings)
+    return order[_greedy(points, labeled, torch.ones(len(points)), _gaussian(1.0), n)]
+
+
+def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """MaxHerding, each image of the pool weighted by ``1 - (p(first) - p(second))``, its margin
+    after temperature scaling, and with a radius that shrinks as labels grow denser: Bae et al.,
+    "Uncertainty herding: one active learning method for all label budgets" (2025).
+
+    Without labels all weights and the radius are 1, which is MaxHerding. O(NDM) for N candidates
+    and M references.
+    """
+    order = sample(candidates, n, generator)
+    points = directions(candidates.embeddings[order])
+    labeled = directions(candidates.labeled_embeddings)
+    weights = torch.ones(len(points), device=points.device)
+    if len(labeled):
+        logits = candidates.probs[order].clamp_min(1e-12).log() / candidates.temperature
+        weights = 1 + margin(logits.softmax(1))
+    return order[_greedy(points, labeled, weights, _gaussian(herding_radius(labeled)), n)]
+
+
+def herding_radius(labeled: Tensor) -> float:
+    """The smallest distance between two of ``labeled`` ``[L,D]``, of length 1 each; at most 1, as
+    it is for fewer than two.
+
+    At least a quarter of the median distance to the nearest other, where the paper has no bound:
+    two copies of one image would make it 0, every image would stand for itself alone, and copies
+    would be chosen side by side.
+    """
+    if len(labeled) < 2:
+        return 1.0
+    near = [
+        # The nearest is the point itself, or a copy of it.
+        squared_distances(block, labeled).topk(2, largest=False).values[:, 1]
+        for block in torch.split(labeled, BLOCK)
+    ]
+    nearest = torch.cat(near).sqrt()
+    smallest, floor = float(nearest.min()), float(nearest.median()) / 4
+    return min(max(smallest, floor, 1e-3), 1.0)
+
+
+def _gaussian(radius: float) -> Kernel:
+    return lambda squares: squares.mul_(-1 / radius**2).exp_()
+
+
+def _pure_radius(points: Tensor, classes: int, generator: torch.Generator) -> float:
+    """ProbCover's radius, squared."""
+    cluster = k_means(points, min(classes, len(points)), generator)
+    other = torch.full((len(points),), float("inf"))
+    for positions in _members(cluster, classes):
+        outside = cluster != cluster[positions[:1]] if len(positions) else cluster < 0
+        few = positions[: max(1, 2000 // classes)]
+        other[few] = to_nearest(points[few], points[outside]).cpu()
+    looked_at = other[other.isfinite()]
+    return float(looked_at.quantile(1 - PURITY)) if len(looked_at) else 4.0
+
+
+def _greedy(points: Tensor, labeled: Tensor, weights: Tensor, kernel: Kernel, n: int) -> Tensor:
+    """``n`` positions in ``points`` ``[N,D]``, each the one that covers most of what is left.
+
+    Exact gains are kept for all: a choice changes only those references to which it is the nearest
+    so far, and their number falls with each choice.
+    """
+    references, weights = points[:REFERENCES], weights[:REFERENCES]
+    similar = torch.empty(len(references), len(points), dtype=torch.float16, device=points.device)
+    best = torch.zeros(len(references), device=points.device)
+    gains = torch.zeros(len(points), device=points.device)
+    for rows in _blocks(len(references), 512):
+        if len(labeled):
+            best[rows] = kernel(to_nearest(references[rows], labeled))
+        for columns in _blocks(len(points), 2048):  # a block of 4 MB stays in the cache
+            block = kernel(squared_distances(references[rows], points[columns]))
+            similar[rows, columns] = block
+            gains[columns] += weights[rows] @ block.sub_(best[rows, None]).relu_()
+    chosen: list[int] = []
+    for _ in range(n):
+        winner = int(gains.argmax())
+        chosen.append(winner)
+        reached = similar[:, winner].float()
+        closer = (reached > best).nonzero()[:, 0]
+        for some in torch.split(closer, 512):
+            before, after = best[some, None], reached[some, None]
+            loss = similar[some].float().clamp_(before, after).sub_(before)
+            gains -= weights[some] @ loss
+        best[closer] = reached[closer]
+        gains[winner] = -torch.inf
+    return torch.tensor(chosen, dtype=torch.int64)
+
+
+def _blocks(size: int, length: int) -> list[slice]:
+    return [slice(start, start + length) for start in range(0, size, length)]

@@ -1,0 +1,71 @@
+"""Strategies that choose images far from one another and from what is labelled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from al_core.strategies.candidates import Candidates, shuffled
+from al_core.strategies.geometry import Positions, k_means_plus_plus, squared_distances, to_nearest
+
+ACTIVE = 4096  # candidates kept exact between two looks at all of them
+
+
+def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """Again and again the image farthest from any labelled or chosen one, by Euclidean distance:
+    the greedy 2-approximation of Gonzalez (1985) in Sener & Savarese, "Active learning for
+    convolutional neural networks: a core-set approach" (2018).
+
+    Without labels the first image is any. O(NDn) as one matrix product for many centres: distances
+    only ever shrink, so between two looks at everything only the farthest few are kept exact, as
+    long as the farthest of them is farther than all others can be.
+    """
+    order = shuffled(candidates, n, generator)
+    points = candidates.embeddings[order].float()
+    far = to_nearest(points, candidates.labeled_embeddings.float())
+    chosen: list[int] = []
+    new: list[int] = []
+    while len(chosen) < n:
+        if new:
+            far = far.minimum(to_nearest(points, points[new]))
+            far[chosen] = -1
+            new = []
+        top = far.topk(min(ACTIVE + 1, len(far)))
+        bound = top.values[-1] if len(far) > ACTIVE else top.values.new_tensor(-1.0)
+        # In order of position, which is random: the first of equals is any of them.
+        active = top.indices[:ACTIVE].sort().values
+        close, left = points[active], far[active]
+        while len(chosen) < n:
+            farthest = int(left.argmax())
+            if new and left[farthest] < bound:
+                break
+            new.append(int(active[farthest]))
+            chosen.append(new[-1])
+            left = left.minimum(squared_distances(close, close[farthest : farthest + 1])[:, 0])
+            left[farthest] = -1
+    return order[chosen]
+
+
+def badge(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """k-means++ on gradient embeddings ``(p - onehot(argmax p)) x h``: Ash et al., "Deep batch
+    active learning by diverse, uncertain gradient lower bounds" (2020).
+
+    The first image has the largest gradient, as in the authors' code. The gradient of an image is
+    the outer product of C and D numbers, and is never formed: with a for the one factor and h for
+    the other, ``|g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i a_j)(h_i h_j)``.
+    O(N(C + D)n).
+    """
+    order = shuffled(candidates, n, generator)
+    hidden = candidates.embeddings[order].float()
+    errors = candidates.probs[order].clone()
+    errors[torch.arange(len(errors)), errors.argmax(1)] -= 1
+    norms = errors.square().sum(1) * hidden.square().sum(1)
+
+    def distances(some: Positions, others: Tensor) -> Tensor:
+        product = (errors[some] @ errors[others].T) * (hidden[some] @ hidden[others].T)
+        return (norms[some, None] + norms[others]).sub_(product, alpha=2).clamp_min_(0)
+
+    if n == 0:
+        return order[:0]
+    chosen = k_means_plus_plus(distances, len(order), n, int(norms.argmax()), generator)
+    return order[chosen]
