@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import WeightsError
 from al_core.store import home
+
+BEFORE = -1  # the model before the first one is trained, which has embeddings only
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,19 +60,30 @@ def save_test_predictions(experiment_id: int, number: int, probs: NDArray[np.flo
 
     Raises WeightsError if it cannot be written.
     """
-    path = _test_path(experiment_id, number)
+    with whole_file(_test_path(experiment_id, number)) as file:
+        np.save(file, probs.astype(np.float16))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which appears at ``path`` once it is complete.
+
+    Raises WeightsError if it cannot be written.
+    """
     half = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with half.open("wb") as file:
-            np.save(file, probs.astype(np.float16))
+            yield file
         half.replace(path)
     except OSError as error:
-        half.unlink(missing_ok=True)
         raise WeightsError(
-            f"The predictions cannot be saved to {path} ({error}); make room on the disk, or "
-            "allow writing there, and start the round again."
+            f"{path} cannot be written ({error}); make room on the disk, or allow writing there, "
+            "and try again."
         ) from error
+    finally:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def load_test_predictions(experiment_id: int, number: int) -> NDArray[np.float16] | None:
