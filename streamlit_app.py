@@ -24,6 +24,7 @@ from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
+from ui.compare import compare
 from ui.labelling import describe, label_batch, take_back, take_batch, wait_for_others
 from ui.resources import is_gone, load_images, loader, open_store, settle, trainer
 from ui.results import at_a_glance, gain, show_results
@@ -82,15 +83,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         st.title(plain(experiment.name), anchor=False, width="content")
-        view = st.segmented_control(
-            "View",
-            ["Label", "Review"],
-            default="Label",
-            required=True,
-            key="view",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        view = choose_view("Label", "Review", "Compare")
     at_a_glance(experiment)
     welcome_back(experiment, annotator)
     dataset = images_of(experiment)
@@ -100,8 +93,24 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         else:
             leave_review()
         train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
+    if view == "Compare":
+        compare(store, experiment_id)
+        return
     show_results(experiment)
     take_away(store, experiment, dataset, annotator)
+
+
+def choose_view(*views: str) -> str:
+    """What the page is about; kept in its address."""
+    return st.segmented_control(
+        "View",
+        views,
+        default=views[0],
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
 
 
 def images_of(experiment: Experiment) -> Dataset | None:
@@ -211,9 +220,16 @@ def finished(store: Store, experiment: Experiment) -> None:
             st.rerun()
 
 
-def welcome() -> None:
-    """What this is, for somebody who has nothing open."""
-    st.title("Active-learning desk", anchor=False)
+def welcome(store: Store) -> None:
+    """What this is, for somebody who has nothing open; and what was measured so far."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.title("Active-learning desk", anchor=False, width="content")
+        view = choose_view("Start", "Compare")
+    if view == "Compare":
+        compare(store, None)
+        return
     st.write(
         "For many images and little patience: a network learns from your labels, round by round, "
         "which images to ask you about next."
@@ -259,7 +275,7 @@ def main() -> None:
         elif experiment_id is not None:
             desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
-            welcome()
+            welcome(store)
     except ActiveLearningError as error:
         st.error(plain(str(error)), icon=":material/error:")
 

@@ -150,5 +150,5 @@ def in_words(found: Comparison, verdict: Verdict) -> str:
 
 def where(verdict: Verdict) -> str:
     """The range of a verdict, as it stands in a sentence."""
-    form = ",.0f" if verdict.axis == "labeled" or verdict.end >= 100 else ",.1f"
-    return f"between {verdict.start:{form}} and {verdict.end:{form}} {UNITS[verdict.axis]}"
+    start, end = (f"{x:,.1f}".removesuffix(".0") for x in (verdict.start, verdict.end))
+    return f"between {start} and {end} {UNITS[verdict.axis]}"

@@ -107,12 +107,12 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
 
 
 def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:
-    """The curves that have ``axis``, those of a name together."""
-    groups: dict[str, list[Curve]] = {}
+    """The curves that have ``axis``, those of a name together; of one seed the last one counts."""
+    groups: dict[str, dict[int, Curve]] = {}
     for curve in curves:
         if getattr(curve, axis):
-            groups.setdefault(curve.name, []).append(curve)
-    return groups
+            groups.setdefault(curve.name, {})[curve.seed] = curve
+    return {name: list(group.values()) for name, group in groups.items()}
 
 
 def shared_range(curves: Iterable[Curve], axis: Axis) -> tuple[float, float] | None:

@@ -203,11 +203,12 @@ def gain_in_words(gain: Gain) -> str:
 
 
 def flat_in_words(gain: Gain) -> str:
-    """A flat curve, in a sentence."""
+    """A flat curve, or one that falls, in a sentence."""
     return (
-        f"The curve is flat: the {_labels(gain.labels)} of the last three rounds gained "
-        f"{points(gain.gain)} points (95% interval {points(gain.low)} to {points(gain.high)}). "
-        "More labels chosen in the same way will hardly raise it."
+        f"The curve {'is flat' if gain.high >= 0 else 'falls'}: the {_labels(gain.labels)} of the "
+        f"last three rounds changed the accuracy by {points(gain.gain)} points (95% interval "
+        f"{points(gain.low)} to {points(gain.high)}). More labels chosen in the same way will "
+        "hardly raise it."
     )
 
 

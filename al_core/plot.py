@@ -20,7 +20,7 @@ def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
     """
     names = table["name"].unique().tolist()
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=340, symbolSize=90)
-    scale = alt.Scale(domain=names)
+    scale = alt.Scale(domain=names, scheme="tableau10")  # told apart in the light as in the dark
     title = "Test accuracy"
     base = alt.Chart(table).encode(
         x=alt.X(
@@ -47,9 +47,11 @@ def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
     line = base.mark_line(strokeWidth=2).encode(y="mean:Q")
     # By shape as well, for whoever does not tell the colours apart.
     points = base.mark_point(size=45, filled=True, opacity=1).encode(
-        y="mean:Q", shape=alt.Shape("name:N", scale=scale, legend=legend)
+        y="mean:Q", shape=alt.Shape("name:N", scale=alt.Scale(domain=names), legend=legend)
     )
-    return alt.LayerChart(layer=[band, line, points]).properties(height=HEIGHT)
+    # Streamlit would fit all into the height, and a long legend would leave no room for the curves.
+    size = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return alt.LayerChart(layer=[band, line, points], height=HEIGHT, autosize=size)
 
 
 def save_chart(chart: alt.LayerChart, path: Path) -> None:

@@ -188,9 +188,10 @@ def test_sentences_have_their_numbers_and_their_plurals() -> None:
     assert gain_in_words(Gain(1500, -0.001, -0.01, 0.008)) == (
         "The last 1,500 labels made no clear difference: −0.1 points (95% interval −1.0 to 0.8)."
     )
-    assert "the 1,500 labels of the last three rounds gained 0.1 points" in flat_in_words(
-        Gain(1500, 0.001, -0.01, 0.008)
+    assert flat_in_words(Gain(1500, 0.001, -0.01, 0.008)).startswith(
+        "The curve is flat: the 1,500 labels of the last three rounds changed the accuracy by 0.1 "
     )
+    assert flat_in_words(Gain(1500, -0.01, -0.02, -0.001)).startswith("The curve falls")
     words = forecast_in_words(Forecast(0.85, 2433.2, 1876, 3351), 40_000)
     assert words == (
         "About 2,400 labels more would reach 85%, if the curve goes on as it has (95% interval "

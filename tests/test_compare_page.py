@@ -1,0 +1,145 @@
+"""Curves side by side, and when to stop, in a real browser."""
+
+import re
+
+import numpy as np
+import pytest
+from desk import A_ROUND, Desk
+from playwright.sync_api import Page, expect
+
+from al_core.pool import Annotation
+from al_core.predict import wilson_interval
+from al_core.schema import RoundRecord
+from ui.advice import next_target
+from ui.compare import free_name
+
+ROUNDS, IMAGES = 8, 10_000
+
+
+def measured(desk: Desk, exponent: float, minutes: float | None = None) -> tuple[int, str]:
+    """An experiment whose rounds follow a known curve, with the time that labelling took."""
+    number = desk.start()
+    for k in range(ROUNDS):
+        labeled = 1000 + 400 * k
+        hits = round(IMAGES * (0.93 - 8 * labeled**-exponent))
+        cell = [[hits, IMAGES - hits], [0, 0]]
+        metrics = {"accuracy": hits / IMAGES, "interval": wilson_interval(hits, IMAGES),
+                   "nll": 1.0, "ece": 0.1, "confusion": cell}  # fmt: skip
+        record = RoundRecord(k, labeled, metrics, [[1, 1.0, 0.5]], 1, 1, 1, 1, 1)
+        desk.store.add_round(number, record, None)
+        if minutes and k:
+            look = Annotation(100 + k, 1, k, "me", milliseconds=int(60_000 * minutes))
+            desk.store.append(number, [look])
+    return number, desk.store.experiment(number).name
+
+
+def table(*rises: tuple[str, float]) -> bytes:
+    """What the command line writes for strategies with five seeds each."""
+    rng = np.random.default_rng(0)
+    rows = ["strategy,seed,round,labeled,test_accuracy"]
+    for strategy, rise in rises:
+        for seed in range(5):
+            for k in range(4):
+                accuracy = 0.4 + rise * k + 0.002 * seed + rng.normal(0, 0.002)
+                rows.append(f"{strategy},{seed},{k},{1000 + 500 * k},{accuracy}")
+    return "\n".join(rows).encode()
+
+
+def upload(page: Page, name: str, content: bytes) -> None:
+    page.get_by_role("button", name="Add tables").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/csv", "buffer": content}
+    )
+
+
+def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: Desk) -> None:
+    (_, one), (_, other) = measured(desk, 0.4, 0.5), measured(desk, 0.39)
+    page = desk.open(0)
+    page.goto(page.url.split("?")[0])
+    page.get_by_text("Compare", exact=True).click(timeout=A_ROUND)
+    expect(page.get_by_text("Choose experiments or simulations above")).to_be_visible()
+    chooser = page.get_by_role("combobox", name="Experiments and simulations")
+    for name in (one, other):
+        chooser.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
+    page.keyboard.press("Escape")
+    alone = f"{other} and {one}: one run each says nothing about chance"
+    expect(
+        page.get_by_text(alone).or_(page.get_by_text(f"{one} and {other}: one run"))
+    ).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart").locator("canvas")).to_be_visible()
+
+    upload(page, "runs.csv", table(("margin", 0.05), ("entropy", 0.0502), ("random", 0.03)))
+    expect(page.get_by_text("margin is better than random by 3.0 points")).to_be_visible()
+    expect(page.get_by_text(re.compile("5 seeds cannot tell them apart"))).to_be_visible()
+    expect(page.get_by_text("Pairs with too few seeds to say anything: 7")).to_be_visible()
+    assert "view=Compare" in page.url
+
+    page.get_by_text("Minutes spent", exact=True).click()
+    left_out = page.get_by_text("Left out, since nobody's time was measured")
+    expect(left_out).to_contain_text("entropy, margin")
+    expect(left_out).to_contain_text(other)
+    expect(page.get_by_text("Mean accuracy between 0 and 3.5 minutes")).to_be_visible()
+
+    page.reload()
+    expect(page.get_by_text("Mean accuracy between 0 and 3.5 minutes")).to_be_visible(
+        timeout=A_ROUND
+    )
+    expect(page.get_by_text("Left out, since nobody's time was measured")).to_contain_text(other)
+
+
+def test_a_table_that_is_none_is_told_in_a_sentence(desk: Desk) -> None:
+    page = desk.open(0)
+    page.goto(page.url.split("?")[0] + "?view=Compare")
+    upload(page, "names.csv", b"name,age\nAnna,7\n")
+    expect(page.get_by_text("names.csv is not a table as")).to_be_visible(timeout=A_ROUND)
+
+
+def test_curves_without_a_range_in_common_are_drawn_and_not_compared(desk: Desk) -> None:
+    page = desk.open(0)
+    page.goto(page.url.split("?")[0] + "?view=Compare")
+    late = table(("late", 0.05)).replace(b",1000,", b",9000,").replace(b",1500,", b",9500,")
+    rows = [row for row in late.splitlines() if b",2000," not in row and b",2500," not in row]
+    upload(page, "runs.csv", table(("early", 0.05)) + b"\n" + b"\n".join(rows[1:]))
+    expect(page.get_by_text("There is no range of labels in which")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_test_id("stVegaLiteChart").locator("canvas")).to_be_visible()
+
+
+def test_training_goes_on_while_curves_are_compared(desk: Desk) -> None:
+    number = desk.start()
+    page = desk.open(number, "&view=Compare")
+    expect(page.get_by_text("0 of 2")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("1 of 2")).to_be_visible(timeout=A_ROUND)
+    assert len(desk.rows(number, "id", "rounds")) == 1
+    expect(page.get_by_test_id("tile")).to_have_count(0)
+    name = desk.store.experiment(number).name
+    expect(page.get_by_role("button", name=name)).to_be_visible()
+
+
+def test_the_page_says_what_the_last_labels_gained_and_what_a_target_takes(desk: Desk) -> None:
+    number, _ = measured(desk, 0.4)
+    page = desk.open(number)
+    expect(
+        page.get_by_text(re.compile(r"^The last 400 labels gained \d\.\d points"))
+    ).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text(re.compile("About .* labels more would reach 65%"))).to_be_visible()
+    target = page.get_by_role("spinbutton", name="Target accuracy")
+    target.fill("92.5")
+    target.press("Enter")
+    expect(page.get_by_text("The curve so far cannot tell when")).to_be_visible()
+    target.fill("50")
+    target.press("Enter")
+    expect(page.get_by_text("That is reached.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "target"),
+    [(0.0, 5), (0.612, 65), (0.65, 70), (0.95, 96), (0.971, 98), (0.995, 100), (1.0, 100)],
+)
+def test_the_first_target_is_the_next_step_up(accuracy: float, target: float) -> None:
+    assert next_target(accuracy) == target
+
+
+def test_a_name_that_is_taken_says_where_the_other_came_from() -> None:
+    assert free_name("margin", ["random"], "simulated") == "margin"
+    assert free_name("margin", ["margin"], "simulated") == "margin (simulated)"
