@@ -64,5 +64,11 @@ CATALOGUE: dict[str, Entry] = {
     "random": Entry("Random", "a fair sample: the yardstick for every other strategy", starts=True),
 }  # fmt: skip
 
+
+def titled(strategy: str) -> str:
+    """A strategy's name as a person reads it; one that is not known any more stands for itself."""
+    return CATALOGUE[strategy].title if strategy in CATALOGUE else strategy
+
+
 FEW_LABELS = ("maxherding", "typiclust")  # suggested while labels are few
 FEW_PER_CLASS = 20

@@ -74,7 +74,7 @@ def fit_heads(
     return Heads(weight.detach(), bias.detach(), mean, scale)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Validation:
     """What cross-validation on the labelled images says: the ``penalty`` with the least loss, and
     the ``temperature`` by which its logits are best divided."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,7 @@ def simulate(
     Raises ConfigError where the settings ask for more images than there are.
     """
     size = len(dataset.train)
+    config = replace(config, random_share=0.0)  # nothing but the test set measures here
     config.check_against(size, dataset.has_truth)
     asked = yield from _first(config, dataset, hardware, features)
     guesses: Sequence[int] = ()

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import queue
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,11 +13,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_core.catalogue import CATALOGUE
+from al_core.catalogue import titled
 from al_core.config import ExperimentConfig
 from al_core.curves import Curve
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.images import load
+from al_core.predictions import whole_file
 from al_core.progress import Progress, finish
 from al_core.store import home
 
@@ -130,7 +130,7 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
 
     # Two programs that both use all cores wait for each other most of the time.
     torch.set_num_threads(threads)
-    who = os.getpid()
+    who, parent = os.getpid(), multiprocessing.parent_process()
     try:
         while True:
             try:
@@ -138,6 +138,8 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
             except queue.Empty:
                 return
             for report in run_one(simulation):
+                if parent is None or not parent.is_alive():
+                    return  # it was killed, and nobody else ends this
                 reports.put((who, report))
             reports.put((who, None))
     except ActiveLearningError as error:
@@ -197,8 +199,7 @@ def saved_curves() -> list[Curve]:
 
 def _name(strategy: str, settings: dict[str, Any]) -> str:
     """What a person tells one group of curves from another by."""
-    title = CATALOGUE[strategy].title if strategy in CATALOGUE else strategy
-    words = [title, Path(settings["data"]).name]
+    words = [titled(strategy), Path(settings["data"]).name]
     if settings["annotator"] != "truth":
         words.append(settings["annotator"].rpartition(":")[2])
     if settings["embeddings"]:
@@ -206,7 +207,7 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
     if settings["weights"] != "none":
         words.append(settings["weights"])
     if settings["start"] != "random":
-        words.append(f"started by {CATALOGUE[settings['start']].title}")
+        words.append(f"started by {titled(settings['start'])}")
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 
@@ -238,7 +239,5 @@ def _write(path: Path, simulation: Simulation, steps: Sequence[Step]) -> None:
         "settings": simulation.settings,
         "steps": [asdict(step) for step in steps],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(f".{secrets.token_hex(4)}.part")
-    half.write_text(json.dumps(kept), encoding="utf-8")
-    half.replace(path)
+    with whole_file(path) as file:
+        file.write(json.dumps(kept).encode())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import closing
 from enum import StrEnum
-from queue import SimpleQueue
+from queue import PriorityQueue
 from threading import Event, Lock, Thread, get_native_id
 from typing import Any
 
@@ -33,7 +34,9 @@ class Job:
     once done; ``error`` is a sentence, once failed.
     """
 
-    def __init__(self, key: str, work: Callable[[], Work[Any]]) -> None:
+    def __init__(
+        self, key: str, work: Callable[[], Work[Any]], meanwhile: Callable[[], None] | None = None
+    ) -> None:
         self.key = key
         self.state = JobState.WAITING
         self.reports: list[Progress] = []
@@ -41,6 +44,7 @@ class Job:
         self.error: str | None = None
         self._ended = Event()
         self._work = work
+        self._meanwhile = meanwhile
         self._cancelled = False
 
     @property
@@ -86,6 +90,8 @@ class Job:
 
     def _note(self, report: Progress) -> None:
         self.reports.append(report)
+        if self._meanwhile is not None and not self._cancelled:
+            self._meanwhile()
         if self._cancelled:
             raise _Cancelled
 
@@ -97,15 +103,18 @@ class _Cancelled(Exception):
 class Worker:
     """Runs jobs in threads that end with the program, however long the job would take.
 
-    One after another where they share a device, or all at once with ``side_by_side``.
+    One after another where they share a device, or all at once with ``side_by_side``. A job in the
+    ``background`` stands still, between two of its reports, while any other runs.
     """
 
     def __init__(self, side_by_side: bool = False) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
-        self._waiting: SimpleQueue[Job] | None = None if side_by_side else SimpleQueue()
-        if self._waiting is not None:
-            Thread(target=self._one_after_another, args=(self._waiting,), daemon=True).start()
+        self._side_by_side = side_by_side
+        self._waiting: PriorityQueue[tuple[bool, int, Job]] = PriorityQueue()
+        self._count = itertools.count()
+        if not side_by_side:
+            Thread(target=self._one_after_another, daemon=True).start()
 
     def job(self, key: str) -> Job | None:
         """The latest job of that key."""
@@ -116,16 +125,17 @@ class Worker:
         """A job that runs now."""
         return next((j for j in list(self._jobs.values()) if j.state is JobState.RUNNING), None)
 
-    def submit(self, key: str, work: Callable[[], Work[Any]]) -> Job:
+    def submit(self, key: str, work: Callable[[], Work[Any]], background: bool = False) -> Job:
         """Start or queue ``work`` under ``key``; the active job of that key, if there is one."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or not job.active:
-                job = self._jobs[key] = Job(key, work)
-                if self._waiting is not None:
-                    self._waiting.put(job)
-                else:
+                job = Job(key, work, self._let_others_first if background else None)
+                self._jobs[key] = job
+                if self._side_by_side:
                     Thread(target=job.run, daemon=True).start()
+                else:
+                    self._waiting.put((background, next(self._count), job))
             return job
 
     def cancel_all(self, prefix: str) -> None:
@@ -148,11 +158,19 @@ class Worker:
                 if key.startswith(prefix) and not job.active:
                     del self._jobs[key]
 
-    @staticmethod
-    def _one_after_another(waiting: SimpleQueue[Job]) -> None:
+    def _one_after_another(self) -> None:
         _step_back()
         while True:
-            waiting.get().run()
+            self._waiting.get()[2].run()
+
+    def _let_others_first(self) -> None:
+        """Run what waits, but for the jobs that wait in the background too."""
+        while not self._waiting.empty():
+            waiting = self._waiting.get()  # nobody else takes from the queue
+            if waiting[0]:
+                self._waiting.put(waiting)
+                return
+            waiting[2].run()
 
 
 def _step_back() -> None:

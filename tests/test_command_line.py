@@ -51,7 +51,8 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
     header = out.read_text().splitlines()[0]
     assert header == (
         "strategy,seed,round,labeled,test_accuracy,train_seconds,score_seconds,select_seconds,"
-        "images_scored"
+        "images_scored,nll,ece,disagreement,data,annotator,head,embeddings,start,initial,per_round,"
+        "weights,stem,epochs,min_steps"
     )
     table = rows(out)
     assert [(r["strategy"], r["seed"], r["round"]) for r in table] == [
@@ -66,6 +67,9 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
         assert int(row["images_scored"]) == 1438 - labeled
         assert 0 <= float(row["test_accuracy"]) <= 1
         assert float(row["train_seconds"]) > 0
+        assert float(row["nll"]) > 0
+        assert (row["disagreement"] == "") == (row["round"] == "0")
+        assert (row["data"], row["head"], row["epochs"]) == ("digits", "fine-tune", "1")
 
 
 def test_the_same_seed_gives_the_same_curve(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from squares import CPU, QUICK, config, label_batch, of_squares, squares, train
 
-from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ConfigError, SourceError, WeightsError
 from al_core.experiment import (
     Phase,
@@ -16,9 +16,8 @@ from al_core.experiment import (
     open_experiment,
     start_experiment,
 )
-from al_core.images import Dataset, ImageSet
+from al_core.images import Dataset
 from al_core.leases import hand_in
-from al_core.network import Hardware
 from al_core.pool import TRUTH, Annotation
 from al_core.predict import predict
 from al_core.progress import finish
@@ -26,46 +25,16 @@ from al_core.round import advance, run_round
 from al_core.store import Store
 from al_core.weights import load_network, weights_path
 
-CPU = Hardware(torch.device("cpu"), torch.float32)
-QUICK = TrainConfig(epochs=1, min_steps=3, batch_size=8)
-
-
-def squares(n: int, first: int = 0) -> ImageSet:
-    """``n`` images, each of one of three colours with some noise."""
-    targets = np.arange(n) % 3
-    noise = np.random.default_rng(first).integers(0, 60, (n, 3, 16, 16))
-    images = noise.astype(np.uint8)
-    images[np.arange(n), targets] += 150
-    return ImageSet(images, targets, ("red", "green", "blue"), [f"{first + i}" for i in range(n)])
-
 
 @pytest.fixture
 def dataset() -> Dataset:
-    return Dataset("squares", squares(60), squares(30, 60), "f00d", ())
+    return of_squares()
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
     return Store()
-
-
-def config(**changes) -> ExperimentConfig:
-    plain = ExperimentConfig(data="squares", initial=6, per_round=4, rounds=2, train=QUICK)
-    return replace(plain, **changes)
-
-
-def label_batch(store: Store, dataset: Dataset, experiment: int, skip: int = 0) -> None:
-    batch = open_experiment(store, experiment).open_batch
-    store.append(experiment, [
-        Annotation(i, None if rank < skip else int(dataset.train.targets[i]), batch.round, "ada")
-        for rank, i in enumerate(batch.images)
-    ])  # fmt: skip
-    hand_in(store, experiment, batch)
-
-
-def train(store: Store, dataset: Dataset, experiment: int) -> None:
-    finish(advance(store, experiment, dataset, CPU))
 
 
 def test_an_experiment_trains_and_asks_in_turn_and_then_is_finished(

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from al_core.strategies import STRATEGIES, Candidates
 from al_core.strategies.coverage import REFERENCES
 
+skactiveml = pytest.importorskip("skactiveml.classifier")
 pool = pytest.importorskip("skactiveml.pool", reason="pip install scikit-activeml")
+committees = pytest.importorskip("skactiveml.pool._query_by_committee")
 modal = pytest.importorskip("modAL.uncertainty", reason="pip install modAL-python")
 
 N, L, D, C = 120, 15, 8, 4
@@ -36,7 +38,7 @@ def queried(strategy: object, seen: Candidates, n: int, **more: object) -> list[
     labels = np.append(np.full(N, np.nan), np.arange(L) % C)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return strategy.query(points, labels, batch_size=n, **more).tolist()
+        return np.asarray(strategy.query(points, labels, batch_size=n, **more)).tolist()
 
 
 class Given:
@@ -63,13 +65,15 @@ def test_rankings_choose_what_modal_chooses(seed: int, n: int) -> None:
 
 @given(seed=SEEDS, n=st.integers(1, N))
 def test_committees_choose_what_scikit_activeml_scores_highest(seed: int, n: int) -> None:
-    from skactiveml.pool import batch_bald
-    from skactiveml.pool._query_by_committee import average_kl_divergence
-
-    assert batch_bald is not None
     seen = candidates(seed)
-    scores = average_kl_divergence(seen.votes.double().numpy().transpose(0, 1, 2))
-    assert set(chosen("bald", seen, n)) == set(np.argsort(-scores, kind="stable")[:n].tolist())
+    votes = seen.votes.double().numpy()
+    disagreement = committees.average_kl_divergence(votes)
+    assert set(chosen("bald", seen, n)) == set(np.argsort(-disagreement)[:n].tolist())
+
+    ratios = committees.variation_ratios(votes.argmax(2).T)
+    least = np.sort(ratios)[::-1][n - 1]
+    mine = set(chosen("variation_ratio", seen, n))
+    assert set(np.flatnonzero(ratios > least)) <= mine <= set(np.flatnonzero(ratios >= least))
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,3 +90,94 @@ def test_maxherding_chooses_what_scikit_activeml_chooses(seed: int, n: int) -> N
     seen = candidates(seed)
     theirs = queried(pool.MaxHerding(metric_dict={"gamma": 1.0}, random_state=0), seen, n)
     assert chosen("maxherding", seen, n) == theirs
+
+
+def gradients(seen: Candidates) -> torch.Tensor:
+    """The outer products that BADGE is about, formed; ``[N, C * D]``."""
+    errors = seen.probs.double() - torch.nn.functional.one_hot(seen.probs.argmax(1), C)
+    return (errors[:, :, None] * seen.embeddings.double()[:, None]).flatten(1)
+
+
+def potential(points: torch.Tensor, picks: list[int]) -> float:
+    """What k-means++ makes small: squared distances to the nearest chosen point."""
+    return torch.cdist(points, points[picks]).square().min(1).values.sum().item()
+
+
+def plain_k_means_plus_plus(points: torch.Tensor, n: int, seed: int) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    picks = [int(points.norm(dim=1).argmax())]
+    while len(picks) < n:
+        squares = torch.cdist(points, points[picks]).square().min(1).values
+        squares[picks] = 0
+        picks.append(int(squares.multinomial(1, generator=generator)))
+    return picks
+
+
+class Classifier(skactiveml.SklearnClassifier):
+    """One that says what it was given, and has the points themselves as embeddings."""
+
+    def __init__(self, probs: np.ndarray) -> None:
+        super().__init__(None, classes=range(C))
+        self.probs = probs
+
+    def fit(self, *_: object) -> "Classifier":
+        return self
+
+    def predict_proba(self, X: np.ndarray, **_: object) -> np.ndarray:  # noqa: N803
+        return self.probs[: len(X)]
+
+
+def test_badge_draws_gradients_as_plain_k_means_plus_plus_does() -> None:
+    """scikit-activeml counts the origin as a first centre, unlike the paper: it spreads less."""
+    mine, plain, theirs = [], [], []
+    for seed in range(60):
+        seen = candidates(seed)
+        points = gradients(seen)
+        generator = torch.Generator().manual_seed(seed)
+        mine.append(potential(points, STRATEGIES["badge"](seen, 30, generator).tolist()))
+        plain.append(potential(points, plain_k_means_plus_plus(points, 30, seed)))
+        classifier = Classifier(seen.probs.double().numpy())
+        badge = pool.Badge(random_state=seed)
+        theirs.append(potential(points, queried(badge, seen, 30, clf=classifier, fit_clf=False)))
+    apart = np.array(mine) - np.array(plain)
+    assert abs(apart.mean()) < 3 * apart.std() / len(apart) ** 0.5
+    assert np.mean(mine) < 1.01 * np.mean(theirs)
+
+
+def heaps(seed: int) -> Candidates:
+    """Twelve heaps of ten points, far apart, and nothing labelled."""
+    generator = torch.Generator().manual_seed(seed)
+    centers = 10 * torch.randn(12, D, generator=generator)
+    points = centers.repeat_interleave(10, 0) + 0.1 * torch.randn(N, D, generator=generator)
+    return Candidates(torch.full((N, 12), 1 / 12), points, points[:0])
+
+
+@pytest.mark.parametrize("name", ["typiclust", "maxherding", "probcover", "k_center"])
+def test_one_of_each_heap_is_chosen_as_scikit_activeml_does(name: str) -> None:
+    theirs = {
+        "typiclust": pool.TypiClust(random_state=0),
+        "maxherding": pool.MaxHerding(metric_dict={"gamma": 1.0}, random_state=0),
+        "probcover": pool.ProbCover(n_classes=12, random_state=0),
+        "k_center": pool.CoreSet(random_state=0),
+    }[name]
+    for seed in range(5):
+        seen = heaps(seed)
+        assert {i // 10 for i in chosen(name, seen, 12)} == set(range(12))
+        points = seen.embeddings.double().numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picks = theirs.query(points, np.full(N, np.nan), batch_size=12)
+        if name != "probcover":  # whose radius there is one of a list for other data
+            assert {int(i) // 10 for i in picks} == set(range(12))
+
+
+def test_copies_of_an_image_do_not_collapse_the_radius_of_uncertainty_herding() -> None:
+    """With a copy among the labels the paper's radius is 0: then only uncertainty counts."""
+    generator = torch.Generator().manual_seed(0)
+    labeled = torch.randn(20, D, generator=generator)
+    labeled[1] = labeled[0]
+    unsure = torch.randn(1, D, generator=generator)
+    points = torch.cat([unsure.repeat(10, 1), torch.randn(30, D, generator=generator)])
+    probs = torch.tensor([[0.5, 0.5]] * 10 + [[0.6, 0.4]] * 30)
+    picks = STRATEGIES["uherding"](Candidates(probs, points, labeled), 5, generator).tolist()
+    assert sum(i < 10 for i in picks) == 1

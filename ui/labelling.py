@@ -10,6 +10,7 @@ from itertools import groupby
 
 import streamlit as st
 
+from al_core.catalogue import titled
 from al_core.errors import ConfigError, StoreError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
@@ -83,9 +84,11 @@ def _choose(
 
 def describe(batch: Batch) -> str:
     """What a batch is, in a few words."""
-    if batch.round == 0:
-        return "Initial images, drawn at random"
-    return f"Round {batch.round}: {batch.strategy.replace('_', ' ')}"
+    title = titled(batch.strategy)
+    if batch.round:
+        return f"Round {batch.round}: {title}"
+    chosen = "drawn at random" if batch.strategy == "random" else f"chosen by {title}"
+    return f"Initial images, {chosen}"
 
 
 @st.fragment

@@ -10,7 +10,7 @@ from typing import get_args
 
 import streamlit as st
 
-from al_core.catalogue import CATALOGUE
+from al_core.catalogue import CATALOGUE, titled
 from al_core.config import (
     ExperimentConfig,
     InitialLabels,
@@ -70,10 +70,19 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
     _setting(
         store,
         experiment_id,
+        "strategy",
+        "Strategy",
+        "Which images to ask about, from the next batch on; each batch records its own.",
+        lambda label, **how: st.selectbox(label, list(CATALOGUE), format_func=titled, **how),
+    )
+    _setting(
+        store,
+        experiment_id,
         "show_guesses",
         "Show the model's guesses",
         "Before you label. Off, you label blind, and see afterwards where the model disagrees. "
         "Each round's record says which it was.",
+        st.toggle,
     )
     _setting(
         store,
@@ -81,10 +90,18 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
         "label_while_training",
         "Label while a round trains",
         "The next batch is chosen by the latest model there is, and you never wait.",
+        st.toggle,
     )
 
 
-def _setting(store: Store, experiment_id: int, name: str, label: str, note: str) -> None:
+def _setting(
+    store: Store,
+    experiment_id: int,
+    name: str,
+    label: str,
+    note: str,
+    widget: Callable[..., object],
+) -> None:
     key = f"{name}-{experiment_id}"
 
     def settings() -> ExperimentConfig:
@@ -94,9 +111,9 @@ def _setting(store: Store, experiment_id: int, name: str, label: str, note: str)
         changed = replace(settings(), **{name: st.session_state[key]})
         store.set_config(experiment_id, changed.to_json())
 
-    # The log decides what the toggle shows: another tab may have changed it.
+    # The log decides what the widget shows: another tab may have changed it.
     st.session_state[key] = getattr(settings(), name)
-    st.toggle(label, key=key, help=note, on_change=save)
+    widget(label, key=key, help=note, on_change=save)
 
 
 def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
@@ -116,7 +133,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help="What it is called in the list above and in exports.",
     )
     strategy = st.selectbox(
-        "Strategy", list(CATALOGUE), format_func=title, help="Which images to ask about next."
+        "Strategy", list(CATALOGUE), format_func=titled, help="Which images to ask about next."
     )
     st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.")
     initial = st.number_input(
@@ -125,7 +142,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         10_000_000,
         value=defaults.initial,
         key=f"initial-{source}",
-        help="Drawn at random and labelled before the first training.",
+        help="Labelled before the first training.",
     )
     initial_labels = st.radio(
         "Labelled by",
@@ -135,6 +152,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         format_func={"truth": "the truth", "person": "me"}.__getitem__,
         help="Who labels the initial images: the truth that came with them, or you.",
     )
+    start = "random" if initial_labels == "truth" else _start()
     left, right = st.columns(2)
     per_round = left.number_input(
         "Images per round",
@@ -161,6 +179,15 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         names = tuple(line.strip() for line in text.splitlines() if line.strip())
     with st.expander("Model and training", icon=":material/tune:"):
         model, train, seed, image_size = _model_and_training(source)
+        random_share = st.number_input(
+            "Random share",
+            0,
+            90,
+            10,
+            format="%d%%",
+            help="Only for images without a test set whose truth is known: this share of each "
+            "batch is drawn at random and never trained on, to measure the model.",
+        )
     if not st.button(
         "Start experiment",
         type="primary",
@@ -174,6 +201,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         strategy=strategy,
         initial=int(initial),
         initial_labels=initial_labels,
+        start=start,
         per_round=int(per_round),
         rounds=int(rounds),
         model=model,
@@ -181,6 +209,22 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         seed=seed,
         image_size=image_size,
         class_names=names,
+        random_share=random_share / 100,
+    )
+
+
+def _start() -> str:
+    """Who chooses the first images, where a person labels them."""
+    starts = [
+        "random",
+        *(name for name in CATALOGUE if CATALOGUE[name].starts and name != "random"),
+    ]
+    return st.selectbox(
+        "Chosen by",
+        starts,
+        format_func=titled,
+        help="No labels are needed: a strategy looks at the images alone (their principal "
+        "components, or ImageNet's features where the weights are ImageNet's).",
     )
 
 
@@ -252,11 +296,6 @@ def _free_name(store: Store, source: str) -> str:
     base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
     taken = {record.name for record in store.experiments()}
     return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
-
-
-def title(strategy: str) -> str:
-    """A strategy's name as a person reads it."""
-    return CATALOGUE[strategy].title
 
 
 def readable(name: str) -> str:

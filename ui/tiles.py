@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from al_core.catalogue import CATALOGUE
+from al_core.catalogue import titled
 from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.pool import Annotation, Pool
@@ -74,7 +74,7 @@ def _chosen(batch: Batch, place: int) -> str:
         return "Drawn at random from the whole pool, to measure the model; it never trains on it."
     if batch.reasons is None or batch.strategy == "random":
         return "Drawn at random."
-    title = CATALOGUE[batch.strategy].title if batch.strategy in CATALOGUE else batch.strategy
+    title = titled(batch.strategy)
     of = f"{batch.reasons.pool:,} unlabelled images"
     by = (
         "before there was a model"

@@ -1,0 +1,86 @@
+"""Time and memory of every strategy against pool size: ``python -m benchmarks.strategies``.
+
+Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled, a committee of ten heads. Each
+strategy chooses 1,000 images in a process of its own, strategies in turn, so that its memory is its
+own and a busy minute does not fall on one of them alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import resource
+import statistics
+import time
+from datetime import date
+
+import click
+import torch
+
+from al_core.catalogue import titled
+from al_core.strategies import STRATEGIES, Candidates
+
+WIDTH, CLASSES, LABELED, MEMBERS, ASKED = 512, 10, 1000, 10, 1000
+
+
+def inputs(size: int) -> Candidates:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    embeddings = torch.cat([draw(10_000, WIDTH).half() for _ in range(size // 10_000 + 1)])
+    return Candidates(
+        (2 * draw(size, CLASSES)).softmax(1),
+        embeddings[:size],
+        draw(LABELED, WIDTH).half(),
+        torch.stack([(2 * draw(size, CLASSES)).softmax(1) for _ in range(MEMBERS)]),
+    )
+
+
+def measure(job: tuple[str, int]) -> tuple[float, float]:
+    """Seconds to choose, and GB held above the inputs at most."""
+    name, size = job
+    candidates = inputs(size)
+    # A first, small choice loads the kernels; nobody waits for that twice.
+    STRATEGIES[name](inputs(1000), 10, torch.Generator().manual_seed(0))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    STRATEGIES[name](candidates, ASKED, torch.Generator().manual_seed(0))
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return seconds, (after - before) * 1024 / 1e9
+
+
+@click.command()
+@click.option("--size", "sizes", multiple=True, type=int, default=(10_000, 49_000, 200_000))
+@click.option("--repeat", default=5, show_default=True)
+@click.option("--strategy", "names", multiple=True, default=tuple(STRATEGIES))
+def main(sizes: tuple[int, ...], repeat: int, names: tuple[str, ...]) -> None:
+    """Print a table of medians, with the slowest of the runs in brackets."""
+    print(f"{date.today()}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
+          f"{platform.python_version()}; seconds to choose {ASKED:,}, median of {repeat} (worst), "
+          "and GB above the inputs\n")  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    results: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for turn in range(repeat):
+        for size in sizes:
+            for name in names if turn % 2 == 0 else reversed(names):
+                with context.Pool(1) as pool:
+                    results.setdefault((name, size), []).append(
+                        pool.apply(measure, ((name, size),))
+                    )
+    print("| strategy |" + "".join(f" {size:,} | GB |" for size in sizes))
+    print("|---|" + "---|---|" * len(sizes))
+    for name in names:
+        cells = []
+        for size in sizes:
+            seconds, memory = zip(*results[name, size], strict=True)
+            cells.append(
+                f" {statistics.median(seconds):.2f} ({max(seconds):.2f}) | {max(memory):.1f} |"
+            )
+        print(f"| {titled(name)} |" + "".join(cells))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Simulations: kept on disk, side by side, with people's labels, on embeddings."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.errors import ActiveLearningError
+from al_core.images import load
+from al_core.progress import Progress, finish
+from al_core.simulate import Row
+from al_core.simulations import Simulation, run_all, run_one, saved_curves
+
+ROOT = Path(__file__).parents[1]
+SIZE = 1438  # of the digits' pool
+
+
+def quick(rounds: int = 1, **more: object) -> ExperimentConfig:
+    train = TrainConfig(epochs=1, min_steps=2, flip=False)
+    return ExperimentConfig(
+        data="digits", initial=12, per_round=5, rounds=rounds, train=train, **more
+    )
+
+
+def run(simulation: Simulation) -> list[Row]:
+    return [report for report in run_one(simulation) if isinstance(report, Row)]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def pixels(tmp_path: Path) -> Path:
+    """The digits' own pixels as embeddings."""
+    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
+    arrays = {
+        name: images.images[:, 0, ::4, ::4].reshape(len(images), -1).astype(np.float32) / 255
+        for name, images in (("train", digits.train), ("test", digits.test))
+    }
+    np.savez(tmp_path / "pixels.npz", **arrays)
+    return tmp_path / "pixels.npz"
+
+
+def test_a_longer_run_goes_on_where_a_shorter_one_ended(home: Path) -> None:
+    first = run(Simulation(quick(rounds=1)))
+    longer = list(run_one(Simulation(quick(rounds=2))))
+    rows = [report for report in longer if isinstance(report, Row)]
+    assert rows[:2] == first  # to the second: they were not run again
+    assert longer[:2] == first  # and came before any work
+
+    for file in (home / "simulations").iterdir():
+        file.unlink()
+    afresh = run(Simulation(quick(rounds=2)))
+    assert [r.test_accuracy for r in afresh] == [r.test_accuracy for r in rows]
+    assert [r.labeled for r in afresh] == [12, 17, 22]
+
+
+def test_a_damaged_file_of_a_run_is_run_anew(home: Path) -> None:
+    first = run(Simulation(quick(rounds=0)))
+    (kept,) = (home / "simulations").iterdir()
+    kept.write_text(kept.read_text()[:50])
+    again = run(Simulation(quick(rounds=0)))
+    assert again[0].test_accuracy == first[0].test_accuracy
+
+
+def test_other_settings_are_another_run(home: Path) -> None:
+    for config in (quick(0), quick(0, seed=1), quick(0, strategy="random")):
+        run(Simulation(config))
+    assert len(list((home / "simulations").iterdir())) == 3
+    assert sorted((c.name.split(",")[0], c.seed) for c in saved_curves()) == [
+        ("Least confidence", 0),
+        ("Least confidence", 1),
+        ("Random", 0),
+    ]
+
+
+def test_side_by_side_gives_the_rows_of_one_after_another(home: Path) -> None:
+    simulations = [Simulation(quick(1, seed=seed)) for seed in (0, 1, 2)]
+    rows, progress = [], []
+    for report in run_all(simulations, jobs=2):
+        (progress if isinstance(report, Progress) else rows).append(report)
+    assert sorted((row.seed, row.round) for row in rows) == [
+        (seed, number) for seed in (0, 1, 2) for number in (0, 1)
+    ]
+    assert progress[-1].fraction == 1
+    alone = {row.test_accuracy for one in simulations for row in run(one)}
+    assert alone == {row.test_accuracy for row in rows}
+
+
+def test_an_error_in_one_of_them_is_told_in_a_sentence(home: Path) -> None:
+    with pytest.raises(ActiveLearningError, match=r"cannot be read as embeddings"):
+        list(run_all([Simulation(quick(), embeddings=str(home / "none.npz"))], jobs=1))
+
+
+def test_a_linear_head_on_embeddings_takes_no_network_and_learns(home: Path, pixels: Path) -> None:
+    rows = run(Simulation(quick(rounds=4, strategy="maxherding"), embeddings=str(pixels)))
+    assert len(rows) == 5
+    assert rows[-1].test_accuracy > rows[0].test_accuracy > 0.4
+    assert rows[-1].test_accuracy > 0.75
+
+
+def test_a_start_by_a_strategy_beats_nothing_but_chooses_without_labels(
+    home: Path, pixels: Path
+) -> None:
+    by_strategy = run(Simulation(quick(0, start="typiclust"), embeddings=str(pixels)))
+    at_random = run(Simulation(quick(0), embeddings=str(pixels)))
+    assert by_strategy[0].labeled == at_random[0].labeled == 12
+    assert by_strategy[0].test_accuracy != at_random[0].test_accuracy
+
+
+def test_labels_that_people_gave_are_used_with_their_noise(home: Path, pixels: Path) -> None:
+    digits = finish(load("digits", cache_dir=home / "cache"))
+    wrong = (digits.train.targets + 1) % 10
+    np.savez(home / "people.npz", ada=wrong.astype(np.int8))
+    noisy = Simulation(quick(2), f"{home / 'people.npz'}:ada", str(pixels))
+    rows = run(noisy)
+    assert rows[-1].test_accuracy < 0.2  # it learnt what it was told
+    assert all(row.disagreement is not None for row in rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "name", "sentence"),
+    [
+        ({"ada": np.zeros(SIZE, int)}, "bob", "has no “bob”; it has ada"),
+        ({"ada": np.zeros(7, int)}, "ada", "there must be 1,438 whole numbers"),
+        ({"ada": np.full(SIZE, 12)}, "ada", "labels from 12 to 12; there are 10 classes"),
+        ({"ada": np.zeros(SIZE)}, "ada", "there must be 1,438 whole numbers"),
+    ],
+)
+def test_a_table_of_labels_that_does_not_fit_is_refused_in_a_sentence(
+    home: Path, arrays: dict, name: str, sentence: str
+) -> None:
+    np.savez(home / "people.npz", **arrays)
+    with pytest.raises(ActiveLearningError, match=sentence):
+        run(Simulation(quick(), f"{home / 'people.npz'}:{name}"))
+
+
+@pytest.mark.parametrize(
+    ("train", "sentence"),
+    [
+        (np.zeros((7, 3)), "there must be 1,438 rows"),
+        (np.zeros((SIZE, 3), int), "floating-point"),
+        (np.full((SIZE, 3), np.nan), "are not numbers"),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_refused_in_a_sentence(
+    home: Path, train: np.ndarray, sentence: str
+) -> None:
+    np.savez(home / "e.npz", train=train, test=np.zeros((359, 3)))
+    with pytest.raises(ActiveLearningError, match=sentence):
+        run(Simulation(quick(), embeddings=str(home / "e.npz")))
+
+
+def command(home: Path, *words: str) -> subprocess.Popen[str]:
+    plain = "--data digits --initial 12 --per-round 5 --epochs 1 --jobs 1"
+    return subprocess.Popen(
+        [sys.executable, "-m", "al_core", "simulate", *plain.split(), *words],
+        cwd=ROOT,
+        env={**os.environ, "AL_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
+    out = home / "curve.csv"
+    words = ["--min-steps", "60", "--rounds", "3", "--out", str(out)]
+    process = command(home, *words)
+    deadline = time.monotonic() + 120
+    while not list((home / "simulations").glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Stopped; the same command goes on from here." in errors
+    assert "Traceback" not in errors
+    (kept,) = (home / "simulations").glob("*.json")
+    before = json.loads(kept.read_text())["steps"]
+    assert 1 <= len(before) <= 4
+
+    plotted = [*words, "--plot", str(home / "curve.svg")]
+    _, errors = (process := command(home, *plotted)).communicate(timeout=300)
+    assert process.returncode == 0, errors
+    after = json.loads(kept.read_text())["steps"]
+    assert after[: len(before)] == before
+    with out.open() as file:
+        assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22", "27"]
+    assert (home / "curve.svg").read_text().startswith("<svg")
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_runs(home: Path) -> None:
+    process = command(home, "--out", str(home / "c.csv"), "--plot", str(home / "c.pdf"))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert ".svg or .png" in errors
