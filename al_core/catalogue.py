@@ -70,5 +70,10 @@ def titled(strategy: str) -> str:
     return CATALOGUE[strategy].title if strategy in CATALOGUE else strategy
 
 
-FEW_LABELS = ("maxherding", "typiclust")  # suggested while labels are few
-FEW_PER_CLASS = 20
+def suits_few_labels(strategy: str) -> bool:
+    """Whether a strategy looks at more than a model that has seen next to nothing."""
+    return strategy != "random" and strategy in CATALOGUE and CATALOGUE[strategy].starts
+
+
+FEW_PER_CLASS = 10  # labels; below, FOR_FEW are suggested
+FOR_FEW = "MaxHerding or TypiClust"

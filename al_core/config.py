@@ -71,7 +71,8 @@ class ExperimentConfig:
     named them. ``label_while_training`` hands out the next batch while a round trains, chosen by
     the latest model there is; ``show_guesses`` shows the model's guess before an image has a label.
     ``random_share``: where no test image has a known truth, that share of each batch is drawn at
-    random, never trained on, and measures the model.
+    random, never trained on, and measures the model. ``reference`` trains on as many random labels
+    beside each round, where their truth is known.
     """
 
     data: str = "digits"
@@ -89,6 +90,7 @@ class ExperimentConfig:
     label_while_training: bool = True
     show_guesses: bool = False
     random_share: float = 0.1
+    reference: bool = True
 
     def __post_init__(self) -> None:
         _one_of("strategy", self.strategy, CATALOGUE)

@@ -1,8 +1,8 @@
 """Time and memory of every strategy against pool size: ``python -m benchmarks.strategies``.
 
-Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled, a committee of ten heads. Each
-strategy chooses 1,000 images in a process of its own, strategies in turn, so that its memory is its
-own and a busy minute does not fall on one of them alone.
+Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled, a committee of ten heads.
+Each strategy chooses 1,000 images in a process of its own, strategies in turn, so that its memory
+is its own and a busy minute does not fall on one of them alone.
 """
 
 from __future__ import annotations

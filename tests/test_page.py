@@ -145,6 +145,7 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         start.click()
         expect(page.get_by_text("must be labelled by you")).to_be_visible()
         page.get_by_text("me", exact=True).click()
+        expect(page.get_by_text("Chosen by")).to_be_visible()
         start.click()
         tiles(page, 4)
         expect(page.get_by_text("Initial images, drawn at random")).to_be_visible()
@@ -154,7 +155,7 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "light <b>")
         hand_in(page)
         expect(page.get_by_text("Round 1: least confidence")).to_be_visible(timeout=A_ROUND)
-        expect(page.get_by_text("no test set whose truth is known").first).to_be_visible()
+        expect(page.get_by_text("Known once images drawn at random").first).to_be_visible()
 
 
 def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import streamlit as st
 
-from al_core.catalogue import titled
+from al_core.catalogue import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_core.errors import ConfigError, StoreError
 from al_core.experiment import Experiment, open_experiment
 from al_core.images import Dataset
@@ -89,6 +89,15 @@ def describe(batch: Batch) -> str:
         return f"Round {batch.round}: {title}"
     chosen = "drawn at random" if batch.strategy == "random" else f"chosen by {title}"
     return f"Initial images, {chosen}"
+
+
+def hint_for_few_labels(experiment: Experiment) -> str:
+    """Which strategies suit the labels so far, where the one in use does not; else nothing."""
+    config = experiment.config
+    few = len(experiment.pool.labeled) < FEW_PER_CLASS * len(config.class_names)
+    if not few or experiment.next_round == 0 or suits_few_labels(config.strategy):
+        return ""
+    return f"While labels are few, try {FOR_FEW}: choose the strategy in the sidebar."
 
 
 @st.fragment

@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import count
-from typing import get_args
 
 import streamlit as st
 
 from al_core.catalogue import CATALOGUE, titled
 from al_core.config import (
     ExperimentConfig,
-    InitialLabels,
-    ModelConfig,
-    Stem,
-    TrainConfig,
-    Weights,
-    default_train,
 )
 from al_core.errors import ActiveLearningError
-from al_core.images import SOURCES
-from al_core.store import NAME_LENGTH, Store
+from al_core.store import Store
 from ui.resources import trainer
 from ui.text import plain
-
-PATH = "a folder or a parquet file"
-INITIAL = {"digits": 20, "cifar10": 1000}
 
 
 def choose_experiment(store: Store) -> int | None:
@@ -92,6 +80,15 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
         "The next batch is chosen by the latest model there is, and you never wait.",
         st.toggle,
     )
+    _setting(
+        store,
+        experiment_id,
+        "reference",
+        "Compare with random labels",
+        "Where the truth is known, trains in the background on as many labels picked at random: "
+        "the grey line beside the curve.",
+        st.toggle,
+    )
 
 
 def _setting(
@@ -114,192 +111,6 @@ def _setting(
     # The log decides what the widget shows: another tab may have changed it.
     st.session_state[key] = getattr(settings(), name)
     widget(label, key=key, help=note, on_change=save)
-
-
-def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
-    """The settings of a new experiment; name and settings once the person presses start.
-
-    ``preselected``: the source named on the command line. Raises ConfigError for settings that
-    cannot work.
-    """
-    source = _source(preselected)
-    defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
-    free = _free_name(store, source)
-    name = st.text_input(
-        "Name",
-        key="new-name",
-        placeholder=free,
-        max_chars=NAME_LENGTH,
-        help="What it is called in the list above and in exports.",
-    )
-    strategy = st.selectbox(
-        "Strategy", list(CATALOGUE), format_func=titled, help="Which images to ask about next."
-    )
-    st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.")
-    initial = st.number_input(
-        "Initial images",
-        2,
-        10_000_000,
-        value=defaults.initial,
-        key=f"initial-{source}",
-        help="Labelled before the first training.",
-    )
-    initial_labels = st.radio(
-        "Labelled by",
-        get_args(InitialLabels),
-        key=f"by-{source}",
-        horizontal=True,
-        format_func={"truth": "the truth", "person": "me"}.__getitem__,
-        help="Who labels the initial images: the truth that came with them, or you.",
-    )
-    start = "random" if initial_labels == "truth" else _start()
-    left, right = st.columns(2)
-    per_round = left.number_input(
-        "Images per round",
-        1,
-        10_000,
-        value=defaults.per_round,
-        help="How many images you are asked about each round.",
-    )
-    rounds = right.number_input(
-        "Rounds",
-        0,
-        10_000,
-        value=defaults.rounds,
-        help="Rounds of labelling; a last training follows. More can be added later.",
-    )
-    names: tuple[str, ...] = ()
-    if source not in SOURCES:
-        text = st.text_area(
-            "Classes",
-            placeholder="cat\ndog",
-            height=80,
-            help="One per line, only for images that come without classes.",
-        )
-        names = tuple(line.strip() for line in text.splitlines() if line.strip())
-    with st.expander("Model and training", icon=":material/tune:"):
-        model, train, seed, image_size = _model_and_training(source)
-        random_share = st.number_input(
-            "Random share",
-            0,
-            90,
-            10,
-            format="%d%%",
-            help="Only for images without a test set whose truth is known: this share of each "
-            "batch is drawn at random and never trained on, to measure the model.",
-        )
-    if not st.button(
-        "Start experiment",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        disabled=not source,
-    ):
-        return None
-    return name.strip() or free, ExperimentConfig(
-        data=source,
-        strategy=strategy,
-        initial=int(initial),
-        initial_labels=initial_labels,
-        start=start,
-        per_round=int(per_round),
-        rounds=int(rounds),
-        model=model,
-        train=train,
-        seed=seed,
-        image_size=image_size,
-        class_names=names,
-        random_share=random_share / 100,
-    )
-
-
-def _start() -> str:
-    """Who chooses the first images, where a person labels them."""
-    starts = [
-        "random",
-        *(name for name in CATALOGUE if CATALOGUE[name].starts and name != "random"),
-    ]
-    return st.selectbox(
-        "Chosen by",
-        starts,
-        format_func=titled,
-        help="No labels are needed: a strategy looks at the images alone (their principal "
-        "components, or ImageNet's features where the weights are ImageNet's).",
-    )
-
-
-def _source(preselected: str | None) -> str:
-    named = [*SOURCES, PATH]
-    first = 0 if preselected is None else named.index(preselected) if preselected in SOURCES else 2
-    source = st.selectbox(
-        "Images",
-        named,
-        index=first,
-        format_func=lambda s: readable(s) if s in SOURCES else "A folder or parquet of mine",
-        help="Where the images come from.",
-    )
-    if source in SOURCES:
-        st.caption(SOURCES[source])
-        return source
-    return st.text_input(
-        "Path",
-        value=preselected if preselected not in SOURCES else "",
-        placeholder="/home/me/pictures",
-        help="On the machine this runs on: train/<class>/…, or <class>/…, or just images; or "
-        "parquet as Hugging Face keeps image datasets; or a copy of CIFAR-10's archive.",
-    ).strip()
-
-
-def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int]:
-    """The settings most people leave as they are."""
-    d = default_train(source)
-    weights = st.selectbox(
-        "Weights to start from",
-        get_args(Weights),
-        format_func=readable,
-        help="None, or torchvision's ImageNet weights (45 MB, downloaded once).",
-    )
-    stem = st.selectbox(
-        "Stem",
-        get_args(Stem),
-        format_func=readable,
-        help="Small keeps every pixel of a small image and takes 15 times as "
-        "long; auto is small on a GPU and torchvision's own on a CPU.",
-    )
-    left, right = st.columns(2)
-    train = TrainConfig(
-        epochs=int(left.number_input("Epochs", 1, 10_000, value=d.epochs,
-                                     help="Passes over the labelled images.")),
-        min_steps=int(right.number_input("At least steps", 0, 1_000_000, value=d.min_steps,
-                                         help="Optimiser steps a training has at least, so that "
-                                              "ten labels train as well as ten thousand.")),
-        batch_size=int(left.number_input("Batch size", 2, 65_536, value=d.batch_size,
-                                         help="Images a step.")),
-        learning_rate=float(right.number_input("Learning rate", 0.0001, 1.0, d.learning_rate,
-                                               format="%.4f", help="The peak of the schedule.")),
-        momentum=float(left.number_input("Momentum", 0.0, 0.999, d.momentum,
-                                         help="Of stochastic gradient descent.")),
-        weight_decay=float(right.number_input("Weight decay", 0.0, 0.1, d.weight_decay,
-                                              format="%.5f", help="Keeps weights small.")),
-        flip=st.checkbox("Mirror images while training", d.flip, key=f"flip-{source}",
-                         help="Not for writing or anything else that has a right and a left."),
-        shift=int(left.number_input("Shift", 0, 16, d.shift,
-                                    help="Images are moved by up to so many pixels.")),
-    )  # fmt: skip
-    size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are brought to it.")
-    seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
-    return ModelConfig(weights, stem), train, int(seed), int(size)
-
-
-def _free_name(store: Store, source: str) -> str:
-    """A name no experiment has."""
-    base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
-    taken = {record.name for record in store.experiments()}
-    return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
-
-
-def readable(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def _manage(store: Store, experiment_id: int, name: str) -> None:
