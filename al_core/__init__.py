@@ -6,7 +6,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     images               ImageSet and load(): digits, CIFAR-10, folders, parquet, cached
       sources              (cifar10, parquet) what each source holds, (pictures) how it is decoded,
                            (download) mirrors, (locking) one process at a time
-    strategies           pure functions from predictions to positions; STRATEGIES
+    catalogue            the strategies by name, without torch
     config               the settings of an experiment
     pool                 Annotation; Pool: who is labelled, a fold over the annotations
     schema, store        the append-only log: experiments, batches, annotations, rounds
@@ -15,13 +15,22 @@ From the bottom to the top; a module imports only what stands above it in this l
     leases               who labels what: batches handed out, handed in, rounds closed
     undo                 taking back what was said, as a later row
     review, since        suspicious labels, agreement; what happened while somebody was away
+    curves, comparison, plot
+                         learning curves, which is better and whether that is chance, as a chart
+    learning_curve       what the last labels gained, and how many more a target takes
+    mistakes, pool_map   what the model gets wrong; the pool in two dimensions
+    strategies           pure functions from predictions to positions; STRATEGIES
+    heads                linear heads on embeddings: one, a committee, a temperature
     network              ResNet-18 and the hardware it runs on
     train, predict       fit(), predict(), evaluate()
     weights, predictions networks, and what they said of every image, on disk
+    features             embeddings that need no label
     query                choosing a batch, and the reasons why
     round                one round: train, evaluate, score, choose
+    reference            the same with as many random labels, the yardstick
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person
+    simulations          many of them, side by side, going on where they stopped
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
     __main__             the command line

@@ -17,7 +17,8 @@ from torch import Tensor
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
 MEMBERS = 10
-ITERATIONS = 100
+ITERATIONS = 100  # of L-BFGS
+SEARCHING = 30  # the same while penalties are compared: which is best shows long before the end
 BLOCK = 8192
 
 
@@ -43,7 +44,12 @@ class Heads:
 
 
 def fit_heads(
-    embeddings: Tensor, labels: Tensor, classes: int, weights: Tensor, penalties: Tensor
+    embeddings: Tensor,
+    labels: Tensor,
+    classes: int,
+    weights: Tensor,
+    penalties: Tensor,
+    iterations: int = ITERATIONS,
 ) -> Heads:
     """K heads, each fit with sample ``weights`` of its own, ``[K,L]``, and a ``penalties`` ``[K]``.
 
@@ -58,7 +64,7 @@ def fit_heads(
     weight = torch.zeros(k, width, classes, device=x.device, requires_grad=True)
     bias = torch.zeros(k, 1, classes, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-7
+        [weight, bias], max_iter=iterations, line_search_fn="strong_wolfe", tolerance_change=1e-7
     )
 
     def loss() -> Tensor:
@@ -102,6 +108,7 @@ def cross_validate(
         classes,
         kept.repeat(len(PENALTIES), 1),
         penalties.repeat_interleave(folds),
+        SEARCHING,
     )
     logits = heads.logits(embeddings).view(len(PENALTIES), folds, n, classes)
     left_out = logits[:, part, torch.arange(n, device=part.device)]  # [penalties, L, C]
