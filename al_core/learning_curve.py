@@ -106,8 +106,11 @@ class Forecast:
     high: float
 
 
-def fit_curve(labeled: Sequence[int], accuracy: Sequence[float], images: int) -> Fit | None:
-    """Fit a learning curve to rounds with ``images`` test images; None where it has no clear shape.
+def fit_curve(
+    labeled: Sequence[int], accuracy: Sequence[float], images: Sequence[int]
+) -> Fit | None:
+    """Fit a learning curve to rounds, each measured on so many ``images``; None where it has no
+    clear shape.
 
     An inverse power law with an asymptote, Cortes et al., "Learning curves: asymptotic values and
     rate of convergence" (1993), the family that Viering & Loog, "The shape of learning curves: a
@@ -115,15 +118,16 @@ def fit_curve(labeled: Sequence[int], accuracy: Sequence[float], images: int) ->
     have been comes from a parametric bootstrap, whose scatter is drawn anew each time, since few
     rounds tell little about it. The same rounds give the same fit.
 
-    All rounds are measured on the same images, so true deviations are smaller than binomial ones
-    and the intervals, if anything, too wide. On simulated curves of other shapes (a logarithm, a
-    sigmoid) it errs to one side, asking for more labels than are needed.
+    Rounds are measured on the same images, or on growing numbers of them, so true deviations are
+    smaller than binomial ones and the intervals, if anything, too wide. On simulated curves of
+    other shapes (a logarithm, a sigmoid) it errs to one side: it asks for more labels than are
+    needed.
     """
-    n, share = np.array(labeled, dtype=np.float64), np.array(accuracy, dtype=np.float64)
+    n, share, of = (np.array(v, dtype=np.float64) for v in (labeled, accuracy, images))
     if len(n) < FEWEST_ROUNDS or np.diff(n).min() <= 0 or n[0] <= 0:
         return None
     x, freedom = n / n[-1], len(n) - 3
-    deviation = np.sqrt(np.clip(share * (1 - share), 1 / images, None) / images)
+    deviation = np.sqrt(np.maximum(share * (1 - share), 1 / of) / of)
     best, misfit = _least_squares(x, share[None], deviation)
     if misfit[0] > MOST_SCATTER * freedom:
         return None

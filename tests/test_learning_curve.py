@@ -111,7 +111,9 @@ def test_the_interval_of_a_forecast_holds_the_truth_about_as_often_as_it_says(
     truth = brentq(lambda n: power(n) - target, N[-1], 1e6) - N[-1]
     said = []
     for _ in range(100):
-        fit = fit_curve(N.tolist(), noisy(power, N, images, retraining, rng).tolist(), images)
+        fit = fit_curve(
+            N.tolist(), noisy(power, N, images, retraining, rng).tolist(), [images] * len(N)
+        )
         said.append(fit and forecast(fit, target))
     answers = [answer for answer in said if answer]
     assert len(answers) > 50
@@ -136,7 +138,7 @@ def test_where_no_forecast_can_be_made_nothing_is_said(shape, n: np.ndarray, ima
     said = 0
     for _ in range(50):
         accuracy = noisy(shape, n, images, 0.003, rng)
-        fit = fit_curve(n.tolist(), accuracy.tolist(), images)
+        fit = fit_curve(n.tolist(), accuracy.tolist(), [images] * len(n))
         said += fit is not None and forecast(fit, max(accuracy[-1], 0.7) + 0.04) is not None
     assert said <= 2
 
@@ -152,14 +154,14 @@ def test_on_curves_of_another_shape_the_upper_end_is_not_too_low(shape) -> None:
     truth = brentq(lambda n: shape(n) - target, N[-1], 1e6) - N[-1]
     answers = []
     for _ in range(60):
-        fit = fit_curve(N.tolist(), noisy(shape, N, 10_000, 0.003, rng).tolist(), 10_000)
+        fit = fit_curve(N.tolist(), noisy(shape, N, 10_000, 0.003, rng).tolist(), [10_000] * len(N))
         answers.append(fit and forecast(fit, target))
     assert sum(truth > answer.high for answer in answers if answer) <= 3
 
 
 def test_the_same_rounds_give_the_same_fit_and_a_farther_target_takes_longer() -> None:
     accuracy = noisy(power, N, 10_000, 0, np.random.default_rng(4)).tolist()
-    one, other = (fit_curve(N.tolist(), accuracy, 10_000) for _ in range(2))
+    one, other = (fit_curve(N.tolist(), accuracy, [10_000] * len(N)) for _ in range(2))
     assert isinstance(one, Fit)
     assert isinstance(other, Fit)
     said = [forecast(fit, 0.7) for fit in (one, other)]
@@ -173,8 +175,8 @@ def test_the_same_rounds_give_the_same_fit_and_a_farther_target_takes_longer() -
 
 
 def test_a_round_without_new_labels_or_of_one_class_breaks_nothing() -> None:
-    assert fit_curve([10, 10, 20, 30, 40], [0.1, 0.2, 0.3, 0.4, 0.5], 100) is None
-    fit_curve([10, 20, 30, 40, 50], [0.0, 0.0, 1.0, 1.0, 1.0], 100)
+    assert fit_curve([10, 10, 20, 30, 40], [0.1, 0.2, 0.3, 0.4, 0.5], [100] * 5) is None
+    fit_curve([10, 20, 30, 40, 50], [0.0, 0.0, 1.0, 1.0, 1.0], [100] * 5)
     assert correlation(*rights(10, 0, 0, 0)) == 0
 
 

@@ -44,8 +44,11 @@ def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | No
         st.markdown(f":material/flag: {flat_in_words(of_three)}")
         return None
     metrics = [record.metrics or {} for record in rounds]
-    images = sum(map(sum, metrics[-1]["confusion"]))
-    fit = fit_curve([r.labeled for r in rounds], [m["accuracy"] for m in metrics], images)
+    fit = fit_curve(
+        [record.labeled for record in rounds],
+        [measured["accuracy"] for measured in metrics],
+        [sum(map(sum, measured["confusion"])) for measured in metrics],
+    )
     if fit is None:
         return None
     return _look_ahead(fit, metrics[-1]["accuracy"], experiment)
