@@ -55,8 +55,9 @@ class Verdict:
     comparisons: Sequence[Comparison]
 
 
-def judge(curves: Sequence[Curve], axis: Axis) -> Verdict | None:
-    """Compare the curves of every two names; None where not all of them share a range."""
+def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Verdict | None:
+    """Compare the curves of every two names, or of each with ``against``, which asks fewer
+    questions and so needs less to answer them; None where not all of them share a range."""
     groups = by_name(curves, axis)
     every = [curve for group in groups.values() for curve in group]
     shared = shared_range(every, axis)
@@ -66,7 +67,11 @@ def judge(curves: Sequence[Curve], axis: Axis) -> Verdict | None:
         name: {curve.seed: area(curve, axis, *shared) for curve in group}
         for name, group in groups.items()
     }
-    pairs = [_paired(one, other, areas) for one, other in itertools.combinations(areas, 2)]
+    pairs = [
+        _paired(one, other, areas)
+        for one, other in itertools.combinations(areas, 2)
+        if against in (None, one, other)
+    ]
     found = sorted(holm(pairs), key=lambda c: (c.p is None, not c.is_real, -(c.difference or 0.0)))
     return Verdict(axis, *shared, areas, found)
 
@@ -143,7 +148,7 @@ def in_words(found: Comparison, verdict: Verdict) -> str:
             f"{where(verdict)} ({interval}, {found.seeds} seeds, {chance})."
         )
     return (
-        f"{one} and {other}: {found.seeds} seeds cannot tell them apart (difference "
+        f"{one} and {other}: {found.seeds} seeds are not enough to tell them apart (difference "
         f"{points(found.difference)} points, {interval}, {chance})."
     )
 

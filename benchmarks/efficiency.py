@@ -79,7 +79,7 @@ def main(
     labels = [row.labeled for row in next(iter(found.values()))]
     print("| strategy |" + "".join(f" {n:,} labels |" for n in labels) + " mean over the range |")
     print("|---|" + "---|" * (len(labels) + 1))
-    verdict = judge(curves, "labeled")
+    verdict = judge(curves, "labeled", against=titled("random"))
     assert verdict is not None
     for row in summary(verdict, curves).itertuples():
         own = np.array([curve.accuracy for curve in curves if curve.name == row.name])

@@ -156,7 +156,7 @@ def test_differences_are_told_in_words_and_whoever_loses_is_named() -> None:
     )
     assert any(w.startswith("random is better than entropy by 9.3 points") for w in words)
     assert words[-1].startswith(
-        "margin and badge: 3 seeds cannot tell them apart (difference 0.0 points, 95% interval −"
+        "margin and badge: 3 seeds are not enough to tell them apart (difference 0.0 points, 95% interval −"
     )
     assert all("after Holm's correction" in sentence for sentence in words)
     table = summary(verdict, curves)

@@ -129,12 +129,12 @@ def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
 
 
 def herding_radius(labeled: Tensor) -> float:
-    """The smallest distance between two of ``labeled`` ``[L,D]``, of length 1 each; at most 1, as
-    it is for fewer than two.
+    """The median distance of ``labeled`` ``[L,D]``, of length 1 each, to the nearest other; at most
+    1, as it is for fewer than two.
 
-    At least a quarter of the median distance to the nearest other, where the paper has no bound:
-    two copies of one image would make it 0, every image would stand for itself alone, and copies
-    would be chosen side by side.
+    The paper takes the smallest distance between any two, which a pair of near-copies makes next to
+    nothing: each image then stands for itself alone, and only uncertainty counts. After 1,000 labels
+    on CIFAR-10 the smallest was 0.04 where half of the images lay farther than 0.44 from the next.
     """
     if len(labeled) < 2:
         return 1.0
@@ -143,9 +143,7 @@ def herding_radius(labeled: Tensor) -> float:
         squared_distances(block, labeled).topk(2, largest=False).values[:, 1]
         for block in torch.split(labeled, BLOCK)
     ]
-    nearest = torch.cat(near).sqrt()
-    smallest, floor = float(nearest.min()), float(nearest.median()) / 4
-    return min(max(smallest, floor, 1e-3), 1.0)
+    return min(max(float(torch.cat(near).sqrt().median()), 1e-3), 1.0)
 
 
 def _gaussian(radius: float) -> Kernel:
