@@ -1,8 +1,8 @@
 """Time and memory of every strategy against pool size: ``python -m benchmarks.strategies``.
 
 Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled, a committee of ten heads.
-Each strategy chooses 1,000 images in a process of its own, strategies in turn, so that its memory
-is its own and a busy minute does not fall on one of them alone.
+Each strategy chooses 1,000 images, several times, in a process of its own, so that its memory is
+its own too.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ def inputs(size: int) -> Candidates:
     )
 
 
-def measure(job: tuple[str, int]) -> tuple[float, float]:
-    """Seconds to choose, and GB held above the inputs at most."""
-    name, size = job
-    candidates = inputs(size)
+def measure(name: str, size: int, repeat: int) -> tuple[list[float], float]:
+    """Seconds of each choice, and GB held above the inputs at most."""
+    candidates, few = inputs(size), inputs(1000)
     # A first, small choice loads the kernels; nobody waits for that twice.
-    STRATEGIES[name](inputs(1000), 10, torch.Generator().manual_seed(0))
+    STRATEGIES[name](few, 10, torch.Generator().manual_seed(0))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    STRATEGIES[name](candidates, ASKED, torch.Generator().manual_seed(0))
-    seconds = time.perf_counter() - start
+    seconds = []
+    for seed in range(repeat):
+        start = time.perf_counter()
+        STRATEGIES[name](candidates, ASKED, torch.Generator().manual_seed(seed))
+        seconds.append(time.perf_counter() - start)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return seconds, (after - before) * 1024 / 1e9
 
@@ -61,25 +62,17 @@ def main(sizes: tuple[int, ...], repeat: int, names: tuple[str, ...]) -> None:
     print(f"{date.today()}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
           f"{platform.python_version()}; seconds to choose {ASKED:,}, median of {repeat} (worst), "
           "and GB above the inputs\n")  # fmt: skip
-    context = multiprocessing.get_context("spawn")
-    results: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    for turn in range(repeat):
-        for size in sizes:
-            for name in names if turn % 2 == 0 else reversed(names):
-                with context.Pool(1) as pool:
-                    results.setdefault((name, size), []).append(
-                        pool.apply(measure, ((name, size),))
-                    )
     print("| strategy |" + "".join(f" {size:,} | GB |" for size in sizes))
     print("|---|" + "---|---|" * len(sizes))
+    context = multiprocessing.get_context("spawn")
     for name in names:
         cells = []
         for size in sizes:
-            seconds, memory = zip(*results[name, size], strict=True)
-            cells.append(
-                f" {statistics.median(seconds):.2f} ({max(seconds):.2f}) | {max(memory):.1f} |"
-            )
-        print(f"| {titled(name)} |" + "".join(cells))
+            with context.Pool(1) as pool:
+                seconds, memory = pool.apply(measure, (name, size, repeat))
+            median, worst = statistics.median(seconds), max(seconds)
+            cells.append(f" {median:.2f} ({worst:.2f}) | {memory:.1f} |")
+        print(f"| {titled(name)} |" + "".join(cells), flush=True)
 
 
 if __name__ == "__main__":
