@@ -26,16 +26,18 @@ def choose(
     labeled: NDArray[np.int64],
     labels: NDArray[np.int64],
     generator: torch.Generator,
+    device: torch.device,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
     """``n`` of the positions ``unlabeled``, best first, or all there are; and the score of each of
     ``unlabeled``, for strategies that have one.
 
-    ``labeled`` are the positions to compare with, ``labels`` what they were given, int64.
+    ``labeled`` are the positions to compare with, ``labels`` what they were given, int64. All of it
+    is computed on ``device``.
     """
-    candidates = _candidates(strategy, said, unlabeled, labeled, labels, generator)
+    candidates = _candidates(strategy, said, unlabeled, labeled, labels, generator, device)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
-    score = SCORES[strategy](candidates).numpy() if strategy in SCORES else None
-    return unlabeled[picks.numpy()], score
+    score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
+    return unlabeled[picks.cpu().numpy()], score
 
 
 def _candidates(
@@ -45,18 +47,19 @@ def _candidates(
     labeled: NDArray[np.int64],
     labels: NDArray[np.int64],
     generator: torch.Generator,
+    device: torch.device,
 ) -> Candidates:
     """The pool as ``strategy`` sees it, with a committee or a temperature where it wants one."""
     candidates = Candidates(
-        torch.from_numpy(said.probs[unlabeled]),
-        torch.from_numpy(said.embeddings[unlabeled]),
-        torch.from_numpy(said.embeddings[labeled]),
+        torch.from_numpy(said.probs[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[labeled]).to(device),
     )
     entry = CATALOGUE[strategy]
     if len(labeled) < 2 or not (entry.committee or entry.tempered):
         return candidates
     known, classes = candidates.labeled_embeddings, said.probs.shape[1]
-    targets = torch.from_numpy(labels)
+    targets = torch.from_numpy(labels).to(device)
     validated = cross_validate(known, targets, classes, generator)
     if entry.tempered:
         return replace(candidates, temperature=validated.temperature)

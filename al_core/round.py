@@ -223,7 +223,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     started = time.perf_counter()
     batch = None
     if all(batch.round <= number for batch in experiment.batches):
-        batch = _choose_next(experiment, number + 1, outcome.said)
+        batch = _choose_next(experiment, number + 1, outcome.said, hardware)
     record = replace(
         outcome.record,
         select_seconds=time.perf_counter() - started,
@@ -269,10 +269,12 @@ def choose_batch(
     """A batch of round ``number``, chosen by the latest network, apart from those that are open."""
     said = yield from latest_predictions(experiment, dataset, hardware)
     yield Progress("Choosing", 0, 0, "", 0)
-    return _choose_next(experiment, number, said)
+    return _choose_next(experiment, number, said, hardware)
 
 
-def _choose_next(experiment: Experiment, number: int, said: PoolPredictions) -> Batch | None:
+def _choose_next(
+    experiment: Experiment, number: int, said: PoolPredictions, hardware: Hardware
+) -> Batch | None:
     config, pool, free = experiment.config, experiment.pool, experiment.free_images
     strategy, count = config.strategy, config.per_round
     if number == 0:
@@ -280,7 +282,9 @@ def _choose_next(experiment: Experiment, number: int, said: PoolPredictions) -> 
     measuring = experiment.draw_to_measure(count)
     generator = round_generator(config.seed, number, len(experiment.batches))
     wanted = count - len(measuring)
-    picks, score = choose(strategy, wanted, said, free, pool.labeled, pool.labels, generator)
+    picks, score = choose(
+        strategy, wanted, said, free, pool.labeled, pool.labels, generator, hardware.device
+    )
     images = mix(picks.tolist(), measuring)
     if not images:
         return None

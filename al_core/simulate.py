@@ -90,7 +90,7 @@ def simulate(
                 outcome = yield from run_round(config, number, pool, dataset, hardware)
             else:
                 outcome = yield from run_head_round(config, number, pool, dataset, features)
-            step = yield from _step(config, pool, outcome, wrong)
+            step = yield from _step(config, pool, outcome, wrong, hardware)
             del outcome  # its network need not wait for the next one to be trained
             yield step
         asked, guesses = np.array(step.asked, dtype=np.int64), step.guesses
@@ -111,11 +111,17 @@ def _first(
     none = np.array([], dtype=np.int64)
     everything = np.arange(size, dtype=np.int64)
     generator = round_generator(config.seed, 0, 0)
-    return choose(config.start, config.initial, said, everything, none, none, generator)[0]
+    return choose(
+        config.start, config.initial, said, everything, none, none, generator, hardware.device
+    )[0]
 
 
 def _step(
-    config: ExperimentConfig, pool: Pool, outcome: Outcome, disagreement: float | None
+    config: ExperimentConfig,
+    pool: Pool,
+    outcome: Outcome,
+    disagreement: float | None,
+    hardware: Hardware,
 ) -> Work[Step]:
     """Choose what to ask about next, after the last round as well: a run may be made longer."""
     record, said = outcome.record, outcome.said
@@ -131,6 +137,7 @@ def _step(
         pool.labeled,
         pool.labels,
         generator,
+        hardware.device,
     )
     seconds = time.perf_counter() - started
     metrics = record.metrics or {}

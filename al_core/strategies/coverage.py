@@ -96,8 +96,8 @@ def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
     points = directions(candidates.embeddings[order])
     radius = _pure_radius(points, candidates.probs.shape[1], generator)
     labeled = directions(candidates.labeled_embeddings)
-    covers: Kernel = lambda squares: squares.le_(radius)  # noqa: E731
-    return order[_greedy(points, labeled, torch.ones(len(points)), covers, n)]
+    weights = torch.ones(len(points), device=points.device)
+    return order[_greedy(points, labeled, weights, lambda squares: squares.le_(radius), n)]
 
 
 def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
@@ -107,7 +107,8 @@ def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Te
     order = sample(candidates, n, generator)
     points = directions(candidates.embeddings[order])
     labeled = directions(candidates.labeled_embeddings)
-    return order[_greedy(points, labeled, torch.ones(len(points)), _gaussian(1.0), n)]
+    weights = torch.ones(len(points), device=points.device)
+    return order[_greedy(points, labeled, weights, _gaussian(1.0), n)]
 
 
 def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
@@ -133,8 +134,9 @@ def herding_radius(labeled: Tensor) -> float:
     1, as it is for fewer than two.
 
     The paper takes the smallest distance between any two, which a pair of near-copies makes next to
-    nothing: each image then stands for itself alone, and only uncertainty counts. After 1,000 labels
-    on CIFAR-10 the smallest was 0.04 where half of the images lay farther than 0.44 from the next.
+    nothing: each image then stands for itself alone, and only uncertainty counts. After 1,000
+    labels on CIFAR-10 the smallest was 0.04, where half of the labelled images lay farther than
+    0.44 from the next.
     """
     if len(labeled) < 2:
         return 1.0
@@ -153,11 +155,11 @@ def _gaussian(radius: float) -> Kernel:
 def _pure_radius(points: Tensor, classes: int, generator: torch.Generator) -> float:
     """ProbCover's radius, squared."""
     cluster = k_means(points, min(classes, len(points)), generator)
-    other = torch.full((len(points),), float("inf"))
+    other = torch.full((len(points),), float("inf"), device=points.device)
     for positions in _members(cluster, classes):
         outside = cluster != cluster[positions[:1]] if len(positions) else cluster < 0
         few = positions[: max(1, 2000 // classes)]
-        other[few] = to_nearest(points[few], points[outside]).cpu()
+        other[few] = to_nearest(points[few], points[outside])
     looked_at = other[other.isfinite()]
     return float(looked_at.quantile(1 - PURITY)) if len(looked_at) else 4.0
 
@@ -169,7 +171,9 @@ def _greedy(points: Tensor, labeled: Tensor, weights: Tensor, kernel: Kernel, n:
     so far, and their number falls with each choice.
     """
     references, weights = points[:REFERENCES], weights[:REFERENCES]
-    similar = torch.empty(len(references), len(points), dtype=torch.float16, device=points.device)
+    cells = len(references) * len(points)
+    dtype = torch.float32 if cells <= 250_000_000 else torch.float16  # a gigabyte at most
+    similar = torch.empty(len(references), len(points), dtype=dtype, device=points.device)
     best = torch.zeros(len(references), device=points.device)
     gains = torch.zeros(len(points), device=points.device)
     for rows in _blocks(len(references), 512):
