@@ -25,11 +25,19 @@ from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
 from ui.compare import compare
-from ui.labelling import describe, label_batch, take_back, take_batch, wait_for_others
+from ui.labelling import (
+    describe,
+    hint_for_few_labels,
+    label_batch,
+    take_back,
+    take_batch,
+    wait_for_others,
+)
+from ui.new_experiment import new_experiment
 from ui.resources import is_gone, load_images, loader, open_store, settle, trainer
 from ui.results import at_a_glance, gain, show_results
 from ui.review import leave_review, review
-from ui.sidebar import choose_experiment, labelling_settings, new_experiment, show_experiment
+from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
 from ui.text import plain
 from ui.training import round_key, watch
@@ -96,7 +104,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     if view == "Compare":
         compare(store, experiment_id)
         return
-    show_results(experiment)
+    show_results(store, experiment, dataset)
     take_away(store, experiment, dataset, annotator)
 
 
@@ -154,6 +162,8 @@ def train_and_label(
         st.subheader(describe(batch), anchor=False)
         if batch.round < experiment.next_round:
             st.caption("Opened again by an undo. What changes counts from the next training on.")
+        if hint := hint_for_few_labels(experiment):
+            st.caption(hint)
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
     if experiment.phase is Phase.TRAINING:
         train(store, experiment, dataset, brief=batch is not None or not labelling)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
+from al_core.mistakes import class_recall
 from al_core.schema import RoundRecord
 
-HEIGHT = 320
+HEIGHT, HIGH = 320, 600
+# Ten that are told apart on a light page and on a dark one; everything else is grey.
+COLOURS = [
+    "#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b",
+    "#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#6a6fd6",
+]  # fmt: skip
+GREY = "#8c8c8c"
+STATES = ("Unlabelled", "Labelled", "Chosen")  # of an image on the map
 
 
 def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
@@ -41,33 +49,118 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
     return table
 
 
-def accuracy_curve(table: pd.DataFrame) -> alt.LayerChart:
-    """Test accuracy against labelled images, with the 95% band; ``table`` from rounds_table."""
+def accuracy_curve(
+    table: pd.DataFrame,
+    title: str,
+    ahead: pd.DataFrame | None = None,
+    at_random: pd.DataFrame | None = None,
+) -> alt.LayerChart:
+    """Accuracy against labelled images, with the 95% band; ``table`` from rounds_table, where it
+    leads from :func:`ui.advice.advise`, as many random labels from
+    :func:`ui.yardstick.random_labels`."""
     counts = table["labeled"].tolist()
-    axis = alt.Axis(values=counts if len(counts) <= 15 else alt.Undefined, format=",d")
+    few = ahead is None and len(counts) <= 15
+    axis = alt.Axis(format=",d", **{"values": counts} if few else {"tickCount": 6})
     x = alt.X(
         "labeled:Q",
         title="Labelled images",
         axis=axis,
         scale=alt.Scale(zero=False, nice=False, padding=20),
     )
-    y = alt.Y("accuracy:Q", title="Test accuracy", axis=alt.Axis(format="%"),
+    y = alt.Y("accuracy:Q", title=title, axis=alt.Axis(format="%"),
               scale=alt.Scale(zero=False, padding=10))  # fmt: skip
     base = alt.Chart(table).encode(
         x=x,
         tooltip=[
             alt.Tooltip("round:Q", title="Round"),
             alt.Tooltip("labeled:Q", title="Labelled", format=","),
-            alt.Tooltip("accuracy:Q", title="Test accuracy", format=".1%"),
+            alt.Tooltip("accuracy:Q", title=title, format=".1%"),
             alt.Tooltip("low:Q", title="95% interval, from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
         ],
     )
-    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title="Test accuracy"), y2="high:Q")
+    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     whiskers = base.mark_rule(opacity=0.5).encode(y="low:Q", y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_circle(size=80, opacity=1).encode(y=y)
-    return alt.layer(band, whiskers, line, points).properties(height=HEIGHT)
+    layers = [band, whiskers, line, points]
+    if at_random is not None:
+        grey = alt.Chart(at_random).encode(
+            x=x,
+            y=y,
+            tooltip=[
+                alt.Tooltip("labeled:Q", title="Random labels", format=","),
+                alt.Tooltip("accuracy:Q", title=title, format=".1%"),
+            ],
+        )
+        layers[:0] = [
+            grey.mark_line(strokeWidth=2, color=GREY),
+            grey.mark_circle(size=50, opacity=1, color=GREY),
+        ]
+    if ahead is not None:
+        fit = alt.Chart(ahead).encode(x=x)
+        layers += [
+            fit.mark_area(opacity=0.1).encode(y="low:Q", y2="high:Q"),
+            fit.mark_line(strokeWidth=2, strokeDash=[5, 5]).encode(y=y),
+        ]
+    return alt.layer(*layers).properties(height=HEIGHT)
+
+
+def recall_table(rounds: Sequence[RoundRecord], class_names: Sequence[str]) -> pd.DataFrame:
+    """A row for each class of each round that was measured; ``change`` is since the one before."""
+    rows = [
+        (record.round, record.labeled, name, share, sum(images))
+        for record in rounds
+        if record.metrics is not None
+        for name, share, images in zip(
+            class_names,
+            class_recall(record.metrics["confusion"]),
+            record.metrics["confusion"],
+            strict=True,
+        )
+    ]
+    table = pd.DataFrame(rows, columns=["round", "labeled", "class", "recall", "images"])
+    table["change"] = table.groupby("class", sort=False)["recall"].diff()
+    return table
+
+
+def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
+    """Recall against labelled images, a line for each class; ``table`` from recall_table. Classes
+    that are not ``lit`` stay grey in the back."""
+    base = alt.Chart().encode(
+        x=alt.X(
+            "labeled:Q",
+            title="Labelled images",
+            axis=alt.Axis(format=",d"),
+            scale=alt.Scale(zero=False, nice=False, padding=20),
+        ),
+        y=alt.Y("recall:Q", title="Recall", axis=alt.Axis(format="%")),
+        detail="class:N",
+        tooltip=[
+            alt.Tooltip("class:N", title="Class"),
+            alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+            alt.Tooltip("change:Q", title="Change", format="+.1%"),
+            alt.Tooltip("images:Q", title="Measured on", format=","),
+            alt.Tooltip("labeled:Q", title="Labelled", format=","),
+            alt.Tooltip("round:Q", title="Round"),
+        ],
+    )
+    grey = base.encode(color=alt.value(GREY))
+    bright = base.encode(
+        color=alt.Color(
+            "class:N",
+            sort=list(lit),
+            scale=alt.Scale(domain=list(lit), range=COLOURS),
+            legend=alt.Legend(title=None, orient="bottom", columns=2),
+        )
+    )
+    behind, front = table[~table["class"].isin(lit)], table[table["class"].isin(lit)]
+    return alt.layer(
+        grey.mark_line(strokeWidth=1, opacity=0.4).properties(data=behind),
+        grey.mark_circle(size=30, opacity=0.5).properties(data=behind),
+        bright.mark_line(strokeWidth=2.5).properties(data=front),
+        bright.mark_circle(size=80, opacity=1).properties(data=front),
+    ).properties(height=HEIGHT)
 
 
 def training_curve(
@@ -94,7 +187,8 @@ def training_curve(
 def confusion_heatmap(
     confusion: Sequence[Sequence[int]], class_names: Sequence[str]
 ) -> alt.LayerChart:
-    """What the model said against the truth, counts; rows are the truth."""
+    """What the model said against the truth, counts; rows are the truth. A click selects a
+    ``cell``."""
     cells = pd.DataFrame(
         [
             {
@@ -108,24 +202,58 @@ def confusion_heatmap(
         ]
     )
     order = list(class_names)
+    many = len(order) > 20
     base = alt.Chart(cells).encode(
-        x=alt.X("said:N", title="The model said", sort=order, axis=alt.Axis(labelAngle=-40)),
-        y=alt.Y("truth:N", title="Truth", sort=order),
+        x=alt.X("said:N", title="The model said", sort=order,
+                axis=alt.Axis(labelAngle=-40, labelOverlap=many)),
+        y=alt.Y("truth:N", title="Truth", sort=order, axis=alt.Axis(labelOverlap=many)),
         tooltip=[
             "truth:N",
             "said:N",
             alt.Tooltip("images:Q", format=","),
             alt.Tooltip("share:Q", format=".1%", title="share of the truth"),
         ],
-    )
+    )  # fmt: skip
     # By opacity, so that nothing is the background's colour, in the dark as in the light.
     heat = base.mark_rect(color="#2a6fbb").encode(
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None)
     )
-    if len(order) > 20:
-        return alt.layer(heat).properties(height=24 * len(order))
+    heat = heat.add_params(alt.selection_point(name="cell", fields=["truth", "said"]))
+    if many:
+        return alt.layer(heat).properties(height=HIGH)
     text = base.mark_text(fontSize=12).encode(
         text="images:Q",
-        color=alt.condition("datum.share > 0.3", alt.value("white"), alt.value("#808080")),
+        color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#808080")),
     )
     return alt.layer(heat, text).properties(height=max(HEIGHT, 36 * len(order)))
+
+
+def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str) -> alt.Chart:
+    """The map of the pool: columns ``x``, ``y``, ``image``, ``state`` and ``colour``, which shows
+    ``by``; the most important rows last. ``outline`` stands out from the page. Dragging over the
+    map selects, as ``brush``."""
+    legend = alt.Legend(title=None, orient="top", symbolFillColor=GREY, symbolStrokeColor=outline)
+    mark = alt.Chart(points).mark_point(filled=True, stroke=outline)
+    flat = {"axis": None, "scale": alt.Scale(nice=False, zero=False, padding=8)}
+
+    def by_state(channel: type, *values: float | str) -> Any:
+        return channel("state:N", scale=alt.Scale(domain=STATES, range=values), legend=legend)
+
+    return (
+        mark.encode(
+            x=alt.X("x:Q", **flat),
+            y=alt.Y("y:Q", **flat),
+            color=colour,
+            shape=by_state(alt.Shape, "circle", "circle", "diamond"),
+            size=by_state(alt.Size, 14, 50, 160),
+            opacity=by_state(alt.Opacity, 0.55, 1, 1),
+            strokeWidth=by_state(alt.StrokeWidth, 0, 0.8, 1.4),
+            tooltip=[
+                alt.Tooltip("image:Q", title="Image", format=","),
+                alt.Tooltip("state:N", title="State"),
+                alt.Tooltip("colour", title=by),
+            ],
+        )
+        .add_params(alt.selection_interval(name="brush"))
+        .properties(height=HIGH)
+    )

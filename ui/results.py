@@ -1,4 +1,4 @@
-"""What an experiment has shown so far: numbers, the curve, the confusion, the rounds."""
+"""What an experiment has shown so far: numbers at a glance, and tabs with all the rest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from al_core.experiment import Experiment
-from ui.charts import accuracy_curve, confusion_heatmap, rounds_table
+from al_core.images import Dataset
+from al_core.store import Store
+from ui.advice import advise
+from ui.charts import accuracy_curve, rounds_table
+from ui.mistakes import show_classes, show_mistakes
+from ui.pool_map import show_map
 from ui.training import draw_history
+from ui.yardstick import keep_up, random_labels
 
 
 def at_a_glance(experiment: Experiment) -> None:
@@ -31,18 +37,37 @@ def at_a_glance(experiment: Experiment) -> None:
         help=f"{skipped:,} more were skipped; they are not asked again.",
     )
     row.metric("Round", f"{done} of {experiment.config.rounds}", width="content")
+    what = measured(experiment).capitalize()
     if table.empty or pd.isna(table["accuracy"].iloc[-1]):
-        row.metric("Test accuracy", "–", width="content", help=_why_no_accuracy(experiment))
+        row.metric(what, "–", width="content", help=_why_no_accuracy(experiment))
         return
     last = table.iloc[-1]
     row.metric(
-        "Test accuracy",
+        what,
         f"{last['accuracy']:.1%}",
         width="content",
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
         delta_description=f"95% interval {100 * last['low']:.1f}–{last['high']:.1%}",
-        help="On test images the model never trains on; the change is since the round before, "
-        "and 95% is the Wilson interval.",
+        help=f"{_measured_on(experiment)} The change is since the round before, and 95% is the "
+        "Wilson interval.",
+    )
+
+
+def measured(experiment: Experiment) -> str:
+    """What kind of accuracy the rounds have."""
+    return "accuracy on random images" if experiment.config.random_share else "test accuracy"
+
+
+def _measured_on(experiment: Experiment) -> str:
+    metrics = experiment.rounds[-1].metrics or {}
+    count = metrics.get("images") or sum(map(sum, metrics["confusion"]))
+    if metrics.get("on") != "random":
+        return f"Measured on {count:,} test images; the model never trains on them."
+    skipped = len(experiment.at_random.intersection(experiment.pool.skipped.tolist()))
+    left_out = f"; {skipped:,} were skipped and are left out" if skipped else ""
+    return (
+        f"Measured on {count:,} images drawn at random from the whole pool and labelled by people"
+        f"{left_out}. The model never trains on them, so it is an unbiased estimate."
     )
 
 
@@ -53,49 +78,66 @@ def gain(experiment: Experiment) -> str:
         return ""
     first, last = table.iloc[0], table.iloc[-1]
     return (
-        f"{last['labeled'] - first['labeled']:,} labels took the test accuracy from "
+        f"{last['labeled'] - first['labeled']:,} labels took the {measured(experiment)} from "
         f"{first['accuracy']:.1%} to {last['accuracy']:.1%} "
         f"(95% interval {100 * last['low']:.1f}–{last['high']:.1%})."
     )
 
 
-def show_results(experiment: Experiment) -> None:
-    """Everything the rounds so far have given, in tabs."""
+# A fragment: another tab, or another round, draws nothing else again.
+@st.fragment
+def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
+    """Everything the rounds so far have given, in tabs; only the one in sight is drawn."""
     if not experiment.rounds:
         return
-    table = rounds_table(experiment.rounds)
-    curve, confusion, rounds, training = st.tabs(["Accuracy", "Confusion", "Rounds", "Training"])
-    with curve:
-        if table["accuracy"].isna().all():
-            st.info(_why_no_accuracy(experiment), icon=":material/info:")
-        else:
-            st.altair_chart(accuracy_curve(table), key="accuracy-curve")
-            st.caption(
-                "Each point is one round; the band is the 95% Wilson interval of the test accuracy."
-            )
-    with confusion:
-        _show_confusion(experiment)
-    with rounds:
-        shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
-        table[shares] = 100 * table[shares].astype(float)
-        st.dataframe(table, hide_index=True, column_config=_COLUMNS)
-    with training:
-        number = _pick_round(experiment, "training")
-        history = experiment.rounds[number].history
-        draw_history(history, history[-1][0])
+    names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
+    tabs = dict(zip(names, st.tabs(names, key="results", on_change="rerun"), strict=True))
+    shown = next(name for name, tab in tabs.items() if tab.open)
+    with tabs[shown]:
+        unmeasured = experiment.rounds[-1].metrics is None
+        match shown:
+            case "Accuracy" | "Classes" | "Mistakes" if unmeasured:
+                st.info(_why_no_accuracy(experiment), icon=":material/info:")
+            case "Accuracy":
+                _show_accuracy(experiment, dataset)
+            case "Classes":
+                show_classes(experiment)
+            case "Mistakes":
+                number = _pick_round(experiment, "mistakes")
+                show_mistakes(experiment, number, dataset.test if dataset else None)
+            case "Map":
+                show_map(store, experiment.id, dataset)
+            case "Rounds":
+                _show_rounds(experiment)
+            case "Training":
+                history = experiment.rounds[_pick_round(experiment, "training")].history
+                draw_history(history, history[-1][0])
 
 
-def _show_confusion(experiment: Experiment) -> None:
-    number = _pick_round(experiment, "confusion")
-    metrics = experiment.rounds[number].metrics
-    if metrics is None:
-        st.info(_why_no_accuracy(experiment), icon=":material/info:")
-        return
-    st.altair_chart(confusion_heatmap(metrics["confusion"], experiment.config.class_names))
-    st.caption(
-        f"Test images by truth and prediction. Negative log-likelihood {metrics['nll']:.3f} nats, "
-        f"expected calibration error {metrics['ece']:.1%}."
+def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
+    chart = st.container()
+    ahead = advise(experiment, dataset)
+    at_random = random_labels(experiment)
+    curve = accuracy_curve(
+        rounds_table(experiment.rounds), measured(experiment).capitalize(), ahead, at_random
     )
+    chart.altair_chart(curve, key="accuracy-curve")
+    note = (
+        f"Each point is one round; the band is its 95% Wilson interval. {_measured_on(experiment)}"
+    )
+    if ahead is not None:
+        note += " Dashed: the curve fitted to the rounds, with the 95% interval of where it leads."
+    if at_random is not None:
+        note += " Grey: as many labels picked at random, the truth as annotator; one run."
+    chart.caption(note)
+    keep_up(experiment, dataset)
+
+
+def _show_rounds(experiment: Experiment) -> None:
+    table = rounds_table(experiment.rounds)
+    shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
+    table[shares] = 100 * table[shares].astype(float)
+    st.dataframe(table, hide_index=True, column_config=_COLUMNS)
 
 
 def _pick_round(experiment: Experiment, what: str) -> int:
@@ -108,7 +150,12 @@ def _pick_round(experiment: Experiment, what: str) -> int:
 def _why_no_accuracy(experiment: Experiment) -> str:
     if not experiment.rounds:
         return "Known after the first training."
-    return "These images have no test set whose truth is known, so no accuracy can be measured."
+    if experiment.config.random_share:
+        return "Known once images drawn at random, a share of each batch, have been labelled."
+    return (
+        "These images have no test set whose truth is known, and no share of each batch is drawn "
+        "at random, so no accuracy can be measured."
+    )
 
 
 def _column(title: str, form: str, note: str | None = None) -> Any:
@@ -118,7 +165,7 @@ def _column(title: str, form: str, note: str | None = None) -> Any:
 _COLUMNS = {
     "round": _column("Round", "%d"),
     "labeled": _column("Labelled", "localized"),
-    "accuracy": _column("Test accuracy", "%.1f%%"),
+    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on random ones."),
     "change": _column("Change", "%.1f%%", "Since the round before."),
     "low": _column("95% from", "%.1f%%", "Wilson interval."),
     "high": _column("to", "%.1f%%"),
