@@ -160,8 +160,9 @@ def _mean(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame | None:
     x = places[(both[0] <= places) & (places <= both[1])]
     accuracy = np.stack([curve.at(axis, x) for curve in curves])
     mean, half = accuracy.mean(0), student_margin(accuracy)
+    low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 1)
     return pd.DataFrame({
-        "name": curves[0].name, "x": x, "mean": mean, "low": mean - half, "high": mean + half,
+        "name": curves[0].name, "x": x, "mean": mean, "low": low, "high": high,
         "seeds": len(curves), "band": "Student",
     })  # fmt: skip
 

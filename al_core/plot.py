@@ -16,7 +16,8 @@ FORMATS = (".svg", ".png")
 def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
     """Mean test accuracy with its 95% band, a colour and a shape for each name.
 
-    ``table`` comes from :func:`al_core.curves.bands`; a band that is missing is not drawn.
+    ``table`` comes from :func:`al_core.curves.bands`; a band that is missing, or that of two
+    seeds, is not drawn.
     """
     names = table["name"].unique().tolist()
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=340, symbolSize=90)
@@ -39,7 +40,8 @@ def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
             alt.Tooltip("seeds:Q", title="Seeds"),
         ],
     )
-    known = base.transform_filter("isValid(datum.low)")
+    # Two seeds have a band many times as high as the curves: drawn, it would hide everything.
+    known = base.transform_filter("isValid(datum.low) && datum.seeds != 2")
     band = known.mark_area(fillOpacity=0.15).encode(
         y=alt.Y("low:Q", title=title, axis=alt.Axis(format="~%"), scale=alt.Scale(zero=False)),
         y2="high:Q",

@@ -19,10 +19,17 @@ from ui.text import plain
 
 AXIS_NAMES: dict[str, Axis] = {"Labels": "labeled", "Minutes spent": "minutes"}
 TITLES: dict[Axis, str] = {"labeled": "Labelled images", "minutes": "Minutes spent labelling"}
+FIRST = 5  # sentences of a kind that are seen at once
+REST = {
+    "trending_up": "More differences",
+    "drag_handle": "More pairs that cannot be told apart",
+    "help": "Pairs with too few seeds to say anything",
+}
 HELP = """
 - **Curves** show the accuracy on test images that the model never trains on. Runs that differ in
-  their seed alone are averaged, and the band is the 95% interval of that average. For one run it is
-  the interval that comes from the number of test images.
+  their seed alone are averaged, and the band is the 95% interval of that average; for two runs it
+  would fill the chart and is left out. For one run it is the interval that comes from the number of
+  test images.
 - **Mean accuracy** is the area under a curve, divided by the range that all of them share: what is
   good early counts as much as what is good late.
 - **Differences** are tested by paired t-tests, since runs of one seed start from the same images.
@@ -46,12 +53,16 @@ def compare(store: Store, current: int | None) -> None:
             icon=":material/compare_arrows:",
         )
         return
+    curves, common = shorten(curves)
     axis = AXIS_NAMES[_axis_name(curves)]
     shown = [curve for curve in curves if getattr(curve, axis)]
     table = bands(shown, axis)
     st.altair_chart(curves_chart(table, TITLES[axis]), key="compared-curves")
+    if common:
+        st.caption(plain(f"All of them: {common}."))
     _name_left_out(curves, shown, set(table["name"]))
-    verdict = judge(shown, axis)
+    judged = [curve for curve in shown if len(curve.points(axis)[0]) > 1]
+    verdict = judge(judged, axis, _against(judged))
     if verdict is None:
         st.info(
             f"There is no range of {UNITS[axis]} in which all of these curves were measured, "
@@ -59,7 +70,7 @@ def compare(store: Store, current: int | None) -> None:
             icon=":material/info:",
         )
     else:
-        _show_areas(verdict, shown)
+        _show_areas(verdict, judged)
         _show_comparisons(verdict)
     with st.expander("How to read this", icon=":material/help:"):
         st.markdown(HELP)
@@ -112,12 +123,40 @@ def free_name(name: str, taken: Iterable[str], more: str) -> str:
     return name if name not in taken else f"{name} ({more})"
 
 
+def shorten(curves: Sequence[Curve]) -> tuple[Sequence[Curve], str]:
+    """The curves without the settings in their names that all have in common, and those."""
+    names = {curve.name: curve.name.partition(", ") for curve in curves}
+    tails = {tail for _, _, tail in names.values()}
+    if (
+        len(names) == 1
+        or len(tails) > 1
+        or len({head for head, _, _ in names.values()}) < len(names)
+    ):
+        return curves, ""
+    return [replace(curve, name=names[curve.name][0]) for curve in curves], tails.pop()
+
+
 def _axis_name(curves: Sequence[Curve]) -> str:
     timed = any(curve.minutes for curve in curves)
     if not timed:
         return "Labels"
     return st.segmented_control(
         "Along", list(AXIS_NAMES), default="Labels", required=True, key="axis", bind="query-params"
+    )
+
+
+def _against(curves: Sequence[Curve]) -> str | None:
+    """With which curve all others are compared, None for each with each."""
+    names = sorted({curve.name for curve in curves})
+    if len(names) < 3:
+        return None
+    return st.selectbox(
+        "Compare with",
+        names,
+        None,
+        placeholder="Each other",
+        width=320,
+        help="Against one alone there are fewer questions, and each needs less to be answered.",
     )
 
 
@@ -153,19 +192,22 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
             ),
         },
     )
-    st.caption(f"Mean accuracy {where(verdict)}, which all of these curves cover.")
+    if len(table) > 1:
+        st.caption(f"Mean accuracy {where(verdict)}, which all of these curves cover.")
 
 
 def _show_comparisons(verdict: Verdict) -> None:
     """Each pair in words: real differences first, then those that chance may have made."""
-    tested = [found for found in verdict.comparisons if found.p is not None]
-    untested = [found for found in verdict.comparisons if found.p is None]
-    for found in tested:
-        icon = "trending_up" if found.is_real else "drag_handle"
-        st.markdown(f":material/{icon}: {plain(in_words(found, verdict))}")
-    if len(untested) <= 3:
-        for found in untested:
-            st.markdown(f":material/help: {plain(in_words(found, verdict))}")
-        return
-    with st.expander(f"Pairs with too few seeds to say anything: {len(untested)}"):
-        st.markdown("\n".join(f"- {plain(in_words(found, verdict))}" for found in untested))
+    groups: dict[str, list[str]] = {"trending_up": [], "drag_handle": [], "help": []}
+    for found in verdict.comparisons:
+        icon = "help" if found.p is None else "trending_up" if found.is_real else "drag_handle"
+        groups[icon].append(f":material/{icon}: {plain(in_words(found, verdict))}")
+    for icon, title in REST.items():
+        shown = min(len(groups[icon]), FIRST)
+        if icon == "help" and len(groups[icon]) > FIRST:
+            shown = 0
+        for sentence in groups[icon][:shown]:
+            st.markdown(sentence)
+        if rest := groups[icon][shown:]:
+            with st.expander(f"{title}: {len(rest)}"):
+                st.markdown("\n\n".join(rest))
