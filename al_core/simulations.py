@@ -208,6 +208,10 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
         words.append(settings["weights"])
     if settings["start"] != "random":
         words.append(f"started by {titled(settings['start'])}")
+    if settings["stem"] != "auto":
+        words.append(f"{settings['stem']} stem")
+    if not settings["embeddings"]:
+        words.append(f"{settings['epochs']:,} epochs, at least {settings['min_steps']:,} steps")
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 

@@ -1,0 +1,98 @@
+"""The page's evidence: images that measure, a start without labels, the yardstick."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from desk import A_ROUND, QUICK, Desk, hand_in, label_all, tiles
+from playwright.sync_api import expect
+from tiny import picture
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.experiment import start_experiment
+from al_core.images import load
+from al_core.progress import finish
+
+BRIEF = TrainConfig(epochs=1, min_steps=2)
+
+
+def pictures(folder: Path, count: int) -> Path:
+    """Dark and light pictures that nobody has named."""
+    folder.mkdir()
+    for i in range(count):
+        picture(40 + 3 * i if i % 2 else 250 - 3 * i).save(folder / f"{i:02}.png")
+    return folder
+
+
+def by_hand(desk: Desk, folder: Path, **changes) -> int:
+    config = ExperimentConfig(
+        data=str(folder), initial=10, initial_labels="person", per_round=10, rounds=2,
+        train=BRIEF, class_names=("dark", "light"), random_share=0.2, **changes,
+    )  # fmt: skip
+    dataset = finish(load(str(folder), cache_dir=desk.home / "cache"))
+    return start_experiment(desk.store, folder.name, config, dataset)
+
+
+def test_images_drawn_at_random_measure_where_there_is_no_test_set(
+    desk: Desk, tmp_path: Path
+) -> None:
+    experiment = by_hand(desk, pictures(tmp_path / "unnamed", 40))
+    page = desk.open(experiment)
+    tiles(page, 10)
+    for key in "0101010101":
+        page.keyboard.press(key)
+    expect(page.get_by_text("10 of 10 saved")).to_be_visible()
+    hand_in(page)
+    expect(page.get_by_role("heading", name="Round 1: Least confidence")).to_be_visible(
+        timeout=A_ROUND
+    )
+    expect(page.get_by_text("Accuracy on random images").first).to_be_visible()
+    said = "Measured on 2 images drawn at random from the whole pool and labelled by people"
+    expect(page.get_by_text(re.compile(said))).to_be_visible()
+    marked, *_ = desk.rows(experiment, "at_random", "batches")
+    assert len(json.loads(marked[0])) == 2
+
+
+def test_an_experiment_begins_without_labels_and_a_strategy_chooses_the_first_batch(
+    desk: Desk, tmp_path: Path
+) -> None:
+    experiment = by_hand(desk, pictures(tmp_path / "unseen", 40), start="typiclust")
+    page = desk.open(experiment)
+    expect(page.get_by_role("heading", name="Initial images, chosen by TypiClust")).to_be_visible(
+        timeout=A_ROUND
+    )
+    tiles(page, 10)
+    page.keyboard.press("w")
+    expect(
+        page.get_by_text(re.compile("TypiClust among .* before there was a model|to measure"))
+    ).to_be_visible()
+
+
+def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> None:
+    experiment = desk.start(replace(QUICK, rounds=1))
+    page = desk.open(experiment)
+    label_all(page, 6)
+    hand_in(page)
+    expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text(re.compile("Grey: as many labels picked at random"))).to_be_visible(
+        timeout=A_ROUND
+    )
+    kept = list((desk.home / "weights" / str(experiment)).glob("random-1-18.json"))
+    assert len(kept) == 1
+
+
+def test_the_strategy_of_an_experiment_is_changed_and_its_next_batch_is_chosen_by_it(
+    desk: Desk,
+) -> None:
+    experiment = desk.start()
+    page = desk.open(experiment)
+    expect(page.get_by_role("heading", name="Round 1: Least confidence")).to_be_visible(
+        timeout=A_ROUND
+    )
+    page.get_by_role("combobox", name="Strategy").click()
+    page.get_by_role("option", name="MaxHerding").click()
+    tiles(page, 6).first.click()  # back from the sidebar
+    label_all(page, 6)
+    hand_in(page)
+    expect(page.get_by_role("heading", name="Round 2: MaxHerding")).to_be_visible(timeout=A_ROUND)
