@@ -18,7 +18,6 @@ from ui.wall import picture_wall
 
 MOST = 40  # pictures of mistakes
 WORST = 3  # classes that are in colour to begin with
-IS, SAID = "mistakes-is", "mistakes-said"  # session state: classes, None for all
 
 
 def show_classes(experiment: Experiment) -> None:
@@ -75,7 +74,7 @@ def show_mistakes(experiment: Experiment, number: int, test: ImageSet | None) ->
     st.altair_chart(
         confusion_heatmap(metrics["confusion"], names),
         key=key,
-        on_select=lambda: _pick_cell(key, names),
+        on_select=lambda: _pick_cell(key, experiment),
         selection_mode="cell",
     )
     kind = "Random" if metrics.get("on") == "random" else "Test"
@@ -87,12 +86,18 @@ def show_mistakes(experiment: Experiment, number: int, test: ImageSet | None) ->
         _pictures(experiment, number, test)
 
 
-def _pick_cell(key: str, names: Sequence[str]) -> None:
+def _pick_cell(key: str, experiment: Experiment) -> None:
     """A cell of the confusion was clicked: look at its pictures."""
     cells = st.session_state[key].selection.get("cell") or [{}]
-    for of, state in (("truth", IS), ("said", SAID)):
+    names = experiment.config.class_names
+    for of in ("truth", "said"):
         name = cells[0].get(of)
-        st.session_state[state] = names.index(name) if name in names else None
+        st.session_state[_key(experiment, of)] = names.index(name) if name in names else None
+
+
+def _key(experiment: Experiment, of: str) -> str:
+    """Where the session keeps the class that is looked at, of the truth or as the model said."""
+    return f"mistakes-{experiment.id}-{of}"
 
 
 def _pictures(experiment: Experiment, number: int, test: ImageSet) -> None:
@@ -106,8 +111,8 @@ def _pictures(experiment: Experiment, number: int, test: ImageSet) -> None:
         )
         return
     with st.container(horizontal=True):
-        truth = _one_class("Is", names, IS)
-        said = _one_class("The model said", names, SAID)
+        truth = _one_class("Is", names, _key(experiment, "truth"))
+        said = _one_class("The model said", names, _key(experiment, "said"))
     targets = test.targets[known]
     wrong = confident_mistakes(probs, targets, truth, said)
     if not len(wrong):

@@ -133,9 +133,9 @@ def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> 
     table = pd.DataFrame({
         "x": drawn.points[:, 0].round(1),
         "y": drawn.points[:, 1].round(1),
-        "image": drawn.images,
+        "image": drawn.images.astype(np.int32),
         "rank": rank,
-        "state": np.array(STATES, dtype=object)[rank],
+        "state": pd.Categorical.from_codes(rank, STATES),
         GUESS: names[guess],
         LABEL: names[label],
         CONFIDENCE: probs.max(1).round(2),
@@ -147,12 +147,13 @@ def _coloured(table: pd.DataFrame, by: str, lit: Sequence[str]) -> tuple[pd.Data
     """What the browser needs of ``table``, and the colours; classes that are not lit are grey."""
     points = table[["x", "y", "image", "state"]].assign(colour=table[by])
     if by == CONFIDENCE:
-        scale = alt.Scale(domain=[0, 1], range=["#d62728", "#f2b134", "#5b9bd5"])
-        legend = alt.Legend(title=None, format="%")
+        scale = alt.Scale(domain=[0, 1], range=["#d62728", "#f2b134", "#5b9bd5"], interpolate="rgb")
+        legend = alt.Legend(title=None, format="%", orient="bottom", gradientOpacity=1)
         return points, alt.Color("colour:Q", scale=scale, legend=legend)
     others = sorted(set(points["colour"]) - set(lit))
     grey = others if len(others) <= 2 else ["Other"]
-    points["colour"] = points["colour"].where(points["colour"].isin([*lit, *grey]), "Other")
+    shown = points["colour"].where(points["colour"].isin([*lit, *grey]), "Other")
+    points["colour"] = shown.astype("category")
     scale = alt.Scale(domain=[*lit, *grey], range=[*COLOURS[: len(lit)], *[GREY] * len(grey)])
     legend = alt.Legend(
         title=None, orient="bottom", columns=4, symbolSize=100, symbolStrokeWidth=0, symbolOpacity=1
