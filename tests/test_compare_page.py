@@ -1,10 +1,12 @@
 """Curves side by side, and when to stop, in a real browser."""
 
 import re
+from dataclasses import replace
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from desk import A_ROUND, Desk
+from desk import A_ROUND, QUICK, Desk
 from playwright.sync_api import Page, expect
 
 from al_core.curves import Curve
@@ -17,9 +19,11 @@ from ui.compare import free_name, shorten
 ROUNDS, IMAGES = 8, 10_000
 
 
-def measured(desk: Desk, exponent: float, minutes: float | None = None) -> tuple[int, str]:
+def measured(
+    desk: Desk, exponent: float, minutes: float | None = None, seed: int = 0
+) -> tuple[int, str]:
     """An experiment whose rounds follow a known curve, with the time that labelling took."""
-    number = desk.start()
+    number = desk.start(replace(QUICK, seed=seed))
     for k in range(ROUNDS):
         labeled = 1000 + 400 * k
         hits = round(IMAGES * (0.93 - 8 * labeled**-exponent))
@@ -88,6 +92,14 @@ def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: 
     page.reload()
     expect(chart).to_contain_text("Minutes spent labelling", timeout=A_ROUND)
     expect(page.get_by_text("Left out, since nobody's time was measured")).to_contain_text(other)
+
+
+def test_experiments_that_differ_in_their_seed_alone_are_averaged(desk: Desk) -> None:
+    names = [measured(desk, 0.4 + seed / 1000, seed=seed)[1] for seed in (5, 6, 7)]
+    page = desk.open(0)
+    page.goto(page.url.split("?")[0] + "?view=Compare&" + urlencode({"curves": names}, True))
+    chart = page.get_by_test_id("stVegaLiteChart")
+    expect(chart).to_contain_text("Least confidence, 3 experiments", timeout=A_ROUND)
 
 
 def test_a_table_that_is_none_is_told_in_a_sentence(desk: Desk) -> None:

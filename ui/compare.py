@@ -8,10 +8,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from al_core.catalogue import titled
 from al_core.comparison import UNITS, Verdict, in_words, judge, summary, where
+from al_core.config import ExperimentConfig
 from al_core.curves import Axis, Curve, bands, curve_of, read_curves
 from al_core.errors import ActiveLearningError
-from al_core.experiment import open_experiment
+from al_core.experiment import Experiment, open_experiment
 from al_core.plot import curves_chart
 from al_core.simulations import saved_curves
 from al_core.store import Store
@@ -102,12 +104,10 @@ def _choose(store: Store, current: int | None) -> list[Curve]:
             accept_multiple_files=True,
             key="tables",
         )
-    curves: list[Curve] = []
+    opened = [open_experiment(store, experiments[name]) for name in chosen if name in experiments]
+    curves = _of_experiments(opened)
     for name in chosen:
-        if name in experiments:
-            curve = curve_of(open_experiment(store, experiments[name]))
-            curves += [curve] if curve else []
-        else:
+        if name not in experiments:
             curves += [replace(curve, name=name) for curve in simulated[name]]
     for file in files:
         taken = {curve.name for curve in curves}
@@ -115,6 +115,23 @@ def _choose(store: Store, current: int | None) -> list[Curve]:
             replace(curve, name=free_name(curve.name, taken, Path(file.name).stem))
             for curve in read_curves(file.getvalue(), file.name)
         ]
+    return curves
+
+
+def _of_experiments(experiments: Sequence[Experiment]) -> list[Curve]:
+    """A curve each; those that differ in their seed alone are runs of one name."""
+    alike: dict[ExperimentConfig, list[Experiment]] = {}
+    for experiment in experiments:
+        asked = replace(experiment.config, seed=0, rounds=0, show_guesses=False, reference=False)
+        alike.setdefault(asked, []).append(experiment)
+    curves = []
+    for config, group in alike.items():
+        seeds = {experiment.config.seed for experiment in group}
+        together = len(seeds) == len(group) > 1
+        name = f"{titled(config.strategy)}, {len(group)} experiments"
+        for experiment in group:
+            if curve := curve_of(experiment):
+                curves.append(replace(curve, name=name) if together else curve)
     return curves
 
 
