@@ -21,6 +21,7 @@ from al_core.images import SOURCES
 from al_core.store import NAME_LENGTH, Store
 
 PATH = "a folder or a parquet file"
+CLASSES = 10  # of the sources that come with the program; of others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
 
 
@@ -43,7 +44,10 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     strategy = st.selectbox(
         "Strategy", list(CATALOGUE), format_func=titled, help="Which images to ask about next."
     )
-    st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.")
+    # One element at any time: whatever is typed below it would be lost if one came in between.
+    few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
+    hint = "" if suits_few_labels(strategy) or not few else f" While labels are few, try {FOR_FEW}."
+    st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.{hint}")
     initial = st.number_input(
         "Initial images",
         2,
@@ -52,8 +56,6 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         key=f"initial-{source}",
         help="Labelled before the first training.",
     )
-    if initial < FEW_PER_CLASS * 10 and not suits_few_labels(strategy):
-        st.caption(f"While labels are few, try {FOR_FEW}; the strategy can be changed later.")
     initial_labels = st.radio(
         "Labelled by",
         get_args(InitialLabels),
@@ -62,7 +64,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         format_func={"truth": "the truth", "person": "me"}.__getitem__,
         help="Who labels the initial images: the truth that came with them, or you.",
     )
-    start = "random" if initial_labels == "truth" else _start()
+    start = _start(by_truth=initial_labels == "truth")
     left, right = st.columns(2)
     per_round = left.number_input(
         "Images per round",
@@ -122,19 +124,21 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     )
 
 
-def _start() -> str:
+def _start(by_truth: bool) -> str:
     """Who chooses the first images, where a person labels them."""
     starts = [
         "random",
         *(name for name in CATALOGUE if CATALOGUE[name].starts and name != "random"),
     ]
-    return st.selectbox(
+    chosen = st.selectbox(
         "Chosen by",
         starts,
         format_func=titled,
+        disabled=by_truth,  # and not left out: a button that moves is hard to press
         help="No labels are needed: a strategy looks at the images alone (their principal "
         "components, or ImageNet's features where the weights are ImageNet's).",
     )
+    return "random" if by_truth else chosen
 
 
 def _source(preselected: str | None) -> str:
