@@ -18,11 +18,25 @@ from al_core.catalogue import titled
 from al_core.comparison import in_words, judge, summary
 from al_core.config import ExperimentConfig, default_train
 from al_core.curves import Curve
-from al_core.progress import Progress
+from al_core.images import load
+from al_core.progress import Progress, finish
 from al_core.simulate import Row
 from al_core.simulations import Simulation, jobs_that_fit, run_all
+from al_core.store import home
 
 FIVE = ("random", "least_confidence", "margin", "badge", "uherding")
+
+
+def grey_pixels(data: str) -> Path:
+    """Write the images, 8 x 8 and grey, as embeddings; for sources of 32 x 32 pixels."""
+    dataset = finish(load(data, cache_dir=home() / "cache"))
+    path = home() / f"pixels-{dataset.fingerprint[:12]}.npz"
+    small = {
+        name: images.images.reshape(len(images), 3, 8, 4, 8, 4).mean((1, 3, 5), dtype=np.float32)
+        for name, images in (("train", dataset.train), ("test", dataset.test))
+    }
+    np.savez(path, **{name: each.reshape(len(each), -1) / 255 for name, each in small.items()})
+    return path
 
 
 @click.command()
@@ -35,6 +49,7 @@ FIVE = ("random", "least_confidence", "margin", "badge", "uherding")
 @click.option("--start", default="random", show_default=True)
 @click.option("--annotator", default="truth", show_default=True)
 @click.option("--embeddings", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--pixels", is_flag=True, help="A linear head on the images' own 8 x 8 grey pixels.")
 @click.option("--jobs", type=int)
 def main(
     data: str,
@@ -46,9 +61,12 @@ def main(
     start: str,
     annotator: str,
     embeddings: Path | None,
+    pixels: bool,
     jobs: int | None,
 ) -> None:
     """Print the table of a simulation and what it says."""
+    if pixels:
+        embeddings = grey_pixels(data)
     simulations = [
         Simulation(
             ExperimentConfig(
