@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from al_core.catalogue import CATALOGUE, FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
+from al_core.catalogue import CATALOGUE, FEW_PER_CLASS, FOR_FEW, MEASURED, suits_few_labels, titled
 from al_core.config import (
     ExperimentConfig,
     InitialLabels,
@@ -42,7 +42,10 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help="What it is called in the list above and in exports.",
     )
     strategy = st.selectbox(
-        "Strategy", list(CATALOGUE), format_func=titled, help="Which images to ask about next."
+        "Strategy",
+        list(CATALOGUE),
+        format_func=titled,
+        help=f"Which images to ask about next. {MEASURED}",
     )
     # One element at any time: whatever is typed below it would be lost if one came in between.
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
