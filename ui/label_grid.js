@@ -47,40 +47,19 @@ function createGrid(parent, key) {
   let overdue = 0; // how often what is not saved was sent again
   let untouched = true; // until the person does something, the first open tile is the current one
 
-  const progress = el("span", { className: "progress", role: "status" });
-  const saved = el("span", { className: "saved" });
-  const legend = createLegend(command, (code) => give(code), turn);
-  const help = createHelp();
   const row = el("div", { className: "row", role: "row" });
-  const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
-    "Hand in batch", el("kbd", {}, "↵"));
   const why = createWhyPanel();
-  const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
-  const helpButton = command("?", "Keys", toggleHelp, { className: "keys", ariaExpanded: "false" });
-  const problem = el("span", { role: "alert" });
-  const saveAgain = el("button", {
-    type: "button", onclick: () => send("events", journal.message()) }, "Save again");
-  const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
-  const head = el("div", { className: "head" },
-    el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
-      command("U", "Undo", undo), whyButton, helpButton, handInButton),
-    problemBar, legend.node, help);
+  const head = createHead({
+    give, undo, handIn, turn, toggleWhy, sendAgain: () => send("events", journal.message()),
+  });
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
-  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head,
+  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node,
     el("div", { className: "body" }, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(row, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
     signal: listening.signal,
   });
-
-  // A button that leaves the focus where it is, on a tile; each has a key of its own.
-  function command(keyName, text, run, props = {}) {
-    return el("button", {
-      type: "button", tabIndex: -1, onclick: run, onmousedown: (event) => event.preventDefault(),
-      ...props,
-    }, el("kbd", {}, String(keyName)), el("span", {}, text));
-  }
 
   // ---- what is drawn ---------------------------------------------------------------------------
 
@@ -111,7 +90,6 @@ function createGrid(parent, key) {
     drawn = frame.shape;
     root.hidden = false;
     root.ariaDisabled = String(Boolean(status.disabled));
-    handInButton.hidden = whyButton.hidden = Boolean(status.review);
     if (untouched || focus >= 0) {
       current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
       selection.clear(current);
@@ -134,10 +112,8 @@ function createGrid(parent, key) {
   }
 
   function paintProblem() {
-    const cause = status.problem || (overdue > 1 ? "The server does not answer." : "");
-    write(problem, refusal || (cause && `Not saved yet: ${cause} Your labels are kept here.`));
-    saveAgain.hidden = !cause;
-    problemBar.hidden = problem.textContent === "";
+    head.paintProblem(
+      refusal, status.problem || (overdue > 1 ? "The server does not answer." : ""));
   }
 
   function build() {
@@ -168,18 +144,11 @@ function createGrid(parent, key) {
   }
 
   function paintHead() {
-    const total = labels.length;
-    const done = labels.filter((code) => code >= 0).length;
-    const skipped = labels.filter((code) => code === SKIP).length;
-    const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
-    write(progress, selection.size ? `${selection.size} selected`
-      : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
-    progress.classList.toggle("done", rest !== "");
-    const onDisk = journal.stored(frame.images, codes).filter((code) => code !== OPEN).length;
-    write(saved, !journal.isSaved ? `${onDisk} saved, saving…`
-      : status.review ? "Saved" : `${onDisk} of ${total} saved`);
-    handInButton.ariaDisabled = String(rest === "" || handingIn);
-    legend.paint(frame.classes, page, labels[current]);
+    head.paint({
+      labels, classes: frame.classes, page, label: labels[current], selected: selection.size,
+      onDisk: journal.stored(frame.images, codes).filter((code) => code !== OPEN).length,
+      isSaved: journal.isSaved, isReview: Boolean(status.review), isHandingIn: handingIn,
+    });
   }
 
   // Where an enlarged picture grows from: away from the edges, so that nothing is cut off.
@@ -195,7 +164,7 @@ function createGrid(parent, key) {
     untouched = false;
     if (i !== current) journal.touch();
     current = i;
-    root.style.setProperty("--head", `${head.offsetHeight}px`); // what sticks out above the tiles
+    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what sticks out above the tiles
     aim(i);
     if (tiles[before]) paint(before);
     paint(i);
@@ -248,7 +217,7 @@ function createGrid(parent, key) {
     const open = labels.indexOf(OPEN);
     if (open >= 0) {
       select(open);
-      write(progress, `${labels.filter((code) => code === OPEN).length} still open: label or skip`);
+      head.say(`${labels.filter((code) => code === OPEN).length} still open: label or skip`);
       return;
     }
     sendEvents([[ANY, HAND_IN]]);
@@ -302,14 +271,9 @@ function createGrid(parent, key) {
     if (!status.disabled) list.open(tiles[current], frame.classes, labels[current], page * PAGE);
   }
 
-  function toggleHelp() {
-    help.hidden = !help.hidden;
-    helpButton.ariaExpanded = String(!help.hidden);
-  }
-
   function toggleWhy() {
     why.panel.hidden = !why.panel.hidden;
-    whyButton.ariaPressed = String(!why.panel.hidden);
+    head.paintWhy(!why.panel.hidden);
     if (why.panel.hidden) send("why", null);
     else askWhy();
   }
@@ -336,7 +300,7 @@ function createGrid(parent, key) {
   };
   const COMMANDS = {
     s: () => give(SKIP), u: undo, l: openList, w: toggleWhy,
-    z: () => root.classList.toggle("zoom"), "?": toggleHelp,
+    z: () => root.classList.toggle("zoom"), "?": head.toggleHelp,
     "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
   };
 

@@ -63,6 +63,7 @@ _grid = st.components.v2.component(
     "label_grid",
     js=_source(
         "elements.js",
+        "head.js",
         "tiles.js",
         "journal.js",
         "keyboard.js",
@@ -70,7 +71,7 @@ _grid = st.components.v2.component(
         "class_list.js",
         "label_grid.js",
     ),
-    css=_source("label_grid.css"),
+    css=_source("label_grid.css", "panels.css"),
 )
 # Hands on what changes while a batch lasts; the grid may be mounted before it or after it.
 _status = st.components.v2.component("label_grid_status", js=_source("grid_status.js"))

@@ -1,0 +1,64 @@
+// What stands above the pictures: how far the batch is, what went wrong, the buttons, the classes.
+// Part of one module with label_grid.js.
+
+// A button that leaves the focus where it is, on a tile; each has a key of its own.
+function command(keyName, text, run, props = {}) {
+  return el("button", {
+    type: "button", tabIndex: -1, onclick: run, onmousedown: (event) => event.preventDefault(),
+    ...props,
+  }, el("kbd", {}, String(keyName)), el("span", {}, text));
+}
+
+function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
+  const progress = el("span", { className: "progress", role: "status" });
+  const saved = el("span", { className: "saved" });
+  const legend = createLegend(command, (code) => give(code), turn);
+  const help = createHelp();
+  const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
+    "Hand in batch", el("kbd", {}, "↵"));
+  const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
+  const helpButton = command("?", "Keys", toggleHelp, { className: "keys", ariaExpanded: "false" });
+  const problem = el("span", { role: "alert" });
+  const saveAgain = el("button", { type: "button", onclick: sendAgain }, "Save again");
+  const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
+  const node = el("div", { className: "head" },
+    el("div", { className: "bar" }, progress, saved, command("S", "Skip", () => give(SKIP)),
+      command("U", "Undo", undo), whyButton, helpButton, handInButton),
+    problemBar, legend.node, help);
+
+  function toggleHelp() {
+    help.hidden = !help.hidden;
+    helpButton.ariaExpanded = String(!help.hidden);
+  }
+
+  function say(text) {
+    write(progress, text);
+  }
+
+  function paint({ labels, selected, onDisk, isSaved, isReview, isHandingIn, classes, page, label }) {
+    const total = labels.length;
+    const done = labels.filter((code) => code >= 0).length;
+    const skipped = labels.filter((code) => code === SKIP).length;
+    const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
+    say(selected ? `${selected} selected`
+      : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
+    progress.classList.toggle("done", rest !== "");
+    write(saved, !isSaved ? `${onDisk} saved, saving…`
+      : isReview ? "Saved" : `${onDisk} of ${total} saved`);
+    handInButton.hidden = whyButton.hidden = isReview;
+    handInButton.ariaDisabled = String(rest === "" || isHandingIn);
+    legend.paint(classes, page, label);
+  }
+
+  function paintProblem(refusal, cause) {
+    write(problem, refusal || (cause && `Not saved yet: ${cause} Your labels are kept here.`));
+    saveAgain.hidden = !cause;
+    problemBar.hidden = problem.textContent === "";
+  }
+
+  function paintWhy(isOpen) {
+    whyButton.ariaPressed = String(isOpen);
+  }
+
+  return { node, say, paint, paintProblem, paintWhy, toggleHelp };
+}
