@@ -117,18 +117,12 @@ function createGrid(parent, key) {
   }
 
   function build() {
-    const { size, images } = frame;
-    const wanted = 96; // twenty tiles fit on one screen
-    const factor = Math.max(1, Math.round(wanted / size)); // whole pixels stay whole
-    root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
-    root.classList.toggle("pixelated", size <= 96);
-    root.classList.toggle("long", frame.classes.some((name) => name.length > 14));
-    root.classList.toggle("guessed", frame.guesses.some((guess) => guess !== null));
+    fitRoot(root, frame);
     list.close();
-    tiles = images.map((_, i) => createTile(frame, i, () => aim(i)));
+    tiles = frame.images.map((_, i) => createTile(frame, i, () => aim(i)));
     row.replaceChildren(...tiles);
     current = Math.min(current, tiles.length - 1);
-    drawPictures(tiles.map((tile) => tile.firstChild), frame.sheet, size);
+    drawPictures(tiles.map((tile) => tile.firstChild), frame.sheet, frame.size);
   }
 
   function paintAll() {

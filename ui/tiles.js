@@ -44,3 +44,13 @@ function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCu
   tile.ariaLabel = `Image ${i + 1} of ${count}, ${text || "not labelled yet"}`
     + (guess && `, the model says ${said}`);
 }
+
+// Room for the tiles of a frame: whole pixels stay whole, and long names get two lines.
+function fitRoot(root, { size, classes, guesses }) {
+  const wanted = 96; // twenty tiles fit on one screen
+  const factor = Math.max(1, Math.round(wanted / size));
+  root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
+  root.classList.toggle("pixelated", size <= 96);
+  root.classList.toggle("long", classes.some((name) => name.length > 14));
+  root.classList.toggle("guessed", guesses.some((guess) => guess !== null));
+}
