@@ -211,8 +211,8 @@ def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -
 def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     # Here, in the worker's thread, and not above: torch takes seconds to import, and a page that
     # only shows a batch and a curve does without.
+    from al_core.loop import advance
     from al_core.network import find_hardware
-    from al_core.round import advance
 
     settle("torch")
     yield from advance(store, experiment_id, dataset, find_hardware())

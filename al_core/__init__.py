@@ -26,7 +26,8 @@ From the bottom to the top; a module imports only what stands above it in this l
     weights, predictions networks, and what they said of every image, on disk
     features             embeddings that need no label
     query                choosing a batch, and the reasons why
-    round                one round: train, evaluate, score, choose
+    round                one round: train, evaluate, score
+    loop                 a round into the log, and the batch after it
     reference            the same with as many random labels, the yardstick
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from al_core import network as networks
-from al_core.config import ModelConfig
+from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.images import Dataset
 from al_core.network import Hardware
 from al_core.predict import for_inference, predict
+from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.weights import imagenet_weights
 
@@ -60,21 +61,35 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     return Features(*half, digest)
 
 
-def untrained_embeddings(
-    model: ModelConfig, dataset: Dataset, hardware: Hardware
-) -> Work[NDArray[np.float16]]:
-    """An embedding of each training image, before any label, float16 ``[N,D]``.
+def untrained_predictions(
+    config: ExperimentConfig, dataset: Dataset, hardware: Hardware, features: Features | None = None
+) -> Work[PoolPredictions]:
+    """What is known of the training images before any label: nothing is likelier than anything
+    else, but they have embeddings, ``features`` where those are given.
 
-    From ImageNet's network where the experiment starts from its weights. Else the images' own first
-    64 principal components: a network with random weights tells classes apart less well (31 against
-    37% by nearest neighbours on CIFAR-10, 94 against 97% on digits).
+    Otherwise they come from ImageNet's network where the experiment starts from its weights, and
+    else are the images' own first 64 principal components: a network with random weights tells
+    classes apart less well (31 against 37% by nearest neighbours on CIFAR-10, 94 against 97% on
+    digits).
     """
+    if features is not None:
+        embeddings = features.train
+    elif config.model.weights == "imagenet":
+        embeddings = yield from _imagenet_embeddings(config, dataset, hardware)
+    else:
+        embeddings = yield from _principal_components(dataset.train.images)
+    classes = len(config.class_names)
+    even = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
+    return PoolPredictions(BEFORE, even, embeddings)
+
+
+def _imagenet_embeddings(
+    config: ExperimentConfig, dataset: Dataset, hardware: Hardware
+) -> Work[NDArray[np.float16]]:
     images = dataset.train.images
-    if model.weights == "none":
-        return (yield from _principal_components(images))
     pretrained = yield from imagenet_weights()
     generator = torch.Generator().manual_seed(0)
-    net = networks.build(1, model.stem, hardware, images, generator, pretrained)
+    net = networks.build(1, config.model.stem, hardware, images, generator, pretrained)
     everything = np.arange(len(images), dtype=np.int64)
     fast = for_inference(net, hardware)
     whole = yield from predict(fast, images, everything, hardware, "Looking at the images")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from al_core.catalogue import CATALOGUE
 from al_core.heads import committee, cross_validate
+from al_core.pool import Pool
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.schema import Batch, Reasons
 from al_core.strategies import SCORES, STRATEGIES, Candidates
@@ -22,48 +23,41 @@ def choose(
     strategy: str,
     n: int,
     said: PoolPredictions,
+    pool: Pool,
     unlabeled: NDArray[np.int64],
-    labeled: NDArray[np.int64],
-    labels: NDArray[np.int64],
     generator: torch.Generator,
     device: torch.device,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
     """``n`` of the positions ``unlabeled``, best first, or all there are; and the score of each of
     ``unlabeled``, for strategies that have one.
 
-    ``labeled`` are the positions to compare with, ``labels`` what they were given, int64. All of it
-    is computed on ``device``.
+    What ``pool`` has labels for is what they are compared with. All of it is computed on
+    ``device``.
     """
-    candidates = _candidates(strategy, said, unlabeled, labeled, labels, generator, device)
+    candidates = Candidates(
+        torch.from_numpy(said.probs[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[pool.labeled]).to(device),
+    )
+    targets = torch.from_numpy(pool.labels).to(device)
+    candidates = _informed(candidates, strategy, targets, generator)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
     score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
     return unlabeled[picks.cpu().numpy()], score
 
 
-def _candidates(
-    strategy: str,
-    said: PoolPredictions,
-    unlabeled: NDArray[np.int64],
-    labeled: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    generator: torch.Generator,
-    device: torch.device,
+def _informed(
+    candidates: Candidates, strategy: str, labels: torch.Tensor, generator: torch.Generator
 ) -> Candidates:
-    """The pool as ``strategy`` sees it, with a committee or a temperature where it wants one."""
-    candidates = Candidates(
-        torch.from_numpy(said.probs[unlabeled]).to(device),
-        torch.from_numpy(said.embeddings[unlabeled]).to(device),
-        torch.from_numpy(said.embeddings[labeled]).to(device),
-    )
+    """With the committee or the temperature that ``strategy`` wants, learned from the labels."""
     entry = CATALOGUE[strategy]
-    if len(labeled) < 2 or not (entry.committee or entry.tempered):
+    if len(labels) < 2 or not (entry.committee or entry.tempered):
         return candidates
-    known, classes = candidates.labeled_embeddings, said.probs.shape[1]
-    targets = torch.from_numpy(labels).to(device)
-    validated = cross_validate(known, targets, classes, generator)
+    known, classes = candidates.labeled_embeddings, candidates.probs.shape[1]
+    validated = cross_validate(known, labels, classes, generator)
     if entry.tempered:
         return replace(candidates, temperature=validated.temperature)
-    heads = committee(known, targets, classes, validated.penalty, generator)
+    heads = committee(known, labels, classes, validated.penalty, generator)
     return replace(candidates, votes=heads.logits(candidates.embeddings).softmax(2))
 
 

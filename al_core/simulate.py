@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from al_core.annotators import Annotator
 from al_core.config import ExperimentConfig
 from al_core.experiment import initial_images
-from al_core.features import Features, untrained_embeddings
+from al_core.features import Features, untrained_predictions
 from al_core.images import Dataset
 from al_core.network import Hardware
 from al_core.pool import Annotation, Pool
-from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.query import choose
-from al_core.round import Outcome, round_generator, run_head_round, run_round
+from al_core.round import Outcome, round_generator, run_round
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,7 @@ def simulate(
         else:
             wrong = float(np.mean(labels != np.array(guesses))) if len(guesses) else None
             pool = Pool.fold(size, annotations)
-            if features is None:
-                outcome = yield from run_round(config, number, pool, dataset, hardware)
-            else:
-                outcome = yield from run_head_round(config, number, pool, dataset, features)
+            outcome = yield from run_round(config, number, pool, dataset, hardware, features)
             step = yield from _step(config, pool, outcome, wrong, hardware)
             del outcome  # its network need not wait for the next one to be trained
             yield step
@@ -102,18 +98,13 @@ def _first(
     """The initial images: drawn at random, or chosen before there is a model."""
     if config.start == "random":
         return initial_images(config, len(dataset.train))
-    if features is None:
-        embeddings = yield from untrained_embeddings(config.model, dataset, hardware)
-    else:
-        embeddings = features.train
-    size, classes = len(dataset.train), len(config.class_names)
-    said = PoolPredictions(BEFORE, np.full((size, classes), 1 / classes, np.float32), embeddings)
-    none = np.array([], dtype=np.int64)
-    everything = np.arange(size, dtype=np.int64)
+    said = yield from untrained_predictions(config, dataset, hardware, features)
+    pool = Pool.fold(len(dataset.train), [])
     generator = round_generator(config.seed, 0, 0)
-    return choose(
-        config.start, config.initial, said, everything, none, none, generator, hardware.device
-    )[0]
+    chosen, _ = choose(
+        config.start, config.initial, said, pool, pool.unlabeled, generator, hardware.device
+    )
+    return chosen
 
 
 def _step(
@@ -130,14 +121,7 @@ def _step(
     started = time.perf_counter()
     generator = round_generator(config.seed, record.round + 1, 0)
     asked, _ = choose(
-        config.strategy,
-        config.per_round,
-        said,
-        pool.unlabeled,
-        pool.labeled,
-        pool.labels,
-        generator,
-        hardware.device,
+        config.strategy, config.per_round, said, pool, pool.unlabeled, generator, hardware.device
     )
     seconds = time.perf_counter() - started
     metrics = record.metrics or {}

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from al_core.simulate import Row, Step
 
 MEMORY = 3e9  # bytes a run may take, images included
+# The settings of an experiment that a simulated round is made from.
+DEPENDS_ON = (
+    "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
+    "class_names",
+)  # fmt: skip
 FORMAT = 1  # of the files; older ones are run anew
 
 
@@ -216,8 +221,10 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
 
 
 def _path(simulation: Simulation, of_data: str) -> Path:
-    """Where a simulation is kept: the same settings, whatever the number of rounds."""
-    values = simulation.config.to_json() | {"rounds": None, "data": None}
+    """Where a simulation is kept: by all that its rounds depend on, and not by how many there are,
+    so that a setting which the page alone reads makes no run begin anew."""
+    values = simulation.config.to_json()
+    values = {name: values[name] for name in DEPENDS_ON}
     annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")
     if colon:

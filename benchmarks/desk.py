@@ -122,8 +122,8 @@ def main(data: str, tries: int, batches: int) -> None:
 
 def prepare(data: str) -> int:
     """An experiment after its first round, with 5,000 annotations in the log."""
+    from al_core.loop import advance
     from al_core.network import find_hardware
-    from al_core.round import advance
 
     store = Store()
     dataset = finish(load(data, cache_dir=Path(os.environ["AL_HOME"]) / "cache"))

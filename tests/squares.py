@@ -9,10 +9,10 @@ from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment import open_experiment
 from al_core.images import Dataset, ImageSet
 from al_core.leases import hand_in
+from al_core.loop import advance
 from al_core.network import Hardware
 from al_core.pool import Annotation
 from al_core.progress import finish
-from al_core.round import advance
 from al_core.store import Store
 
 CPU = Hardware(torch.device("cpu"), torch.float32)

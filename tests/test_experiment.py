@@ -18,10 +18,11 @@ from al_core.experiment import (
 )
 from al_core.images import Dataset
 from al_core.leases import hand_in
+from al_core.loop import advance
 from al_core.pool import TRUTH, Annotation
 from al_core.predict import predict
 from al_core.progress import finish
-from al_core.round import advance, run_round
+from al_core.round import run_round
 from al_core.store import Store
 from al_core.weights import load_network, weights_path
 

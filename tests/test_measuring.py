@@ -21,8 +21,9 @@ from al_core.experiment import (
 )
 from al_core.images import Dataset
 from al_core.leases import take_new_batch
+from al_core.loop import choose_batch
 from al_core.progress import finish
-from al_core.round import choose_batch, run_round
+from al_core.round import run_round
 from al_core.schema import Batch
 from al_core.store import Store
 
@@ -78,7 +79,7 @@ def test_without_a_test_set_random_images_measure_and_are_never_trained_on(
     # The round's own words: a wrong label on an image that measures changes no weight.
     now = open_experiment(store, experiment)
     outcomes = [
-        finish(run_round(now.config, 2, pool, unmeasured, CPU, now.at_random))
+        finish(run_round(now.config, 2, pool, unmeasured, CPU, at_random=now.at_random))
         for pool in (now.pool, _spoilt(now, aside[0]))
     ]
     ours, theirs = (outcome.network.state_dict() for outcome in outcomes)

@@ -71,8 +71,8 @@ def _choose(
     store: Store, experiment_id: int, tab: str, annotator: str, dataset: Dataset
 ) -> Work[Batch | None]:
     # Imported here, in the worker's thread, for torch takes seconds to import.
+    from al_core.loop import choose_batch
     from al_core.network import find_hardware
-    from al_core.round import choose_batch
 
     settle("torch")
 

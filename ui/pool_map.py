@@ -59,8 +59,8 @@ def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap
 
 def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     # Imported here, in the worker's thread, for torch takes seconds to import.
+    from al_core.loop import latest_predictions
     from al_core.network import find_hardware
-    from al_core.round import latest_predictions
 
     settle("torch")
     experiment = open_experiment(store, experiment_id)

@@ -48,7 +48,7 @@ def warm_up() -> None:
 
 
 def _import_torch() -> Work[None]:
-    import al_core.round  # noqa: F401
+    import al_core.loop  # noqa: F401
 
     settle("torch")
     yield from ()

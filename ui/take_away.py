@@ -127,8 +127,8 @@ def _predictions(experiment: Experiment, dataset: Dataset) -> None:
 
 
 def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
+    from al_core.loop import latest_predictions
     from al_core.network import find_hardware
-    from al_core.round import latest_predictions
 
     settle("torch")
     said = yield from latest_predictions(experiment, dataset, find_hardware())

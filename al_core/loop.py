@@ -1,0 +1,126 @@
+"""The loop of an experiment: run the round it waits for, write it down, choose what to ask next."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from al_core.errors import WeightsError
+from al_core.experiment import Experiment, check_images, mix, open_experiment
+from al_core.features import untrained_predictions
+from al_core.images import Dataset
+from al_core.network import Hardware
+from al_core.predict import for_inference, predict
+from al_core.predictions import (
+    BEFORE,
+    PoolPredictions,
+    drop_predictions_before,
+    load_predictions,
+    save_predictions,
+    save_test_predictions,
+)
+from al_core.progress import Progress, Work
+from al_core.query import choose, explained
+from al_core.round import round_generator, run_round
+from al_core.schema import Batch
+from al_core.store import Store
+from al_core.weights import load_network, save_network, weights_path
+
+
+def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    """Run the round an experiment waits for, and write its weights and its record to the log.
+
+    It chooses the batch of the next round too, unless somebody labels that one already. Stopped
+    anywhere before the end, nothing is written, and the round starts again cleanly.
+    """
+    experiment = open_experiment(store, experiment_id, with_reasons=True)
+    check_images(experiment, dataset)
+    number = experiment.next_round
+    outcome = yield from run_round(
+        experiment.config,
+        number,
+        experiment.pool_of(number),
+        dataset,
+        hardware,
+        at_random=experiment.at_random,
+    )
+    assert outcome.network is not None
+    assert outcome.said is not None
+    yield Progress("Saving", 0, 0, "", 0)
+    save_network(outcome.network, weights_path(experiment_id, number))
+    save_predictions(experiment_id, outcome.said)
+    if outcome.test_probs is not None:
+        save_test_predictions(experiment_id, number, outcome.test_probs)
+    compared, disagreed, shown = experiment.disagreement(number)
+
+    yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
+    experiment = open_experiment(store, experiment_id)  # the person labelled meanwhile
+    started = time.perf_counter()
+    batch = None
+    if all(batch.round <= number for batch in experiment.batches):
+        batch = _choose_next(experiment, number + 1, outcome.said, hardware)
+    record = replace(
+        outcome.record,
+        select_seconds=time.perf_counter() - started,
+        compared=compared,
+        disagreed=disagreed,
+        guesses_shown=shown,
+    )
+    store.add_round(experiment_id, record, batch, place=len(experiment.batches))
+    drop_predictions_before(experiment_id, number)
+
+
+def latest_predictions(
+    experiment: Experiment, dataset: Dataset, hardware: Hardware
+) -> Work[PoolPredictions]:
+    """What the latest network says of every training image: from disk, else from the network.
+
+    Before the first round nothing is likelier than anything else, but images have embeddings.
+    Raises WeightsError where neither is there; the next round writes both.
+    """
+    number = experiment.next_round - 1
+    classes = len(experiment.config.class_names)
+    if number == BEFORE:
+        return (yield from untrained_predictions(experiment.config, dataset, hardware))
+    said = load_predictions(experiment.id, number)
+    if said is None or said.probs.shape != (len(dataset.train), classes):
+        network = for_inference(
+            load_network(weights_path(experiment.id, number), hardware), hardware
+        )
+        everything = np.arange(len(dataset.train), dtype=np.int64)
+        images = dataset.train.images
+        whole = yield from predict(network, images, everything, hardware, "Scoring")
+        said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
+        with suppress(WeightsError):  # then it is computed again the next time
+            save_predictions(experiment.id, said)
+    return said
+
+
+def choose_batch(
+    experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
+) -> Work[Batch | None]:
+    """A batch of round ``number``, chosen by the latest network, apart from those that are open."""
+    said = yield from latest_predictions(experiment, dataset, hardware)
+    yield Progress("Choosing", 0, 0, "", 0)
+    return _choose_next(experiment, number, said, hardware)
+
+
+def _choose_next(
+    experiment: Experiment, number: int, said: PoolPredictions, hardware: Hardware
+) -> Batch | None:
+    config, free = experiment.config, experiment.free_images
+    strategy, count = config.strategy, config.per_round
+    if number == 0:
+        strategy, count = config.start, config.initial
+    measuring = experiment.draw_to_measure(count)
+    generator = round_generator(config.seed, number, len(experiment.batches))
+    wanted = count - len(measuring)
+    picks, score = choose(strategy, wanted, said, experiment.pool, free, generator, hardware.device)
+    images = mix(picks.tolist(), measuring)
+    if not images:
+        return None
+    batch = Batch(number, strategy, images, None, at_random=measuring or None)
+    return explained(batch, said, free, experiment.pool.labeled, score)
