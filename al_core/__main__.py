@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -157,6 +158,8 @@ def simulate(
     for path in filter(None, (out, plot)):
         if not path.parent.is_dir():
             raise ConfigError(f"There is no folder {path.parent} to write {path.name} to.")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ConfigError(f"{path} cannot be written; name a file where writing is allowed.")
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
     with progress_bars("") as show:
@@ -171,6 +174,10 @@ def simulate(
         read_features(embeddings, dataset)
 
     rows: list[tuple[Row, Simulation]] = []
+
+    def place(row: tuple[Row, Simulation]) -> tuple[int, int, int]:
+        return strategies.index(row[0].strategy), seeds.index(row[0].seed), row[0].round
+
     try:
         with progress_bars("") as show:
             jobs = jobs or jobs_that_fit(len(simulations))
@@ -183,7 +190,7 @@ def simulate(
                     if (one.config.strategy, one.config.seed) == (report.strategy, report.seed)
                 )  # fmt: skip
                 rows.append((report, own))
-                _write_table(out, sorted(rows, key=lambda row: strategies.index(row[0].strategy)))
+                _write_table(out, sorted(rows, key=place))
                 click.echo(_sentence(report))
     except KeyboardInterrupt:
         raise click.ClickException("Stopped; the same command goes on from here.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def table(path: Path, column: str, dataset: Dataset) -> Annotator:
             if column not in file:
                 raise ConfigError(f"{path} has no “{column}”; it has {', '.join(file.files)}.")
             labels = file[column]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
         raise ConfigError(f"{path} cannot be read as an .npz file of labels ({error}).") from error
     classes = len(dataset.train.class_names)
     if labels.shape != (len(dataset.train),) or labels.dtype.kind not in "iu":

@@ -11,58 +11,96 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One strategy: ``title`` as a person reads it; ``asks_about``, which ends that sentence.
+    """One strategy: ``title`` as a person reads it; ``asks_about`` and ``good_for``, each the end
+    of a sentence that begins so.
 
     ``starts``: it needs no labels and may choose the first batch. ``committee``: it needs the
-    opinions of several heads, ``tempered``: probabilities that are not too sure. ``ranks``: it
-    chooses by a score of each image alone.
+    opinions of several heads. ``ranks``: it chooses by a score of each image alone.
     """
 
     title: str
     asks_about: str
+    good_for: str
     starts: bool = False
     committee: bool = False
-    tempered: bool = False
     ranks: bool = False
 
 
 CATALOGUE: dict[str, Entry] = {
     "least_confidence": Entry(
-        "Least confidence", "the images whose best guess the model trusts least", ranks=True
+        "Least confidence",
+        "the images whose best guess the model trusts least",
+        "a model that knows each class a little, and small batches",
+        ranks=True,
     ),
-    "margin": Entry("Margin", "the images where two classes are almost equally likely", ranks=True),
+    "margin": Entry(
+        "Margin",
+        "the images where two classes are almost equally likely",
+        "telling apart classes that look alike",
+        ranks=True,
+    ),
     "entropy": Entry(
-        "Entropy", "the images where the model is torn between many classes", ranks=True
+        "Entropy",
+        "the images where the model is torn between many classes",
+        "images that fit no class the model knows yet",
+        ranks=True,
     ),
     "bald": Entry(
         "BALD",
         "the images on which ten heads disagree although each is sure",
+        "leaving out what nobody could tell, since there the heads are unsure alike",
         committee=True,
         ranks=True,
     ),
     "variation_ratio": Entry(
-        "Variation ratio", "the images for which ten heads vote apart", committee=True, ranks=True
+        "Variation ratio",
+        "the images for which ten heads vote apart",
+        "a model whose probabilities cannot be trusted: only votes count",
+        committee=True,
+        ranks=True,
     ),
-    "badge": Entry("BADGE", "images the model is unsure of, and unlike one another"),
+    "badge": Entry(
+        "BADGE",
+        "images the model is unsure of, and unlike one another",
+        "large batches, in which no two should teach the same",
+    ),
     "k_center": Entry(
-        "K-center", "the images farthest from any that has a label, outliers included", starts=True
+        "K-center",
+        "the images farthest from any that has a label, outliers included",
+        "finding rare kinds, and oddities",
+        starts=True,
     ),
     "typiclust": Entry(
-        "TypiClust", "the most typical image of each kind not yet seen", starts=True
+        "TypiClust",
+        "the most typical image of each kind not yet seen",
+        "the first few labels",
+        starts=True,
     ),
     "probcover": Entry(
-        "ProbCover", "the images with the most others close by that none has covered", starts=True
+        "ProbCover",
+        "the images with the most others close by that none has covered",
+        "the first few labels, where classes lie apart",
+        starts=True,
     ),
     "maxherding": Entry(
-        "MaxHerding", "the images that stand for as much of the pool as can be", starts=True
+        "MaxHerding",
+        "the images that stand for as much of the pool as can be",
+        "the first few labels",
+        starts=True,
     ),
     "uherding": Entry(
-        "UHerding", "the images that stand for as much as can be of what is unsure",
+        "UHerding",
+        "the images that stand for as much as can be of what is unsure",
+        "going from the first labels to the last without a change of strategy",
         starts=True,
-        tempered=True,
     ),
-    "random": Entry("Random", "a fair sample: the yardstick for every other strategy", starts=True),
-}  # fmt: skip
+    "random": Entry(
+        "Random",
+        "a fair sample",
+        "a yardstick: whatever does not beat it is not worth its time",
+        starts=True,
+    ),
+}
 
 
 def titled(strategy: str) -> str:

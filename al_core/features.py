@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -43,22 +44,27 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     try:
         with np.load(path, allow_pickle=False) as file:
             train, test = file["train"], file["test"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise ConfigError(
             f"{path} cannot be read as embeddings: it must be an .npz file with the arrays "
             f"“train” and “test” ({error})."
         ) from error
+    half = []
     for name, rows, images in (("train", train, dataset.train), ("test", test, dataset.test)):
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype.kind != "f":
             raise ConfigError(
                 f"The embeddings “{name}” in {path} are {rows.dtype}, {rows.shape}; there must be "
                 f"{len(images):,} rows of floating-point numbers, one for each image."
             )
-        if not np.isfinite(rows).all():
-            raise ConfigError(f"Some of the embeddings “{name}” in {path} are not numbers.")
-    half = train.astype(np.float16), test.astype(np.float16)
+        with np.errstate(over="ignore"):
+            half.append(rows.astype(np.float16))
+        if not np.isfinite(half[-1]).all():
+            raise ConfigError(
+                f"Some of the embeddings “{name}” in {path} are no numbers, or too large for half "
+                "precision, which ends at 65,504."
+            )
     digest = blake2b(half[0].tobytes() + half[1].tobytes(), digest_size=8).hexdigest()
-    return Features(*half, digest)
+    return Features(half[0], half[1], digest)
 
 
 def untrained_predictions(

@@ -6,6 +6,7 @@ that would be too wide to act on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from al_core.schema import RoundRecord
 Floats = NDArray[np.float64]
 
 FLAT_ROUNDS = 3
-FLAT = 0.02  # a share; a gain that is surely below this is not worth three rounds of labelling
+FLAT = 0.02  # a share; what surely gains less for twice as many labels is not worth them
 
 # A fit has three parameters; with fewer rounds than this its scatter cannot be judged.
 FEWEST_ROUNDS = 5
@@ -36,9 +37,11 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much accuracy ``labels`` more have brought, as a share, with its 95% interval."""
+    """How much accuracy ``labels`` more, ``doublings`` of those before, have brought, as a share,
+    with its 95% interval."""
 
     labels: int
+    doublings: float
     gain: float
     low: float
     high: float
@@ -61,7 +64,8 @@ def gain_between(before: RoundRecord, after: RoundRecord, phi: float = 0.0) -> G
     down, up = (other - low2, high1 - one), (high2 - other, one - low1)
     below, above = ((a * a - 2 * phi * a * b + b * b) ** 0.5 for a, b in (down, up))
     gain = other - one
-    return Gain(after.labeled - before.labeled, gain, gain - below, gain + above)
+    doublings = math.log2(max(after.labeled, 1) / max(before.labeled, 1))
+    return Gain(after.labeled - before.labeled, doublings, gain, gain - below, gain + above)
 
 
 def correlation(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
@@ -77,8 +81,10 @@ def correlation(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
 
 
 def is_flat(gain: Gain) -> bool:
-    """Whether a gain may be none and is surely small. Few test images leave it open."""
-    return gain.low <= 0 and gain.high < FLAT
+    """Whether a gain may be none and is surely small for the share of labels it took. Few test
+    images leave it open, and so do few labels more: curves are straightest against the logarithm
+    of the labels."""
+    return gain.low <= 0 and gain.high < FLAT * gain.doublings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,15 +217,15 @@ def flat_in_words(gain: Gain) -> str:
     return (
         f"The curve {'is flat' if gain.high >= 0 else 'falls'}: the {_labels(gain.labels)} of the "
         f"last three rounds changed the accuracy by {points(gain.gain)} points (95% interval "
-        f"{points(gain.low)} to {points(gain.high)}). More labels chosen in the same way will "
-        "hardly raise it."
+        f"{points(gain.low)} to {points(gain.high)}). At this rate twice as many labels would gain "
+        f"less than {points(FLAT)} points."
     )
 
 
 def forecast_in_words(said: Forecast, left: int) -> str:
     """A forecast in a sentence; ``left`` images are unlabelled."""
     words = (
-        f"About {_labels(_roughly(said.labels))} more would reach {100 * said.target:.3g}%, if the "
+        f"About {_roughly(said.labels):,} more labels would reach {100 * said.target:.3g}%, if the "
         f"curve goes on as it has (95% interval {_roughly(said.low):,} to {_roughly(said.high):,})."
     )
     return words if said.labels <= left else f"{words} Only {left:,} images are left."

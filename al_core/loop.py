@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from al_core.errors import WeightsError
 from al_core.experiment import Experiment, check_images, mix, open_experiment
 from al_core.features import untrained_predictions
+from al_core.heads import temperature
 from al_core.images import Dataset
 from al_core.network import Hardware
 from al_core.predict import for_inference, predict
@@ -46,6 +48,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         dataset,
         hardware,
         at_random=experiment.at_random,
+        temperature=_temperature(experiment, number),
     )
     assert outcome.network is not None
     assert outcome.said is not None
@@ -71,6 +74,18 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     )
     store.add_round(experiment_id, record, batch, place=len(experiment.batches))
     drop_predictions_before(experiment_id, number)
+
+
+def _temperature(experiment: Experiment, number: int) -> float:
+    """By what the logits of the network before round ``number`` are best divided, judged by the
+    labels of this round, none of which it had seen; 1 where that is not on disk."""
+    before = load_predictions(experiment.id, number - 1)
+    pool = experiment.pool_of(number).without(experiment.at_random)
+    given = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
+    if before is None or not given:
+        return 1.0
+    labels = torch.tensor([pool.answers[i].label for i in given])
+    return temperature(torch.from_numpy(before.probs[given]), labels)
 
 
 def latest_predictions(
@@ -118,9 +133,10 @@ def _choose_next(
     measuring = experiment.draw_to_measure(count)
     generator = round_generator(config.seed, number, len(experiment.batches))
     wanted = count - len(measuring)
-    picks, score = choose(strategy, wanted, said, experiment.pool, free, generator, hardware.device)
+    known = experiment.pool.without(experiment.at_random)
+    picks, score = choose(strategy, wanted, said, known, free, generator, hardware.device)
     images = mix(picks.tolist(), measuring)
     if not images:
         return None
     batch = Batch(number, strategy, images, None, at_random=measuring or None)
-    return explained(batch, said, free, experiment.pool.labeled, score)
+    return explained(batch, said, free, known.labeled, score)

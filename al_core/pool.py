@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -79,6 +79,10 @@ class Pool:
         standing = what_stands(annotations)
         last = {image: said[-1] for image, said in standing.items() if said}
         return cls(size, {image: said for image, said in last.items() if not said.cleared})
+
+    def without(self, images: Collection[int]) -> Pool:
+        """What is known apart from what was said of ``images``."""
+        return Pool(self.size, {i: said for i, said in self.answers.items() if i not in images})
 
     @property
     def labeled(self) -> NDArray[np.int64]:

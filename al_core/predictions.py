@@ -26,11 +26,12 @@ BEFORE = -1  # the model before the first one is trained, which has embeddings o
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
-    image, by the network of round ``model``."""
+    image, by the network of round ``model``; their logits are best divided by ``temperature``."""
 
     model: int
     probs: NDArray[np.float32]
     embeddings: NDArray[np.float16]
+    temperature: float = 1.0
 
 
 def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
@@ -44,6 +45,7 @@ def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
         half.mkdir(parents=True, exist_ok=True)
         np.save(half / "probs.npy", said.probs)
         np.save(half / "embeddings.npy", said.embeddings)
+        np.save(half / "temperature.npy", said.temperature)
         shutil.rmtree(folder, ignore_errors=True)
         half.replace(folder)
     except OSError as error:
@@ -108,8 +110,9 @@ def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
     with suppress(OSError, ValueError):
         probs = np.load(folder / "probs.npy", mmap_mode="r")
         embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
+        temperature = float(np.load(folder / "temperature.npy"))
         if len(probs) == len(embeddings):
-            return PoolPredictions(model, probs, embeddings)
+            return PoolPredictions(model, probs, embeddings, temperature)
     return None
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_core.catalogue import CATALOGUE
+from al_core.errors import ConfigError
 from al_core.heads import committee, cross_validate
 from al_core.pool import Pool
 from al_core.predictions import BEFORE, PoolPredictions
@@ -32,32 +33,36 @@ def choose(
     ``unlabeled``, for strategies that have one.
 
     What ``pool`` has labels for is what they are compared with. All of it is computed on
-    ``device``.
+    ``device``. Raises ConfigError where what the model ``said`` are no numbers.
     """
+    if not len(unlabeled):
+        return unlabeled, None
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]).to(device),
         torch.from_numpy(said.embeddings[unlabeled]).to(device),
         torch.from_numpy(said.embeddings[pool.labeled]).to(device),
+        temperature=said.temperature,
     )
-    targets = torch.from_numpy(pool.labels).to(device)
-    candidates = _informed(candidates, strategy, targets, generator)
+    if not (candidates.probs.isfinite().all() and candidates.embeddings.isfinite().all()):
+        raise ConfigError(
+            "What the model says of some images are no numbers, so none can be chosen by it; "
+            "choose a lower learning rate, or the strategy “random”."
+        )
+    if CATALOGUE[strategy].committee and len(pool.labeled) > 1:
+        targets = torch.from_numpy(pool.labels).to(device)
+        candidates = _with_committee(candidates, targets, generator)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
     score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
     return unlabeled[picks.cpu().numpy()], score
 
 
-def _informed(
-    candidates: Candidates, strategy: str, labels: torch.Tensor, generator: torch.Generator
+def _with_committee(
+    candidates: Candidates, labels: torch.Tensor, generator: torch.Generator
 ) -> Candidates:
-    """With the committee or the temperature that ``strategy`` wants, learned from the labels."""
-    entry = CATALOGUE[strategy]
-    if len(labels) < 2 or not (entry.committee or entry.tempered):
-        return candidates
+    """``candidates`` with what ten heads, fit to the labels, say of each."""
     known, classes = candidates.labeled_embeddings, candidates.probs.shape[1]
-    validated = cross_validate(known, labels, classes, generator)
-    if entry.tempered:
-        return replace(candidates, temperature=validated.temperature)
-    heads = committee(known, labels, classes, validated.penalty, generator)
+    penalty = cross_validate(known, labels, classes, generator).penalty
+    heads = committee(known, labels, classes, penalty, generator)
     return replace(candidates, votes=heads.logits(candidates.embeddings).softmax(2))
 
 

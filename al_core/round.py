@@ -42,10 +42,12 @@ class Outcome:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
     """Something trained, that predicts rows of ``train`` and ``test``: images for a network,
-    embeddings for a head. ``history`` is its training's."""
+    embeddings for a head. ``history`` is its training's; its logits are best divided by
+    ``temperature``."""
 
     network: Network | None
     history: list[list[float]]
+    temperature: float
     train: Any
     test: Any
     predict: Callable[[Any, NDArray[np.int64], str], Work[Predictions]]
@@ -59,6 +61,7 @@ def run_round(
     hardware: Hardware,
     features: Features | None = None,
     at_random: Collection[int] = (),
+    temperature: float = 1.0,
     scoring: bool = True,
 ) -> Work[Outcome]:
     """Round ``number`` of an experiment, from its settings and its pool alone.
@@ -67,21 +70,23 @@ def run_round(
     round starts from fresh weights and from a generator of its own. It trains a network, or with
     ``features`` a linear head on them, on every label but those of the images ``at_random``, which
     measure it where there is no test set. Without ``scoring`` the pool is not looked at.
+
+    A head finds its temperature by cross-validation. A network has seen all labels there are, so
+    ``temperature`` is taken from the round before, whose network had not seen this round's labels.
     """
     generator = round_generator(config.seed, number)
-    kept = ~np.isin(pool.labeled, list(at_random))
-    labeled, labels = pool.labeled[kept], pool.labels[kept]
+    known = pool.without(at_random)
     started = time.perf_counter()
     if features is None:
-        model = yield from _fine_tune(config, labeled, labels, dataset, hardware, generator)
+        model = yield from _fine_tune(config, known, dataset, hardware, generator, temperature)
     else:
-        model = yield from _fit_head(config, labeled, labels, features, generator)
+        model = yield from _fit_head(config, known, features, generator)
     trained = time.perf_counter()
 
     test_probs = None
-    known = np.flatnonzero(dataset.test.targets >= 0)
-    if len(known):
-        test = yield from model.predict(model.test, known, "Evaluating")
+    to_test = np.flatnonzero(dataset.test.targets >= 0)
+    if len(to_test):
+        test = yield from model.predict(model.test, to_test, "Evaluating")
         test_probs = test.probs.numpy()
     evaluated = time.perf_counter()
 
@@ -89,7 +94,9 @@ def run_round(
     if scoring:
         everything = np.arange(len(dataset.train), dtype=np.int64)
         whole = yield from model.predict(model.train, everything, "Scoring")
-        said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
+        said = PoolPredictions(
+            number, whole.probs.numpy(), whole.embeddings.numpy(), model.temperature
+        )
     scored = time.perf_counter()
 
     record = RoundRecord(
@@ -108,11 +115,11 @@ def run_round(
 
 def _fine_tune(
     config: ExperimentConfig,
-    labeled: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    known: Pool,
     dataset: Dataset,
     hardware: Hardware,
     generator: torch.Generator,
+    temperature: float,
 ) -> Work[_Model]:
     """A network, from fresh weights or ImageNet's."""
     images = _on_device(dataset.train.images, hardware)
@@ -127,8 +134,8 @@ def _fine_tune(
         generator,
         pretrained,
     )
-    x = torch.as_tensor(images[labeled]).to(hardware.device)
-    y = torch.from_numpy(labels).to(hardware.device)
+    x = torch.as_tensor(images[known.labeled]).to(hardware.device)
+    y = torch.from_numpy(known.labels).to(hardware.device)
     history = []
     for report in fit(net, x, y, config.train, hardware, generator):
         if report.ends_epoch:
@@ -139,32 +146,25 @@ def _fine_tune(
     def of_images(images: Any, wanted: NDArray[np.int64], phase: str) -> Work[Predictions]:
         return predict(fast, images, wanted, hardware, phase)
 
-    return _Model(net, history, images, dataset.test.images, of_images)
+    return _Model(net, history, temperature, images, dataset.test.images, of_images)
 
 
 def _fit_head(
-    config: ExperimentConfig,
-    labeled: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    features: Features,
-    generator: torch.Generator,
+    config: ExperimentConfig, known: Pool, features: Features, generator: torch.Generator
 ) -> Work[_Model]:
     """A linear head, its penalty chosen by cross-validation on the labels alone."""
     yield Progress("Training", 0, 0, "", 0)
-    x, y, classes = (
-        _rows(features.train, labeled),
-        torch.from_numpy(labels),
-        len(config.class_names),
-    )
-    penalty = cross_validate(x, y, classes, generator).penalty
-    head = fit_heads(x, y, classes, torch.ones(1, len(y)), torch.tensor([penalty]))
+    x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
+    classes = len(config.class_names)
+    found = cross_validate(x, y, classes, generator)
+    head = fit_heads(x, y, classes, torch.ones(1, len(y)), torch.tensor([found.penalty]))
 
     def of_rows(rows: Any, wanted: NDArray[np.int64], phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
         embeddings = _rows(rows, wanted)
         return Predictions(head.logits(embeddings)[0].softmax(1), embeddings)
 
-    return _Model(None, [], features.train, features.test, of_rows)
+    return _Model(None, [], found.temperature, features.train, features.test, of_rows)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

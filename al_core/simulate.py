@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from al_core.annotators import Annotator
 from al_core.config import ExperimentConfig
 from al_core.experiment import initial_images
 from al_core.features import Features, untrained_predictions
+from al_core.heads import temperature as temperature_of
 from al_core.images import Dataset
 from al_core.network import Hardware
 from al_core.pool import Annotation, Pool
@@ -47,11 +49,13 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One round that is done: its row, the images ``asked`` about next, and the model's ``guesses``
-    for them. A run goes on from the last of them."""
+    for them; their labels say that its logits are best divided by ``temperature``. A run goes on
+    from the last of them."""
 
     row: Row
     asked: Sequence[int]
     guesses: Sequence[int]
+    temperature: float
 
 
 def simulate(
@@ -73,6 +77,7 @@ def simulate(
     config.check_against(size, dataset.has_truth)
     asked = yield from _first(config, dataset, hardware, features)
     guesses: Sequence[int] = ()
+    temperature = 1.0
     annotations: list[Annotation] = []
     for number in range(config.rounds + 1):
         labels = annotator(asked)
@@ -85,11 +90,14 @@ def simulate(
         else:
             wrong = float(np.mean(labels != np.array(guesses))) if len(guesses) else None
             pool = Pool.fold(size, annotations)
-            outcome = yield from run_round(config, number, pool, dataset, hardware, features)
-            step = yield from _step(config, pool, outcome, wrong, hardware)
+            outcome = yield from run_round(
+                config, number, pool, dataset, hardware, features, temperature=temperature
+            )
+            step = yield from _step(config, pool, outcome, wrong, annotator, hardware)
             del outcome  # its network need not wait for the next one to be trained
             yield step
         asked, guesses = np.array(step.asked, dtype=np.int64), step.guesses
+        temperature = step.temperature
 
 
 def _first(
@@ -112,6 +120,7 @@ def _step(
     pool: Pool,
     outcome: Outcome,
     disagreement: float | None,
+    annotator: Annotator,
     hardware: Hardware,
 ) -> Work[Step]:
     """Choose what to ask about next, after the last round as well: a run may be made longer."""
@@ -139,4 +148,6 @@ def _step(
         ece=metrics.get("ece"),
         disagreement=disagreement,
     )
-    return Step(row, asked.tolist(), said.probs[asked].argmax(1).tolist())
+    guessed = said.probs[asked]
+    told = temperature_of(torch.from_numpy(guessed), torch.from_numpy(annotator(asked)))
+    return Step(row, asked.tolist(), guessed.argmax(1).tolist(), told)

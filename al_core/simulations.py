@@ -31,7 +31,7 @@ DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
-FORMAT = 1  # of the files; older ones are run anew
+FORMAT = 2  # raised whenever a round or a strategy changes: older files are run anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,30 +170,40 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     if simulation.embeddings:
         features = read_features(Path(simulation.embeddings), dataset)
     digest = features.digest if features else ""
-    path = _path(replace(simulation, config=config), f"{dataset.fingerprint} {digest}")
+    depends_on = _depends_on(replace(simulation, config=config), dataset.fingerprint, digest)
+    path = home() / "simulations" / f"{_digest(depends_on)}.json"
     steps = _read(path)[: config.rounds + 1]
     yield from (step.row for step in steps)
     for report in simulate(config, dataset, annotator, find_hardware(), features, steps):
         if isinstance(report, Step):
             steps.append(report)
-            _write(path, simulation, steps)
+            _write(path, simulation, depends_on, steps)
             yield report.row
         else:
             yield report
 
 
 def saved_curves() -> list[Curve]:
-    """The curves of all simulations that are kept, one for each strategy and seed."""
+    """The curves of all simulations that are kept, one for each strategy and seed.
+
+    Runs share a name where they differ in their seed alone.
+    """
     curves = []
+    taken: dict[str, str] = {}
     for path in sorted((home() / "simulations").glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(path.read_text(encoding="utf-8"))
             rows = [step["row"] for step in kept["steps"]]
             measured = [row for row in rows if row["test_accuracy"] is not None]
             if kept["format"] == FORMAT and measured:
+                name = first = _name(measured[0]["strategy"], kept["settings"])
+                number = 1
+                while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
+                    number += 1  # the same words for other files, or for other images
+                    name = f"{first} [{number}]"
                 curves.append(
                     Curve(
-                        name=_name(measured[0]["strategy"], kept["settings"]),
+                        name=name,
                         seed=measured[0]["seed"],
                         labeled=tuple(row["labeled"] for row in measured),
                         accuracy=tuple(row["test_accuracy"] for row in measured),
@@ -220,18 +230,21 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 
-def _path(simulation: Simulation, of_data: str) -> Path:
-    """Where a simulation is kept: by all that its rounds depend on, and not by how many there are,
-    so that a setting which the page alone reads makes no run begin anew."""
+def _depends_on(simulation: Simulation, images: str, embeddings: str) -> dict[str, Any]:
+    """All that the rounds of a simulation depend on, with the digests of its files; how many rounds
+    there are is not among it, nor what the page alone reads."""
     values = simulation.config.to_json()
-    values = {name: values[name] for name in DEPENDS_ON}
     annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")
     if colon:
         with suppress(OSError):
             annotator += blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
-    text = json.dumps([FORMAT, values, annotator, of_data], sort_keys=True)
-    return home() / "simulations" / f"{blake2b(text.encode(), digest_size=12).hexdigest()}.json"
+    more = {"annotator": annotator, "images": images, "embeddings": embeddings, "format": FORMAT}
+    return {name: values[name] for name in DEPENDS_ON} | more
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
 def _read(path: Path) -> list[Step]:
@@ -240,14 +253,17 @@ def _read(path: Path) -> list[Step]:
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["format"] == FORMAT:
-            return [Step(Row(**s["row"]), s["asked"], s["guesses"]) for s in kept["steps"]]
+            return [Step(**{**step, "row": Row(**step["row"])}) for step in kept["steps"]]
     return []
 
 
-def _write(path: Path, simulation: Simulation, steps: Sequence[Step]) -> None:
+def _write(
+    path: Path, simulation: Simulation, depends_on: dict[str, Any], steps: Sequence[Step]
+) -> None:
     kept = {
         "format": FORMAT,
         "settings": simulation.settings,
+        "runs_of": _digest({**depends_on, "strategy": "", "seed": ""}),
         "steps": [asdict(step) for step in steps],
     }
     with whole_file(path) as file:

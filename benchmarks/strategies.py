@@ -1,8 +1,8 @@
 """Time and memory of every strategy against pool size: ``python -m benchmarks.strategies``.
 
-Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled, a committee of ten heads.
-Each strategy chooses 1,000 images, several times, in a process of its own, so that its memory is
-its own too.
+Random inputs: 512-wide float16 embeddings, 10 classes, 1,000 labelled. Each strategy chooses 1,000
+images, several times, as in a round: with what is copied of the pool, and with the committee where
+one is asked. Each in a process of its own, so that its memory is its own too.
 """
 
 from __future__ import annotations
@@ -18,36 +18,42 @@ import click
 import torch
 
 from al_core.catalogue import titled
-from al_core.strategies import STRATEGIES, Candidates
+from al_core.pool import Annotation, Pool
+from al_core.predictions import PoolPredictions
+from al_core.query import choose
+from al_core.strategies import STRATEGIES
 
-WIDTH, CLASSES, LABELED, MEMBERS, ASKED = 512, 10, 1000, 10, 1000
+WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 
 
-def inputs(size: int) -> Candidates:
+def inputs(size: int) -> tuple[PoolPredictions, Pool]:
+    """What a model says of ``size`` unlabelled images and as many as are labelled, and the pool."""
     generator = torch.Generator().manual_seed(0)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    embeddings = torch.cat([draw(10_000, WIDTH).half() for _ in range(size // 10_000 + 1)])
-    return Candidates(
-        (2 * draw(size, CLASSES)).softmax(1),
-        embeddings[:size],
-        draw(LABELED, WIDTH).half(),
-        torch.stack([(2 * draw(size, CLASSES)).softmax(1) for _ in range(MEMBERS)]),
+    everything = size + LABELED
+    blocks = torch.split(torch.empty(everything, 0), 10_000)
+    embeddings = torch.cat(
+        [torch.randn(len(rows), WIDTH, generator=generator).half() for rows in blocks]
     )
+    probs = (2 * torch.randn(everything, CLASSES, generator=generator)).softmax(1)
+    answers = {i: Annotation(i, i % CLASSES, 0, "random") for i in range(LABELED)}
+    return PoolPredictions(0, probs.numpy(), embeddings.numpy()), Pool(everything, answers)
 
 
 def measure(name: str, size: int, repeat: int) -> tuple[list[float], float]:
     """Seconds of each choice, and GB held above the inputs at most."""
-    candidates, few = inputs(size), inputs(1000)
+
+    def chosen(n: int, said: PoolPredictions, pool: Pool, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        choose(name, n, said, pool, pool.unlabeled, generator, torch.device("cpu"))
+
+    whole = inputs(size)
     # A first, small choice loads the kernels; nobody waits for that twice.
-    STRATEGIES[name](few, 10, torch.Generator().manual_seed(0))
+    chosen(10, *inputs(1000), 0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for seed in range(repeat):
         start = time.perf_counter()
-        STRATEGIES[name](candidates, ASKED, torch.Generator().manual_seed(seed))
+        chosen(ASKED, *whole, seed)
         seconds.append(time.perf_counter() - start)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return seconds, (after - before) * 1024 / 1e9

@@ -72,15 +72,6 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
         assert (row["data"], row["head"], row["epochs"]) == ("digits", "fine-tune", "1")
 
 
-def test_the_same_seed_gives_the_same_curve(tmp_path: Path) -> None:
-    curves = []
-    for name in ("one.csv", "two.csv"):
-        simulate(tmp_path, tmp_path / name, "--seed", "3")
-        curves.append([row["test_accuracy"] for row in rows(tmp_path / name)])
-    assert curves[0] == curves[1]
-    assert len(curves[0]) == 3
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from al_core.heads import PENALTIES, committee, cross_validate, fit_heads
+from al_core.heads import PENALTIES, committee, cross_validate, fit_heads, temperature
 
 FLOWERS = load_iris()
 X = torch.tensor(FLOWERS.data, dtype=torch.float32)
@@ -39,12 +39,19 @@ def test_cross_validation_chooses_a_strong_penalty_for_noise_and_is_repeatable()
     assert cross_validate(X, Y, 3, generator).penalty < max(PENALTIES)
 
 
-def test_a_temperature_softens_what_is_too_sure() -> None:
+@pytest.mark.parametrize("factor", [0.5, 1, 3])
+def test_a_temperature_undoes_what_made_a_model_too_sure(factor: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    points = torch.randn(400, 5, generator=generator)
-    points[:, 0] *= 5
-    noisy = (points[:, 0] > 0) ^ (torch.rand(400, generator=generator) < 0.3)
-    assert 0.5 < cross_validate(points, noisy.long(), 2, generator).temperature < 3
+    logits = 2 * torch.randn(4000, 4, generator=generator)
+    labels = logits.softmax(1).multinomial(1, generator=generator)[:, 0]
+    assert temperature((factor * logits).softmax(1), labels) == pytest.approx(factor, rel=0.1)
+
+
+def test_a_few_labels_do_not_make_a_temperature_extreme() -> None:
+    sure = torch.tensor([[0.7, 0.3]])
+    assert temperature(sure[:0], Y[:0]) == 1
+    assert 0.4 < temperature(sure, torch.tensor([0])) < 1
+    assert 1 < temperature(sure, torch.tensor([1])) < 2.5
 
 
 def test_a_committee_disagrees_where_labels_are_few() -> None:

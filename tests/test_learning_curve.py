@@ -78,14 +78,17 @@ def test_images_that_both_rounds_share_make_the_interval_narrower() -> None:
 
 
 def test_a_curve_is_flat_only_where_enough_test_images_say_so() -> None:
-    def flat(before: int, after: int, images: int) -> bool:
-        gain = gain_between(measured(0, 1, before, images), measured(3, 2, after, images))
+    def flat(before: int, after: int, images: int, labels: int = 2000) -> bool:
+        rounds = measured(0, 1000, before, images), measured(3, labels, after, images)
+        gain = gain_between(*rounds)
         assert gain is not None
         return is_flat(gain)
 
     assert flat(9000, 9020, 10_000)
-    assert not flat(9000, 9300, 10_000)
+    assert flat(9000, 8000, 10_000)
+    assert not flat(9000, 9100, 10_000)  # a small gain, and a clear one
     assert not flat(324, 325, 360)
+    assert not flat(9000, 9020, 10_000, labels=1060)  # too few labels to tell
 
 
 N = np.arange(1000, 6001, 500)
@@ -181,22 +184,22 @@ def test_a_round_without_new_labels_or_of_one_class_breaks_nothing() -> None:
 
 
 def test_sentences_have_their_numbers_and_their_plurals() -> None:
-    assert gain_in_words(Gain(100, 0.012, 0.004, 0.02)) == (
+    assert gain_in_words(Gain(100, 1, 0.012, 0.004, 0.02)) == (
         "The last 100 labels gained 1.2 points (95% interval 0.4 to 2.0)."
     )
-    assert gain_in_words(Gain(1, -0.012, -0.02, -0.004)) == (
+    assert gain_in_words(Gain(1, 1, -0.012, -0.02, -0.004)) == (
         "The last label lost 1.2 points (95% interval −2.0 to −0.4)."
     )
-    assert gain_in_words(Gain(1500, -0.001, -0.01, 0.008)) == (
+    assert gain_in_words(Gain(1500, 1, -0.001, -0.01, 0.008)) == (
         "The last 1,500 labels made no clear difference: −0.1 points (95% interval −1.0 to 0.8)."
     )
-    assert flat_in_words(Gain(1500, 0.001, -0.01, 0.008)).startswith(
+    assert flat_in_words(Gain(1500, 1, 0.001, -0.01, 0.008)).startswith(
         "The curve is flat: the 1,500 labels of the last three rounds changed the accuracy by 0.1 "
     )
-    assert flat_in_words(Gain(1500, -0.01, -0.02, -0.001)).startswith("The curve falls")
+    assert flat_in_words(Gain(1500, 1, -0.01, -0.02, -0.001)).startswith("The curve falls")
     words = forecast_in_words(Forecast(0.85, 2433.2, 1876, 3351), 40_000)
     assert words == (
-        "About 2,400 labels more would reach 85%, if the curve goes on as it has (95% interval "
+        "About 2,400 more labels would reach 85%, if the curve goes on as it has (95% interval "
         "1,900 to 3,400)."
     )
     assert forecast_in_words(Forecast(0.85, 2433.2, 1876, 3351), 900).endswith(

@@ -22,7 +22,10 @@ from al_core.experiment import (
 from al_core.images import Dataset
 from al_core.leases import take_new_batch
 from al_core.loop import choose_batch
+from al_core.pool import Pool
+from al_core.predictions import PoolPredictions
 from al_core.progress import finish
+from al_core.query import choose
 from al_core.round import run_round
 from al_core.schema import Batch
 from al_core.store import Store
@@ -85,6 +88,24 @@ def test_without_a_test_set_random_images_measure_and_are_never_trained_on(
     ours, theirs = (outcome.network.state_dict() for outcome in outcomes)
     assert all((ours[name] == theirs[name]).all() for name in ours)
     assert outcomes[0].record.metrics != outcomes[1].record.metrics
+
+
+def test_nothing_is_chosen_by_the_labels_that_measure(
+    store: Store, unmeasured: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = start_experiment(store, "mine", BY_HAND, unmeasured)
+    label_batch(store, unmeasured, experiment)
+    known = []
+
+    def watched(strategy: str, n: int, said: PoolPredictions, pool: Pool, *rest: object):
+        known.append(set(pool.labeled.tolist()))
+        return choose(strategy, n, said, pool, *rest)
+
+    monkeypatch.setattr("al_core.loop.choose", watched)
+    train(store, unmeasured, experiment)
+    now = open_experiment(store, experiment)
+    assert known == [set(now.pool.labeled.tolist()) - now.at_random]
+    assert not any(now.at_random.intersection(near) for near in now.batches[-1].reasons.nearest)
 
 
 def _spoilt(experiment: Experiment, image: int):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,10 +124,10 @@ def test_labels_that_people_gave_are_used_with_their_noise(home: Path, pixels: P
     digits = finish(load("digits", cache_dir=home / "cache"))
     wrong = (digits.train.targets + 1) % 10
     np.savez(home / "people.npz", ada=wrong.astype(np.int8))
-    noisy = Simulation(quick(2), f"{home / 'people.npz'}:ada", str(pixels))
-    rows = run(noisy)
+    config = replace(quick(2, strategy="random"), initial=200, per_round=50)
+    rows = run(Simulation(config, f"{home / 'people.npz'}:ada", str(pixels)))
     assert rows[-1].test_accuracy < 0.2  # it learnt what it was told
-    assert all(row.disagreement is not None for row in rows[1:])
+    assert all(0 < row.disagreement < 0.4 for row in rows[1:])  # and agrees with who told it
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,8 @@ def test_a_table_of_labels_that_does_not_fit_is_refused_in_a_sentence(
     [
         (np.zeros((7, 3)), "there must be 1,438 rows"),
         (np.zeros((SIZE, 3), int), "floating-point"),
-        (np.full((SIZE, 3), np.nan), "are not numbers"),
+        (np.full((SIZE, 3), np.nan), "are no numbers"),
+        (np.full((SIZE, 3), 1e5), "too large for half precision"),
     ],
 )
 def test_embeddings_that_do_not_fit_are_refused_in_a_sentence(
@@ -160,6 +162,34 @@ def test_embeddings_that_do_not_fit_are_refused_in_a_sentence(
     np.savez(home / "e.npz", train=train, test=np.zeros((359, 3)))
     with pytest.raises(ActiveLearningError, match=sentence):
         run(Simulation(quick(), embeddings=str(home / "e.npz")))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"nonsense"])
+def test_a_damaged_file_is_refused_in_a_sentence(home: Path, content: bytes) -> None:
+    (home / "bad.npz").write_bytes(content)
+    for simulation in (
+        Simulation(quick(), f"{home / 'bad.npz'}:ada"),
+        Simulation(quick(), embeddings=str(home / "bad.npz")),
+    ):
+        with pytest.raises(ActiveLearningError, match="cannot be read as"):
+            run(simulation)
+
+
+def test_another_file_at_the_same_path_is_another_run_of_another_name(
+    home: Path, pixels: Path
+) -> None:
+    digits = finish(load("digits", cache_dir=home / "cache"))
+    people = home / "people.npz"
+    for turn in (0, 1):
+        np.savez(people, ada=(digits.train.targets + turn) % 10)
+        run(Simulation(quick(0), f"{people}:ada", str(pixels)))
+    with np.load(pixels) as arrays:
+        np.savez(pixels, **{name: -arrays[name] for name in arrays})
+    run(Simulation(quick(0), f"{people}:ada", str(pixels)))
+    run(Simulation(quick(0, seed=1), f"{people}:ada", str(pixels)))
+    names = [curve.name for curve in saved_curves()]
+    assert len(names) == 4
+    assert len(set(names)) == 3  # two of them differ in their seed alone
 
 
 def command(home: Path, *words: str) -> subprocess.Popen[str]:

@@ -1,5 +1,7 @@
 """Strategies, on probabilities small enough to check by eye."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
 from al_core.strategies import SCORES, STRATEGIES, Candidates
+from al_core.strategies.coverage import herding_radius, typicality
 from al_core.strategies.uncertainty import (
     bald,
     entropy,
@@ -88,3 +91,74 @@ def test_ties_are_broken_by_the_generator_not_by_position(name: str) -> None:
 def test_every_strategy_is_described_and_what_ranks_has_a_score() -> None:
     assert set(CATALOGUE) == set(STRATEGIES)
     assert {name for name, entry in CATALOGUE.items() if entry.ranks} == set(SCORES)
+
+
+def on_a_circle(*degrees: float) -> torch.Tensor:
+    angles = torch.tensor(degrees).deg2rad()
+    return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def apart(degrees: float) -> float:
+    """The distance of two points on the circle."""
+    return 2 * math.sin(math.radians(degrees) / 2)
+
+
+def picks(name: str, points: torch.Tensor, labeled: torch.Tensor, n: int, **more: object) -> list:
+    probs = more.pop("probs", torch.full((len(points), 2), 0.5))
+    seen = Candidates(probs, points, labeled, **more)
+    return STRATEGIES[name](seen, n, torch.Generator().manual_seed(0)).tolist()
+
+
+def test_the_radius_of_uncertainty_herding_is_how_far_labels_lie_apart_copies_or_not() -> None:
+    labels = on_a_circle(*range(0, 360, 20))
+    assert herding_radius(labels) == pytest.approx(apart(20), abs=1e-4)
+    assert herding_radius(labels[::2]) == pytest.approx(apart(40), abs=1e-4)
+    copies = on_a_circle(*(angle + 0.1 for angle in range(0, 360, 20)))
+    assert herding_radius(torch.cat([labels, copies])) == pytest.approx(apart(20), abs=0.01)
+    assert herding_radius(on_a_circle(0, 90)) == 1  # never wider than without labels
+    assert herding_radius(labels[:1].repeat(5, 1)) == herding_radius(labels[:0]) == 1
+
+
+def test_uncertainty_herding_asks_where_the_model_is_unsure_not_where_most_images_lie() -> None:
+    """A large heap it is sure of, a small one it is not, both far from what is labelled."""
+    points = on_a_circle(*[100.0] * 30, *[200.0] * 10)
+    labeled = on_a_circle(0, 20, 340)
+    sure = torch.tensor([[0.99, 0.01]] * 30 + [[0.55, 0.45]] * 10)
+    assert picks("maxherding", points, labeled, 1)[0] < 30
+    assert picks("uherding", points, labeled, 1, probs=sure)[0] >= 30
+    # Too sure by a factor of ten: softened, the heaps are nearly as unsure as each other.
+    assert picks("uherding", points, labeled, 1, probs=sure, temperature=10.0)[0] < 30
+
+
+@pytest.mark.parametrize("name", ["typiclust", "probcover", "maxherding", "uherding", "k_center"])
+def test_what_is_like_a_labelled_image_is_not_asked_about(name: str) -> None:
+    heaps = [on_a_circle(*torch.linspace(a - 2, a + 2, 15).tolist()) for a in (0, 90, 180, 270)]
+    labeled = on_a_circle(0, 180)
+    assert {pick // 15 for pick in picks(name, torch.cat(heaps), labeled, 2)} == {1, 3}
+
+
+def test_the_most_typical_image_of_a_heap_is_not_at_its_edge() -> None:
+    heap = on_a_circle(*torch.linspace(-30, 30, 41).tolist())
+    assert abs(picks("typiclust", heap, heap[:0], 1)[0] - 20) <= 10
+    assert typicality(heap).argmin() in (0, 40)
+
+
+def test_a_large_pool_is_compared_in_blocks_and_chosen_from_as_a_small_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points, labeled = (torch.randn(n, 3, generator=generator) for n in (9000, 4))
+    mine = picks("k_center", points, labeled, 12)
+    nearest = torch.cdist(points, labeled).amin(1)
+    for pick in mine:
+        assert nearest[pick] == pytest.approx(nearest.max().item(), rel=1e-4)
+        nearest = torch.minimum(nearest, torch.cdist(points, points[pick : pick + 1])[:, 0])
+
+
+@pytest.mark.parametrize("name", ["probcover", "maxherding", "uherding", "typiclust"])
+def test_a_pool_too_large_to_compare_is_sampled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_core.strategies.candidates.LIMIT", 40)
+    monkeypatch.setattr("al_core.strategies.coverage.REFERENCES", 20)
+    points = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    chosen = picks(name, points, points[:0], 30)
+    assert len(set(chosen)) == 30
+    assert max(chosen) > 40  # an even sample, not the first
+    assert len(set(picks(name, points, points[:0], 60))) == 60
