@@ -1,6 +1,6 @@
 """What a label is worth, strategy by strategy: ``python -m benchmarks.efficiency --data CIFAR10``.
 
-Simulates each ``--strategy`` with each ``--seed``, as ``python -m al_core simulate`` does: stopped
+Simulates each ``--strategy`` with ``--seeds`` seeds, as ``python -m al_core simulate`` does: stopped
 anywhere, the same command goes on. Prints the mean and the standard deviation of the test accuracy
 at each number of labels, the area under the curve, and which differences are more than chance.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from al_core.catalogue import titled
+from al_core.catalogue import CATALOGUE, titled
 from al_core.comparison import in_words, judge, summary
 from al_core.config import ExperimentConfig, default_train
 from al_core.curves import Curve
@@ -41,8 +41,15 @@ def grey_pixels(data: str) -> Path:
 
 @click.command()
 @click.option("--data", required=True)
-@click.option("--strategy", "strategies", multiple=True, default=FIVE, show_default=True)
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0, 1, 2, 3, 4))
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=FIVE,
+    show_default=True,
+    help="Repeatable; “all” for every one.",
+)
+@click.option("--seeds", default=5, show_default=True, help="So many runs of each, from seed 0 on.")
 @click.option("--initial", default=1000, show_default=True)
 @click.option("--per-round", default=1000, show_default=True)
 @click.option("--rounds", default=2, show_default=True)
@@ -54,7 +61,7 @@ def grey_pixels(data: str) -> Path:
 def main(
     data: str,
     strategies: tuple[str, ...],
-    seeds: tuple[int, ...],
+    seeds: int,
     initial: int,
     per_round: int,
     rounds: int,
@@ -65,6 +72,8 @@ def main(
     jobs: int | None,
 ) -> None:
     """Print the table of a simulation and what it says."""
+    if "all" in strategies:
+        strategies = tuple(CATALOGUE)
     if pixels:
         embeddings = grey_pixels(data)
     simulations = [
@@ -76,7 +85,7 @@ def main(
             annotator,
             str(embeddings.absolute()) if embeddings else "",
         )
-        for seed, strategy in itertools.product(seeds, strategies)
+        for seed, strategy in itertools.product(range(seeds), strategies)
     ]  # fmt: skip
     found: dict[tuple[str, int], list[Row]] = {}
     for report in run_all(simulations, jobs or jobs_that_fit(len(simulations))):
@@ -92,8 +101,8 @@ def main(
         for (strategy, seed), rows in found.items()
     ]
     who = annotator.rpartition(":")[2]
-    print(f"{date.today()}, annotator {who}, seeds {', '.join(map(str, seeds))}; test accuracy, "
-          "mean and standard deviation\n")  # fmt: skip
+    print(f"{date.today()}, annotator {who}, {seeds} seeds; test accuracy, mean and "
+          " standard deviation\n")  # fmt: skip
     labels = [row.labeled for row in next(iter(found.values()))]
     print("| strategy |" + "".join(f" {n:,} labels |" for n in labels) + " mean over the range |")
     print("|---|" + "---|" * (len(labels) + 1))
