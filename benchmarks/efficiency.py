@@ -1,6 +1,6 @@
 """What a label is worth, strategy by strategy: ``python -m benchmarks.efficiency --data CIFAR10``.
 
-Simulates each ``--strategy`` with ``--seeds`` seeds, as ``python -m al_core simulate`` does: stopped
+Runs each ``--strategy`` with ``--seeds`` seeds, as ``python -m al_core simulate`` does: stopped
 anywhere, the same command goes on. Prints the mean and the standard deviation of the test accuracy
 at each number of labels, the area under the curve, and which differences are more than chance.
 """
