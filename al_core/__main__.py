@@ -1,24 +1,22 @@
-"""The command line: ``python -m al_core simulate``, ``export`` and ``import``."""
+"""The command line: ``python -m al_core simulate``, ``embed``, ``export`` and ``import``."""
 
 from __future__ import annotations
 
 import csv
 import itertools
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from al_core.annotators import find_annotator
 from al_core.catalogue import CATALOGUE
-from al_core.config import ExperimentConfig, ModelConfig, Stem, Weights, default_train
+from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.curves import bands, read_curves
-from al_core.errors import ActiveLearningError, ConfigError
+from al_core.errors import ConfigError
 from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
 from al_core.export_images import export_folders, export_parquet
@@ -28,21 +26,13 @@ from al_core.plot import FORMATS, curves_chart, save_chart
 from al_core.progress import Progress, finish
 from al_core.simulations import Simulation, jobs_that_fit, run_all
 from al_core.store import Store, home
+from al_core.terminal import SentenceGroup, progress_bars
 
 if TYPE_CHECKING:
     from al_core.simulate import Row
 
 
-class SentenceGroup(click.Group):
-    """Commands whose foreseen errors end in one sentence, not in a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ActiveLearningError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 
 
 @click.group(cls=SentenceGroup)
@@ -74,19 +64,19 @@ def main() -> None:
 @click.option(
     "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Repeatable."
 )
-@click.option("--weights", type=click.Choice(get_args(Weights)), default="none", show_default=True)
+@click.option("--weights", default="none", show_default=True, help=WEIGHTS_HELP)
 @click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
 @click.option(
     "--head",
-    type=click.Choice(["fine-tune", "linear"]),
+    type=click.Choice(get_args(Head)),
     default="fine-tune",
     show_default=True,
-    help="Train the network, or a linear head on --embeddings.",
+    help="Train the network, or a linear head on --embeddings or the features of --weights.",
 )
 @click.option(
     "--embeddings",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="An .npz file with the arrays train and test, a row for each image.",
+    type=click.Path(path_type=Path),
+    help="An .npz file with the arrays train and test, a row for each image, or what embed writes.",
 )
 @click.option(
     "--annotator",
@@ -120,9 +110,9 @@ def simulate(
     epochs: int | None,
     min_steps: int | None,
     seeds: tuple[int, ...],
-    weights: Weights,
+    weights: str,
     stem: Stem,
-    head: str,
+    head: Head,
     embeddings: Path | None,
     annotator: str,
     jobs: int | None,
@@ -134,8 +124,12 @@ def simulate(
     Several run side by side. Each round that ends is kept in $AL_HOME/simulations: stopped
     anywhere, the same command goes on from there, and a run that is known is not run again.
     """
-    if (head == "linear") != (embeddings is not None):
-        raise ConfigError("A linear head is trained on --embeddings, and nothing else is.")
+    if embeddings is not None and head != "linear":
+        raise ConfigError("On --embeddings only a linear head can be trained: add --head linear.")
+    if embeddings is None and head == "linear" and weights == "none":
+        raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
+    # Embeddings take the place of weights and of what they see.
+    model = ModelConfig(weights, stem, head) if embeddings is None else ModelConfig()
     train = default_train(data)
     train = replace(
         train,
@@ -147,7 +141,7 @@ def simulate(
         Simulation(
             ExperimentConfig(
                 data=data, strategy=strategy, start=start, initial=initial, per_round=per_round,
-                rounds=rounds, model=ModelConfig(weights, stem), train=train, seed=seed,
+                rounds=rounds, model=model, train=train, seed=seed,
             ),
             annotator,
             str(embeddings.absolute()) if embeddings else "",
@@ -212,6 +206,30 @@ def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
 
 
 @main.command()
+@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
+@click.option("--weights", required=True, help=WEIGHTS_HELP)
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="The folder to write train.npy and test.npy to.")  # fmt: skip
+@click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
+def embed(data: str, weights: str, out: Path, image_size: int) -> None:
+    """Compute the features that weights see in all images, float16, a row for each.
+
+    Stopped anywhere, the same command goes on from there.
+    """
+    from al_core.features import embed_into  # with torch, which takes two seconds
+
+    try:
+        with progress_bars("") as show:
+            loading = load(data, image_size=image_size, cache_dir=home() / "cache")
+            dataset = finish(loading, show)
+            features = finish(embed_into(out, weights, dataset), show)
+    except KeyboardInterrupt:
+        raise click.ClickException("Stopped; the same command goes on from here.") from None
+    n, width = features.train.shape
+    click.echo(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
+
+
+@main.command()
 @click.option("--experiment", "name", required=True, help="The experiment's name.")
 @click.option(
     "--as",
@@ -265,25 +283,6 @@ def _images_of(experiment: Experiment) -> Dataset:
         dataset = finish(loading, show)
     check_images(experiment, dataset)
     return dataset
-
-
-@contextmanager
-def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
-    """Draw reports as they come: a bar for each phase, the next below the last."""
-    with ExitStack() as bars:
-        phase, bar = "", None
-
-        def show(report: Progress) -> None:
-            nonlocal phase, bar
-            if report.phase != phase or bar is None:
-                bars.close()
-                phase = report.phase
-                bar = bars.enter_context(
-                    click.progressbar(length=1000, label=prefix + phase, file=sys.stderr)
-                )
-            bar.update(int(report.fraction * 1000) - bar.pos)
-
-        yield show
 
 
 def _sentence(row: Row) -> str:

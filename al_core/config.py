@@ -12,24 +12,40 @@ from typing import Any, Literal, get_args
 from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
 
-Weights = Literal["none", "imagenet"]
+WEIGHTS = ("none", "imagenet")  # by name; any other is a file
+Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
 InitialLabels = Literal["truth", "person"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which ResNet-18: the weights it starts from, and its stem.
+    """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
-    ``auto`` is the stem for small images on a GPU and torchvision's own on a CPU.
+    ``weights`` are ``none``, ``imagenet`` or the path of a ``.safetensors`` file. ``head`` is
+    ``fine-tune`` where the whole network is trained, each round anew, and ``linear`` where the
+    weights stay as they are and a linear head on their features is trained. ``auto`` is the stem
+    that the weights of a file have; else the one for small images on a GPU and torchvision's own
+    on a CPU. Frozen features always have the stem of their weights.
     """
 
-    weights: Weights = "none"
+    weights: str = "none"
     stem: Stem = "auto"
+    head: Head = "fine-tune"
 
     def __post_init__(self) -> None:
-        _one_of("weights", self.weights, get_args(Weights))
+        if self.weights not in WEIGHTS and not self.weights.endswith(".safetensors"):
+            raise ConfigError(
+                f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, or a "
+                ".safetensors file."
+            )
         _one_of("stem", self.stem, get_args(Stem))
+        _one_of("head", self.head, get_args(Head))
+        if self.head == "linear" and self.weights == "none":
+            raise ConfigError(
+                "A linear head is trained on the features of weights that were learned before; "
+                "choose imagenet or a .safetensors file for them."
+            )
 
 
 @dataclass(frozen=True, slots=True)

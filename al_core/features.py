@@ -1,7 +1,9 @@
-"""Embeddings that no label was needed for: to start from, or to put a linear head on."""
+"""Frozen embeddings: of a file, or of pretrained weights, computed once and kept."""
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -13,23 +15,26 @@ from numpy.typing import NDArray
 
 from al_core import network as networks
 from al_core.config import ExperimentConfig
-from al_core.errors import ConfigError
+from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
-from al_core.network import Hardware
-from al_core.predict import for_inference, predict
+from al_core.locking import wait_for_lock
+from al_core.network import Hardware, Network, Pretrained, find_hardware
+from al_core.predict import Predictions, for_inference, predict
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work
-from al_core.weights import imagenet_weights
+from al_core.store import home
+from al_core.weights import pretrained_weights
 
 COMPONENTS = 64
 SAMPLE = 5000  # images that the components are found on
-BLOCK = 4096
+BLOCK = 4096  # images between two marks of how far an embedding has come
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """Frozen embeddings: ``train`` float16 ``[N,D]``, ``test`` float16 ``[M,D]``, in the order of
-    the images; ``digest`` tells one file of them from another."""
+    the images, perhaps memory-mapped; ``digest`` tells them from others."""
 
     train: NDArray[np.float16]
     test: NDArray[np.float16]
@@ -37,20 +42,24 @@ class Features:
 
 
 def read_features(path: Path, dataset: Dataset) -> Features:
-    """Read embeddings from an ``.npz`` file with the arrays ``train`` and ``test``.
+    """Read embeddings from an ``.npz`` file with the arrays ``train`` and ``test``, or from a
+    folder with ``train.npy`` and ``test.npy``.
 
     Raises ConfigError, in a sentence, where they are missing or do not fit the images.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            train, test = file["train"], file["test"]
+        if path.is_dir():
+            arrays = [np.load(path / f"{part}.npy", allow_pickle=False) for part in PARTS]
+        else:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = [file[part] for part in PARTS]
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise ConfigError(
             f"{path} cannot be read as embeddings: it must be an .npz file with the arrays "
-            f"“train” and “test” ({error})."
+            f"“train” and “test”, or a folder with train.npy and test.npy ({error})."
         ) from error
     half = []
-    for name, rows, images in (("train", train, dataset.train), ("test", test, dataset.test)):
+    for name, rows, images in zip(PARTS, arrays, (dataset.train, dataset.test), strict=True):
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype.kind != "f":
             raise ConfigError(
                 f"The embeddings “{name}” in {path} are {rows.dtype}, {rows.shape}; there must be "
@@ -67,40 +76,140 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     return Features(half[0], half[1], digest)
 
 
+def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
+    """The features that ``weights`` see in the images of ``dataset``, from the cache where they
+    are. Raises WeightsError as :func:`al_core.weights.pretrained_weights` does."""
+    pretrained = yield from _needed(weights)
+    name = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
+    folder = home() / "cache" / "features" / name
+    return (yield from embed(dataset, pretrained, hardware, folder))
+
+
+def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
+    """The same in a ``folder`` of one's own, which must hold nothing, or these very features, in
+    part perhaps. Raises WeightsError for any other."""
+    pretrained = yield from _needed(weights)
+    of = folder / "of.txt"
+    digest = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
+    with suppress(OSError):
+        if of.read_text(encoding="utf-8") != digest:
+            raise WeightsError(
+                f"{folder} holds features of other images or weights; name another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    of.write_text(digest, encoding="utf-8")
+    return (yield from embed(dataset, pretrained, find_hardware(), folder))
+
+
+def _needed(weights: str) -> Work[Pretrained]:
+    pretrained = yield from pretrained_weights(weights)
+    if pretrained is None:
+        raise WeightsError("Without weights there are no features; choose some.")
+    return pretrained
+
+
+def embed(
+    dataset: Dataset, pretrained: Pretrained, hardware: Hardware, folder: Path
+) -> Work[Features]:
+    """Embed every image into ``folder``, as ``train.npy`` and ``test.npy``, float16, and map them.
+
+    Stopped anywhere, it goes on where it was. The folder belongs to these images and weights: what
+    lies there complete is not computed again. Raises WeightsError where nothing can be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = yield from wait_for_lock(folder / "lock")
+        try:
+            parts = zip(PARTS, (dataset.train.images, dataset.test.images), strict=True)
+            todo = [(folder / f"{part}.npy", images) for part, images in parts]
+            todo = [(path, images) for path, images in todo if not path.exists()]
+            if todo:
+                network = _frozen(pretrained, hardware)
+                for path, images in todo:
+                    yield from _embed_part(network, images, hardware, path)
+        finally:
+            lock.release()
+        # Copy on write: torch warns of arrays that cannot be written to, and nothing writes.
+        train, test = (np.load(folder / f"{part}.npy", mmap_mode="c") for part in PARTS)
+    except OSError as error:
+        raise WeightsError(
+            f"The features cannot be kept in {folder} ({error}); make room on the disk, or allow "
+            "writing there."
+        ) from error
+    return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
+
+
+def _frozen(pretrained: Pretrained, hardware: Hardware) -> Network:
+    """The network behind the weights, its head of no use, as it was trained."""
+    generator = torch.Generator().manual_seed(0)
+    nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)
+    net = networks.build(1, pretrained.stem, hardware, nothing, generator, pretrained)
+    return for_inference(net, hardware)
+
+
+def _embed_part(
+    network: Network, images: NDArray[np.uint8], hardware: Hardware, path: Path
+) -> Work[None]:
+    """Embed ``images`` into ``path``: block by block, marking how far it has come."""
+    half, mark = path.with_suffix(".part"), path.with_suffix(".done")
+    n, width = len(images), network.head.in_features
+    done = 0
+    with suppress(OSError, ValueError):
+        done = int(mark.read_text())
+    if not done or not half.exists():
+        done = 0
+        np.lib.format.open_memmap(half, "w+", np.float16, (n, width)).flush()
+    rows = np.lib.format.open_memmap(half, "r+")
+    began, start = time.perf_counter(), done
+    while done < n:
+        block = np.arange(done, min(done + BLOCK, n))
+        work = predict(network, images, block, hardware, "")
+        said = yield from _counted(work, done, start, n, began)
+        rows[block] = said.embeddings.numpy()
+        rows.flush()
+        done = int(block[-1]) + 1
+        mark.write_text(str(done))
+    del rows
+    half.replace(path)
+    mark.unlink(missing_ok=True)
+
+
+def _counted(
+    work: Work[Predictions], done: int, start: int, n: int, began: float
+) -> Work[Predictions]:
+    """``work`` on one block, its progress told as that of the whole."""
+    while True:
+        try:
+            report = next(work)
+        except StopIteration as end:
+            said: Predictions = end.value
+            return said
+        now = time.perf_counter() - began
+        so_far = done + report.done
+        # At the pace of this run: what was done by an earlier one took no time now.
+        seconds = now * so_far / max(so_far - start, 1)
+        yield Progress("Computing features", so_far, n, "images", seconds)
+
+
 def untrained_predictions(
     config: ExperimentConfig, dataset: Dataset, hardware: Hardware, features: Features | None = None
 ) -> Work[PoolPredictions]:
     """What is known of the training images before any label: nothing is likelier than anything
     else, but they have embeddings, ``features`` where those are given.
 
-    Otherwise they come from ImageNet's network where the experiment starts from its weights, and
-    else are the images' own first 64 principal components: a network with random weights tells
-    classes apart less well (31 against 37% by nearest neighbours on CIFAR-10, 94 against 97% on
-    digits).
+    Otherwise they come from the weights that the experiment starts from, and without any they are
+    the images' own first 64 principal components: a network with random weights tells classes apart
+    less well (31 against 37% by nearest neighbours on CIFAR-10, 94 against 97% on digits).
     """
+    if features is None and config.model.weights != "none":
+        features = yield from frozen_features(config.model.weights, dataset, hardware)
     if features is not None:
         embeddings = features.train
-    elif config.model.weights == "imagenet":
-        embeddings = yield from _imagenet_embeddings(config, dataset, hardware)
     else:
         embeddings = yield from _principal_components(dataset.train.images)
     classes = len(config.class_names)
     even = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
     return PoolPredictions(BEFORE, even, embeddings)
-
-
-def _imagenet_embeddings(
-    config: ExperimentConfig, dataset: Dataset, hardware: Hardware
-) -> Work[NDArray[np.float16]]:
-    images = dataset.train.images
-    pretrained = yield from imagenet_weights()
-    generator = torch.Generator().manual_seed(0)
-    net = networks.build(1, config.model.stem, hardware, images, generator, pretrained)
-    everything = np.arange(len(images), dtype=np.int64)
-    fast = for_inference(net, hardware)
-    whole = yield from predict(fast, images, everything, hardware, "Looking at the images")
-    embeddings: NDArray[np.float16] = whole.embeddings.numpy()
-    return embeddings
 
 
 def _principal_components(images: NDArray[np.uint8]) -> Work[NDArray[np.float16]]:

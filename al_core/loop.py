@@ -11,7 +11,7 @@ import torch
 
 from al_core.errors import WeightsError
 from al_core.experiment import Experiment, check_images, mix, open_experiment
-from al_core.features import untrained_predictions
+from al_core.features import Features, frozen_features, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
 from al_core.network import Hardware
@@ -21,7 +21,9 @@ from al_core.predictions import (
     PoolPredictions,
     drop_predictions_before,
     load_predictions,
+    load_ready,
     save_predictions,
+    save_ready,
     save_test_predictions,
 )
 from al_core.progress import Progress, Work
@@ -41,19 +43,21 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     experiment = open_experiment(store, experiment_id, with_reasons=True)
     check_images(experiment, dataset)
     number = experiment.next_round
+    features = yield from features_of(experiment, dataset, hardware)
     outcome = yield from run_round(
         experiment.config,
         number,
         experiment.pool_of(number),
         dataset,
         hardware,
+        features,
         at_random=experiment.at_random,
         temperature=_temperature(experiment, number),
     )
-    assert outcome.network is not None
     assert outcome.said is not None
     yield Progress("Saving", 0, 0, "", 0)
-    save_network(outcome.network, weights_path(experiment_id, number))
+    if outcome.network is not None:
+        save_network(outcome.network, weights_path(experiment_id, number))
     save_predictions(experiment_id, outcome.said)
     if outcome.test_probs is not None:
         save_test_predictions(experiment_id, number, outcome.test_probs)
@@ -76,6 +80,17 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     drop_predictions_before(experiment_id, number)
 
 
+def features_of(
+    experiment: Experiment, dataset: Dataset, hardware: Hardware
+) -> Work[Features | None]:
+    """The frozen features that an experiment's heads are trained on; None where it trains a
+    network."""
+    model = experiment.config.model
+    if model.head != "linear":
+        return None
+    return (yield from frozen_features(model.weights, dataset, hardware))
+
+
 def _temperature(experiment: Experiment, number: int) -> float:
     """By what the logits of the network before round ``number`` are best divided, judged by the
     labels of this round, none of which it had seen; 1 where that is not on disk."""
@@ -91,36 +106,88 @@ def _temperature(experiment: Experiment, number: int) -> float:
 def latest_predictions(
     experiment: Experiment, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What the latest network says of every training image: from disk, else from the network.
+    """What the latest model says of every training image: from disk, else from the model.
 
     Before the first round nothing is likelier than anything else, but images have embeddings.
     Raises WeightsError where neither is there; the next round writes both.
     """
+    size, classes = len(dataset.train), len(experiment.config.class_names)
     number = experiment.next_round - 1
-    classes = len(experiment.config.class_names)
+    for latest in (number + 1, number):  # a head that was refit is ahead of its round
+        said = load_predictions(experiment.id, latest)
+        if said is not None and said.probs.shape == (size, classes):
+            return said
+    features = yield from features_of(experiment, dataset, hardware)
     if number == BEFORE:
-        return (yield from untrained_predictions(experiment.config, dataset, hardware))
-    said = load_predictions(experiment.id, number)
-    if said is None or said.probs.shape != (len(dataset.train), classes):
-        network = for_inference(
-            load_network(weights_path(experiment.id, number), hardware), hardware
-        )
-        everything = np.arange(len(dataset.train), dtype=np.int64)
-        images = dataset.train.images
-        whole = yield from predict(network, images, everything, hardware, "Scoring")
+        return (yield from untrained_predictions(experiment.config, dataset, hardware, features))
+    if features is not None:
+        said = yield from _head_predictions(experiment, number, dataset, hardware, features)
+    else:
+        network = load_network(weights_path(experiment.id, number), hardware)
+        fast = for_inference(network, hardware)
+        images, everything = dataset.train.images, np.arange(size, dtype=np.int64)
+        whole = yield from predict(fast, images, everything, hardware, "Scoring")
         said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
-        with suppress(WeightsError):  # then it is computed again the next time
-            save_predictions(experiment.id, said)
+    with suppress(WeightsError):  # then it is computed again the next time
+        save_predictions(experiment.id, said)
     return said
+
+
+def _head_predictions(
+    experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware, features: Features
+) -> Work[PoolPredictions]:
+    """What the head of round ``number`` says, fit again: that takes no longer than loading it."""
+    pool, at_random = experiment.pool_of(number), experiment.at_random
+    outcome = yield from run_round(
+        experiment.config, number, pool, dataset, hardware, features, at_random
+    )
+    assert outcome.said is not None
+    return outcome.said
+
+
+def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    """Fit a head to the labels there are, those of the batch in hand too, and choose what follows.
+
+    For experiments with a linear head, while somebody labels: the batch after this one is ready
+    when they are. Nothing of it is written to the log; the round itself trains on all labels.
+    """
+    experiment = open_experiment(store, experiment_id)
+    check_images(experiment, dataset)
+    features = yield from features_of(experiment, dataset, hardware)
+    number = experiment.next_round
+    if features is None or not experiment.can_train:
+        return
+    said = yield from _head_predictions(experiment, number, dataset, hardware, features)
+    save_predictions(experiment_id, said)
+    yield Progress("Choosing", 0, 0, "", 0)
+    batch = _choose_next(experiment, number + 1, said, hardware)
+    if batch is not None:
+        save_ready(experiment_id, batch)
 
 
 def choose_batch(
     experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
 ) -> Work[Batch | None]:
-    """A batch of round ``number``, chosen by the latest network, apart from those that are open."""
+    """A batch of round ``number``, chosen by the latest model, apart from those that are open."""
+    ready = load_ready(experiment.id, number)
+    if ready is not None and _still_holds(ready, experiment):
+        return ready
     said = yield from latest_predictions(experiment, dataset, hardware)
     yield Progress("Choosing", 0, 0, "", 0)
     return _choose_next(experiment, number, said, hardware)
+
+
+def _still_holds(batch: Batch, experiment: Experiment) -> bool:
+    """Whether a batch that was chosen in advance is what would be asked for now."""
+    config = experiment.config
+    measuring = experiment.draw_to_measure(config.per_round)
+    chosen = set(batch.images).difference(measuring)
+    return (
+        batch.strategy == config.strategy
+        and list(batch.at_random or ()) == measuring
+        and len(batch.images) == config.per_round
+        and chosen.issubset(experiment.free_images.tolist())
+    )
 
 
 def _choose_next(

@@ -86,6 +86,22 @@ class Network(nn.Module):
         return logits
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pretrained:
+    """Weights to start from: the ``backbone`` by torchvision's names, without the last layer; the
+    normalisation it was trained with, per channel; ``digest`` tells them from others."""
+
+    backbone: dict[str, Tensor]
+    mean: Sequence[float]
+    std: Sequence[float]
+    digest: str
+
+    @property
+    def stem(self) -> Stem:
+        """The stem they were trained with."""
+        return "small" if self.backbone["conv1.weight"].shape[2] == 3 else "torchvision"
+
+
 @dataclass(frozen=True, slots=True)
 class Hardware:
     """Where the network runs: the device, and the dtype its matrix products are fast in."""
@@ -131,16 +147,24 @@ def build(
     hardware: Hardware,
     images: NDArray[np.uint8],
     generator: torch.Generator,
-    pretrained: dict[str, Tensor] | None = None,
+    pretrained: Pretrained | None = None,
 ) -> Network:
-    """A network on ``hardware``, freshly initialised or on top of pretrained weights.
+    """A network on ``hardware``, freshly initialised or on top of ``pretrained`` weights.
 
-    ``images`` ``[N,3,H,W]`` give the normalisation of a network that starts from nothing;
-    ``pretrained`` is a torchvision state dict for ImageNet, whose last layer is not used.
-    ``generator`` is a CPU generator: the same seed gives the same weights on every device.
+    ``images`` ``[N,3,H,W]`` give the normalisation of a network that starts from nothing. Where the
+    stem is not that of the weights, it alone starts from nothing. ``generator`` is a CPU generator:
+    the same seed gives the same weights on every device.
     """
-    small_stem = stem == "small" or (stem == "auto" and hardware.device.type != "cpu")
-    mean, std = channel_statistics(images) if pretrained is None else (IMAGENET_MEAN, IMAGENET_STD)
+    if stem == "auto":
+        for_small_images = hardware.device.type != "cpu"
+        if pretrained is not None:
+            for_small_images |= pretrained.stem == "small"
+        stem = "small" if for_small_images else "torchvision"
+    small_stem = stem == "small"
+    if pretrained is None:
+        mean, std = channel_statistics(images)
+    else:
+        mean, std = list(pretrained.mean), list(pretrained.std)
     with torch.device("meta"):  # nothing drawn from the global generator
         shape = Network(classes, small_stem, (0, 0, 0), (1, 1, 1))
     network = shape.to_empty(device="cpu")
@@ -148,11 +172,9 @@ def build(
     network.mean.copy_(torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
     network.std.copy_(torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
     if pretrained is not None:
-        fits = {
-            name: tensor
-            for name, tensor in pretrained.items()
-            if not name.startswith("fc.") and not (small_stem and name == "conv1.weight")
-        }
+        fits = dict(pretrained.backbone)
+        if stem != pretrained.stem:
+            del fits["conv1.weight"]
         network.backbone.load_state_dict(fits, strict=False)
     return network.to(hardware.device).to(memory_format=torch.channels_last)
 

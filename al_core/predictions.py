@@ -6,11 +6,12 @@ takes no time and no torch.
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import WeightsError
+from al_core.schema import Batch, Reasons
 from al_core.store import home
 
 BEFORE = -1  # the model before the first one is trained, which has embeddings only
@@ -44,7 +46,7 @@ def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
     try:
         half.mkdir(parents=True, exist_ok=True)
         np.save(half / "probs.npy", said.probs)
-        np.save(half / "embeddings.npy", said.embeddings)
+        _save_embeddings(half / "embeddings.npy", said.embeddings)
         np.save(half / "temperature.npy", said.temperature)
         shutil.rmtree(folder, ignore_errors=True)
         half.replace(folder)
@@ -54,6 +56,15 @@ def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
             f"The predictions cannot be saved to {folder} ({error}); make room on the disk, or "
             "allow writing there, and start the round again."
         ) from error
+
+
+def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
+    """Frozen ones are a file already: a second name for it costs no room and no time."""
+    if isinstance(embeddings, np.memmap) and embeddings.filename:
+        with suppress(OSError):  # another file system, or one without links
+            path.hardlink_to(embeddings.filename)
+            return
+    np.save(path, embeddings)
 
 
 def save_test_predictions(experiment_id: int, number: int, probs: NDArray[np.float32]) -> None:
@@ -114,6 +125,28 @@ def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
         if len(probs) == len(embeddings):
             return PoolPredictions(model, probs, embeddings, temperature)
     return None
+
+
+def save_ready(experiment_id: int, batch: Batch) -> None:
+    """Keep a batch that was chosen in advance, in place of the former one.
+
+    Raises WeightsError if it cannot be written.
+    """
+    with whole_file(_ready_path(experiment_id)) as file:
+        file.write(json.dumps(asdict(replace(batch, created_at=None))).encode())
+
+
+def load_ready(experiment_id: int, number: int) -> Batch | None:
+    """The batch that was chosen in advance for round ``number``; None where there is none."""
+    with suppress(OSError, ValueError, TypeError):
+        kept = json.loads(_ready_path(experiment_id).read_text(encoding="utf-8"))
+        if kept["round"] == number:
+            return Batch(**{**kept, "reasons": Reasons(**kept["reasons"])})
+    return None
+
+
+def _ready_path(experiment_id: int) -> Path:
+    return home() / "weights" / str(experiment_id) / "ready.json"
 
 
 def _test_path(experiment_id: int, number: int) -> Path:

@@ -24,7 +24,7 @@ from al_core.predictions import PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.schema import RoundRecord
 from al_core.train import fit
-from al_core.weights import imagenet_weights
+from al_core.weights import pretrained_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +94,8 @@ def run_round(
     if scoring:
         everything = np.arange(len(dataset.train), dtype=np.int64)
         whole = yield from model.predict(model.train, everything, "Scoring")
-        said = PoolPredictions(
-            number, whole.probs.numpy(), whole.embeddings.numpy(), model.temperature
-        )
+        embeddings = features.train if features is not None else whole.embeddings.numpy()
+        said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
 
     record = RoundRecord(
@@ -121,11 +120,9 @@ def _fine_tune(
     generator: torch.Generator,
     temperature: float,
 ) -> Work[_Model]:
-    """A network, from fresh weights or ImageNet's."""
+    """A network, from fresh weights or pretrained ones."""
     images = _on_device(dataset.train.images, hardware)
-    pretrained = None
-    if config.model.weights == "imagenet":
-        pretrained = yield from imagenet_weights()
+    pretrained = yield from pretrained_weights(config.model.weights)
     net = networks.build(
         len(config.class_names),
         config.model.stem,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_core.catalogue import titled
-from al_core.config import ExperimentConfig
+from al_core.config import WEIGHTS, ExperimentConfig
 from al_core.curves import Curve
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.images import load
@@ -51,7 +51,7 @@ class Simulation:
         return {
             "data": config.data,
             "annotator": self.annotator,
-            "head": "linear" if self.embeddings else "fine-tune",
+            "head": "linear" if self.embeddings else config.model.head,
             "embeddings": self.embeddings,
             "start": config.start,
             "initial": config.initial,
@@ -158,9 +158,10 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
 def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     """Run one simulation in this process, from where it stopped: its rows, and its progress."""
     from al_core.annotators import find_annotator
-    from al_core.features import read_features
+    from al_core.features import frozen_features, read_features
     from al_core.network import find_hardware
     from al_core.simulate import Step, simulate
+    from al_core.weights import read_weights
 
     config = simulation.config
     dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
@@ -169,7 +170,11 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     features = None
     if simulation.embeddings:
         features = read_features(Path(simulation.embeddings), dataset)
+    elif config.model.head == "linear":
+        features = yield from frozen_features(config.model.weights, dataset, find_hardware())
     digest = features.digest if features else ""
+    if features is None and config.model.weights not in WEIGHTS:
+        digest = read_weights(Path(config.model.weights)).digest
     depends_on = _depends_on(replace(simulation, config=config), dataset.fingerprint, digest)
     path = home() / "simulations" / f"{_digest(depends_on)}.json"
     steps = _read(path)[: config.rounds + 1]

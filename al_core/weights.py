@@ -1,19 +1,20 @@
-"""Network weights on disk: those of each round, and ImageNet's to start from."""
+"""Network weights on disk: those of each round, and those to start from."""
 
 from __future__ import annotations
 
 import os
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from al_core.download import download
 from al_core.errors import DownloadError, WeightsError
-from al_core.network import Hardware, Network
+from al_core.network import IMAGENET_MEAN, IMAGENET_STD, Hardware, Network, Pretrained
 from al_core.progress import Work
 from al_core.store import home
 
@@ -55,7 +56,19 @@ def load_network(path: Path, hardware: Hardware) -> Network:
     return network.to(hardware.device).to(memory_format=torch.channels_last)
 
 
-def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[dict[str, Tensor]]:
+def pretrained_weights(weights: str) -> Work[Pretrained | None]:
+    """The weights an experiment starts from, by their name or path; None for ``none``.
+
+    Raises WeightsError where they can neither be found, downloaded nor used.
+    """
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        return (yield from imagenet_weights())
+    return read_weights(Path(weights))
+
+
+def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[Pretrained]:
     """torchvision's ImageNet weights of ResNet-18, downloaded once into torch's own cache.
 
     Raises WeightsError when they can neither be found nor downloaded.
@@ -70,12 +83,48 @@ def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[dict[str, 
                 f"{path.name} into {path.parent}."
             ) from error
     try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage happens to trip over
         raise WeightsError(
             f"The ImageNet weights at {path} are damaged; delete the file."
         ) from error
-    return weights
+    return _pretrained(tensors, path)
+
+
+def read_weights(path: Path) -> Pretrained:
+    """Weights of ResNet-18 out of a ``.safetensors`` file, by the names of torchvision or of this
+    project. Where the file holds no ``mean`` and ``std`` of the pixels, they are ImageNet's.
+
+    Raises WeightsError where there is no such file, or no such network in it.
+    """
+    try:
+        return _pretrained(load_file(path), path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as a .safetensors file ({error}).") from error
+
+
+def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
+    tensors = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+    small_stem = "conv1.weight" in tensors and tensors["conv1.weight"].shape[2] == 3
+    with torch.device("meta"):
+        network = Network(1, small_stem, (0, 0, 0), (1, 1, 1))
+    backbone = {}
+    for name, meant in network.backbone.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name not in tensors or tensors[name].shape != meant.shape:
+            raise WeightsError(
+                f"{path} holds no ResNet-18: its {name} is missing or of another size."
+            )
+        backbone[name] = tensors[name].float()
+    digest = blake2b(digest_size=8)
+    for name, tensor in backbone.items():
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+    if "mean" in tensors and "std" in tensors:
+        mean, std = (tensors[name].float().flatten().tolist() for name in ("mean", "std"))
+    digest.update(repr((mean, std)).encode())
+    return Pretrained(backbone, mean, std, digest.hexdigest())
 
 
 def _hash_in(path: Path) -> str:

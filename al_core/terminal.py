@@ -1,0 +1,44 @@
+"""What the commands say in a terminal: bars for long work, a sentence for an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import click
+
+from al_core.errors import ActiveLearningError
+from al_core.progress import Progress
+
+
+class SentenceGroup(click.Group):
+    """Commands whose foreseen errors end in one sentence, not in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ActiveLearningError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+
+
+@contextmanager
+def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
+    """Draw reports as they come: a bar for each phase, the next below the last."""
+    with ExitStack() as bars:
+        phase, bar = "", None
+
+        def show(report: Progress) -> None:
+            nonlocal phase, bar
+            if report.phase != phase or bar is None:
+                bars.close()
+                phase = report.phase
+                bar = bars.enter_context(
+                    click.progressbar(length=1000, label=prefix + phase, file=sys.stderr)
+                )
+            bar.update(int(report.fraction * 1000) - bar.pos)
+
+        yield show
