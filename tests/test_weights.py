@@ -51,7 +51,7 @@ def test_imagenet_weights_are_downloaded_once_and_built_upon(mirror: tuple, cach
     reports = []
     loaded = finish(imagenet_weights(url), reports.append)
     assert {report.unit for report in reports} == {"bytes"}
-    assert torch.equal(loaded["layer4.1.conv2.weight"], weights["layer4.1.conv2.weight"])
+    assert torch.equal(loaded.backbone["layer4.1.conv2.weight"], weights["layer4.1.conv2.weight"])
     assert [path.suffix for path in cache.glob("*.pth")] == [".pth"]
     assert finish(imagenet_weights(NOWHERE.replace("resnet18-0123abcd.pth", url.split("/")[-1])))
 

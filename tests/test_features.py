@@ -1,0 +1,189 @@
+"""Frozen features: computed once, and a linear head on them, round by round."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from squares import CPU, config, label_batch, of_squares, train
+from torchvision.models import resnet18
+
+from al_core import features
+from al_core.config import ModelConfig
+from al_core.errors import ConfigError, WeightsError
+from al_core.experiment import open_experiment, start_experiment
+from al_core.features import embed, embed_into, frozen_features, read_features
+from al_core.images import Dataset
+from al_core.leases import take_new_batch
+from al_core.loop import choose_batch, latest_predictions, refit
+from al_core.network import build
+from al_core.pool import Annotation
+from al_core.predictions import load_predictions
+from al_core.progress import finish
+from al_core.store import Store
+from al_core.weights import read_weights, save_network
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    monkeypatch.setattr(features, "BLOCK", 16)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file by torchvision's names."""
+    torch.manual_seed(0)
+    tensors = {name: t.contiguous() for name, t in resnet18(weights=None).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def test_an_embedding_that_was_stopped_goes_on_where_it_was(
+    weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, pretrained = of_squares(), read_weights(weights)
+    whole = finish(embed(dataset, pretrained, CPU, home / "whole"))
+    assert (whole.train.shape, whole.test.shape) == ((60, 512), (30, 512))
+    assert whole.train.dtype == np.float16
+
+    work = embed(dataset, pretrained, CPU, home / "stopped")
+    while next(work).done < 40:
+        pass
+    work.close()
+    assert not (home / "stopped" / "train.npy").exists()
+    reports = []
+    again = finish(embed(dataset, pretrained, CPU, home / "stopped"), reports.append)
+    assert reports[0].done > 16  # the first block was there
+    assert np.array_equal(again.train, whole.train)
+    assert np.array_equal(again.test, whole.test)
+
+    monkeypatch.setattr(features, "predict", None)  # nothing is computed again
+    assert np.array_equal(
+        finish(embed(dataset, pretrained, CPU, home / "stopped")).test, whole.test
+    )
+
+
+def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
+    weights: Path, home: Path
+) -> None:
+    dataset = of_squares()
+    kept = finish(embed_into(home / "mine", str(weights), dataset))
+    read = read_features(home / "mine", dataset)
+    assert np.array_equal(kept.train, read.train)
+    other = replace(dataset, fingerprint="beef")
+    with pytest.raises(WeightsError, match="other images or weights"):
+        finish(embed_into(home / "mine", str(weights), other))
+    with pytest.raises(WeightsError, match="choose some"):
+        finish(embed_into(home / "none", "none", dataset))
+
+
+def test_weights_are_read_by_the_names_of_torchvision_and_of_this_project(
+    weights: Path, home: Path
+) -> None:
+    theirs = read_weights(weights)
+    images = of_squares().train.images
+    ours = build(3, "torchvision", CPU, images, torch.Generator(), theirs)
+    save_network(ours, home / "ours.safetensors")
+    again = read_weights(home / "ours.safetensors")
+    assert all(torch.equal(again.backbone[name], t) for name, t in theirs.backbone.items())
+    assert again.mean == pytest.approx(theirs.mean)
+    assert again.stem == "torchvision"
+
+    fewer = {name: t for name, t in theirs.backbone.items() if not name.startswith("layer4")}
+    save_file(fewer, home / "fewer.safetensors")
+    with pytest.raises(WeightsError, match=r"holds no ResNet-18: its layer4\.0\.conv1\.weight"):
+        read_weights(home / "fewer.safetensors")
+    (home / "bad.safetensors").write_text("nonsense")
+    for name in ("bad", "nowhere"):
+        with pytest.raises(WeightsError, match=f"{name}.safetensors cannot be read"):
+            read_weights(home / f"{name}.safetensors")
+
+
+def test_a_linear_head_needs_weights() -> None:
+    with pytest.raises(ConfigError, match="A linear head"):
+        ModelConfig(head="linear")
+    with pytest.raises(ConfigError, match="no weights “alexnet”"):
+        ModelConfig("alexnet")
+
+
+@pytest.fixture
+def experiment(weights: Path) -> int:
+    model = ModelConfig(str(weights), head="linear")
+    by_hand = config(initial=12, per_round=10, initial_labels="person", model=model)
+    return start_experiment(Store(), "mine", by_hand, of_squares())
+
+
+def labelled(experiment: int, dataset: Dataset) -> None:
+    label_batch(Store(), dataset, experiment)
+    train(Store(), dataset, experiment)
+
+
+def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
+    experiment: int, weights: Path
+) -> None:
+    dataset, store = of_squares(), Store()
+    for _ in range(2):
+        labelled(experiment, dataset)
+    now = open_experiment(store, experiment)
+    assert [record.labeled for record in now.rounds] == [12, 22]
+    assert now.rounds[-1].metrics["accuracy"] > 0.9
+    said = load_predictions(experiment, 1)
+    frozen = finish(frozen_features(str(weights), dataset, CPU))
+    assert Path(said.embeddings.filename).samefile(frozen.train.filename)
+
+    (home_of := Path(said.embeddings.filename).parent / "probs.npy").unlink()
+    again = finish(latest_predictions(now, dataset, CPU))
+    assert np.array_equal(again.probs, said.probs)
+    assert home_of.exists()
+
+
+def test_the_batch_after_this_one_is_chosen_while_this_one_is_labelled(
+    experiment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, store = of_squares(), Store()
+    labelled(experiment, dataset)
+    batch = open_experiment(store, experiment).open_batch
+    store.append(experiment, [
+        Annotation(image, int(dataset.train.targets[image]), batch.round, "ada")
+        for image in batch.images[:6]
+    ])  # fmt: skip
+    finish(refit(store, experiment, dataset, CPU))
+    before = len(open_experiment(store, experiment).batches)
+    assert before == 2  # nothing of it is in the log
+
+    def chosen(number: int):
+        return finish(choose_batch(open_experiment(store, experiment), number, dataset, CPU))
+
+    ready = chosen(2)
+    assert not set(ready.images) & set(batch.images)
+    assert ready.model == 1  # it has seen labels of the batch in hand
+    with monkeypatch.context() as patch:
+        patch.setattr("al_core.loop.choose", None)  # it is there already
+        assert chosen(2).images == ready.images
+    changed = replace(open_experiment(store, experiment).config, strategy="k_center")
+    store.set_config(experiment, changed.to_json())
+    assert chosen(2).strategy == "k_center"
+    store.append(experiment, [Annotation(ready.images[0], 0, batch.round, "bob")])
+    store.set_config(experiment, replace(changed, strategy=ready.strategy).to_json())
+    assert ready.images[0] not in chosen(2).images  # somebody has labelled it meanwhile
+
+
+def test_a_batch_chosen_in_advance_goes_to_whoever_asks_first(experiment: int) -> None:
+    dataset, store = of_squares(), Store()
+    labelled(experiment, dataset)
+    finish(refit(store, experiment, dataset, CPU))
+
+    def choose(now, number: int):
+        return choose_batch(now, number, dataset, CPU)
+
+    label_batch(store, dataset, experiment)
+    taken = [
+        finish(take_new_batch(store, experiment, tab, tab, lambda _: False, choose))
+        for tab in ("one", "other")
+    ]
+    assert not set(taken[0].images) & set(taken[1].images)
