@@ -41,6 +41,7 @@ from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
 from ui.text import plain
 from ui.training import round_key, watch
+from ui.yardstick import keep_up
 
 
 def command_line() -> argparse.Namespace:
@@ -92,9 +93,12 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     ):
         st.title(plain(experiment.name), anchor=False, width="content")
         view = choose_view("Label", "Review", "Compare")
-    at_a_glance(experiment)
+    glance = st.container()
     welcome_back(experiment, annotator)
     dataset = images_of(experiment)
+    with glance:
+        at_a_glance(experiment, dataset)
+    keep_up(experiment, dataset)
     if dataset is not None:
         if view == "Review":
             review(store, experiment, dataset, annotator, show_truth)

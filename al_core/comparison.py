@@ -57,7 +57,8 @@ class Verdict:
 
 def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Verdict | None:
     """Compare the curves of every two names, or of each with ``against``, which asks fewer
-    questions and so needs less to answer them; None where not all of them share a range."""
+    questions and so needs less to answer them; None where not all of them share a range. Curves
+    that are measured on different images are not compared."""
     groups = by_name(curves, axis)
     every = [curve for group in groups.values() for curve in group]
     shared = shared_range(every, axis)
@@ -70,14 +71,15 @@ def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Ve
     pairs = [
         _paired(one, other, areas)
         for one, other in itertools.combinations(areas, 2)
-        if against in (None, one, other)
+        if against in (None, one, other) and groups[one][0].on.compares_with(groups[other][0].on)
     ]
     found = sorted(holm(pairs), key=lambda c: (c.p is None, not c.is_real, -(c.difference or 0.0)))
     return Verdict(axis, *shared, areas, found)
 
 
 def summary(verdict: Verdict, curves: Sequence[Curve]) -> pd.DataFrame:
-    """A row for each name, the best first: ``name, area, sd, seeds, final``.
+    """A row for each name, the best first among those of the same ``images``: ``name, images,
+    area, sd, seeds, final``.
 
     ``area`` is the mean accuracy over the shared range, averaged over seeds, with its standard
     deviation, missing for one run; ``final`` the accuracy of the last round, averaged likewise.
@@ -87,9 +89,9 @@ def summary(verdict: Verdict, curves: Sequence[Curve]) -> pd.DataFrame:
         areas = np.array(list(verdict.areas[name].values()))
         sd = areas.std(ddof=1) if len(areas) > 1 else np.nan
         final = np.mean([curve.accuracy[-1] for curve in group])
-        rows.append((name, areas.mean(), sd, len(areas), final))
-    table = pd.DataFrame(rows, columns=["name", "area", "sd", "seeds", "final"])
-    return table.sort_values("area", ascending=False, ignore_index=True)
+        rows.append((name, str(group[0].on), areas.mean(), sd, len(areas), final))
+    table = pd.DataFrame(rows, columns=["name", "images", "area", "sd", "seeds", "final"])
+    return table.sort_values(["images", "area"], ascending=[True, False], ignore_index=True)
 
 
 def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> Comparison:
@@ -155,5 +157,11 @@ def in_words(found: Comparison, verdict: Verdict) -> str:
 
 def where(verdict: Verdict) -> str:
     """The range of a verdict, as it stands in a sentence."""
-    start, end = (f"{x:,.1f}".removesuffix(".0") for x in (verdict.start, verdict.end))
-    return f"between {start} and {end} {UNITS[verdict.axis]}"
+    unit, size = scale(verdict.axis, verdict.end)
+    start, end = (f"{x * size:,.1f}".removesuffix(".0") for x in (verdict.start, verdict.end))
+    return f"between {start} and {end} {unit}"
+
+
+def scale(axis: Axis, end: float) -> tuple[str, float]:
+    """The unit that suits places up to ``end``, and how many of it make one of the axis."""
+    return ("seconds", 60) if axis == "minutes" and end < 1 else (UNITS[axis], 1)

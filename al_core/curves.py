@@ -5,25 +5,52 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from al_core.catalogue import titled
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment
 from al_core.pool import TRUTH
 
 Axis = Literal["labeled", "minutes"]
 AXES: tuple[Axis, ...] = get_args(Axis)
+Kind = Literal["test", "random"]
+TITLES: dict[Kind, str] = {"test": "Test accuracy", "random": "Accuracy on random images"}
 COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
 LONGEST_LOOK = 60_000  # milliseconds; whoever takes longer for one image has left the desk
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredOn:
+    """The images that an accuracy is about: those of the test set or of a random sample, of
+    ``data`` with that ``fingerprint``, both empty where nobody has said."""
+
+    kind: Kind = "test"
+    data: str = ""
+    fingerprint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} images" + (f" of {self.data}" if self.data else "")
+
+    def compares_with(self, other: MeasuredOn) -> bool:
+        """Whether the heights of two curves mean the same; where nobody has said, they may."""
+        alike = True
+        if self.fingerprint and other.fingerprint:
+            alike = self.fingerprint == other.fingerprint
+        elif self.data and other.data:
+            alike = self.data == other.data
+        return alike and self.kind == other.kind
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
-    """One run, a point a round: accuracies on the test images as shares.
+    """One run, a point a round: accuracies on the images ``on``, as shares.
 
     Runs of the same ``name`` differ in their ``seed`` alone. ``low`` and ``high`` are the 95%
     Wilson interval of each point, ``minutes`` what persons had spent looking by then; None where
@@ -37,6 +64,7 @@ class Curve:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     minutes: tuple[float, ...] | None = None
+    on: MeasuredOn = MeasuredOn()
 
     def points(self, axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Where the curve stands along ``axis``, ascending, float64 ``[P]``, and the round of each.
@@ -75,7 +103,40 @@ def curve_of(experiment: Experiment) -> Curve | None:
         tuple(sum(time for k, time in looks if k <= record.round) for record in measured)
         if looks
         else None,
+        measured_on(experiment),
     )
+
+
+def measured_on(experiment: Experiment) -> MeasuredOn:
+    """What the accuracies of an experiment are about."""
+    config = experiment.config
+    kind: Kind = "random" if config.random_share else "test"  # with a test set there is no share
+    return MeasuredOn(kind, Path(config.data).name, experiment.fingerprint)
+
+
+def strategies_used(experiment: Experiment) -> tuple[tuple[int, str], ...]:
+    """Who chose what the rounds were trained on: each strategy with the first round it chose for,
+    in their order; the one that would be next where none has chosen yet. The first images, see
+    ``config.start``, are not among it."""
+    chosen = [
+        (batch.round, batch.strategy)
+        for batch in sorted(experiment.batches, key=lambda batch: (batch.round, batch.id))
+        if 0 < batch.round < experiment.next_round
+    ]
+    if not chosen:
+        return ((1, experiment.config.strategy),)
+    return tuple(next(group) for _, group in groupby(chosen, key=lambda choice: choice[1]))
+
+
+def strategies_in_words(experiment: Experiment) -> str:
+    """The same by their titles."""
+    return ", then ".join(titled(strategy) for _, strategy in strategies_used(experiment))
+
+
+def accuracy_title(curves: Iterable[Curve]) -> str:
+    """What the height of ``curves`` is, with its kind where that is one."""
+    kinds = {curve.on.kind for curve in curves}
+    return TITLES[kinds.pop()] if len(kinds) == 1 else "Accuracy"
 
 
 def read_curves(content: bytes, file_name: str) -> list[Curve]:

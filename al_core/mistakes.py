@@ -1,4 +1,4 @@
-"""Where a network is wrong: recall by class over the rounds, and its most confident mistakes."""
+"""How often and where a network is wrong: intervals, recall by class, its confident mistakes."""
 
 from __future__ import annotations
 
@@ -38,3 +38,15 @@ def confident_mistakes(
         wrong &= top == said
     rows = np.flatnonzero(wrong)
     return rows[np.argsort(-probs[rows, top[rows]], kind="stable")]
+
+
+def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """95% interval of a proportion: Wilson, "Probable inference" (1927), equation 7; nan where
+    there is nothing to count."""
+    if n == 0:
+        return np.nan, np.nan
+    share = hits / n
+    centre = share + z * z / (2 * n)
+    margin = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    scale = 1 + z * z / n
+    return max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0)

@@ -13,8 +13,8 @@ HEIGHT = 320  # pixels
 FORMATS = (".svg", ".png")
 
 
-def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
-    """Mean test accuracy with its 95% band, a colour and a shape for each name.
+def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy") -> alt.LayerChart:
+    """Mean accuracy, named ``title``, with its 95% band, a colour and a shape for each name.
 
     ``table`` comes from :func:`al_core.curves.bands`; a band that is missing, or that of two
     seeds, is not drawn.
@@ -22,7 +22,6 @@ def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
     names = table["name"].unique().tolist()
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=340, symbolSize=90)
     scale = alt.Scale(domain=names, scheme="tableau10")  # told apart in the light as in the dark
-    title = "Test accuracy"
     base = alt.Chart(table).encode(
         x=alt.X(
             "x:Q",
@@ -40,20 +39,25 @@ def curves_chart(table: pd.DataFrame, x_title: str) -> alt.LayerChart:
             alt.Tooltip("seeds:Q", title="Seeds"),
         ],
     )
-    # Two seeds have a band many times as high as the curves: drawn, it would hide everything.
-    known = base.transform_filter("isValid(datum.low) && datum.seeds != 2")
-    band = known.mark_area(fillOpacity=0.15).encode(
-        y=alt.Y("low:Q", title=title, axis=alt.Axis(format="~%"), scale=alt.Scale(zero=False)),
-        y2="high:Q",
+    y = alt.Y(
+        "mean:Q",
+        title=title,
+        axis=alt.Axis(format="~%"),
+        scale=alt.Scale(zero=False, nice=False, padding=10),  # no tick above 100%
     )
-    line = base.mark_line(strokeWidth=2).encode(y="mean:Q")
+    layers = [base.mark_line(strokeWidth=2).encode(y=y)]
     # By shape as well, for whoever does not tell the colours apart.
-    points = base.mark_point(size=45, filled=True, opacity=1).encode(
-        y="mean:Q", shape=alt.Shape("name:N", scale=alt.Scale(domain=names), legend=legend)
-    )
+    shape = alt.Shape("name:N", scale=alt.Scale(domain=names), legend=legend)
+    layers.append(base.mark_point(size=45, filled=True, opacity=1).encode(y=y, shape=shape))
+    # Two seeds have a band many times as high as the curves: drawn, it would hide everything. And
+    # a layer without data has no extent, of which the browser complains.
+    if (table["low"].notna() & (table["seeds"] != 2)).any():
+        known = base.transform_filter("isValid(datum.low) && datum.seeds != 2")
+        band = known.mark_area(fillOpacity=0.15)
+        layers.insert(0, band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"))
     # Streamlit would fit all into the height, and a long legend would leave no room for the curves.
     size = alt.AutoSizeParams(type="fit-x", contains="padding")
-    return alt.LayerChart(layer=[band, line, points], height=HEIGHT, autosize=size)
+    return alt.LayerChart(layer=layers, height=HEIGHT, autosize=size)
 
 
 def save_chart(chart: alt.LayerChart, path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from al_core.mistakes import wilson_interval
 from al_core.network import Hardware, Network
 from al_core.progress import Progress, Work
 
@@ -102,12 +103,3 @@ def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
         ece=(gap.abs().sum() / n).item(),
         confusion=confusion.view(classes, classes).tolist(),
     )
-
-
-def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """95% interval of a proportion: Wilson, "Probable inference" (1927), equation 7."""
-    share = hits / n
-    centre = share + z * z / (2 * n)
-    margin = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    scale = 1 + z * z / n
-    return max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0)

@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from al_core.curves import Curve, measured_on, points, strategies_in_words
 from al_core.experiment import Experiment, initial_images
 from al_core.images import Dataset
+from al_core.learning_curve import gain_between
 from al_core.pool import TRUTH, Annotation, Pool
 from al_core.predictions import whole_file
 from al_core.progress import Work
@@ -34,7 +36,7 @@ def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
     """The metrics with as many random labels, by round, as far as they are known."""
     found = {}
     for record in experiment.rounds:
-        if record.round == 0 and experiment.config.initial_labels == "truth":
+        if _is_random(experiment, record):
             found[record.round] = record.metrics or {}
         else:
             with suppress(OSError, ValueError):
@@ -45,8 +47,63 @@ def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
 
 def missing(experiment: Experiment) -> Sequence[RoundRecord]:
     """The rounds whose reference is not known yet."""
+    return [
+        record
+        for record in experiment.rounds
+        if not _is_random(experiment, record) and not _path(experiment, record).exists()
+    ]
+
+
+def has_reference(experiment_id: int) -> bool:
+    """Whether any round of an experiment has one on disk."""
+    return any(_folder(experiment_id).glob("random-*.json"))
+
+
+def reference_curve(experiment: Experiment) -> Curve | None:
+    """The reference as a curve beside that of the experiment, None where nothing is known of it."""
     known = reference(experiment)
-    return [record for record in experiment.rounds if record.round not in known]
+    rounds = [record for record in experiment.rounds if known.get(record.round)]
+    if not rounds:
+        return None
+    metrics = [known[record.round] for record in rounds]
+    return Curve(
+        f"{experiment.name}, random labels",
+        experiment.config.seed,
+        tuple(record.labeled for record in rounds),
+        tuple(m["accuracy"] for m in metrics),
+        tuple(m["interval"][0] for m in metrics),
+        tuple(m["interval"][1] for m in metrics),
+        on=measured_on(experiment),
+    )
+
+
+def against_random(experiment: Experiment) -> str:
+    """How the latest round whose reference is known stands to it, in a sentence; empty where there
+    is none.
+
+    What the reference said of each test image is not kept, so the interval is the one for
+    independent proportions, which is wider.
+    """
+    known = reference(experiment)
+    rounds = [record for record in experiment.rounds if record.round and known.get(record.round)]
+    if not rounds:
+        return ""
+    record = rounds[-1]
+    at_random = replace(record, metrics=known[record.round])
+    gain = gain_between(at_random, record)
+    if gain is None:
+        return ""
+    name = strategies_in_words(experiment)
+    given = f"{record.labeled:,} random labels give {known[record.round]['accuracy']:.1%}"
+    bounds = (gain.low, gain.high) if gain.gain > 0 else (-gain.high, -gain.low)
+    interval = f"95% interval {points(bounds[0])} to {points(bounds[1])}, one run"
+    side = "above" if gain.gain > 0 else "below"
+    if bounds[0] > 0:
+        return f"{given}: {name} is {points(abs(gain.gain))} points {side} ({interval})."
+    return (
+        f"{given}: {name} cannot be told apart from them ({points(abs(gain.gain))} points {side}, "
+        f"{interval})."
+    )
 
 
 def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -66,6 +123,14 @@ def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) 
             file.write(json.dumps(outcome.record.metrics).encode())
 
 
+def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
+    """Whether a round was trained on random images with the truth's labels itself."""
+    return record.round == 0 and experiment.config.initial_labels == "truth"
+
+
 def _path(experiment: Experiment, record: RoundRecord) -> Path:
-    name = f"random-{record.round}-{record.labeled}.json"
-    return home() / "weights" / str(experiment.id) / name
+    return _folder(experiment.id) / f"random-{record.round}-{record.labeled}.json"
+
+
+def _folder(experiment_id: int) -> Path:
+    return home() / "weights" / str(experiment_id)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_core.catalogue import titled
 from al_core.config import WEIGHTS, ExperimentConfig
-from al_core.curves import Curve
+from al_core.curves import Curve, MeasuredOn
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.images import load
 from al_core.predictions import whole_file
@@ -212,6 +212,9 @@ def saved_curves() -> list[Curve]:
                         seed=measured[0]["seed"],
                         labeled=tuple(row["labeled"] for row in measured),
                         accuracy=tuple(row["test_accuracy"] for row in measured),
+                        on=MeasuredOn(
+                            "test", Path(kept["settings"]["data"]).name, kept.get("images", "")
+                        ),
                     )
                 )
     return curves
@@ -268,6 +271,7 @@ def _write(
     kept = {
         "format": FORMAT,
         "settings": simulation.settings,
+        "images": depends_on["images"],
         "runs_of": _digest({**depends_on, "strategy": "", "seed": ""}),
         "steps": [asdict(step) for step in steps],
     }

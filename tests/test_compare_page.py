@@ -14,7 +14,7 @@ from al_core.pool import Annotation
 from al_core.predict import wilson_interval
 from al_core.schema import RoundRecord
 from ui.advice import next_target
-from ui.compare import free_name, shorten
+from ui.curve_choice import free_name, shorten
 
 ROUNDS, IMAGES = 8, 10_000
 
@@ -126,14 +126,16 @@ def test_training_goes_on_while_curves_are_compared(desk: Desk) -> None:
     expect(page.get_by_text("1 of 2")).to_be_visible(timeout=A_ROUND)
     assert len(desk.rows(number, "id", "rounds")) == 1
     expect(page.get_by_test_id("tile")).to_have_count(0)
-    expect(page.get_by_text("Choose experiments or simulations above")).to_be_visible()
+    name = desk.store.experiment(number).name
+    expect(page.get_by_role("button", name=f"Remove {name}")).to_be_visible()
+    expect(page.get_by_text("A curve begins with its second round.")).to_be_visible()
 
 
 def test_the_page_says_what_the_last_labels_gained_and_what_a_target_takes(desk: Desk) -> None:
     number, _ = measured(desk, 0.4)
     page = desk.open(number)
     expect(page.get_by_text("The last 400 labels")).to_be_visible(timeout=A_ROUND)
-    expect(page.get_by_text(re.compile("About .* labels more would reach 65%"))).to_be_visible()
+    expect(page.get_by_text(re.compile("About .* more labels would reach 65%"))).to_be_visible()
     target = page.get_by_role("spinbutton", name="Target accuracy")
     target.fill("92.5")
     target.press("Enter")

@@ -8,13 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from al_core.comparison import Comparison, holm, in_words, judge, summary
+from al_core.comparison import Comparison, holm, in_words, judge, summary, where
 from al_core.config import ExperimentConfig
-from al_core.curves import Curve, area, bands, curve_of, read_curves
+from al_core.curves import (
+    Curve,
+    MeasuredOn,
+    accuracy_title,
+    area,
+    bands,
+    curve_of,
+    read_curves,
+    strategies_in_words,
+    strategies_used,
+)
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment
 from al_core.pool import TRUTH, Annotation
-from al_core.schema import RoundRecord
+from al_core.schema import Batch, RoundRecord
 
 accuracies = st.lists(st.floats(0, 1), min_size=2, max_size=6)
 
@@ -54,6 +64,42 @@ def test_a_curve_has_the_minutes_that_persons_looked_and_a_long_look_is_a_minute
     by_truth = curve_of(experiment(said[:1], rounds))
     assert by_truth is not None
     assert by_truth.minutes is None
+
+
+def test_a_curve_knows_what_it_is_measured_on_and_only_the_same_is_compared() -> None:
+    birds = MeasuredOn("test", "birds", "b")
+    assert birds.compares_with(MeasuredOn("test", "elsewhere", "b"))
+    assert birds.compares_with(MeasuredOn())  # of a table
+    assert not birds.compares_with(MeasuredOn("test", "birds", "c"))
+    assert not birds.compares_with(MeasuredOn("test", "cats"))
+    assert not birds.compares_with(MeasuredOn("random", "birds", "b"))
+    assert str(MeasuredOn("random", "birds", "b")) == "random images of birds"
+
+    both = replace(birds, kind="random")
+    curves = [replace(curve, on=birds) for curve in runs("x", 0.3, 0.4, 0.5) + runs("y", 0.1)]
+    curves += [replace(curve, on=both) for curve in runs("z", 0.6, 0.7, 0.8)]
+    verdict = judge(curves, "labeled")
+    assert verdict is not None
+    assert [(c.better, c.worse) for c in verdict.comparisons] == [("x", "y")]
+    assert summary(verdict, curves)["name"].tolist() == ["z", "x", "y"]
+    assert accuracy_title(curves) == "Accuracy"
+    assert accuracy_title(curves[:4]) == "Test accuracy"
+
+
+def test_who_chose_is_read_off_the_batches_whose_labels_were_trained_on() -> None:
+    one = experiment([], [record(k, k + 1, 0.5) for k in range(4)])
+    assert strategies_used(one) == ((1, "least_confidence"),)
+    chosen = ["random", "margin", "margin", "badge", "k_center"]
+    batches = tuple(Batch(k, name, [k], None, id=k) for k, name in enumerate(chosen))
+    assert strategies_used(replace(one, batches=batches)) == ((1, "margin"), (3, "badge"))
+    assert strategies_in_words(replace(one, batches=batches)) == "Margin, then BADGE"
+
+
+def test_less_than_a_minute_is_told_in_seconds() -> None:
+    quick = [Curve(n, 0, (1, 2, 3), (0.1, 0.2, 0.3), minutes=(0, 0.25, 0.5)) for n in "ab"]
+    verdict = judge(quick, "minutes")
+    assert verdict is not None
+    assert where(verdict) == "between 0 and 30 seconds"
 
 
 def test_an_experiment_without_accuracies_has_no_curve() -> None:

@@ -79,6 +79,8 @@ def test_other_settings_are_another_run(home: Path) -> None:
     for config in (quick(0), quick(0, seed=1), quick(0, strategy="random")):
         run(Simulation(config))
     assert len(list((home / "simulations").iterdir())) == 3
+    assert {c.on.data for c in saved_curves()} == {"digits"}
+    assert all(c.on.fingerprint for c in saved_curves())
     assert sorted((c.name.split(",")[0], c.seed) for c in saved_curves()) == [
         ("Least confidence", 0),
         ("Least confidence", 1),

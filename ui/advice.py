@@ -31,10 +31,10 @@ from al_core.schema import RoundRecord
 def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | None:
     """Say what can be said by now, in sentences.
 
-    Returns the curve ahead, ``labeled, accuracy, low, high``, where a target may be foreseen.
+    Returns the curve fitted, ``labeled, accuracy, low, high``, as far ahead as may be said.
     """
     rounds = [record for record in experiment.rounds if record.metrics]
-    last = _gain(experiment, dataset, rounds[-2:])
+    last = last_gain(experiment, dataset)
     if last is None:
         return None
     rises = last.low > 0
@@ -54,7 +54,17 @@ def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | No
     return _look_ahead(fit, metrics[-1]["accuracy"], experiment)
 
 
-def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFrame | None:
+def last_gain(experiment: Experiment, dataset: Dataset | None) -> Gain | None:
+    """What the labels of the last round have brought; None before two rounds were measured."""
+    return _gain(experiment, dataset, [r for r in experiment.rounds if r.metrics][-2:])
+
+
+def is_clear(gain: Gain) -> bool:
+    """Whether a gain is surely one, or surely a loss."""
+    return gain.low > 0 or gain.high < 0
+
+
+def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFrame:
     nearest = next_target(accuracy)
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     target = left.number_input(
@@ -73,9 +83,11 @@ def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFra
         right.markdown("The curve so far cannot tell when that will be reached.")
     else:
         right.markdown(forecast_in_words(said, len(experiment.pool.unlabeled)))
-    if said is None:
-        return None
-    labels = np.linspace(experiment.rounds[0].labeled, fit.labeled + said.high, 100)
+    # A target that is reached, or out of sight, leaves the curve as it was.
+    ahead = said or forecast(fit, nearest / 100)
+    labels = np.linspace(
+        experiment.rounds[0].labeled, fit.labeled + (ahead.high if ahead else 0), 100
+    )
     mean, low, high = fit.at(labels)
     return pd.DataFrame({"labeled": labels, "accuracy": mean, "low": low, "high": high})
 

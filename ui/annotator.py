@@ -9,6 +9,7 @@ import streamlit as st
 
 from al_core.experiment import Experiment
 from al_core.pool import now
+from al_core.schema import RoundRecord
 from al_core.since import since
 from ui.text import ago, plain
 
@@ -57,9 +58,15 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
         return ""
     parts = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
     for record in past.rounds:
-        accuracy = f" ({record.metrics['accuracy']:.1%})" if record.metrics else ""
-        parts.append(f"round {record.round} was trained{accuracy}")
+        parts.append(f"round {record.round} was trained{_accuracy(record)}")
     if not parts and now() - past.at < QUIET:
         return ""
     events = "; ".join(parts) or "nothing has happened"
     return f"Your last label was {ago(past.at)}. Since then: {events}."
+
+
+def _accuracy(record: RoundRecord) -> str:
+    if record.metrics is None:
+        return ""
+    low, high = record.metrics["interval"]
+    return f" ({record.metrics['accuracy']:.1%}, 95% interval {100 * low:.1f}–{high:.1%})"

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from al_core.mistakes import class_recall
+from al_core.mistakes import class_recall, wilson_interval
 from al_core.schema import RoundRecord
 
 HEIGHT, HIGH = 320, 600
+LETTERS = 60  # that stand side by side below a chart
 # Ten that are told apart on a light page and on a dark one; everything else is grey.
 COLOURS = [
     "#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b",
@@ -33,6 +34,7 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
             "accuracy": metrics.get("accuracy"),
             "low": low,
             "high": high,
+            "images": measured_images(record),
             "nll": metrics.get("nll"),
             "ece": metrics.get("ece"),
             "disagreement": record.disagreed / record.compared if record.compared else None,
@@ -49,6 +51,11 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
     return table
 
 
+def measured_images(record: RoundRecord) -> int | None:
+    """How many images a round was measured on; None where it was not."""
+    return sum(map(sum, record.metrics["confusion"])) if record.metrics else None
+
+
 def accuracy_curve(
     table: pd.DataFrame,
     title: str,
@@ -58,17 +65,9 @@ def accuracy_curve(
     """Accuracy against labelled images, with the 95% band; ``table`` from rounds_table, where it
     leads from :func:`ui.advice.advise`, as many random labels from
     :func:`ui.yardstick.random_labels`."""
-    counts = table["labeled"].tolist()
-    few = ahead is None and len(counts) <= 15
-    axis = alt.Axis(format=",d", **{"values": counts} if few else {"tickCount": 6})
-    x = alt.X(
-        "labeled:Q",
-        title="Labelled images",
-        axis=axis,
-        scale=alt.Scale(zero=False, nice=False, padding=20),
-    )
+    x = _along_labels(table["labeled"].tolist() if ahead is None else [])
     y = alt.Y("accuracy:Q", title=title, axis=alt.Axis(format="%"),
-              scale=alt.Scale(zero=False, padding=10))  # fmt: skip
+              scale=alt.Scale(zero=False, nice=False, padding=10))  # fmt: skip
     base = alt.Chart(table).encode(
         x=x,
         tooltip=[
@@ -77,10 +76,12 @@ def accuracy_curve(
             alt.Tooltip("accuracy:Q", title=title, format=".1%"),
             alt.Tooltip("low:Q", title="95% interval, from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
+            alt.Tooltip("images:Q", title="Measured on", format=","),
         ],
     )
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
-    whiskers = base.mark_rule(opacity=0.5).encode(y="low:Q", y2="high:Q")
+    # Thin bars: a rule would be black, in the dark as well.
+    whiskers = base.mark_bar(size=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_circle(size=80, opacity=1).encode(y=y)
     layers = [band, whiskers, line, points]
@@ -106,40 +107,51 @@ def accuracy_curve(
     return alt.layer(*layers).properties(height=HEIGHT)
 
 
+def _along_labels(rounds: Sequence[int]) -> alt.X:
+    """Labelled images along the chart, with a tick at each of ``rounds`` where they are few."""
+    ticks = {"values": rounds} if 0 < len(rounds) <= 15 else {"tickCount": 6}
+    return alt.X(
+        "labeled:Q",
+        title="Labelled images",
+        axis=alt.Axis(format=",d", **ticks),
+        scale=alt.Scale(zero=False, nice=False, padding=20),
+    )
+
+
 def recall_table(rounds: Sequence[RoundRecord], class_names: Sequence[str]) -> pd.DataFrame:
-    """A row for each class of each round that was measured; ``change`` is since the one before."""
+    """A row for each class of each round that was measured: ``recall`` on so many ``images`` with
+    its 95% Wilson interval ``low`` to ``high``; ``change`` is since the round before."""
     rows = [
-        (record.round, record.labeled, name, share, sum(images))
+        (record.round, record.labeled, name, share, *wilson_interval(said[k], sum(said)), sum(said))
         for record in rounds
         if record.metrics is not None
-        for name, share, images in zip(
-            class_names,
-            class_recall(record.metrics["confusion"]),
-            record.metrics["confusion"],
-            strict=True,
+        for k, (name, share, said) in enumerate(
+            zip(
+                class_names,
+                class_recall(record.metrics["confusion"]),
+                record.metrics["confusion"],
+                strict=True,
+            )
         )
     ]
-    table = pd.DataFrame(rows, columns=["round", "labeled", "class", "recall", "images"])
+    columns = ["round", "labeled", "class", "recall", "low", "high", "images"]
+    table = pd.DataFrame(rows, columns=columns)
     table["change"] = table.groupby("class", sort=False)["recall"].diff()
     return table
 
 
 def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
     """Recall against labelled images, a line for each class; ``table`` from recall_table. Classes
-    that are not ``lit`` stay grey in the back."""
+    that are ``lit`` have their intervals, the others stay grey in the back."""
     base = alt.Chart().encode(
-        x=alt.X(
-            "labeled:Q",
-            title="Labelled images",
-            axis=alt.Axis(format=",d"),
-            scale=alt.Scale(zero=False, nice=False, padding=20),
-        ),
+        x=_along_labels(table["labeled"].unique().tolist()),
         y=alt.Y("recall:Q", title="Recall", axis=alt.Axis(format="%")),
         detail="class:N",
         tooltip=[
             alt.Tooltip("class:N", title="Class"),
             alt.Tooltip("recall:Q", title="Recall", format=".1%"),
-            alt.Tooltip("change:Q", title="Change", format="+.1%"),
+            alt.Tooltip("low:Q", title="95% interval, from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
             alt.Tooltip("images:Q", title="Measured on", format=","),
             alt.Tooltip("labeled:Q", title="Labelled", format=","),
             alt.Tooltip("round:Q", title="Round"),
@@ -151,16 +163,20 @@ def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
             "class:N",
             sort=list(lit),
             scale=alt.Scale(domain=list(lit), range=COLOURS),
-            legend=alt.Legend(title=None, orient="bottom", columns=2),
+            legend=alt.Legend(title=None, orient="right", symbolOpacity=1),
         )
     )
     behind, front = table[~table["class"].isin(lit)], table[table["class"].isin(lit)]
-    return alt.layer(
-        grey.mark_line(strokeWidth=1, opacity=0.4).properties(data=behind),
-        grey.mark_circle(size=30, opacity=0.5).properties(data=behind),
-        bright.mark_line(strokeWidth=2.5).properties(data=front),
-        bright.mark_circle(size=80, opacity=1).properties(data=front),
-    ).properties(height=HEIGHT)
+    layers = [
+        (grey.mark_line(strokeWidth=1, opacity=0.4), behind),
+        (grey.mark_circle(size=30, opacity=0.5), behind),
+        (bright.mark_bar(size=1.5, opacity=0.4).encode(y="low:Q", y2="high:Q"), front),
+        (bright.mark_line(strokeWidth=2.5), front),
+        (bright.mark_circle(size=80, opacity=1), front),
+    ]
+    # A layer without data has no extent, and the browser complains of it.
+    filled = [layer.properties(data=data) for layer, data in layers if not data.empty]
+    return alt.layer(*filled).properties(height=HEIGHT)
 
 
 def training_curve(
@@ -203,9 +219,10 @@ def confusion_heatmap(
     )
     order = list(class_names)
     many = len(order) > 20
+    is_short = len(order) * max(map(len, order)) <= LETTERS
     base = alt.Chart(cells).encode(
         x=alt.X("said:N", title="The model said", sort=order,
-                axis=alt.Axis(labelAngle=-40, labelOverlap=many)),
+                axis=alt.Axis(labelAngle=0 if is_short else -40, labelOverlap=many)),
         y=alt.Y("truth:N", title="Truth", sort=order, axis=alt.Axis(labelOverlap=many)),
         tooltip=[
             "truth:N",
@@ -237,7 +254,9 @@ def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str)
     flat = {"axis": None, "scale": alt.Scale(nice=False, zero=False, padding=8)}
 
     def by_state(channel: type, *values: float | str) -> Any:
-        return channel("state:N", scale=alt.Scale(domain=STATES, range=values), legend=legend)
+        kind = "nominal" if channel is alt.Shape else "ordinal"  # as the browser wants them
+        scale = alt.Scale(domain=STATES, range=values)
+        return channel("state", type=kind, scale=scale, legend=legend)
 
     return (
         mark.encode(

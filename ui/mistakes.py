@@ -8,14 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
+from al_core.curves import measured_on
 from al_core.experiment import Experiment
-from al_core.images import ImageSet
+from al_core.images import Dataset
 from al_core.mistakes import confident_mistakes
-from al_core.predictions import load_test_predictions
-from ui.charts import confusion_heatmap, recall_curves, recall_table
+from al_core.predictions import load_predictions, load_test_predictions
+from ui.charts import HIGH, confusion_heatmap, recall_curves, recall_table
 from ui.wall import picture_wall
 
+# Images, the positions of those that measure, their truth, and what the model said of them.
+Seen = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]
+
+ROW = 35  # pixels, of a table
 MOST = 40  # pictures of mistakes
 WORST = 3  # classes that are in colour to begin with
 
@@ -24,32 +30,41 @@ def show_classes(experiment: Experiment) -> None:
     """How well each class is recognised, now and round by round."""
     table = recall_table(experiment.rounds, experiment.config.class_names)
     number = table["round"].max()
-    last = table[table["round"] == number].sort_values("recall", ignore_index=True)
+    # What is surely bad, and not what a few images happen to say.
+    last = table[table["round"] == number].sort_values(["high", "recall"], ignore_index=True)
     last["labels"] = last["class"].map(_labels_by_class(experiment)).fillna(0)
-    last["recall"], last["change"] = 100 * last["recall"], 100 * last["change"]
+    shares = ["recall", "low", "high", "change"]
+    last[shares] = 100 * last[shares]
+    look = {
+        "hide_index": True,
+        "column_config": _COLUMNS,
+        "placeholder": "–",
+        "height": min(ROW * (len(last) + 1) + 3, HIGH),  # pixels
+    }
+    note = (
+        "Recall: the share of a class's images that the model recognises, with its 95% Wilson "
+        "interval; on few images it is wide. First come the classes that are surely not recognised "
+        "well."
+    )
     if number == 0:
         order = [column for column in _COLUMNS if column != "change"]
-        st.dataframe(last, hide_index=True, column_order=order, column_config=_COLUMNS)
-        st.caption("The worst first. From the next round on, a curve for each class is here, too.")
+        st.dataframe(last, column_order=order, **look)
+        st.caption(f"{note} From the next round on, a curve for each class is here, too.")
         return
-    left, right = st.columns(2)
-    with right:
-        event = st.dataframe(
-            last,
-            height=360,
-            hide_index=True,
-            column_order=[*_COLUMNS],
-            column_config=_COLUMNS,
-            key=f"classes-{experiment.id}-{number}",
-            on_select="rerun",
-            selection_default={"selection": {"rows": _most_telling(last)}},
-        )
-    with left:
-        lit = last["class"].iloc[event.selection.rows].tolist()
-        st.altair_chart(recall_curves(table, lit), key="recall-curves")
+    chart = st.container()
+    event = st.dataframe(
+        last,
+        column_order=[*_COLUMNS],
+        key=f"classes-{experiment.id}-{number}",
+        on_select="rerun",
+        selection_default={"selection": {"rows": _most_telling(last)}},
+        **look,
+    )
+    lit = last["class"].iloc[event.selection.rows].tolist()
+    chart.altair_chart(recall_curves(table, lit), key="recall-curves")
     st.caption(
-        "Recall: the share of a class's images that the model recognises. Tick the classes to "
-        f"see in colour; at first the {WORST} worst, and the one that lost most in the last round."
+        f"{note} Tick the classes to see in colour; at first the {WORST} worst, and the one that "
+        "clearly lost most in the last round."
     )
 
 
@@ -59,16 +74,19 @@ def _labels_by_class(experiment: Experiment) -> dict[str, int]:
 
 
 def _most_telling(last: pd.DataFrame) -> list[int]:
-    """The rows of the classes recognised worst, and of the one that lost most; worst first."""
-    lost = last.index[last["change"] < 0]
+    """The rows of the classes recognised worst, and of the one that lost most, by more than its
+    interval; worst first."""
+    lost = last.index[last["recall"] - last["change"] > last["high"]]
     most = last.loc[lost].nsmallest(1, "change").index
     return sorted({*range(min(WORST, len(last))), *most.tolist()})
 
 
-def show_mistakes(experiment: Experiment, number: int, test: ImageSet | None) -> None:
-    """The confusion of round ``number``, and the test images it was most sure of and wrong."""
+def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) -> None:
+    """The confusion of round ``number``, and the images it was most sure of and wrong."""
     metrics = experiment.rounds[number].metrics
-    assert metrics is not None
+    if metrics is None:
+        st.info("Nothing was measured in this round.", icon=":material/info:")
+        return
     names = experiment.config.class_names
     key = f"confusion-{experiment.id}-{number}"
     st.altair_chart(
@@ -77,13 +95,47 @@ def show_mistakes(experiment: Experiment, number: int, test: ImageSet | None) ->
         on_select=lambda: _pick_cell(key, experiment),
         selection_mode="cell",
     )
-    kind = "Random" if metrics.get("on") == "random" else "Test"
+    kind = measured_on(experiment).kind
+    truth = "truth" if kind == "test" else "given label"
     st.caption(
-        f"{kind} images by truth and prediction. Negative log-likelihood "
+        f"{kind.capitalize()} images by {truth} and prediction. Negative log-likelihood "
         f"{metrics['nll']:.3f} nats, expected calibration error {metrics['ece']:.1%}."
     )
-    if test is not None and kind == "Test":
-        _pictures(experiment, number, test)
+    if dataset is None:
+        return
+    if kind == "test":
+        seen = _of_test_images(experiment, number, dataset)
+    else:
+        seen = _of_random_images(experiment, number, dataset)
+    if seen is not None:
+        _pictures(experiment, *seen)
+    elif kind == "random" and number < len(experiment.rounds) - 1:
+        _say("What a model said of the random images is kept for the latest round alone.")
+    else:
+        _say("What the model of this round said of each image was not kept.")
+
+
+def _say(sentence: str) -> None:
+    st.info(sentence, icon=":material/info:")
+
+
+def _of_test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
+    known = np.flatnonzero(dataset.test.targets >= 0)
+    probs = load_test_predictions(experiment.id, number)
+    if probs is None or probs.shape != (len(known), len(experiment.config.class_names)):
+        return None
+    return dataset.test.images, known, dataset.test.targets[known], probs
+
+
+def _of_random_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
+    """Of the latest round alone: what earlier ones said of the pool is deleted."""
+    said = load_predictions(experiment.id, number)
+    if said is None or number < len(experiment.rounds) - 1:
+        return None
+    pool = experiment.pool_of(number)
+    is_random = np.isin(pool.labeled, list(experiment.at_random))
+    images = pool.labeled[is_random]
+    return dataset.train.images, images, pool.labels[is_random], said.probs[images]
 
 
 def _pick_cell(key: str, experiment: Experiment) -> None:
@@ -100,20 +152,17 @@ def _key(experiment: Experiment, of: str) -> str:
     return f"mistakes-{experiment.id}-{of}"
 
 
-def _pictures(experiment: Experiment, number: int, test: ImageSet) -> None:
+def _pictures(
+    experiment: Experiment,
+    images: NDArray[np.uint8],
+    places: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    probs: NDArray[np.floating],
+) -> None:
     names = experiment.config.class_names
-    known = np.flatnonzero(test.targets >= 0)
-    probs = load_test_predictions(experiment.id, number)
-    if probs is None or probs.shape != (len(known), len(names)):
-        st.info(
-            "What the network of this round said of each test image was not kept.",
-            icon=":material/info:",
-        )
-        return
     with st.container(horizontal=True):
         truth = _one_class("Is", names, _key(experiment, "truth"))
         said = _one_class("The model said", names, _key(experiment, "said"))
-    targets = test.targets[known]
     wrong = confident_mistakes(probs, targets, truth, said)
     if not len(wrong):
         st.caption("No such mistake.")
@@ -123,7 +172,7 @@ def _pictures(experiment: Experiment, number: int, test: ImageSet) -> None:
     first = f", the {MOST} most confident" if len(wrong) > MOST else ", the most confident first"
     st.caption(f"{count}{first}.")
     picture_wall(
-        test.images[known[shown]],
+        images[places[shown]],
         [
             (f"{names[p.argmax()]} {p.max():.0%}", f"is {names[target]}")
             for p, target in zip(probs[shown], targets[shown], strict=True)
@@ -141,9 +190,9 @@ def _one_class(label: str, names: Sequence[str], key: str) -> int | None:
 
 _COLUMNS = {
     "class": st.column_config.TextColumn("Class"),
-    "recall": st.column_config.ProgressColumn(
-        "Recall", format="%.1f%%", min_value=0, max_value=100
-    ),
+    "recall": st.column_config.NumberColumn("Recall", format="%.1f%%"),
+    "low": st.column_config.NumberColumn("95% from", format="%.1f%%", help="Wilson interval."),
+    "high": st.column_config.NumberColumn("to", format="%.1f%%"),
     "change": st.column_config.NumberColumn(
         "Change", format="%+.1f", help="Since the round before, in points."
     ),

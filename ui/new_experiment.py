@@ -19,6 +19,7 @@ from al_core.config import (
 )
 from al_core.images import SOURCES
 from al_core.store import NAME_LENGTH, Store
+from ui.text import in_a_line
 
 PATH = "a folder or a parquet file"
 CLASSES = 10  # of the sources that come with the program; of others, nobody knows yet
@@ -50,7 +51,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     # One element at any time: whatever is typed below it would be lost if one came in between.
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
     hint = "" if suits_few_labels(strategy) or not few else f" While labels are few, try {FOR_FEW}."
-    st.caption(f"Asks about {CATALOGUE[strategy].asks_about}.{hint}")
+    st.caption(f"{in_a_line(strategy)}{hint}")
     initial = st.number_input(
         "Initial images",
         2,
@@ -68,15 +69,14 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help="Who labels the initial images: the truth that came with them, or you.",
     )
     start = _start(by_truth=initial_labels == "truth")
-    left, right = st.columns(2)
-    per_round = left.number_input(
+    per_round = st.number_input(
         "Images per round",
         1,
         10_000,
         value=defaults.per_round,
         help="How many images you are asked about each round.",
     )
-    rounds = right.number_input(
+    rounds = st.number_input(
         "Rounds",
         0,
         10_000,
@@ -159,7 +159,7 @@ def _source(preselected: str | None) -> str:
         return source
     return st.text_input(
         "Path",
-        value=preselected if preselected not in SOURCES else "",
+        value="" if preselected in (None, *SOURCES) else preselected,
         placeholder="/home/me/pictures",
         help="On the machine this runs on: train/<class>/…, or <class>/…, or just images; or "
         "parquet as Hugging Face keeps image datasets; or a copy of CIFAR-10's archive.",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from al_core.experiment import Experiment, open_experiment
+from al_core.experiment import Experiment, Phase, open_experiment
 from al_core.images import Dataset
 from al_core.pool_map import PoolMap, load_map, map_pool
 from al_core.predictions import PoolPredictions, load_predictions
@@ -23,7 +23,7 @@ from ui.training import watch
 from ui.wall import picture_wall
 
 MOST = 60  # pictures under the brush
-GUESS, LABEL, CONFIDENCE = "Model's guess", "Label", "Confidence"
+GUESS, LABEL, CONFIDENCE = "Model's guess", "Given label", "Confidence"
 NO_LABEL, HIDDEN = "No label", "Hidden until labelled"
 
 
@@ -93,7 +93,7 @@ def _show(
     with left:
         event = st.altair_chart(
             pool_scatter(points, by, colour, outline),
-            key=f"map-{experiment.id}-{by}",
+            key=f"map-{experiment.id}",
             on_select="rerun",
             selection_mode="brush",
         )
@@ -102,8 +102,13 @@ def _show(
     st.caption(_words(drawn, said, experiment))
 
 
+def asked_about(experiment: Experiment) -> set[int]:
+    """The images that wait for their label; a finished experiment has a batch that nobody gets."""
+    return set() if experiment.phase is Phase.FINISHED else experiment.open_images
+
+
 def _words(drawn: PoolMap, said: PoolPredictions, experiment: Experiment) -> str:
-    count, missing = len(drawn.images), len(experiment.open_images - set(drawn.images.tolist()))
+    count, missing = len(drawn.images), len(asked_about(experiment) - set(drawn.images.tolist()))
     words = f"{count:,} of {experiment.pool_size:,} images, by t-SNE of what the network of round "
     words += f"{drawn.model} made of them; only who is near whom means something."
     if drawn.model != said.model:
@@ -123,7 +128,7 @@ def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> 
     answers = experiment.pool.answers
     labels = [answers[image].label if image in answers else None for image in drawn.images.tolist()]
     label = np.array([len(names) - 2 if label is None else label for label in labels])
-    is_chosen = np.isin(drawn.images, list(experiment.open_images))
+    is_chosen = np.isin(drawn.images, list(asked_about(experiment)))
     is_labeled = label < len(names) - 2
     probs = said.probs[drawn.images]
     guess = probs.argmax(1)
@@ -148,7 +153,9 @@ def _coloured(table: pd.DataFrame, by: str, lit: Sequence[str]) -> tuple[pd.Data
     points = table[["x", "y", "image", "state"]].assign(colour=table[by])
     if by == CONFIDENCE:
         scale = alt.Scale(domain=[0, 1], range=["#d62728", "#f2b134", "#5b9bd5"], interpolate="rgb")
-        legend = alt.Legend(title=None, format="%", orient="bottom", gradientOpacity=1)
+        legend = alt.Legend(
+            title=None, format="%", orient="bottom", gradientOpacity=1, values=[0, 0.5, 1]
+        )
         return points, alt.Color("colour:Q", scale=scale, legend=legend)
     others = sorted(set(points["colour"]) - set(lit))
     grey = others if len(others) <= 2 else ["Other"]

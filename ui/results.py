@@ -9,17 +9,20 @@ import streamlit as st
 
 from al_core.experiment import Experiment
 from al_core.images import Dataset
+from al_core.reference import against_random
 from al_core.store import Store
-from ui.advice import advise
+from ui.advice import advise, is_clear, last_gain
 from ui.charts import accuracy_curve, rounds_table
+from ui.measured import accuracy_name, measured_in_words, why_no_accuracy
 from ui.mistakes import show_classes, show_mistakes
 from ui.pool_map import show_map
 from ui.training import draw_history
-from ui.yardstick import keep_up, random_labels
+from ui.yardstick import random_labels, show_progress
 
 
-def at_a_glance(experiment: Experiment) -> None:
-    """Labelled, unlabelled, round, and accuracy with its interval and its change.
+def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
+    """Labelled, unlabelled, round, and accuracy with its interval and its change, which has a
+    colour where it is clear.
 
     An open batch counts as unlabelled until it is handed in, so that the numbers belong together.
     """
@@ -37,37 +40,22 @@ def at_a_glance(experiment: Experiment) -> None:
         help=f"{skipped:,} more were skipped; they are not asked again.",
     )
     row.metric("Round", f"{done} of {experiment.config.rounds}", width="content")
-    what = measured(experiment).capitalize()
+    what = accuracy_name(experiment)
     if table.empty or pd.isna(table["accuracy"].iloc[-1]):
-        row.metric(what, "–", width="content", help=_why_no_accuracy(experiment))
+        row.metric(what, "–", width="content", help=why_no_accuracy(experiment))
         return
-    last = table.iloc[-1]
+    last, change = table.iloc[-1], last_gain(experiment, dataset)
+    clear = change is not None and is_clear(change)
     row.metric(
         what,
         f"{last['accuracy']:.1%}",
         width="content",
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
+        delta_color="normal" if clear else "off",
+        delta_arrow="auto" if clear else "off",
         delta_description=f"95% interval {100 * last['low']:.1f}–{last['high']:.1%}",
-        help=f"{_measured_on(experiment)} The change is since the round before, and 95% is the "
-        "Wilson interval.",
-    )
-
-
-def measured(experiment: Experiment) -> str:
-    """What kind of accuracy the rounds have."""
-    return "accuracy on random images" if experiment.config.random_share else "test accuracy"
-
-
-def _measured_on(experiment: Experiment) -> str:
-    metrics = experiment.rounds[-1].metrics or {}
-    count = metrics.get("images") or sum(map(sum, metrics["confusion"]))
-    if metrics.get("on") != "random":
-        return f"Measured on {count:,} test images; the model never trains on them."
-    skipped = len(experiment.at_random.intersection(experiment.pool.skipped.tolist()))
-    left_out = f"; {skipped:,} were skipped and are left out" if skipped else ""
-    return (
-        f"Measured on {count:,} images drawn at random from the whole pool and labelled by people"
-        f"{left_out}. The model never trains on them, so it is an unbiased estimate."
+        help=f"{measured_in_words(experiment)} The change is since the round before, grey where "
+        "it may be chance, and 95% is the Wilson interval.",
     )
 
 
@@ -77,8 +65,9 @@ def gain(experiment: Experiment) -> str:
     if len(table) < 2 or table["accuracy"].isna().any():
         return ""
     first, last = table.iloc[0], table.iloc[-1]
+    name = accuracy_name(experiment).lower()
     return (
-        f"{last['labeled'] - first['labeled']:,} labels took the {measured(experiment)} from "
+        f"{last['labeled'] - first['labeled']:,} labels took the {name} from "
         f"{first['accuracy']:.1%} to {last['accuracy']:.1%} "
         f"(95% interval {100 * last['low']:.1f}–{last['high']:.1%})."
     )
@@ -97,14 +86,14 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
         unmeasured = experiment.rounds[-1].metrics is None
         match shown:
             case "Accuracy" | "Classes" | "Mistakes" if unmeasured:
-                st.info(_why_no_accuracy(experiment), icon=":material/info:")
+                st.info(why_no_accuracy(experiment), icon=":material/info:")
             case "Accuracy":
                 _show_accuracy(experiment, dataset)
             case "Classes":
                 show_classes(experiment)
             case "Mistakes":
                 number = _pick_round(experiment, "mistakes")
-                show_mistakes(experiment, number, dataset.test if dataset else None)
+                show_mistakes(experiment, number, dataset)
             case "Map":
                 show_map(store, experiment.id, dataset)
             case "Rounds":
@@ -118,26 +107,36 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     chart = st.container()
     ahead = advise(experiment, dataset)
     at_random = random_labels(experiment)
-    curve = accuracy_curve(
-        rounds_table(experiment.rounds), measured(experiment).capitalize(), ahead, at_random
-    )
+    table = rounds_table(experiment.rounds)
+    curve = accuracy_curve(table, accuracy_name(experiment), ahead, at_random)
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
-        f"Each point is one round; the band is its 95% Wilson interval. {_measured_on(experiment)}"
+        "Each point is one round; the band is its 95% Wilson interval. "
+        f"{measured_in_words(experiment, every_round=True)}"
     )
+    if len(table) > 1:
+        note += (
+            " Intervals are about the choice of these images alone: another training on the same "
+            "labels would differ as well."
+        )
     if ahead is not None:
-        note += " Dashed: the curve fitted to the rounds, with the 95% interval of where it leads."
+        note += (
+            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with the "
+            "95% interval of where it leads."
+        )
     if at_random is not None:
         note += " Grey: as many labels picked at random, the truth as annotator; one run."
     chart.caption(note)
-    keep_up(experiment, dataset)
+    if words := against_random(experiment):
+        st.markdown(f":material/casino: {words}")
+    show_progress(experiment)
 
 
 def _show_rounds(experiment: Experiment) -> None:
     table = rounds_table(experiment.rounds)
     shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
     table[shares] = 100 * table[shares].astype(float)
-    st.dataframe(table, hide_index=True, column_config=_COLUMNS)
+    st.dataframe(table, hide_index=True, placeholder="–", column_config=_COLUMNS)
 
 
 def _pick_round(experiment: Experiment, what: str) -> int:
@@ -145,17 +144,6 @@ def _pick_round(experiment: Experiment, what: str) -> int:
     if last == 0:
         return 0
     return int(st.slider("Round", 0, last, last, key=f"{what}-{experiment.id}-{last}"))
-
-
-def _why_no_accuracy(experiment: Experiment) -> str:
-    if not experiment.rounds:
-        return "Known after the first training."
-    if experiment.config.random_share:
-        return "Known once images drawn at random, a share of each batch, have been labelled."
-    return (
-        "These images have no test set whose truth is known, and no share of each batch is drawn "
-        "at random, so no accuracy can be measured."
-    )
 
 
 def _column(title: str, form: str, note: str | None = None) -> Any:
@@ -166,10 +154,11 @@ _COLUMNS = {
     "round": _column("Round", "%d"),
     "labeled": _column("Labelled", "localized"),
     "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on random ones."),
-    "change": _column("Change", "%.1f%%", "Since the round before."),
+    "change": _column("Change", "%+.1f", "Since the round before, in points."),
     "low": _column("95% from", "%.1f%%", "Wilson interval."),
     "high": _column("to", "%.1f%%"),
-    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the test set, in nats."),
+    "images": _column("Measured on", "localized", "Images that measured the accuracy."),
+    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."),
     "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
     "disagreement": _column(
         "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from al_core.catalogue import CATALOGUE, titled
-from al_core.config import (
-    ExperimentConfig,
-)
+from al_core.config import ExperimentConfig
 from al_core.errors import ActiveLearningError
+from al_core.reference import can_be_measured
 from al_core.store import Store
-from ui.resources import trainer
-from ui.text import plain
+from ui.resources import load_images, trainer
+from ui.text import in_a_line, plain
 
 
 def choose_experiment(store: Store) -> int | None:
@@ -61,7 +61,7 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
         "strategy",
         "Strategy",
         "Which images to ask about, from the next batch on; each batch records its own.",
-        lambda label, **how: st.selectbox(label, list(CATALOGUE), format_func=titled, **how),
+        _strategy,
     )
     _setting(
         store,
@@ -80,15 +80,22 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
         "The next batch is chosen by the latest model there is, and you never wait.",
         st.toggle,
     )
-    _setting(
-        store,
-        experiment_id,
-        "reference",
-        "Compare with random labels",
-        "Where the truth is known, trains in the background on as many labels picked at random: "
-        "the grey line beside the curve.",
-        st.toggle,
-    )
+    config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
+    images = load_images(config.data, config.image_size).result
+    if images is not None and can_be_measured(images):
+        _setting(
+            store,
+            experiment_id,
+            "reference",
+            "Compare with random labels",
+            "Trains in the background on as many labels picked at random, by the truth that came "
+            "with the images: the grey line beside the curve.",
+            st.toggle,
+        )
+
+
+def _strategy(label: str, **how: Any) -> None:
+    st.caption(in_a_line(st.selectbox(label, list(CATALOGUE), format_func=titled, **how)))
 
 
 def _setting(

@@ -48,7 +48,7 @@ def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
     progress = job.progress
     text = _words(progress)
     if job.state is JobState.WAITING and worker and worker.running:
-        text = plain(f"Waiting for {worker.running.key}: {_words(worker.running.progress)}")
+        text = f"Waiting for another training. {_words(worker.running.progress)}"
     if brief:
         text = f"{plain(title)}. {text}"
     else:

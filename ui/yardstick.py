@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
@@ -11,7 +9,6 @@ from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.progress import Work
 from al_core.reference import can_be_measured, missing, reference
-from al_core.schema import RoundRecord
 from al_core.worker import JobState
 from ui.resources import settle, trainer
 from ui.text import plain
@@ -32,19 +29,26 @@ def random_labels(experiment: Experiment) -> pd.DataFrame | None:
 
 def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
     """Train what the line lacks, in the background: any round of an experiment goes first."""
-    if dataset is None or not experiment.config.reference or not can_be_measured(dataset):
+    key = _key(experiment)
+    if not experiment.config.reference:
+        trainer().withdraw(key)
         return
-    todo = missing(experiment)
-    if not todo:
+    if dataset is None or not can_be_measured(dataset) or not missing(experiment):
         return
-    name = f"experiment {experiment.id}, random labels for "
-    key = f"{name}{_listed(todo)}"
     job = trainer().job(key)
-    if job is None:
-        trainer().cancel_all(name)
-        job = trainer().submit(key, lambda: _train(experiment, dataset), background=True)
+    # What has ended otherwise waits for a person: see show_progress.
+    if job is None or job.state is JobState.DONE:
+        trainer().submit(key, lambda: _train(experiment, dataset), background=True)
+
+
+def show_progress(experiment: Experiment) -> None:
+    """How far the training for the line is, or a button to start it again."""
+    key = _key(experiment)
+    job = trainer().job(key)
+    if job is None or job.state is JobState.DONE:
+        return
     if job.active:
-        watch(job, "The same number of random labels", trainer(), brief=True)
+        watch(job, "As many random labels", trainer(), brief=True)
         return
     if job.state is JobState.FAILED:
         st.error(plain(job.error or ""), icon=":material/error:")
@@ -57,8 +61,9 @@ def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
         st.rerun()
 
 
-def _listed(rounds: Sequence[RoundRecord]) -> str:
-    return ", ".join(f"round {record.round} ({record.labeled:,})" for record in rounds)
+def _key(experiment: Experiment) -> str:
+    """One for each experiment, however many rounds are missing: the work goes on as they change."""
+    return f"experiment {experiment.id}, random labels"
 
 
 def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:

@@ -1,0 +1,273 @@
+"""A round beside its peers: ``python -m benchmarks.round --data PATH_TO_CIFAR10``.
+
+One run, the same images and the same weights of ResNet-18 (torchvision's stem), contestants in
+alternating order, medians:
+
+    plain    the loop most people write: a DataLoader of PIL images, batches of 128, fp32
+    baal     ModelWrapper.predict_on_dataset as it comes
+    skactiveml  scikit-activeml's SkorchClassifier as it comes
+    fp32     this project in fp32
+    default  this project as it is here
+
+The rate of matrix products is measured in the same run, in the same dtypes. A network's work is
+counted as torch counts it for torchvision's ResNet-18, so that whoever leaves out what is not
+needed is faster, not busier. The peers are in ``benchmarks/requirements.txt``; one that is not
+installed is left out.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from torchvision.models import resnet18
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.features import Features
+from al_core.images import Dataset as Images
+from al_core.images import load
+from al_core.network import Hardware, Network, build, channel_statistics, find_hardware
+from al_core.pool import Annotation, Pool
+from al_core.predict import for_inference, predict
+from al_core.progress import finish
+from al_core.query import choose
+from al_core.round import run_round
+from al_core.store import home
+from al_core.train import fit
+
+LABELED, ASKED, BATCH, WIDTH = 1000, 1000, 128, 512
+FP32 = Hardware(torch.device("cpu"), torch.float32)
+Contestant = Callable[[], object]
+
+
+class Pictures(Dataset):
+    """PIL images with their targets, as torchvision's datasets hold them."""
+
+    def __init__(self, images: np.ndarray, targets: np.ndarray) -> None:
+        self.images = [Image.fromarray(image.transpose(1, 2, 0)) for image in images]
+        self.targets = targets.tolist()
+        mean, std = channel_statistics(images)
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize(mean, std)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[place]), self.targets[place]
+
+
+def plain_network(network: Network) -> nn.Module:
+    """torchvision's own ResNet-18 with the weights of ``network``."""
+    plain = resnet18(weights=None, num_classes=network.head.out_features)
+    tensors = dict(network.backbone.state_dict())
+    tensors |= {f"fc.{name}": tensor for name, tensor in network.head.state_dict().items()}
+    plain.load_state_dict(tensors)
+    return plain.eval()
+
+
+def plain_scores(network: nn.Module, pictures: Pictures) -> Tensor:
+    """Probabilities by the plain loop."""
+    with torch.no_grad():
+        loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
+        return torch.cat([network(x).softmax(1) for x, _ in loader])
+
+
+def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
+    """One epoch of training by the plain loop."""
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    for x, y in DataLoader(pictures, batch_size=BATCH, shuffle=True, num_workers=2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(x), y).backward()
+        optimizer.step()
+
+
+def peers(network: Network, pictures: Pictures) -> dict[str, Contestant]:
+    """Those that are installed."""
+    found: dict[str, Contestant] = {}
+    warnings.simplefilter("ignore")
+    try:
+        from baal.modelwrapper import ModelWrapper, TrainingArgs
+    except ImportError:
+        print("baal is not installed and is left out")
+    else:
+        wrapper = ModelWrapper(plain_network(network), TrainingArgs())
+        found["baal"] = lambda: wrapper.predict_on_dataset(pictures, iterations=1, verbose=False)
+    try:
+        from skactiveml.classifier import SkorchClassifier
+    except ImportError:
+        print("scikit-activeml or skorch is not installed and is left out")
+    else:
+        x = torch.stack([pictures[i][0] for i in range(len(pictures))]).numpy()
+        classifier = SkorchClassifier(
+            plain_network(network),
+            classes=list(range(network.head.out_features)),
+            neural_net_param_dict={"max_epochs": 0, "verbose": 0, "train_split": None},
+        )
+        classifier.fit(x[:8], np.array(pictures.targets[:8]))
+        found["skactiveml"] = lambda: classifier.predict_proba(x)
+    return found
+
+
+def alternate(contestants: dict[str, Contestant], repeat: int) -> dict[str, list[float]]:
+    """Seconds of each, ``repeat`` times, each turn in the other order; a first turn is not
+    counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(repeat + 1):
+        for name in list(contestants)[:: 1 if turn % 2 else -1]:
+            start = time.perf_counter()
+            contestants[name]()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def matrix_product(dtype: torch.dtype, size: int = 4096) -> Contestant:
+    a, b = torch.randn(2, size, size).to(dtype)
+    return lambda: a @ b
+
+
+def work_of(network: nn.Module) -> float:
+    """Operations of one image of 32 x 32 pixels, forward."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 32, 32))
+    return float(counter.get_total_flops())
+
+
+def spread(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+
+
+def rates(dataset: Images, count: int, repeat: int) -> None:
+    """Images a second: scoring and training."""
+    hardware = find_hardware()
+    images, targets = dataset.train.images[:count], dataset.train.targets[:count]
+    generator = torch.Generator().manual_seed(0)
+    classes = len(dataset.train.class_names)
+    network = build(classes, "torchvision", hardware, images, generator)
+    pictures, plain = Pictures(images, targets), plain_network(network)
+    everything = np.arange(count)
+
+    def ours(on: Hardware) -> Contestant:
+        fast = for_inference(network, on)
+        return lambda: finish(predict(fast, images, everything, on, ""))
+
+    contestants = {
+        "matrix products, fp32": matrix_product(torch.float32),
+        "matrix products, default": matrix_product(hardware.dtype),
+        "plain": lambda: plain_scores(plain, pictures),
+        **peers(network, pictures),
+        "fp32": ours(FP32),
+        "default": ours(hardware),
+    }
+    seconds = alternate(contestants, repeat)
+    product = 2 * 4096**3
+    best = {
+        name: product / statistics.median(seconds[f"matrix products, {name}"])
+        for name in ("fp32", "default")
+    }
+    print(f"\nMatrix products: {best['fp32'] / 1e12:.2f} TFLOP/s in fp32, "
+          f"{best['default'] / 1e12:.2f} in {hardware.dtype}\n")  # fmt: skip
+    print("| scoring | images a second | times plain | of the matrix products |\n|---|---|---|---|")
+    base, work = statistics.median(seconds["plain"]), work_of(plain)
+    for name in list(contestants)[2:]:
+        median = statistics.median(seconds[name])
+        share = f"{count * work / median / best[name]:.2f}" if name in best else ""
+        print(f"| {name} | {count / median:,.0f} | {base / median:.2f} | {share} |")
+
+    few = slice(0, min(count, 2048))
+    x, y = torch.from_numpy(images[few]), torch.from_numpy(targets[few])
+    subset = Pictures(images[few], targets[few])
+    once = TrainConfig(epochs=1, min_steps=0, batch_size=64)
+    seconds = alternate(
+        {
+            "plain": lambda: plain_epoch(plain, subset),
+            "default": lambda: finish(fit(network, x, y, once, hardware, generator)),
+        },
+        repeat,
+    )
+    print("\n| training | images a second | times plain |\n|---|---|---|")
+    base = statistics.median(seconds["plain"])
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        print(f"| {name} | {len(y) / median:,.0f} | {base / median:.2f} |")
+
+
+def rounds(dataset: Images, repeat: int) -> None:
+    """Whole rounds with 1,000 labels: train, evaluate, score, choose 1,000 by margin."""
+    hardware = find_hardware()
+    size, classes = len(dataset.train), len(dataset.train.class_names)
+    labeled = np.random.default_rng(0).permutation(size)[:LABELED].tolist()
+    pool = Pool(
+        size, {i: Annotation(i, int(dataset.train.targets[i]), 0, "truth") for i in labeled}
+    )
+    generator = torch.Generator().manual_seed(0)
+    features = Features(
+        *(torch.randn(n, WIDTH, generator=generator).half().numpy()
+          for n in (size, len(dataset.test))), ""
+    )  # fmt: skip
+    config = ExperimentConfig(class_names=dataset.train.class_names)
+    network = build(classes, "torchvision", FP32, dataset.train.images, generator)
+    every = [Pictures(part.images, part.targets) for part in (dataset.train, dataset.test)]
+    known = Pictures(dataset.train.images[labeled], dataset.train.targets[labeled])
+
+    def plain() -> None:
+        net = plain_network(network)
+        plain_epoch(net, known)
+        net.eval()
+        for pictures in every:
+            scores = plain_scores(net, pictures)
+        scores.topk(2)
+
+    def ours(frozen: Features | None) -> None:
+        outcome = finish(run_round(config, 0, pool, dataset, hardware, frozen))
+        choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, hardware.device)
+
+    seconds = alternate(
+        {
+            "plain, one epoch": plain,
+            "fine-tuning": lambda: ours(None),
+            "linear head": lambda: ours(features),
+        },
+        repeat,
+    )
+    print(f"\n| round with {LABELED:,} labels, {size:,} images | seconds | times plain |\n"
+          "|---|---|---|")  # fmt: skip
+    base = statistics.median(seconds["plain, one epoch"])
+    for name, times in seconds.items():
+        print(f"| {name} | {spread(times)} | {base / statistics.median(times):.1f} |")
+
+
+@click.command()
+@click.option("--data", required=True)
+@click.option("--images", default=5000, show_default=True, help="Scored by each contestant.")
+@click.option("--repeat", default=5, show_default=True)
+@click.option("--only", type=click.Choice(["rates", "rounds"]))
+def main(data: str, images: int, repeat: int, only: str | None) -> None:
+    """Print what each contestant does in a second, and what a round takes."""
+    dataset = finish(load(data, cache_dir=Path(home()) / "cache"))
+    print(f"{date.today()}, {find_hardware().name}, {torch.get_num_threads()} threads, torch "
+          f"{torch.__version__}, Python {platform.python_version()}; medians of {repeat}")  # fmt: skip
+    if only != "rounds":
+        rates(dataset, images, repeat)
+    if only != "rates":
+        rounds(dataset, repeat)
+
+
+if __name__ == "__main__":
+    main()

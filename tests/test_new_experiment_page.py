@@ -1,0 +1,30 @@
+"""The form for a new experiment, without a browser."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from al_core.images import SOURCES
+
+
+def form() -> None:
+    from al_core.store import Store
+    from ui.new_experiment import new_experiment
+
+    new_experiment(Store(), None)
+
+
+def test_every_source_can_be_chosen_on_a_plain_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    page = AppTest.from_function(form).run()
+    images = page.selectbox[0]
+    assert len(images.options) == len(SOURCES) + 1
+    for place in range(len(images.options)):
+        page.selectbox[0].select_index(place).run()
+        assert not page.exception
+    assert page.text_input[0].label == "Path"
+    assert page.text_input[0].value == ""
+    assert page.button[0].disabled
