@@ -31,6 +31,7 @@ from al_core.store import Store
 from al_core.undo import undo
 from al_core.worker import JobState
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
+from ui.refit import answered, refit_when_due
 from ui.resources import is_gone, loader, settle, this_tab, warm_up
 from ui.text import local_time, plain
 from ui.tiles import batch_tiles, why
@@ -115,6 +116,7 @@ def label_batch(
     picture is sent once.
     """
     config = experiment.config
+    done = answered(experiment, batch)
     drawing = True
 
     def receive(events: list[GridEvent]) -> str | None:
@@ -129,6 +131,8 @@ def label_batch(
                 shown = config.show_guesses
                 said = [annotation(e, batch.round, annotator, dataset, shown) for e in same]
                 store.append(experiment.id, said, renewed=(batch, lapses_at()))
+                done.update(e.image for e in same if e.act != CLEAR)
+                refit_when_due(store, experiment, batch, dataset, done)
         if drawing:  # they come from before a restart: what is drawn knows nothing of them yet
             st.session_state[REDRAW] = True
         return refused

@@ -9,16 +9,18 @@ import streamlit as st
 
 from al_core.catalogue import CATALOGUE, FEW_PER_CLASS, FOR_FEW, MEASURED, suits_few_labels, titled
 from al_core.config import (
+    WEIGHTS,
     ExperimentConfig,
+    Head,
     InitialLabels,
     ModelConfig,
     Stem,
     TrainConfig,
-    Weights,
     default_train,
 )
 from al_core.images import SOURCES
 from al_core.store import NAME_LENGTH, Store
+from ui.cost import show_cost
 from ui.text import in_a_line
 
 PATH = "a folder or a parquet file"
@@ -102,15 +104,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
             help="Only for images without a test set whose truth is known: this share of each "
             "batch is drawn at random and never trained on, to measure the model.",
         )
-    if not st.button(
-        "Start experiment",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        disabled=not source,
-    ):
-        return None
-    return name.strip() or free, ExperimentConfig(
+    config = ExperimentConfig(
         data=source,
         strategy=strategy,
         initial=int(initial),
@@ -125,6 +119,15 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         class_names=names,
         random_share=random_share / 100,
     )
+    show_cost(config)
+    started = st.button(
+        "Start experiment",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=not source,
+    )
+    return (name.strip() or free, config) if started else None
 
 
 def _start(by_truth: bool) -> str:
@@ -171,9 +174,20 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     d = default_train(source)
     weights = st.selectbox(
         "Weights to start from",
-        get_args(Weights),
-        format_func=readable,
-        help="None, or torchvision's ImageNet weights (45 MB, downloaded once).",
+        WEIGHTS,
+        format_func=lambda name: readable(name) if name in WEIGHTS else name,
+        accept_new_options=True,
+        help="None; torchvision's ImageNet weights (45 MB, downloaded once); or type the path of a "
+        ".safetensors file of ResNet-18, on the machine this runs on.",
+    )
+    head = st.radio(
+        "Train",
+        get_args(Head),
+        horizontal=True,
+        format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
+        disabled=weights == "none",
+        help="The whole network, each round anew; or a linear head on the features that the "
+        "weights see, which are computed once. A head takes about a second a round.",
     )
     stem = st.selectbox(
         "Stem",
@@ -204,7 +218,8 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     )  # fmt: skip
     size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are brought to it.")
     seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
-    return ModelConfig(weights, stem), train, int(seed), int(size)
+    model = ModelConfig(weights, stem, "fine-tune" if weights == "none" else head)
+    return model, train, int(seed), int(size)
 
 
 def _free_name(store: Store, source: str) -> str:

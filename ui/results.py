@@ -100,7 +100,10 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                 _show_rounds(experiment)
             case "Training":
                 history = experiment.rounds[_pick_round(experiment, "training")].history
-                draw_history(history, history[-1][0])
+                if history:
+                    draw_history(history, history[-1][0])
+                else:
+                    st.caption("A linear head is fit to all labels at once: there are no epochs.")
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:

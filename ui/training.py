@@ -89,11 +89,14 @@ def _words(progress: Progress | None) -> str:
         words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
     left = progress.seconds_left
     if left is not None and left >= 1:
-        words += f", about {_duration(left)} left"
+        words += f", about {duration(left)} left"
     return words
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In the unit a person would take."""
+    if seconds < 0.95:
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
