@@ -24,15 +24,16 @@ From the bottom to the top; a module imports only what stands above it in this l
     network              ResNet-18 and the hardware it runs on
     train, predict       fit(), predict(), evaluate()
     weights, predictions networks, and what they said of every image, on disk
-    features             embeddings that need no label
+    features             embeddings that need no label, computed once and kept
     query                choosing a batch, and the reasons why
     round                one round: train, evaluate, score
     loop                 a round into the log, and the batch after it
+    speed                what a round takes on this machine
     reference            the same with as many random labels, the yardstick
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person
     simulations          many of them, side by side, going on where they stopped
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
-    __main__             the command line
+    __main__, terminal   the command line
 """

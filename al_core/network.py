@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -38,22 +37,25 @@ class Conv3x3(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.kept: Tensor | None = None  # the matrix, once the weights do not change any more
+        self.is_frozen = False  # then the matrix is made once
+        self._kept: Tensor | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """``[N,in,H,W]`` to ``[N,out,H/stride,W/stride]``, rounded up."""
         n, _, height, width = input.shape
         if height * width > TINY:
             return super().forward(input)
-        out = [-(-side // self.stride[0]) for side in (height, width)]
-        matrix = self.kept if self.kept is not None else self.matrix(height, width, input.dtype)
-        bias = None if self.bias is None else self.bias.repeat(out[0] * out[1])
+        rows, columns = (-(-side // self.stride[0]) for side in (height, width))
+        matrix = self._matrix(height, width, input.dtype) if self._kept is None else self._kept
+        if self.is_frozen:
+            self._kept = matrix
+        bias = None if self.bias is None else self.bias.repeat(rows * columns)
         pixels = functional.linear(input.permute(0, 2, 3, 1).reshape(n, -1), matrix, bias)
-        return pixels.view(n, *out, self.out_channels).permute(0, 3, 1, 2)
+        return pixels.view(n, rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
-    def matrix(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def _matrix(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
         """The convolution of ``height`` x ``width`` pixels as ``[pixels * out, pixels * in]``."""
-        tap = _taps(height, width, self.stride[0]).to(self.weight.device)
+        tap = torch.from_numpy(_taps(height, width, self.stride[0])).to(self.weight.device)
         taps = self.weight.to(dtype).permute(2, 3, 0, 1).reshape(9, -1)
         blocks = functional.pad(taps, (0, 0, 0, 1))[tap]  # the tenth tap is none: zeros
         to, of = tap.shape
@@ -61,17 +63,15 @@ class Conv3x3(nn.Conv2d):
         return blocks.permute(0, 2, 1, 3).reshape(to * self.out_channels, of * self.in_channels)
 
 
-@cache
-def _taps(height: int, width: int, stride: int) -> Tensor:
+def _taps(height: int, width: int, stride: int) -> NDArray[np.int64]:
     """Through which of a 3x3 kernel's taps 0..8 each pixel is seen from each output pixel, 9 for
-    none; int64 ``[output pixels, pixels]``."""
-    y, x = (grid.flatten() for grid in torch.meshgrid(
-        torch.arange(height), torch.arange(width), indexing="ij"
-    ))  # fmt: skip
+    none; ``[output pixels, pixels]``."""
+    y, x = (grid.ravel() for grid in np.mgrid[:height, :width])
     is_output = (y % stride == 0) & (x % stride == 0)
     down, right = y - y[is_output, None] + 1, x - x[is_output, None] + 1
     is_seen = (down >= 0) & (down < 3) & (right >= 0) & (right < 3)
-    return torch.where(is_seen, 3 * down + right, 9)
+    taps: NDArray[np.int64] = np.where(is_seen, 3 * down + right, 9)
+    return taps
 
 
 class Network(nn.Module):

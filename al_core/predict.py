@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock
 
 from al_core.mistakes import wilson_interval
-from al_core.network import Hardware, Network
+from al_core.network import Conv3x3, Hardware, Network
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512
@@ -65,6 +65,9 @@ def for_inference(network: Network, hardware: Hardware) -> Network:
             _fold(block, "conv2", "bn2")
             if block.downsample is not None:
                 _fold(block.downsample, "0", "1")
+    for module in fast.modules():
+        if isinstance(module, Conv3x3):
+            module.is_frozen = True
     return fast.to(hardware.dtype).to(memory_format=torch.channels_last)
 
 

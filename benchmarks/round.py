@@ -261,8 +261,9 @@ def rounds(dataset: Images, repeat: int) -> None:
 def main(data: str, images: int, repeat: int, only: str | None) -> None:
     """Print what each contestant does in a second, and what a round takes."""
     dataset = finish(load(data, cache_dir=Path(home()) / "cache"))
-    print(f"{date.today()}, {find_hardware().name}, {torch.get_num_threads()} threads, torch "
-          f"{torch.__version__}, Python {platform.python_version()}; medians of {repeat}")  # fmt: skip
+    print(f"{date.today()}, {find_hardware().name}, {torch.get_num_threads()} threads, "
+          f"torch {torch.__version__}, Python {platform.python_version()}, "
+          f"medians of {repeat}")  # fmt: skip
     if only != "rounds":
         rates(dataset, images, repeat)
     if only != "rates":

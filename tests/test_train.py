@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
 from al_core.network import Conv3x3, Hardware, build
+from al_core.predict import for_inference
 from al_core.train import augment, fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -92,14 +93,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert not torch.equal(one, other)
 
 
-def test_leaving_padding_out_of_a_convolution_changes_no_result() -> None:
-    pixel = torch.randn(4, 8, 1, 1, generator=seeded())
-    short = Conv3x3(8, 6)
-    full = torch.nn.Conv2d(8, 6, 3, padding=1, bias=False)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (1, 3), (4, 1), (5, 4)])
+def test_leaving_padding_out_of_a_convolution_changes_no_result(
+    stride: int, height: int, width: int
+) -> None:
+    images = torch.randn(4, 8, height, width, generator=seeded())
+    short = Conv3x3(8, 6, stride)
+    full = torch.nn.Conv2d(8, 6, 3, stride, padding=1, bias=False)
     full.load_state_dict(short.state_dict())
     for conv in (short, full):
-        conv(pixel).square().sum().backward()
-    assert torch.allclose(short(pixel), full(pixel), atol=1e-6)
-    assert torch.allclose(short.weight.grad, full.weight.grad, atol=1e-5)
-    larger = torch.randn(4, 8, 2, 2, generator=seeded())
-    assert torch.equal(short(larger), full(larger))
+        conv(images).square().sum().backward()
+    assert torch.allclose(short(images), full(images), atol=1e-6)
+    assert torch.allclose(short.weight.grad, full.weight.grad, atol=1e-4)
+
+
+def test_a_network_for_inference_says_what_the_network_says() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (32, 3, 32, 32), dtype=np.uint8)
+    network = build(5, "torchvision", CPU, images, seeded())
+    labels = torch.arange(32) % 5
+    list(fit(network, torch.from_numpy(images), labels, TrainConfig(1, 3), CPU, seeded()))
+    network.eval()
+    fast = for_inference(network, CPU)
+    with torch.inference_mode():
+        for _ in range(2):
+            theirs, ours = (one(torch.from_numpy(images)) for one in (network, fast))
+            assert torch.allclose(theirs, ours, atol=1e-4)
