@@ -1,5 +1,7 @@
 """A linear head in the page: rounds in a moment, and the next batch ready."""
 
+import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from al_core.config import ModelConfig
 
 
 def chosen_in_advance(path: Path, number: int) -> list[int]:
-    """The images that wait for round ``number``, as soon as the head has been fit to all labels."""
+    """The images that wait for round ``number``, once the head is not fit any more."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if path.exists() and (kept := json.loads(path.read_text()))["round"] == number:
-            return kept["images"]
+        if path.exists() and time.time() - path.stat().st_mtime > 3:
+            kept = json.loads(path.read_text())
+            if kept["round"] == number:
+                return kept["images"]
         time.sleep(0.1)
     raise AssertionError("no batch was chosen in advance")
 
