@@ -102,7 +102,7 @@ def main(
     ]
     who = annotator.rpartition(":")[2]
     print(f"{date.today()}, annotator {who}, {seeds} seeds; test accuracy, mean and "
-          " standard deviation\n")  # fmt: skip
+          "standard deviation\n")  # fmt: skip
     labels = [row.labeled for row in next(iter(found.values()))]
     print("| strategy |" + "".join(f" {n:,} labels |" for n in labels) + " mean over the range |")
     print("|---|" + "---|" * (len(labels) + 1))

@@ -171,6 +171,7 @@ def test_p_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
     expected = stats.ttest_rel(one, other)
     interval = expected.confidence_interval(0.95)
     assert found.p == pytest.approx(expected.pvalue, abs=1e-9)
+    assert found.is_real == (expected.pvalue < 0.05)
     assert sorted(map(abs, (found.low, found.high))) == pytest.approx(
         sorted(map(abs, interval)), abs=1e-9
     )
@@ -209,6 +210,13 @@ def test_differences_are_told_in_words_and_whoever_loses_is_named() -> None:
     table = summary(verdict, curves)
     assert table["name"].tolist() == ["margin", "badge", "random", "entropy"]
     assert table["sd"].iloc[2] == pytest.approx(0.01)
+
+
+def test_the_final_accuracy_is_that_of_the_last_round() -> None:
+    curves = [run("a", 0, 0.1, 0.3, 0.5), run("a", 1, 0.2, 0.3, 0.7)]
+    verdict = judge(curves, "labeled")
+    assert verdict is not None
+    assert summary(verdict, curves)["final"].tolist() == pytest.approx([0.6])
 
 
 def test_few_seeds_say_nothing_about_chance() -> None:
