@@ -55,10 +55,12 @@ class Conv3x3(nn.Conv2d):
 
     def _matrix(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
         """The convolution of ``height`` x ``width`` pixels as ``[pixels * out, pixels * in]``."""
-        tap = torch.from_numpy(_taps(height, width, self.stride[0])).to(self.weight.device)
-        taps = self.weight.to(dtype).permute(2, 3, 0, 1).reshape(9, -1)
-        blocks = functional.pad(taps, (0, 0, 0, 1))[tap]  # the tenth tap is none: zeros
-        to, of = tap.shape
+        seen_by = _taps(height, width, self.stride[0])
+        to, of = seen_by.shape
+        taps = self.weight.to(dtype).permute(2, 3, 0, 1).flatten(0, 1).unbind()
+        taps = (*taps, torch.zeros_like(taps[0]))
+        # One after another, and not by an index, whose gradient is summed in any order.
+        blocks = torch.stack([taps[tap] for tap in seen_by.flat])
         blocks = blocks.view(to, of, self.out_channels, self.in_channels)
         return blocks.permute(0, 2, 1, 3).reshape(to * self.out_channels, of * self.in_channels)
 

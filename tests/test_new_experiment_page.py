@@ -1,5 +1,6 @@
 """The form for a new experiment, without a browser."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def test_every_source_can_be_chosen_on_a_plain_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
+    # AppTest leaves its script there, and processes that are spawned later would begin with it.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     page = AppTest.from_function(form).run()
     images = page.selectbox[0]
     assert len(images.options) == len(SOURCES) + 1

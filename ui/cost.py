@@ -24,8 +24,8 @@ def show_cost(config: ExperimentConfig) -> None:
     stem, size = config.model.stem, config.image_size
     if config.model.weights == "none":
         st.caption(
-            "Started from weights (under Model and training), a linear head may be trained on "
-            "their features instead of the network: rounds then take a second."
+            "With weights to start from, a linear head may be trained on their features instead of "
+            "the network: a round then takes about a second."
         )
         return
     key = f"speed of {stem} at {size}"
