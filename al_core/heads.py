@@ -151,7 +151,11 @@ def committee(
     embeddings: Tensor, labels: Tensor, classes: int, penalty: float, generator: torch.Generator
 ) -> Heads:
     """Ten heads, each on as many labels as there are, drawn with replacement: query by bagging,
-    Abe & Mamitsuka, "Query learning strategies using boosting and bagging" (1998)."""
+    Abe & Mamitsuka, "Query learning strategies using boosting and bagging" (1998).
+
+    On embeddings that a network has trained on these very labels they agree on most images, and
+    then mostly chance tells the rest apart.
+    """
     n = len(labels)
     drawn = torch.randint(n, (MEMBERS, n), generator=generator)
     times = torch.stack([torch.bincount(one, minlength=n) for one in drawn]).float()
