@@ -19,15 +19,15 @@ from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Network, Pretrained, find_hardware
-from al_core.predict import Predictions, for_inference, predict
+from al_core.predict import BATCH_SIZE, for_inference, predict
 from al_core.predictions import BEFORE, PoolPredictions
-from al_core.progress import Progress, Work
+from al_core.progress import Progress, Work, finish
 from al_core.store import home
 from al_core.weights import pretrained_weights
 
 COMPONENTS = 64
 SAMPLE = 5000  # images that the components are found on
-BLOCK = 4096  # images between two marks of how far an embedding has come
+BLOCK = BATCH_SIZE  # images between two marks of how far an embedding has come
 PARTS = ("train", "test")
 
 
@@ -163,32 +163,16 @@ def _embed_part(
     began, start = time.perf_counter(), done
     while done < n:
         block = np.arange(done, min(done + BLOCK, n))
-        work = predict(network, images, block, hardware, "")
-        said = yield from _counted(work, done, start, n, began)
-        rows[block] = said.embeddings.numpy()
+        rows[block] = finish(predict(network, images, block, hardware, "")).embeddings.numpy()
         rows.flush()
         done = int(block[-1]) + 1
         mark.write_text(str(done))
+        # At the pace of this run: what was done by an earlier one took no time now.
+        seconds = (time.perf_counter() - began) * done / (done - start)
+        yield Progress("Computing features", done, n, "images", seconds)
     del rows
     half.replace(path)
     mark.unlink(missing_ok=True)
-
-
-def _counted(
-    work: Work[Predictions], done: int, start: int, n: int, began: float
-) -> Work[Predictions]:
-    """``work`` on one block, its progress told as that of the whole."""
-    while True:
-        try:
-            report = next(work)
-        except StopIteration as end:
-            said: Predictions = end.value
-            return said
-        now = time.perf_counter() - began
-        so_far = done + report.done
-        # At the pace of this run: what was done by an earlier one took no time now.
-        seconds = now * so_far / max(so_far - start, 1)
-        yield Progress("Computing features", so_far, n, "images", seconds)
 
 
 def untrained_predictions(

@@ -247,14 +247,6 @@ function createGrid(parent, key) {
     resending = setTimeout(resend, RESEND);
   }
 
-  function moveRow(direction) {
-    const columns = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
-    const [last, target] = [tiles.length - 1, current + direction * columns];
-    // From above a short last row, down leads to its end.
-    const short = Math.floor(last / columns) > Math.floor(current / columns);
-    return tiles[target] || (target > last && short) ? Math.min(target, last) : current;
-  }
-
   function turn(step) {
     const pages = Math.ceil(frame.classes.length / PAGE);
     page = (page + step + pages) % pages;
@@ -285,7 +277,7 @@ function createGrid(parent, key) {
   const MOVES = {
     ArrowLeft: () => Math.max(0, current - 1),
     ArrowRight: () => Math.min(tiles.length - 1, current + 1),
-    ArrowUp: () => moveRow(-1), ArrowDown: () => moveRow(1),
+    ArrowUp: () => tileInRow(tiles, current, -1), ArrowDown: () => tileInRow(tiles, current, 1),
     Home: () => 0, End: () => tiles.length - 1,
   };
   const EDITS = {

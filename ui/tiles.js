@@ -54,3 +54,12 @@ function fitRoot(root, { size, classes, guesses }) {
   root.classList.toggle("long", classes.some((name) => name.length > 14));
   root.classList.toggle("guessed", guesses.some((guess) => guess !== null));
 }
+
+// The place of the tile one row up (-1) or down (1) from that at `place`; itself, if there is none.
+function tileInRow(tiles, place, direction) {
+  const columns = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
+  const [last, target] = [tiles.length - 1, place + direction * columns];
+  // From above a short last row, down leads to its end.
+  const short = Math.floor(last / columns) > Math.floor(place / columns);
+  return tiles[target] || (target > last && short) ? Math.min(target, last) : place;
+}
