@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import closing
 from enum import StrEnum
 from queue import PriorityQueue
-from threading import Event, Lock, Thread, get_native_id
+from threading import Event, Lock, Thread
 from typing import Any
 
 from al_core.errors import ActiveLearningError
@@ -159,7 +157,6 @@ class Worker:
                     del self._jobs[key]
 
     def _one_after_another(self) -> None:
-        _step_back()
         while True:
             self._waiting.get()[2].run()
 
@@ -171,12 +168,3 @@ class Worker:
                 self._waiting.put(waiting)
                 return
             waiting[2].run()
-
-
-def _step_back() -> None:
-    """Let whoever labels on the same cores go first: this thread, and those it starts, are nicer.
-
-    Only Linux knows priorities of threads.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), 15)

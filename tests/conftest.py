@@ -20,6 +20,17 @@ CHROMIUM = next(
 )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
+    """A test that fails with a page open shows what the page said."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if report.failed and browser is not None:
+        for page in [page for context in browser.contexts for page in context.pages]:
+            report.sections.append((f"the page {page.url}", page.locator("body").inner_text()))
+    return report
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
     """Chromium, driven by Playwright."""
@@ -61,7 +72,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
             subprocess.Popen(
                 [*command, "--", *args],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": path, **(env or {})},
+                # One thread: two wait for each other wherever a core is busy, here with Chromium.
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(env or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             ) as server,

@@ -122,8 +122,8 @@ def test_curves_without_a_range_in_common_are_drawn_and_not_compared(desk: Desk)
 def test_training_goes_on_while_curves_are_compared(desk: Desk) -> None:
     number = desk.start()
     page = desk.open(number, "&view=Compare")
-    expect(page.get_by_text("0 of 2")).to_be_visible(timeout=A_ROUND)
-    expect(page.get_by_text("1 of 2")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("0 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("1 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
     assert len(desk.rows(number, "id", "rounds")) == 1
     expect(page.get_by_test_id("tile")).to_have_count(0)
     name = desk.store.experiment(number).name

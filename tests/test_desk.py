@@ -32,7 +32,9 @@ def test_undo_goes_back_across_batches_rounds_and_reloads(desk: Desk) -> None:
     batch(page, "Round 2")
     page.keyboard.press("7")
     expect(page.get_by_text("1 of 6 saved")).to_be_visible()
-    expect(page.get_by_text("2 of 2")).to_be_visible(timeout=A_ROUND)  # round 1 is trained
+    expect(page.get_by_text("2 of 2", exact=True)).to_be_visible(
+        timeout=A_ROUND
+    )  # round 1 is trained
     page.reload()
     expect(page.get_by_text("1 of 6 saved")).to_be_visible(timeout=A_ROUND)
     page.keyboard.press("u")
@@ -68,7 +70,7 @@ def test_an_undo_right_after_the_hand_in_stops_the_training_for_it(desk: Desk) -
     desk.set_steps(number, 4)
     page.keyboard.press("Enter")
     batch(page, "Round 2")
-    expect(page.get_by_text("2 of 2")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("2 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
     assert desk.rows(number, "label", "annotations")[-1] == (9,)
 
 
@@ -150,7 +152,7 @@ def test_the_end_of_a_training_leaves_the_hand_of_whoever_labels_alone(desk: Des
     batch(page, "Round 2")
     page.keyboard.press("4")
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_text("2 of 2")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("2 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", "4")
     expect(page.get_by_test_id("tile").nth(2)).to_be_focused()
 
