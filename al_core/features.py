@@ -17,9 +17,10 @@ from al_core import network as networks
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
+from al_core.inference import InferenceNetwork
 from al_core.locking import wait_for_lock
-from al_core.network import Hardware, Network, Pretrained, find_hardware
-from al_core.predict import BATCH_SIZE, for_inference, predict
+from al_core.network import Hardware, Pretrained, find_hardware
+from al_core.predict import BATCH_SIZE, predict
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work, finish
 from al_core.store import home
@@ -139,16 +140,16 @@ def embed(
     return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
 
 
-def _frozen(pretrained: Pretrained, hardware: Hardware) -> Network:
+def _frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
     """The network behind the weights, its head of no use, as it was trained."""
     generator = torch.Generator().manual_seed(0)
     nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)
     net = networks.build(1, pretrained.stem, hardware, nothing, generator, pretrained)
-    return for_inference(net, hardware)
+    return InferenceNetwork(net, hardware)
 
 
 def _embed_part(
-    network: Network, images: NDArray[np.uint8], hardware: Hardware, path: Path
+    network: InferenceNetwork, images: NDArray[np.uint8], hardware: Hardware, path: Path
 ) -> Work[None]:
     """Embed ``images`` into ``path``: block by block, marking how far it has come."""
     half, mark = path.with_suffix(".part"), path.with_suffix(".done")

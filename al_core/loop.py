@@ -14,8 +14,9 @@ from al_core.experiment import Experiment, check_images, mix, open_experiment
 from al_core.features import Features, frozen_features, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
+from al_core.inference import InferenceNetwork
 from al_core.network import Hardware
-from al_core.predict import for_inference, predict
+from al_core.predict import predict
 from al_core.predictions import (
     BEFORE,
     PoolPredictions,
@@ -124,7 +125,7 @@ def latest_predictions(
         said = yield from _head_predictions(experiment, number, dataset, hardware, features)
     else:
         network = load_network(weights_path(experiment.id, number), hardware)
-        fast = for_inference(network, hardware)
+        fast = InferenceNetwork(network, hardware)
         images, everything = dataset.train.images, np.arange(size, dtype=np.int64)
         whole = yield from predict(fast, images, everything, hardware, "Scoring")
         said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())

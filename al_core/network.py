@@ -37,23 +37,27 @@ class Conv3x3(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.is_frozen = False  # then the matrix is made once
-        self._kept: Tensor | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """``[N,in,H,W]`` to ``[N,out,H/stride,W/stride]``, rounded up."""
-        n, _, height, width = input.shape
+        _, _, height, width = input.shape
         if height * width > TINY:
             return super().forward(input)
-        rows, columns = (-(-side // self.stride[0]) for side in (height, width))
-        matrix = self._matrix(height, width, input.dtype) if self._kept is None else self._kept
-        if self.is_frozen:
-            self._kept = matrix
+        return self.multiply(input, self.matrix(height, width, input.dtype))
+
+    def multiply(self, input: Tensor, matrix: Tensor) -> Tensor:
+        """The same, with its matrix for maps of that size."""
+        n, _, height, width = input.shape
+        rows, columns = self.output_size(height, width)
         bias = None if self.bias is None else self.bias.repeat(rows * columns)
         pixels = functional.linear(input.permute(0, 2, 3, 1).reshape(n, -1), matrix, bias)
         return pixels.view(n, rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
-    def _matrix(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of what comes out of maps of that size."""
+        return -(-height // self.stride[0]), -(-width // self.stride[1])
+
+    def matrix(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
         """The convolution of ``height`` x ``width`` pixels as ``[pixels * out, pixels * in]``."""
         seen_by = _taps(height, width, self.stride[0])
         to, of = seen_by.shape
@@ -165,6 +169,25 @@ def find_hardware() -> Hardware:
     # public name for the question yet.
     bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return Hardware(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether less work at a time might have gone well; a CPU's and Apple's torch say it in words
+    only."""
+    said = (
+        "out of memory",
+        "can't allocate memory",
+        "not enough memory",
+        "could not create a memory",
+    )
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error) for words in said
+    )
+
+
+def in_parts(phase: str, size: int, wanted: int) -> str:
+    """What a phase is called: while ``size`` images go at a time for lack of memory, it says so."""
+    return phase if size == wanted else f"{phase}, {size} images at a time for lack of memory"
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[list[float], list[float]]:

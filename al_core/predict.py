@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models.resnet import BasicBlock
+from torch import Tensor
 
+from al_core.inference import InferenceNetwork
 from al_core.mistakes import wilson_interval
-from al_core.network import Conv3x3, Hardware, Network
+from al_core.network import Hardware, Network, in_parts, is_lack_of_memory
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512
@@ -50,36 +49,8 @@ class Metrics:
     confusion: list[list[int]]
 
 
-def for_inference(network: Network, hardware: Hardware) -> Network:
-    """A copy of ``network`` in eval mode and in the hardware's fast dtype; it is left alone.
-
-    Batch norm is folded into the convolutions before it, in fp32, since there it is a factor and a
-    shift that no longer change.
-    """
-    fast = copy.deepcopy(network).float().eval()
-    backbone = fast.backbone
-    _fold(backbone, "conv1", "bn1")
-    for block in backbone.modules():
-        if isinstance(block, BasicBlock):
-            _fold(block, "conv1", "bn1")
-            _fold(block, "conv2", "bn2")
-            if block.downsample is not None:
-                _fold(block.downsample, "0", "1")
-    for module in fast.modules():
-        if isinstance(module, Conv3x3):
-            module.is_frozen = True
-    return fast.to(hardware.dtype).to(memory_format=torch.channels_last)
-
-
-def _fold(parent: nn.Module, conv: str, norm: str) -> None:
-    """Let ``parent``'s convolution do what its batch norm does as well."""
-    both = parent.get_submodule(conv), parent.get_submodule(norm)
-    parent.set_submodule(conv, fuse_conv_bn_eval(*both))  # type: ignore[arg-type, type-var]
-    parent.set_submodule(norm, nn.Identity())
-
-
 def predict(
-    network: Network,
+    network: InferenceNetwork,
     images: NDArray[np.uint8] | Tensor,
     positions: NDArray[np.int64],
     hardware: Hardware,
@@ -87,24 +58,69 @@ def predict(
 ) -> Work[Predictions]:
     """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``.
 
-    ``network`` comes from :func:`for_inference`.
+    Where memory runs out it goes on with half as many at a time, and its reports say so.
     """
-    n = len(positions)
+    n, size = len(positions), BATCH_SIZE
     probs = torch.empty(n, network.head.out_features)
     embeddings = torch.empty(n, network.head.in_features, dtype=torch.float16)
-    start = time.perf_counter()
-    for end in range(BATCH_SIZE, n + BATCH_SIZE, BATCH_SIZE):
+    start, done = time.perf_counter(), 0
+    while done < n:
+        end = min(done + size, n)
         # The last block reaches back into the one before: nothing is compiled for another size.
-        rows = slice(max(min(end, n) - BATCH_SIZE, 0), min(end, n))
-        batch = torch.as_tensor(images[positions[rows]]).to(hardware.device)
-        with torch.inference_mode():
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            features = network.embed(batch)
-            logits = network.head(features)
-        embeddings[rows] = features.half().cpu()
-        probs[rows] = logits.float().softmax(1).cpu()
-        yield Progress(phase, rows.stop, n, "images", time.perf_counter() - start)
+        rows = slice(max(end - size, 0), end)
+        try:
+            with torch.inference_mode():
+                batch = torch.as_tensor(images[positions[rows]]).to(hardware.device)
+                features = network.embed(batch)
+                logits = network.head(features)
+                embeddings[rows] = features.half().cpu()
+                probs[rows] = logits.float().softmax(1).cpu()
+            done = end
+        except (MemoryError, RuntimeError) as error:
+            if size == 1 or not is_lack_of_memory(error):
+                raise
+            size = -(-size // 2)
+        yield Progress(
+            in_parts(phase, size, BATCH_SIZE), done, n, "images", time.perf_counter() - start
+        )
     return Predictions(probs, embeddings)
+
+
+def look_again(
+    network: Network,
+    images: NDArray[np.uint8] | Tensor,
+    said: Predictions,
+    among: NDArray[np.int64],
+    score: Callable[[Tensor], Tensor],
+    n: int,
+    hardware: Hardware,
+) -> Work[None]:
+    """Let the ``n`` of ``among`` that score highest be those that fp32 would choose.
+
+    ``said`` are the predictions of all images in a faster dtype, of which some are replaced;
+    ``score`` takes probabilities ``[N,C]`` to ``[N]``. Looked at again is whatever lies no further
+    below the line than the largest error that has been seen, which is some thousand images rather
+    than all.
+    """
+    if hardware.dtype == torch.float32 or not n:
+        return
+    exact = InferenceNetwork(network, replace(hardware, dtype=torch.float32))
+    n = min(n, len(among))
+    before = score(said.probs[torch.from_numpy(among)])
+    order = before.argsort(descending=True)
+    after, done, error = before.clone(), 0, 0.0
+    wanted = min(2 * n, len(among))
+    while done < wanted:
+        fresh = order[done:wanted]
+        places = among[fresh.numpy()]
+        better = yield from predict(exact, images, places, hardware, "Looking again")
+        said.probs[torch.from_numpy(places)] = better.probs
+        said.embeddings[torch.from_numpy(places)] = better.embeddings
+        after[fresh] = score(better.probs)
+        error = max(error, float((after - before)[fresh].abs().max()))
+        done = wanted
+        line = after.topk(n).values[-1]
+        wanted = max(done, int((before >= line - error).sum()))
 
 
 def evaluate(probs: Tensor, targets: Tensor) -> Metrics:

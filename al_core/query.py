@@ -37,23 +37,31 @@ def choose(
     """
     if not len(unlabeled):
         return unlabeled, None
+    entry = CATALOGUE[strategy]
+    # A gigabyte for a million images: not copied for a strategy that does not look at them.
+    seen = unlabeled[:0] if entry.by_probs else unlabeled
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]).to(device),
-        torch.from_numpy(said.embeddings[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[seen]).to(device),
         torch.from_numpy(said.embeddings[pool.labeled]).to(device),
         temperature=said.temperature,
     )
-    if not (candidates.probs.isfinite().all() and candidates.embeddings.isfinite().all()):
+    if not (_are_numbers(candidates.probs) and _are_numbers(candidates.embeddings)):
         raise ConfigError(
             "What the model says of some images are no numbers, so none can be chosen by it; "
             "choose a lower learning rate, or the strategy “random”."
         )
-    if CATALOGUE[strategy].committee and len(pool.labeled) > 1:
+    if entry.committee and len(pool.labeled) > 1:
         targets = torch.from_numpy(pool.labels).to(device)
         candidates = _with_committee(candidates, targets, generator)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
     score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
     return unlabeled[picks.cpu().numpy()], score
+
+
+def _are_numbers(rows: torch.Tensor) -> bool:
+    """Whether all are finite, looked at in blocks: a mask of all of them is large as well."""
+    return all(bool(block.isfinite().all()) for block in torch.split(rows, 8192))
 
 
 def _with_committee(

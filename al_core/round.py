@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core import network as networks
+from al_core.catalogue import CATALOGUE
 from al_core.config import ExperimentConfig
 from al_core.features import Features
 from al_core.heads import cross_validate, fit_heads
 from al_core.images import Dataset
+from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
-from al_core.predict import Predictions, evaluate, for_inference, predict
+from al_core.predict import Predictions, evaluate, look_again, predict
 from al_core.predictions import PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.schema import RoundRecord
+from al_core.strategies import SCORES, Candidates
 from al_core.train import fit
 from al_core.weights import pretrained_weights
 
@@ -94,6 +97,16 @@ def run_round(
     if scoring:
         everything = np.arange(len(dataset.train), dtype=np.int64)
         whole = yield from model.predict(model.train, everything, "Scoring")
+        if model.network is not None and CATALOGUE[config.strategy].by_probs:
+            yield from look_again(
+                model.network,
+                model.train,
+                whole,
+                pool.unlabeled,
+                lambda probs: SCORES[config.strategy](Candidates(probs, probs, probs)),
+                config.per_round,
+                hardware,
+            )
         embeddings = features.train if features is not None else whole.embeddings.numpy()
         said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
@@ -138,7 +151,7 @@ def _fine_tune(
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
-    fast = for_inference(net, hardware)
+    fast = InferenceNetwork(net, hardware)
 
     def of_images(images: Any, wanted: NDArray[np.int64], phase: str) -> Work[Predictions]:
         return predict(fast, images, wanted, hardware, phase)

@@ -31,7 +31,7 @@ DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
-FORMAT = 3  # raised whenever a round or a strategy changes: older files are run anew
+FORMAT = 4  # raised whenever a round or a strategy changes: older files are run anew
 
 
 @dataclass(frozen=True, slots=True)

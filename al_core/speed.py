@@ -11,8 +11,9 @@ import torch
 
 from al_core.config import ExperimentConfig, Stem, TrainConfig
 from al_core.heads import cross_validate, fit_heads
+from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, build
-from al_core.predict import BATCH_SIZE, for_inference, predict
+from al_core.predict import BATCH_SIZE, predict
 from al_core.progress import Progress, Work, finish
 from al_core.train import fit
 
@@ -54,7 +55,7 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
     shape = (BATCH_SIZE, 3, image_size, image_size)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     network = build(CLASSES, stem, hardware, images.numpy(), generator)
-    fast, everything = for_inference(network, hardware), np.arange(BATCH_SIZE)
+    fast, everything = InferenceNetwork(network, hardware), np.arange(BATCH_SIZE)
 
     def predicting() -> None:
         finish(predict(fast, images, everything, hardware, ""))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
-from al_core.network import Hardware, Network
+from al_core.network import Hardware, Network, in_parts, is_lack_of_memory
 from al_core.progress import TrainingProgress
 
 
@@ -28,9 +28,10 @@ def fit(
 
     ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
     ``generator`` is a CPU generator. One report an epoch, and one a second within a long epoch, so
-    that a progress bar moves and whoever stops asking has not long to wait. The schedule: Smith &
-    Topin, "Super-convergence" (2019). Raises ConfigError for fewer than two images, or when
-    the loss is no longer a number.
+    that a progress bar moves and whoever stops asking has not long to wait. Where memory runs out,
+    a batch goes in parts from then on, and the reports say so. The schedule: Smith & Topin,
+    "Super-convergence" (2019). Raises ConfigError for fewer than two images, or when the loss is no
+    longer a number.
     """
     n = len(images)
     if n < 2:
@@ -51,33 +52,24 @@ def fit(
     )
     network.train()
     start = last = time.perf_counter()
-    seen, losses, hits = (
-        0,
-        torch.zeros((), device=images.device),
-        torch.zeros((), device=images.device),
-    )
+    seen, parts = 0, 1
+    losses, hits = torch.zeros(2, device=images.device)
     for step in range(1, steps + 1):
         batch = next(order).to(images.device)
         x, y = augment(images[batch], config.flip, config.shift, generator), targets[batch]
-        with torch.autocast(
-            hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
-        ):
-            logits = network(x)
-        loss = F.cross_entropy(logits.float(), y)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss, right, parts = _gradient(network, x, y, hardware, parts)
         optimizer.step()
         schedule.step()
         seen += len(y)
-        losses += loss.detach() * len(y)
-        hits += (logits.detach().argmax(1) == y).sum()
+        losses += loss
+        hits += right
         now = time.perf_counter()
         ends_epoch = step == steps or step * batch_size // n > (step - 1) * batch_size // n
         if ends_epoch or now - last > 1:
             if not math.isfinite(losses.item()):
                 raise ConfigError("The training diverged; choose a lower learning rate.")
             yield TrainingProgress(
-                "Training",
+                in_parts("Training", -(-batch_size // parts), batch_size),
                 step,
                 steps,
                 "steps",
@@ -90,6 +82,35 @@ def fit(
             last = now
         if ends_epoch:
             seen, losses, hits = 0, torch.zeros_like(losses), torch.zeros_like(hits)
+
+
+def _gradient(
+    network: Network, images: Tensor, targets: Tensor, hardware: Hardware, parts: int
+) -> tuple[Tensor, Tensor, int]:
+    """Leave the gradient of a batch in ``network``; the sum of its losses, how many it got right.
+
+    The batch goes in so many ``parts``, twice as many whenever memory runs out; how many it came
+    to is the third of what is returned.
+    """
+    while True:
+        try:
+            network.zero_grad(set_to_none=True)
+            losses, hits = torch.zeros(2, device=images.device)
+            for x, y in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+                with torch.autocast(
+                    hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
+                ):
+                    logits = network(x)
+                loss = F.cross_entropy(logits.float(), y) * (len(y) / len(targets))
+                loss.backward()  # type: ignore[no-untyped-call]
+                losses += loss.detach() * len(targets)
+                hits += (logits.detach().argmax(1) == y).sum()
+            return losses, hits, parts
+        except (MemoryError, RuntimeError) as error:
+            # Batch norm cannot take a single image.
+            if 4 * parts > len(targets) or not is_lack_of_memory(error):
+                raise
+            parts *= 2
 
 
 def _shuffled_again_and_again(

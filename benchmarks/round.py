@@ -35,17 +35,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.models import resnet18
 
+from al_core import predict as predicting
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.features import Features
 from al_core.images import Dataset as Images
 from al_core.images import load
+from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network, build, channel_statistics, find_hardware
 from al_core.pool import Annotation, Pool
-from al_core.predict import for_inference, predict
+from al_core.predict import look_again, predict
 from al_core.progress import finish
 from al_core.query import choose
 from al_core.round import run_round
 from al_core.store import home
+from al_core.strategies import SCORES, Candidates
 from al_core.train import fit
 
 LABELED, ASKED, BATCH, WIDTH = 1000, 1000, 128, 512
@@ -164,7 +167,7 @@ def rates(dataset: Images, count: int, repeat: int) -> None:
     everything = np.arange(count)
 
     def ours(on: Hardware) -> Contestant:
-        fast = for_inference(network, on)
+        fast = InferenceNetwork(network, on)
         return lambda: finish(predict(fast, images, everything, on, ""))
 
     contestants = {
@@ -206,6 +209,54 @@ def rates(dataset: Images, count: int, repeat: int) -> None:
     for name, times in seconds.items():
         median = statistics.median(times)
         print(f"| {name} | {len(y) / median:,.0f} | {base / median:.2f} |")
+
+
+def chosen(dataset: Images, repeat: int) -> None:
+    """Seconds to score the pool and to choose 1,000 of it, and how many are those of fp32."""
+    hardware = find_hardware()
+    size, images = len(dataset.train), dataset.train.images
+    order = np.random.default_rng(0).permutation(size)
+    labeled, pool = order[:LABELED], np.sort(order[LABELED:])
+    generator = torch.Generator().manual_seed(0)
+    classes = len(dataset.train.class_names)
+    network = build(classes, "torchvision", hardware, images, generator)
+    x, y = (torch.from_numpy(a[labeled]) for a in (images, dataset.train.targets))
+    finish(fit(network, x, y, TrainConfig(), hardware, generator))
+    seconds: dict[str, list[float]] = {}
+    found: dict[str, set[int]] = {}
+
+    def choosing(strategy: str, on: Hardware, batch_size: int = predicting.BATCH_SIZE) -> None:
+        predicting.BATCH_SIZE = batch_size
+        began = time.perf_counter()
+        said = finish(predict(InferenceNetwork(network, on), images, pool, on, ""))
+        scored = time.perf_counter()
+
+        def score(probs: Tensor) -> Tensor:
+            return SCORES[strategy](Candidates(probs, probs, probs))
+
+        everything = np.arange(len(pool))
+        finish(look_again(network, images[pool], said, everything, score, ASKED, on))
+        picks = score(said.probs).topk(ASKED).indices
+        ended = time.perf_counter()
+        name = f"{strategy}, {on.dtype}, batches of {batch_size}"
+        seconds.setdefault(name, []).append(scored - began)
+        seconds.setdefault(f"{name}: choosing", []).append(ended - scored)
+        found[name] = set(picks.tolist())
+
+    for turn in range(repeat):
+        cases = [
+            (strategy, *case)
+            for strategy in ("margin", "least_confidence", "entropy")
+            for case in ((FP32, 512), (FP32, 200), (hardware, 512))
+        ]
+        for case in cases[:: 1 if turn % 2 else -1]:
+            choosing(*case)
+    print(f"\n| {len(pool):,} images | scored, seconds | {ASKED:,} chosen, seconds | "
+          "of fp32's |\n|---|---|---|---|")  # fmt: skip
+    for name, picks in found.items():
+        like = found[f"{name.split(',')[0]}, torch.float32, batches of 512"]
+        print(f"| {name} | {spread(seconds[name])} | {spread(seconds[f'{name}: choosing'])} | "
+              f"{len(picks & like):,} |")  # fmt: skip
 
 
 def rounds(dataset: Images, repeat: int) -> None:
@@ -255,18 +306,20 @@ def rounds(dataset: Images, repeat: int) -> None:
 
 @click.command()
 @click.option("--data", required=True)
-@click.option("--images", default=5000, show_default=True, help="Scored by each contestant.")
+@click.option("--images", default=10_240, show_default=True, help="Scored by each contestant.")
 @click.option("--repeat", default=5, show_default=True)
-@click.option("--only", type=click.Choice(["rates", "rounds"]))
+@click.option("--only", type=click.Choice(["rates", "chosen", "rounds"]))
 def main(data: str, images: int, repeat: int, only: str | None) -> None:
     """Print what each contestant does in a second, and what a round takes."""
     dataset = finish(load(data, cache_dir=Path(home()) / "cache"))
     print(f"{date.today()}, {find_hardware().name}, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}, Python {platform.python_version()}, "
           f"medians of {repeat}")  # fmt: skip
-    if only != "rounds":
+    if only in (None, "rates"):
         rates(dataset, images, repeat)
-    if only != "rates":
+    if only in (None, "chosen"):
+        chosen(dataset, repeat)
+    if only in (None, "rounds"):
         rounds(dataset, repeat)
 
 

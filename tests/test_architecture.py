@@ -36,6 +36,7 @@ LAYERS = [
         "since",
         "undo",
     ],
+    ["inference"],
     ["comparison", "learning_curve", "predict", "query", "train", "weights"],
     ["features"],
     ["round"],

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
 from al_core.network import Conv3x3, Hardware, build
-from al_core.predict import for_inference
 from al_core.train import augment, fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -106,16 +105,3 @@ def test_leaving_padding_out_of_a_convolution_changes_no_result(
         conv(images).square().sum().backward()
     assert torch.allclose(short(images), full(images), atol=1e-6)
     assert torch.allclose(short.weight.grad, full.weight.grad, atol=1e-4)
-
-
-def test_a_network_for_inference_says_what_the_network_says() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (32, 3, 32, 32), dtype=np.uint8)
-    network = build(5, "torchvision", CPU, images, seeded())
-    labels = torch.arange(32) % 5
-    list(fit(network, torch.from_numpy(images), labels, TrainConfig(1, 3), CPU, seeded()))
-    network.eval()
-    fast = for_inference(network, CPU)
-    with torch.inference_mode():
-        for _ in range(2):
-            theirs, ours = (one(torch.from_numpy(images)) for one in (network, fast))
-            assert torch.allclose(theirs, ours, atol=1e-4)
