@@ -24,7 +24,7 @@ from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
-from ui.compare import compare
+from ui.glance import at_a_glance, gain
 from ui.labelling import (
     describe,
     hint_for_few_labels,
@@ -35,7 +35,6 @@ from ui.labelling import (
 )
 from ui.new_experiment import new_experiment
 from ui.resources import is_gone, load_images, loader, open_store, settle, trainer
-from ui.results import at_a_glance, gain, show_results
 from ui.review import leave_review, review
 from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
@@ -105,6 +104,10 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         else:
             leave_review()
         train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
+    # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
+    from ui.compare import compare
+    from ui.results import show_results
+
     if view == "Compare":
         compare(store, experiment_id)
         return
@@ -242,6 +245,8 @@ def welcome(store: Store) -> None:
         st.title("Active-learning desk", anchor=False, width="content")
         view = choose_view("Start", "Compare")
     if view == "Compare":
+        from ui.compare import compare  # and altair with it
+
         compare(store, None)
         return
     st.write(

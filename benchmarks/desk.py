@@ -285,13 +285,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[str]:
+def serving(home: Path, app: Path = APP) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     root = str(APP.parents[1])
     command = [
-        sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless=true",
+        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true",
         "--server.address=127.0.0.1", f"--server.port={port}",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": root, "DESK_TIMES": str(home / "times.txt")}

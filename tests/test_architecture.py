@@ -88,3 +88,11 @@ def test_the_page_is_imported_without_torch() -> None:
     assert "al_core.store" in modules
     code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_first_batch_does_not_wait_for_what_draws_charts() -> None:
+    page = ast.parse((ROOT / "streamlit_app.py").read_text(encoding="utf-8"))
+    first = [node.module for node in page.body if isinstance(node, ast.ImportFrom)]
+    assert "ui.labelling" in first
+    code = f"import sys, {', '.join(first[1:])}; assert 'altair' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -22,40 +22,6 @@ GREY = "#8c8c8c"
 STATES = ("Unlabelled", "Labelled", "Chosen")  # of an image on the map
 
 
-def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
-    """One row a round; accuracies as shares, missing where there is no test set."""
-    rows = []
-    for record in rounds:
-        metrics = record.metrics or {}
-        low, high = metrics.get("interval", (None, None))
-        rows.append({
-            "round": record.round,
-            "labeled": record.labeled,
-            "accuracy": metrics.get("accuracy"),
-            "low": low,
-            "high": high,
-            "images": measured_images(record),
-            "nll": metrics.get("nll"),
-            "ece": metrics.get("ece"),
-            "disagreement": record.disagreed / record.compared if record.compared else None,
-            "guesses_shown": record.guesses_shown,
-            "train_seconds": record.train_seconds,
-            "evaluate_seconds": record.evaluate_seconds,
-            "score_seconds": record.score_seconds,
-            "select_seconds": record.select_seconds,
-            "images_scored": record.images_scored,
-        })  # fmt: skip
-    table = pd.DataFrame(rows)
-    if not table.empty:
-        table.insert(3, "change", table["accuracy"].astype(float).diff())
-    return table
-
-
-def measured_images(record: RoundRecord) -> int | None:
-    """How many images a round was measured on; None where it was not."""
-    return sum(map(sum, record.metrics["confusion"])) if record.metrics else None
-
-
 def accuracy_curve(
     table: pd.DataFrame,
     title: str,

@@ -1,10 +1,14 @@
-"""What the accuracies of an experiment were measured on, in words."""
+"""What the rounds of an experiment measured, as a table, and what it was measured on, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from al_core.curves import TITLES, measured_on
 from al_core.experiment import Experiment
-from ui.charts import measured_images
+from al_core.schema import RoundRecord
 
 
 def accuracy_name(experiment: Experiment) -> str:
@@ -40,3 +44,37 @@ def why_no_accuracy(experiment: Experiment) -> str:
         "These images have no test set whose truth is known, and no share of each batch is drawn "
         "at random, so no accuracy can be measured."
     )
+
+
+def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
+    """One row a round; accuracies as shares, missing where there is no test set."""
+    rows = []
+    for record in rounds:
+        metrics = record.metrics or {}
+        low, high = metrics.get("interval", (None, None))
+        rows.append({
+            "round": record.round,
+            "labeled": record.labeled,
+            "accuracy": metrics.get("accuracy"),
+            "low": low,
+            "high": high,
+            "images": measured_images(record),
+            "nll": metrics.get("nll"),
+            "ece": metrics.get("ece"),
+            "disagreement": record.disagreed / record.compared if record.compared else None,
+            "guesses_shown": record.guesses_shown,
+            "train_seconds": record.train_seconds,
+            "evaluate_seconds": record.evaluate_seconds,
+            "score_seconds": record.score_seconds,
+            "select_seconds": record.select_seconds,
+            "images_scored": record.images_scored,
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    if not table.empty:
+        table.insert(3, "change", table["accuracy"].astype(float).diff())
+    return table
+
+
+def measured_images(record: RoundRecord) -> int | None:
+    """How many images a round was measured on; None where it was not."""
+    return sum(map(sum, record.metrics["confusion"])) if record.metrics else None

@@ -9,7 +9,6 @@ import streamlit as st
 from al_core.experiment import Experiment
 from al_core.progress import Progress, TrainingProgress
 from al_core.worker import Job, JobState, Worker
-from ui.charts import training_curve
 from ui.resources import trainer
 from ui.text import plain
 
@@ -73,6 +72,8 @@ def draw_training(reports: list[Progress]) -> None:
 
 def draw_history(history: Sequence[Sequence[float]], epochs: float) -> None:
     """Loss and accuracy over the epochs; at most some 300 points, which is all a screen shows."""
+    from ui.charts import training_curve  # altair takes a while, and no batch waits for it
+
     history = history[:: max(1, len(history) // 300)]
     left, right = st.columns(2)
     left.altair_chart(training_curve(history, "loss", epochs))
