@@ -221,7 +221,7 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import advance
     from al_core.network import find_hardware
 
-    settle("torch")
+    settle()
     yield from advance(store, experiment_id, dataset, find_hardware())
 
 
@@ -270,7 +270,6 @@ def main() -> None:
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
     st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
-    settle("the page")
     try:
         store = open_store()
         with st.sidebar:
@@ -297,6 +296,8 @@ def main() -> None:
             welcome(store)
     except ActiveLearningError as error:
         st.error(plain(str(error)), icon=":material/error:")
+    finally:
+        settle()
 
 
 main()

@@ -60,5 +60,5 @@ def _measure(stem: Stem, image_size: int) -> Work[Speed]:
     from al_core.network import find_hardware
     from al_core.speed import measure_speed
 
-    settle("torch")
+    settle()
     return (yield from measure_speed(stem, image_size, find_hardware()))

@@ -75,7 +75,7 @@ def _choose(
     from al_core.loop import choose_batch
     from al_core.network import find_hardware
 
-    settle("torch")
+    settle()
 
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
         return choose_batch(experiment, number, dataset, find_hardware())

@@ -62,7 +62,7 @@ def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import latest_predictions
     from al_core.network import find_hardware
 
-    settle("torch")
+    settle()
     experiment = open_experiment(store, experiment_id)
     said = yield from latest_predictions(experiment, dataset, find_hardware())
     yield from map_pool(experiment, said)

@@ -39,5 +39,5 @@ def _refit(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import refit
     from al_core.network import find_hardware
 
-    settle("torch")
+    settle()
     yield from refit(store, experiment_id, dataset, find_hardware())

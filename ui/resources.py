@@ -18,14 +18,18 @@ from al_core.store import Store, home
 from al_core.worker import Job, Worker
 
 
-@cache
-def settle(what: str) -> None:
-    """Tell the garbage collector, once for each ``what`` was imported, that it is here to stay.
+def settle() -> None:
+    """Tell the garbage collector, whenever many modules have come, that they are here to stay.
 
     Streamlit collects garbage after every run of the script, thus after every label. With torch
     loaded each collection took 155 ms, and no other thread runs meanwhile; after this, next to
     none.
     """
+    _settle(len(sys.modules) // 50)
+
+
+@cache
+def _settle(_: int) -> None:
     gc.collect()
     gc.freeze()
 
@@ -50,7 +54,7 @@ def warm_up() -> None:
 def _import_torch() -> Work[None]:
     import al_core.loop  # noqa: F401
 
-    settle("torch")
+    settle()
     yield from ()
 
 

@@ -130,7 +130,7 @@ def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
     from al_core.loop import latest_predictions
     from al_core.network import find_hardware
 
-    settle("torch")
+    settle()
     said = yield from latest_predictions(experiment, dataset, find_hardware())
     rest = experiment.pool.unlabeled
     file = io.StringIO()

@@ -9,7 +9,7 @@ import streamlit as st
 from al_core.experiment import Experiment
 from al_core.progress import Progress, TrainingProgress
 from al_core.worker import Job, JobState, Worker
-from ui.resources import trainer
+from ui.resources import settle, trainer
 from ui.text import plain
 
 
@@ -42,6 +42,7 @@ def _draw_again_at_end(job: Job) -> None:
 
 @st.fragment(run_every=1.0)
 def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
+    settle()
     if not job.active:
         st.rerun()
     progress = job.progress

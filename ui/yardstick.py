@@ -71,5 +71,5 @@ def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
     from al_core.network import find_hardware
     from al_core.reference import run_reference
 
-    settle("torch")
+    settle()
     yield from run_reference(experiment, dataset, find_hardware())
