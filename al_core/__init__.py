@@ -22,7 +22,8 @@ From the bottom to the top; a module imports only what stands above it in this l
     strategies           pure functions from predictions to positions; STRATEGIES
     heads                linear heads on embeddings: one, a committee, a temperature
     network              ResNet-18 and the hardware it runs on
-    train, predict       fit(), predict(), evaluate()
+    inference            a trained one, fast
+    train, predict       fit(), predict(), look_again(), evaluate()
     weights, predictions networks, and what they said of every image, on disk
     features             embeddings that need no label, computed once and kept
     query                choosing a batch, and the reasons why

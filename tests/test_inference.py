@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from al_core import inference
 from al_core import predict as predicting
 from al_core.config import TrainConfig
 from al_core.inference import InferenceNetwork
@@ -40,6 +41,16 @@ def test_a_network_for_inference_says_what_the_network_says(stem: str, side: int
         for some in (images, images[:, :, :, : side - 4]):  # the second size in the same network
             theirs, ours = (one(torch.from_numpy(some)) for one in (network, fast))
             assert torch.allclose(theirs, ours, atol=1e-4)
+
+
+def test_it_says_the_same_where_nothing_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, or where torch was built without oneDNN."""
+    network, images = trained("torchvision", 32)
+    with torch.inference_mode():
+        fused = InferenceNetwork(network, CPU)(torch.from_numpy(images))
+        monkeypatch.setattr(inference, "_FUSED", None)
+        apart = InferenceNetwork(network, CPU)(torch.from_numpy(images))
+    assert torch.allclose(fused, apart, atol=1e-5)
 
 
 @pytest.mark.parametrize("score", [margin, least_confidence, entropy])
