@@ -25,11 +25,6 @@ class Entry:
     committee: bool = False
     ranks: bool = False
 
-    @property
-    def by_probs(self) -> bool:
-        """Whether the model's probabilities are all that it looks at."""
-        return self.ranks and not self.committee
-
 
 CATALOGUE: dict[str, Entry] = {
     "least_confidence": Entry(

@@ -164,13 +164,15 @@ def _embed_part(
     began, start = time.perf_counter(), done
     while done < n:
         block = np.arange(done, min(done + BLOCK, n))
-        rows[block] = finish(predict(network, images, block, hardware, "")).embeddings.numpy()
+        reports: list[Progress] = []  # the last one says whether memory is short
+        work = predict(network, images, block, hardware, "Computing features")
+        rows[block] = finish(work, reports.append).embeddings.numpy()
         rows.flush()
         done = int(block[-1]) + 1
         mark.write_text(str(done))
         # At the pace of this run: what was done by an earlier one took no time now.
         seconds = (time.perf_counter() - began) * done / (done - start)
-        yield Progress("Computing features", done, n, "images", seconds)
+        yield Progress(reports[-1].phase, done, n, "images", seconds)
     del rows
     half.replace(path)
     mark.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Linear heads on embeddings: one to predict with, a committee to ask, a temperature.
 
-Softmax regression by L-BFGS on all labels at once: deterministic, on the device, and many heads in
-one go, for cross-validation and committees are the same fit with other weights.
+Softmax regression by L-BFGS on all labels at once: deterministic, and many heads in one go, for
+cross-validation and committees are the same fit with other weights.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock
 
-from al_core.network import TINY, Conv3x3, Hardware, Network
+from al_core.network import TINY, Conv3x3, Hardware, Network, cpu_has_bf16
 
 AT_ONCE = 128 * 32 * 32  # pixels in the stem on a CPU
 
@@ -78,7 +78,7 @@ class _Stem(nn.Module):
         for channel, offset in enumerate(self.offsets):  # in long rows, which is fast
             torch.sub(images[:, channel], offset, out=pixels[..., channel])
         maps = self.conv(pixels.permute(0, 3, 1, 2), relu=not self.pools)
-        return _max_pool(maps) if self.pools else maps
+        return _pool_and_relu(maps) if self.pools else maps
 
 
 class _Block(nn.Module):
@@ -117,13 +117,14 @@ class _Convolution(nn.Module):
         if isinstance(conv, Conv3x3) and prod(conv.output_size(size[0], size[1])) <= TINY:
             if size not in self._matrices:
                 self._matrices[size] = conv.matrix(size[0], size[1], input.dtype)
-            return _finish(conv.multiply(input, self._matrices[size]), plus, relu)
+            return _add_and_relu(conv.multiply(input, self._matrices[size]), plus, relu)
         if conv.kernel_size == (1, 1):
             pixels = input.permute(0, 2, 3, 1)[:, :: conv.stride[0], :: conv.stride[1]]
             rows = functional.linear(pixels.flatten(0, 2), conv.weight.flatten(1), conv.bias)
-            return _finish(rows.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2), plus, relu)
-        if _FUSED is None or input.device.type != "cpu":
-            return _finish(conv(input), plus, relu)
+            return _add_and_relu(rows.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2), plus, relu)
+        knows_dtype = input.dtype == torch.float32 or cpu_has_bf16()
+        if _FUSED is None or input.device.type != "cpu" or not knows_dtype:
+            return _add_and_relu(conv(input), plus, relu)
         how = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, 1)
         if plus is None:
             return _FUSED(input, *how, "relu" if relu else "none", [], "")  # type: ignore[no-any-return]
@@ -131,18 +132,19 @@ class _Convolution(nn.Module):
         return _FUSED.binary(input, plus, *how, "add", 1.0, after, [], "")  # type: ignore[no-any-return]
 
 
-def _finish(output: Tensor, plus: Tensor | None, relu: bool) -> Tensor:
+def _add_and_relu(output: Tensor, plus: Tensor | None, relu: bool) -> Tensor:
+    """What follows a convolution, in place."""
     if plus is not None:
         output = output.add_(plus)
     return output.relu_() if relu else output
 
 
-def _max_pool(maps: Tensor) -> Tensor:
+def _pool_and_relu(maps: Tensor) -> Tensor:
     """ReLU of the largest of 3x3, stride 2, padding 1: rows first and then columns.
 
     A third of what max_pool2d takes on a CPU, which also keeps where the largest was.
     """
-    if maps.shape[2] % 2 or maps.shape[3] % 2:
+    if maps.device.type != "cpu" or maps.shape[2] % 2 or maps.shape[3] % 2:
         return functional.max_pool2d(maps, 3, 2, 1).relu_()
     for axis in (2, 3):
         lines = maps.movedim(axis, 0)

@@ -54,6 +54,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         features,
         at_random=experiment.at_random,
         temperature=_temperature(experiment, number),
+        ahead=len(experiment.open_images) + experiment.config.per_round,
     )
     assert outcome.said is not None
     yield Progress("Saving", 0, 0, "", 0)

@@ -161,28 +161,27 @@ def find_hardware() -> Hardware:
     """The best device there is; bf16 where the device has instructions for it, else fp32."""
     if torch.cuda.is_available():
         torch.backends.cudnn.deterministic = True  # the same seed, the same curve
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is what others are compared with
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return Hardware(torch.device("cuda"), torch.bfloat16 if bf16 else torch.float32)
     if torch.backends.mps.is_available():
         return Hardware(torch.device("mps"), torch.float32)
-    # Without these instructions bf16 is emulated, at a fraction of fp32's speed. torch has no
-    # public name for the question yet.
-    bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return Hardware(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)
+    return Hardware(torch.device("cpu"), torch.bfloat16 if cpu_has_bf16() else torch.float32)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor has instructions for it; else it is emulated, at a fraction of fp32's
+    speed."""
+    # torch has no public name for the question yet.
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
     """Whether less work at a time might have gone well; a CPU's and Apple's torch say it in words
     only."""
-    said = (
-        "out of memory",
-        "can't allocate memory",
-        "not enough memory",
-        "could not create a memory",
-    )
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in str(error) for words in said
-    )
+    said = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    is_said = any(words in str(error).lower() for words in said)
+    return is_said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def in_parts(phase: str, size: int, wanted: int) -> str:

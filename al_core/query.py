@@ -14,7 +14,7 @@ from al_core.heads import committee, cross_validate
 from al_core.pool import Pool
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.schema import Batch, Reasons
-from al_core.strategies import SCORES, STRATEGIES, Candidates
+from al_core.strategies import BY_PROBS, SCORES, STRATEGIES, Candidates
 
 TOP_CLASSES = 3
 NEAREST = 5
@@ -37,9 +37,8 @@ def choose(
     """
     if not len(unlabeled):
         return unlabeled, None
-    entry = CATALOGUE[strategy]
     # A gigabyte for a million images: not copied for a strategy that does not look at them.
-    seen = unlabeled[:0] if entry.by_probs else unlabeled
+    seen = unlabeled[:0] if strategy in BY_PROBS else unlabeled
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]).to(device),
         torch.from_numpy(said.embeddings[seen]).to(device),
@@ -51,7 +50,7 @@ def choose(
             "What the model says of some images are no numbers, so none can be chosen by it; "
             "choose a lower learning rate, or the strategy “random”."
         )
-    if entry.committee and len(pool.labeled) > 1:
+    if CATALOGUE[strategy].committee and len(pool.labeled) > 1:
         targets = torch.from_numpy(pool.labels).to(device)
         candidates = _with_committee(candidates, targets, generator)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core import network as networks
-from al_core.catalogue import CATALOGUE
 from al_core.config import ExperimentConfig
 from al_core.features import Features
 from al_core.heads import cross_validate, fit_heads
@@ -25,7 +24,7 @@ from al_core.predict import Predictions, evaluate, look_again, predict
 from al_core.predictions import PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.schema import RoundRecord
-from al_core.strategies import SCORES, Candidates
+from al_core.strategies import BY_PROBS
 from al_core.train import fit
 from al_core.weights import pretrained_weights
 
@@ -66,13 +65,16 @@ def run_round(
     at_random: Collection[int] = (),
     temperature: float = 1.0,
     scoring: bool = True,
+    ahead: int = 0,
 ) -> Work[Outcome]:
     """Round ``number`` of an experiment, from its settings and its pool alone.
 
     The same settings, labels, number and machine give the same outcome, whatever ran before: each
     round starts from fresh weights and from a generator of its own. It trains a network, or with
     ``features`` a linear head on them, on every label but those of the images ``at_random``, which
-    measure it where there is no test set. Without ``scoring`` the pool is not looked at.
+    measure it where there is no test set. Without ``scoring`` the pool is not looked at. What a
+    ranking strategy chooses by it, beyond ``ahead`` images that others may be asked about first, is
+    what fp32 would choose.
 
     A head finds its temperature by cross-validation. A network has seen all labels there are, so
     ``temperature`` is taken from the round before, whose network had not seen this round's labels.
@@ -97,15 +99,10 @@ def run_round(
     if scoring:
         everything = np.arange(len(dataset.train), dtype=np.int64)
         whole = yield from model.predict(model.train, everything, "Scoring")
-        if model.network is not None and CATALOGUE[config.strategy].by_probs:
+        if model.network is not None and (score := BY_PROBS.get(config.strategy)):
+            n = config.per_round + ahead
             yield from look_again(
-                model.network,
-                model.train,
-                whole,
-                pool.unlabeled,
-                lambda probs: SCORES[config.strategy](Candidates(probs, probs, probs)),
-                config.per_round,
-                hardware,
+                model.network, model.train, whole, pool.unlabeled, score, n, hardware
             )
         embeddings = features.train if features is not None else whole.embeddings.numpy()
         said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)

@@ -108,7 +108,9 @@ def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress |
                 running.pop(who, None)
                 yield report
             # Most of a round is its training; it counts as done when its row is there.
-            parts = sum(one.fraction if one.phase == "Training" else 1 for one in running.values())
+            parts = sum(
+                one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
+            )
             yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
     finally:
         for worker in workers:

@@ -60,11 +60,12 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
     def predicting() -> None:
         finish(predict(fast, images, everything, hardware, ""))
 
-    labels = torch.randint(CLASSES, (BATCH_SIZE,), generator=generator)
-    config = TrainConfig(epochs=1, min_steps=STEPS, batch_size=BATCH_SIZE // STEPS)
+    config = TrainConfig(epochs=1, min_steps=STEPS)
+    few = images[: STEPS * config.batch_size].to(hardware.device)
+    labels = torch.randint(CLASSES, (len(few),), generator=generator).to(hardware.device)
 
     def training() -> None:
-        finish(fit(network, images.to(hardware.device), labels, config, hardware, generator))
+        finish(fit(network, few, labels, config, hardware, generator))
 
     x = torch.randn(ROWS, WIDTH, generator=generator).half()
     y = torch.randint(CLASSES, (LABELS,), generator=generator)
@@ -82,7 +83,7 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
         work()
         seconds.append(time.perf_counter() - start)
     return Speed(
-        training=BATCH_SIZE / seconds[1],
+        training=len(few) / seconds[1],
         predicting=BATCH_SIZE / seconds[0],
         fit=seconds[2] / LABELS,
         score=seconds[3] / ROWS,

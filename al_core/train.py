@@ -89,28 +89,37 @@ def _gradient(
 ) -> tuple[Tensor, Tensor, int]:
     """Leave the gradient of a batch in ``network``; the sum of its losses, how many it got right.
 
-    The batch goes in so many ``parts``, twice as many whenever memory runs out; how many it came
-    to is the third of what is returned.
+    The batch goes in so many ``parts``, each with a batch norm of its own, and in twice as many
+    whenever memory runs out; how many it came to is the third of what is returned.
     """
     while True:
+        network.zero_grad(set_to_none=True)
+        losses, hits = torch.zeros(2, device=images.device)
         try:
-            network.zero_grad(set_to_none=True)
-            losses, hits = torch.zeros(2, device=images.device)
             for x, y in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-                with torch.autocast(
-                    hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
-                ):
-                    logits = network(x)
-                loss = F.cross_entropy(logits.float(), y) * (len(y) / len(targets))
-                loss.backward()  # type: ignore[no-untyped-call]
-                losses += loss.detach() * len(targets)
-                hits += (logits.detach().argmax(1) == y).sum()
+                loss, right = _add_gradient(network, x, y, len(y) / len(targets), hardware)
+                losses += loss
+                hits += right
             return losses, hits, parts
         except (MemoryError, RuntimeError) as error:
             # Batch norm cannot take a single image.
             if 4 * parts > len(targets) or not is_lack_of_memory(error):
                 raise
             parts *= 2
+
+
+def _add_gradient(
+    network: Network, x: Tensor, y: Tensor, share: float, hardware: Hardware
+) -> tuple[Tensor, Tensor]:
+    """Add the gradient of a part of a batch; its own function, so that nothing of a part that did
+    not fit into memory outlives it."""
+    with torch.autocast(
+        hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
+    ):
+        logits = network(x)
+    loss = F.cross_entropy(logits.float(), y)
+    (loss * share).backward()  # type: ignore[no-untyped-call]
+    return loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()
 
 
 def _shuffled_again_and_again(

@@ -48,7 +48,7 @@ from al_core.progress import finish
 from al_core.query import choose
 from al_core.round import run_round
 from al_core.store import home
-from al_core.strategies import SCORES, Candidates
+from al_core.strategies import BY_PROBS
 from al_core.train import fit
 
 LABELED, ASKED, BATCH, WIDTH = 1000, 1000, 128, 512
@@ -222,21 +222,18 @@ def chosen(dataset: Images, repeat: int) -> None:
     network = build(classes, "torchvision", hardware, images, generator)
     x, y = (torch.from_numpy(a[labeled]) for a in (images, dataset.train.targets))
     finish(fit(network, x, y, TrainConfig(), hardware, generator))
+    unlabeled, everything = images[pool], np.arange(len(pool))
     seconds: dict[str, list[float]] = {}
     found: dict[str, set[int]] = {}
 
     def choosing(strategy: str, on: Hardware, batch_size: int = predicting.BATCH_SIZE) -> None:
         predicting.BATCH_SIZE = batch_size
         began = time.perf_counter()
-        said = finish(predict(InferenceNetwork(network, on), images, pool, on, ""))
+        said = finish(predict(InferenceNetwork(network, on), unlabeled, everything, on, ""))
         scored = time.perf_counter()
 
-        def score(probs: Tensor) -> Tensor:
-            return SCORES[strategy](Candidates(probs, probs, probs))
-
-        everything = np.arange(len(pool))
-        finish(look_again(network, images[pool], said, everything, score, ASKED, on))
-        picks = score(said.probs).topk(ASKED).indices
+        finish(look_again(network, unlabeled, said, everything, BY_PROBS[strategy], ASKED, on))
+        picks = BY_PROBS[strategy](said.probs).topk(ASKED).indices
         ended = time.perf_counter()
         name = f"{strategy}, {on.dtype}, batches of {batch_size}"
         seconds.setdefault(name, []).append(scored - began)
@@ -272,7 +269,9 @@ def rounds(dataset: Images, repeat: int) -> None:
         *(torch.randn(n, WIDTH, generator=generator).half().numpy()
           for n in (size, len(dataset.test))), ""
     )  # fmt: skip
-    config = ExperimentConfig(class_names=dataset.train.class_names)
+    config = ExperimentConfig(
+        class_names=dataset.train.class_names, strategy="margin", per_round=ASKED
+    )
     network = build(classes, "torchvision", FP32, dataset.train.images, generator)
     every = [Pictures(part.images, part.targets) for part in (dataset.train, dataset.test)]
     known = Pictures(dataset.train.images[labeled], dataset.train.targets[labeled])

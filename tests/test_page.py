@@ -189,7 +189,7 @@ def test_experiments_are_renamed_deleted_and_restored(app: Callable, tmp_path: P
         assert rows(tmp_path, "SELECT deleted_at IS NULL FROM experiments") == [(0,)]
         page.get_by_text("Deleted experiments").click()
         page.get_by_role("button", name="Restore “second”").click()
-        expect(page.get_by_role("combobox", name=re.compile("Experiment"))).to_be_enabled()
+        expect(page.get_by_placeholder("Choose one, or start a new one")).to_be_enabled()
         assert rows(tmp_path, "SELECT name, deleted_at FROM experiments") == [("second", None)]
 
 

@@ -209,7 +209,7 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
 
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    words = ["--min-steps", "60", "--rounds", "3", "--out", str(out)]
+    words = ["--min-steps", "250", "--rounds", "3", "--out", str(out)]
     process = command(home, *words)
     deadline = time.monotonic() + 120
     while not list((home / "simulations").glob("*.json")) and time.monotonic() < deadline:

@@ -11,12 +11,17 @@ first. A new one is a function, a line in ``STRATEGIES`` (by way of ``SCORES`` w
 an entry in :mod:`al_core.catalogue`.
 """
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from al_core.strategies.candidates import Candidates, Strategy
 from al_core.strategies.coverage import maxherding, probcover, typiclust, uherding
 from al_core.strategies.diversity import badge, k_center
 from al_core.strategies.uncertainty import (
     Score,
     bald,
+    by_probs,
     entropy,
     least_confidence,
     margin,
@@ -25,10 +30,15 @@ from al_core.strategies.uncertainty import (
     variation_ratio,
 )
 
+# Scores of an image that need its probabilities only.
+BY_PROBS: dict[str, Callable[[Tensor], Tensor]] = {
+    "least_confidence": least_confidence,
+    "margin": margin,
+    "entropy": entropy,
+}
+
 SCORES: dict[str, Score] = {
-    "least_confidence": lambda candidates: least_confidence(candidates.probs),
-    "margin": lambda candidates: margin(candidates.probs),
-    "entropy": lambda candidates: entropy(candidates.probs),
+    **{name: by_probs(score) for name, score in BY_PROBS.items()},
     "bald": lambda candidates: bald(candidates.committee),
     "variation_ratio": lambda candidates: variation_ratio(candidates.committee),
 }
@@ -44,4 +54,4 @@ STRATEGIES: dict[str, Strategy] = {
     "random": random,
 }
 
-__all__ = ["SCORES", "STRATEGIES", "Candidates", "Score", "Strategy"]
+__all__ = ["BY_PROBS", "SCORES", "STRATEGIES", "Candidates", "Score", "Strategy"]

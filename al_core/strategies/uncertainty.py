@@ -55,6 +55,11 @@ def random(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor
     return shuffled(candidates, n, generator)[:n]
 
 
+def by_probs(score: Callable[[Tensor], Tensor]) -> Score:
+    """A score of probabilities as a score of candidates."""
+    return lambda candidates: score(candidates.probs)
+
+
 def ranked(score: Score) -> Strategy:
     """The strategy that takes the ``n`` highest scores, ties broken by the generator.
 
