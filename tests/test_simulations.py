@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,12 +205,14 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Whoever runs the tests in a shell's background has it ignored, and it is inherited.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    words = ["--min-steps", "250", "--rounds", "3", "--out", str(out)]
+    words = ["--min-steps", "60", "--rounds", "3", "--out", str(out)]
     process = command(home, *words)
     deadline = time.monotonic() + 120
     while not list((home / "simulations").glob("*.json")) and time.monotonic() < deadline:
