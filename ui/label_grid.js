@@ -158,7 +158,6 @@ function createGrid(parent, key) {
     untouched = false;
     if (i !== current) journal.touch();
     current = i;
-    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what sticks out above the tiles
     aim(i);
     if (tiles[before]) paint(before);
     paint(i);
@@ -168,6 +167,7 @@ function createGrid(parent, key) {
   }
 
   function focusTile() {
+    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what sticks out above the tiles
     tiles[current].focus({ preventScroll: true });
     if (tiles[current].matches(":focus")) tiles[current].scrollIntoView({ block: "nearest" });
   }
