@@ -20,20 +20,15 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision import transforms
-from torchvision.models import resnet18
 
 from al_core import predict as predicting
 from al_core.config import ExperimentConfig, TrainConfig
@@ -41,7 +36,7 @@ from al_core.features import Features
 from al_core.images import Dataset as Images
 from al_core.images import load
 from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, Network, build, channel_statistics, find_hardware
+from al_core.network import Hardware, build, find_hardware
 from al_core.pool import Annotation, Pool
 from al_core.predict import look_again, predict
 from al_core.progress import finish
@@ -50,81 +45,10 @@ from al_core.round import run_round
 from al_core.store import home
 from al_core.strategies import BY_PROBS
 from al_core.train import fit
+from benchmarks.peers import Contestant, Pictures, peers, plain_epoch, plain_network, plain_scores
 
-LABELED, ASKED, BATCH, WIDTH = 1000, 1000, 128, 512
+LABELED, ASKED, WIDTH = 1000, 1000, 512
 FP32 = Hardware(torch.device("cpu"), torch.float32)
-Contestant = Callable[[], object]
-
-
-class Pictures(Dataset):
-    """PIL images with their targets, as torchvision's datasets hold them."""
-
-    def __init__(self, images: np.ndarray, targets: np.ndarray) -> None:
-        self.images = [Image.fromarray(image.transpose(1, 2, 0)) for image in images]
-        self.targets = targets.tolist()
-        mean, std = channel_statistics(images)
-        self.transform = transforms.Compose(
-            [transforms.ToTensor(), transforms.Normalize(mean, std)]
-        )
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        return self.transform(self.images[place]), self.targets[place]
-
-
-def plain_network(network: Network) -> nn.Module:
-    """torchvision's own ResNet-18 with the weights of ``network``."""
-    plain = resnet18(weights=None, num_classes=network.head.out_features)
-    tensors = dict(network.backbone.state_dict())
-    tensors |= {f"fc.{name}": tensor for name, tensor in network.head.state_dict().items()}
-    plain.load_state_dict(tensors)
-    return plain.eval()
-
-
-def plain_scores(network: nn.Module, pictures: Pictures) -> Tensor:
-    """Probabilities by the plain loop."""
-    with torch.no_grad():
-        loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
-        return torch.cat([network(x).softmax(1) for x, _ in loader])
-
-
-def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
-    """One epoch of training by the plain loop."""
-    network.train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    for x, y in DataLoader(pictures, batch_size=BATCH, shuffle=True, num_workers=2):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), y).backward()
-        optimizer.step()
-
-
-def peers(network: Network, pictures: Pictures) -> dict[str, Contestant]:
-    """Those that are installed."""
-    found: dict[str, Contestant] = {}
-    warnings.simplefilter("ignore")
-    try:
-        from baal.modelwrapper import ModelWrapper, TrainingArgs
-    except ImportError:
-        print("baal is not installed and is left out")
-    else:
-        wrapper = ModelWrapper(plain_network(network), TrainingArgs())
-        found["baal"] = lambda: wrapper.predict_on_dataset(pictures, iterations=1, verbose=False)
-    try:
-        from skactiveml.classifier import SkorchClassifier
-    except ImportError:
-        print("scikit-activeml or skorch is not installed and is left out")
-    else:
-        x = torch.stack([pictures[i][0] for i in range(len(pictures))]).numpy()
-        classifier = SkorchClassifier(
-            plain_network(network),
-            classes=list(range(network.head.out_features)),
-            neural_net_param_dict={"max_epochs": 0, "verbose": 0, "train_split": None},
-        )
-        classifier.fit(x[:8], np.array(pictures.targets[:8]))
-        found["skactiveml"] = lambda: classifier.predict_proba(x)
-    return found
 
 
 def alternate(contestants: dict[str, Contestant], repeat: int) -> dict[str, list[float]]:
