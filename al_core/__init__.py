@@ -23,7 +23,8 @@ From the bottom to the top; a module imports only what stands above it in this l
     heads                linear heads on embeddings: one, a committee, a temperature
     network              ResNet-18 and the hardware it runs on
     inference            a trained one, fast
-    train, predict       fit(), predict(), look_again(), evaluate()
+    train, predict       fit(), predict(), evaluate()
+    scoring              the pool, as exactly as a strategy needs it
     weights, predictions networks, and what they said of every image, on disk
     features             embeddings that need no label, computed once and kept
     query                choosing a batch, and the reasons why

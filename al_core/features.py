@@ -125,7 +125,8 @@ def embed(
             todo = [(folder / f"{part}.npy", images) for part, images in parts]
             todo = [(path, images) for path, images in todo if not path.exists()]
             if todo:
-                network = _frozen(pretrained, hardware)
+                # Once, so exactly: heads and strategies let small differences grow.
+                network = _frozen(pretrained, hardware.exact)
                 for path, images in todo:
                     yield from _embed_part(network, images, hardware, path)
         finally:

@@ -8,6 +8,7 @@ the convolution before them, and max-pooling compares whole rows.
 from __future__ import annotations
 
 import copy
+import sys
 from itertools import chain
 from math import prod
 
@@ -27,11 +28,12 @@ _FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if _HAS_ONEDN
 
 
 class InferenceNetwork(nn.Module):
-    """What :class:`~al_core.network.Network` says in eval mode, in the hardware's fast dtype; the
-    network is left alone."""
+    """What :class:`~al_core.network.Network` says in eval mode, in the hardware's dtype; the
+    network is left alone. ``at_most`` so many images fit into memory, as far as is known."""
 
     def __init__(self, network: Network, hardware: Hardware) -> None:
         super().__init__()
+        self.at_most = sys.maxsize
         backbone = copy.deepcopy(network.backbone).float().eval()
         blocks = chain(*(backbone.get_submodule(f"layer{i}") for i in range(1, 5)))
         self.stem = _Stem(backbone, network.mean.float(), network.std.float())
@@ -59,7 +61,7 @@ class _Stem(nn.Module):
         super().__init__()
         conv = _folded(backbone.get_submodule("conv1"), backbone.get_submodule("bn1"))
         conv.weight.data /= 255 * std
-        self.conv = _Convolution(conv)
+        self.first = _Convolution(conv)
         self.pools = isinstance(backbone.maxpool, nn.MaxPool2d)
         self.offsets = (255 * mean).flatten().tolist()
 
@@ -73,11 +75,11 @@ class _Stem(nn.Module):
 
     def _maps(self, images: Tensor) -> Tensor:
         n, channels, height, width = images.shape
-        images = images.to(self.conv.conv.weight.dtype)
+        images = images.to(next(self.parameters()).dtype)
         pixels = images.new_empty(n, height, width, channels)
         for channel, offset in enumerate(self.offsets):  # in long rows, which is fast
             torch.sub(images[:, channel], offset, out=pixels[..., channel])
-        maps = self.conv(pixels.permute(0, 3, 1, 2), relu=not self.pools)
+        maps = self.first(pixels.permute(0, 3, 1, 2), relu=not self.pools)
         return _pool_and_relu(maps) if self.pools else maps
 
 

@@ -6,7 +6,6 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from al_core.errors import WeightsError
@@ -14,9 +13,7 @@ from al_core.experiment import Experiment, check_images, mix, open_experiment
 from al_core.features import Features, frozen_features, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
-from al_core.inference import InferenceNetwork
 from al_core.network import Hardware
-from al_core.predict import predict
 from al_core.predictions import (
     BEFORE,
     PoolPredictions,
@@ -31,6 +28,7 @@ from al_core.progress import Progress, Work
 from al_core.query import choose, explained
 from al_core.round import round_generator, run_round
 from al_core.schema import Batch
+from al_core.scoring import score_images
 from al_core.store import Store
 from al_core.weights import load_network, save_network, weights_path
 
@@ -54,7 +52,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         features,
         at_random=experiment.at_random,
         temperature=_temperature(experiment, number),
-        ahead=len(experiment.open_images) + experiment.config.per_round,
+        ahead=_ahead(experiment),
     )
     assert outcome.said is not None
     yield Progress("Saving", 0, 0, "", 0)
@@ -80,6 +78,12 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     )
     store.add_round(experiment_id, record, batch, place=len(experiment.batches))
     drop_predictions_before(experiment_id, number)
+
+
+def _ahead(experiment: Experiment) -> int:
+    """How many images others may be asked about before the batch that is chosen next: those of open
+    batches, and of one that is handed out meanwhile."""
+    return len(experiment.open_images) + experiment.config.per_round
 
 
 def features_of(
@@ -126,9 +130,11 @@ def latest_predictions(
         said = yield from _head_predictions(experiment, number, dataset, hardware, features)
     else:
         network = load_network(weights_path(experiment.id, number), hardware)
-        fast = InferenceNetwork(network, hardware)
-        images, everything = dataset.train.images, np.arange(size, dtype=np.int64)
-        whole = yield from predict(fast, images, everything, hardware, "Scoring")
+        config, unlabeled = experiment.config, experiment.pool.unlabeled
+        n = config.per_round + _ahead(experiment)
+        whole = yield from score_images(
+            network, dataset.train.images, config.strategy, unlabeled, n, hardware
+        )
         said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
     with suppress(WeightsError):  # then it is computed again the next time
         save_predictions(experiment.id, said)

@@ -8,7 +8,7 @@ times as much, and is worth it on a GPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -155,6 +155,11 @@ class Hardware:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return {"mps": "Apple GPU"}.get(self.device.type, "CPU")
+
+    @property
+    def exact(self) -> Hardware:
+        """The same device in fp32."""
+        return replace(self, dtype=torch.float32)
 
 
 def find_hardware() -> Hardware:

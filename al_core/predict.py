@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from al_core.inference import InferenceNetwork
 from al_core.mistakes import wilson_interval
-from al_core.network import Hardware, Network, in_parts, is_lack_of_memory
+from al_core.network import Hardware, in_parts, is_lack_of_memory
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512
@@ -24,8 +23,7 @@ CALIBRATION_BINS = 15
 class Predictions:
     """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float16 ``[N,D]``.
 
-    Half precision halves what 50,000 embeddings take, 100 MB, and is what they are worth: bf16
-    computes them wherever it is fast.
+    Half precision halves what 50,000 embeddings take, 100 MB.
     """
 
     probs: Tensor
@@ -58,9 +56,10 @@ def predict(
 ) -> Work[Predictions]:
     """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``.
 
-    Where memory runs out it goes on with half as many at a time, and its reports say so.
+    Where memory runs out it goes on with half as many at a time, also when it is called again, and
+    its reports say so.
     """
-    n, size = len(positions), BATCH_SIZE
+    n, size = len(positions), min(BATCH_SIZE, network.at_most)
     probs = torch.empty(n, network.head.out_features)
     embeddings = torch.empty(n, network.head.in_features, dtype=torch.float16)
     start, done = time.perf_counter(), 0
@@ -79,53 +78,11 @@ def predict(
         except (MemoryError, RuntimeError) as error:
             if size == 1 or not is_lack_of_memory(error):
                 raise
-            size = -(-size // 2)
+            size = network.at_most = -(-size // 2)
         yield Progress(
             in_parts(phase, size, BATCH_SIZE), done, n, "images", time.perf_counter() - start
         )
     return Predictions(probs, embeddings)
-
-
-def look_again(
-    network: Network,
-    images: NDArray[np.uint8] | Tensor,
-    said: Predictions,
-    among: NDArray[np.int64],
-    score: Callable[[Tensor], Tensor],
-    n: int,
-    hardware: Hardware,
-) -> Work[None]:
-    """Let the ``n`` of ``among`` that score highest be those that fp32 would choose.
-
-    ``said`` are the predictions of all images in a faster dtype, of which some are replaced;
-    ``score`` takes probabilities ``[N,C]`` to ``[N]``. Looked at again is whatever lies no further
-    below the line than the largest error that has been seen: as a rule two or three times ``n``
-    images, not all.
-    """
-    n = min(n, len(among))
-    if hardware.dtype == torch.float32 or not n:
-        return
-    exact = InferenceNetwork(network, replace(hardware, dtype=torch.float32))
-    before = score(said.probs[torch.from_numpy(among)])
-    order = before.argsort(descending=True)
-    after, done, error = before.clone(), 0, 0.0
-    wanted = _whole_batches(2 * n, len(among))
-    while done < wanted:
-        fresh = order[done:wanted]
-        places = among[fresh.numpy()]
-        better = yield from predict(exact, images, places, hardware, "Looking again")
-        said.probs[torch.from_numpy(places)] = better.probs
-        said.embeddings[torch.from_numpy(places)] = better.embeddings
-        after[fresh] = score(better.probs)
-        error = max(error, float((after - before)[fresh].nan_to_num().abs().max()))
-        done = wanted
-        line = after.topk(n).values[-1]
-        wanted = max(done, _whole_batches(int((before >= line - error).sum()), len(among)))
-
-
-def _whole_batches(n: int, most: int) -> int:
-    """``n`` or a little more, so that no batch has a size of its own."""
-    return min(-(-n // BATCH_SIZE) * BATCH_SIZE, most)
 
 
 def evaluate(probs: Tensor, targets: Tensor) -> Metrics:

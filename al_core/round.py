@@ -20,11 +20,11 @@ from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network
 from al_core.pool import Pool
-from al_core.predict import Predictions, evaluate, look_again, predict
+from al_core.predict import Predictions, evaluate, predict
 from al_core.predictions import PoolPredictions
 from al_core.progress import Progress, Work
 from al_core.schema import RoundRecord
-from al_core.strategies import BY_PROBS
+from al_core.scoring import score_images
 from al_core.train import fit
 from al_core.weights import pretrained_weights
 
@@ -43,16 +43,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
-    """Something trained, that predicts rows of ``train`` and ``test``: images for a network,
-    embeddings for a head. ``history`` is its training's; its logits are best divided by
-    ``temperature``."""
+    """Something trained: ``test`` is what it says of some test images, ``score`` what of all
+    training images, for so many of the unlabelled ones to be chosen. ``history`` is its training's;
+    its logits are best divided by ``temperature``."""
 
     network: Network | None
     history: list[list[float]]
     temperature: float
-    train: Any
-    test: Any
-    predict: Callable[[Any, NDArray[np.int64], str], Work[Predictions]]
+    test: Callable[[NDArray[np.int64]], Work[Predictions]]
+    score: Callable[[NDArray[np.int64], int], Work[Predictions]]
 
 
 def run_round(
@@ -91,19 +90,13 @@ def run_round(
     test_probs = None
     to_test = np.flatnonzero(dataset.test.targets >= 0)
     if len(to_test):
-        test = yield from model.predict(model.test, to_test, "Evaluating")
+        test = yield from model.test(to_test)
         test_probs = test.probs.numpy()
     evaluated = time.perf_counter()
 
     said = None
     if scoring:
-        everything = np.arange(len(dataset.train), dtype=np.int64)
-        whole = yield from model.predict(model.train, everything, "Scoring")
-        if model.network is not None and (score := BY_PROBS.get(config.strategy)):
-            n = config.per_round + ahead
-            yield from look_again(
-                model.network, model.train, whole, pool.unlabeled, score, n, hardware
-            )
+        whole = yield from model.score(pool.unlabeled, config.per_round + ahead)
         embeddings = features.train if features is not None else whole.embeddings.numpy()
         said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
@@ -148,12 +141,15 @@ def _fine_tune(
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
-    fast = InferenceNetwork(net, hardware)
 
-    def of_images(images: Any, wanted: NDArray[np.int64], phase: str) -> Work[Predictions]:
-        return predict(fast, images, wanted, hardware, phase)
+    def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
+        fast = InferenceNetwork(net, hardware)
+        return predict(fast, dataset.test.images, wanted, hardware, "Evaluating")
 
-    return _Model(net, history, temperature, images, dataset.test.images, of_images)
+    def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
+        return score_images(net, images, config.strategy, unlabeled, n, hardware)
+
+    return _Model(net, history, temperature, test, score)
 
 
 def _fit_head(
@@ -166,12 +162,17 @@ def _fit_head(
     found = cross_validate(x, y, classes, generator)
     head = fit_heads(x, y, classes, torch.ones(1, len(y)), torch.tensor([found.penalty]))
 
-    def of_rows(rows: Any, wanted: NDArray[np.int64], phase: str) -> Work[Predictions]:
+    def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
-        embeddings = _rows(rows, wanted)
         return Predictions(head.logits(embeddings)[0].softmax(1), embeddings)
 
-    return _Model(None, [], found.temperature, features.train, features.test, of_rows)
+    def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
+        return predicted(_rows(features.test, wanted), "Evaluating")
+
+    def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
+        return predicted(torch.from_numpy(features.train), "Scoring")
+
+    return _Model(None, [], found.temperature, test, score)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

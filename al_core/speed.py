@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, build
 from al_core.predict import BATCH_SIZE, predict
 from al_core.progress import Progress, Work, finish
+from al_core.scoring import can_be_fast
 from al_core.train import fit
 
 WIDTH, CLASSES = 512, 10
@@ -24,11 +26,12 @@ LABELS, ROWS = 500, 10_000  # of the head that is measured
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images a second in ``training`` and ``predicting``; seconds a linear head takes to ``fit``
-    each label, and to ``score`` each image."""
+    """Images a second in ``training``, in ``predicting``, and in predicting in ``fp32``; seconds a
+    linear head takes to ``fit`` each label, and to ``score`` each image."""
 
     training: float
     predicting: float
+    fp32: float
     fit: float
     score: float
 
@@ -37,11 +40,12 @@ class Speed:
         train = config.train
         batch = min(train.batch_size, config.initial)
         steps = max(math.ceil(train.epochs * config.initial / batch), train.min_steps)
-        return steps * batch / self.training + images / self.predicting
+        scoring = self.predicting if can_be_fast(config.strategy) else self.fp32
+        return steps * batch / self.training + images / scoring
 
     def of_features(self, images: int) -> float:
         """Seconds that the features of ``images`` take, once."""
-        return images / self.predicting
+        return images / self.fp32
 
     def of_head(self, config: ExperimentConfig, images: int) -> float:
         """Seconds of a first round with a linear head."""
@@ -55,10 +59,10 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
     shape = (BATCH_SIZE, 3, image_size, image_size)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     network = build(CLASSES, stem, hardware, images.numpy(), generator)
-    fast, everything = InferenceNetwork(network, hardware), np.arange(BATCH_SIZE)
 
-    def predicting() -> None:
-        finish(predict(fast, images, everything, hardware, ""))
+    def predicting(on: Hardware) -> Callable[[], object]:
+        fast, everything = InferenceNetwork(network, on), np.arange(BATCH_SIZE)
+        return lambda: finish(predict(fast, images, everything, on, ""))
 
     config = TrainConfig(epochs=1, min_steps=STEPS)
     few = images[: STEPS * config.batch_size].to(hardware.device)
@@ -76,15 +80,23 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
 
     head = fit_heads(x[:LABELS], y, CLASSES, torch.ones(1, LABELS), torch.ones(1), iterations=1)
     seconds = []
-    for work in (predicting, training, fitting, lambda: head.logits(x)):
+    parts = (
+        predicting(hardware),
+        predicting(hardware.exact),
+        training,
+        fitting,
+        lambda: head.logits(x),
+    )
+    for work in parts:
         work()  # the first call loads kernels, and nobody waits for that twice
         yield Progress("Measuring what a round takes", 0, 0, "", 0)
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
     return Speed(
-        training=len(few) / seconds[1],
         predicting=BATCH_SIZE / seconds[0],
-        fit=seconds[2] / LABELS,
-        score=seconds[3] / ROWS,
+        fp32=BATCH_SIZE / seconds[1],
+        training=len(few) / seconds[2],
+        fit=seconds[3] / LABELS,
+        score=seconds[4] / ROWS,
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +20,16 @@ from torchvision.models import resnet18
 
 from al_core.network import Network, channel_statistics
 
-BATCH = 128
-Contestant = Callable[[], object]
+BATCH, ASKED = 128, 1000
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Whoever can ``score`` the images it was made for, and ``choose`` 1,000 by margin of what it
+    said of them."""
+
+    score: Callable[[], Any]
+    choose: Callable[[Any], object]
 
 
 class Pictures(Dataset):
@@ -49,13 +59,6 @@ def plain_network(network: Network) -> nn.Module:
     return plain.eval()
 
 
-def plain_scores(network: nn.Module, pictures: Pictures) -> Tensor:
-    """Probabilities by the plain loop."""
-    with torch.no_grad():
-        loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
-        return torch.cat([network(x).softmax(1) for x, _ in loader])
-
-
 def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
     """One epoch of training by the plain loop."""
     network.train()
@@ -64,30 +67,61 @@ def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(x), y).backward()
         optimizer.step()
+    network.eval()
 
 
-def peers(network: Network, pictures: Pictures) -> dict[str, Contestant]:
-    """Those that are installed."""
-    found: dict[str, Contestant] = {}
+def plain(network: nn.Module, pictures: Pictures) -> Peer:
+    """The plain loop, ``network`` in eval mode."""
+
+    def score() -> Tensor:
+        with torch.no_grad():
+            loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
+            return torch.cat([network(x).softmax(1) for x, _ in loader])
+
+    def choose(probs: Tensor) -> object:
+        best = probs.topk(2).values
+        return (best[:, 0] - best[:, 1]).argsort()[:ASKED]
+
+    return Peer(score, choose)
+
+
+def baal(network: nn.Module, pictures: Pictures) -> Peer:
+    from baal.active.heuristics import Margin
+    from baal.modelwrapper import ModelWrapper, TrainingArgs
+
+    wrapper = ModelWrapper(network, TrainingArgs())
+    return Peer(
+        lambda: wrapper.predict_on_dataset(pictures, iterations=1, verbose=False),
+        lambda said: Margin()(said)[:ASKED],
+    )
+
+
+def skactiveml(network: nn.Module, pictures: Pictures) -> Peer:
+    from skactiveml.classifier import SkorchClassifier
+    from skactiveml.pool import uncertainty_scores
+    from skactiveml.utils import simple_batch
+
+    x = torch.stack([pictures[i][0] for i in range(len(pictures))]).numpy()
+    classifier = SkorchClassifier(
+        network,
+        classes=sorted(set(pictures.targets)),
+        neural_net_param_dict={"max_epochs": 0, "verbose": 0, "train_split": None},
+    )
+    classifier.fit(x[:8], np.array(pictures.targets[:8]))
+
+    def choose(probs: np.ndarray) -> object:
+        return simple_batch(uncertainty_scores(probs, method="margin_sampling"), batch_size=ASKED)
+
+    return Peer(lambda: classifier.predict_proba(x), choose)
+
+
+def installed_peers(network: Network, pictures: Pictures) -> dict[str, Peer]:
+    """All of them that are installed, with the weights of ``network``."""
     warnings.simplefilter("ignore")
-    try:
-        from baal.modelwrapper import ModelWrapper, TrainingArgs
-    except ImportError:
-        print("baal is not installed and is left out")
-    else:
-        wrapper = ModelWrapper(plain_network(network), TrainingArgs())
-        found["baal"] = lambda: wrapper.predict_on_dataset(pictures, iterations=1, verbose=False)
-    try:
-        from skactiveml.classifier import SkorchClassifier
-    except ImportError:
-        print("scikit-activeml or skorch is not installed and is left out")
-    else:
-        x = torch.stack([pictures[i][0] for i in range(len(pictures))]).numpy()
-        classifier = SkorchClassifier(
-            plain_network(network),
-            classes=list(range(network.head.out_features)),
-            neural_net_param_dict={"max_epochs": 0, "verbose": 0, "train_split": None},
-        )
-        classifier.fit(x[:8], np.array(pictures.targets[:8]))
-        found["skactiveml"] = lambda: classifier.predict_proba(x)
+    found = {}
+    for peer in (plain, baal, skactiveml):
+        try:
+            found[peer.__name__] = peer(plain_network(network), pictures)
+        except ImportError as error:
+            print(f"{peer.__name__} is left out ({error})")
     return found

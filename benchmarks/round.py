@@ -1,13 +1,18 @@
 """A round beside its peers: ``python -m benchmarks.round --data PATH_TO_CIFAR10``.
 
-One run, the same images and the same weights of ResNet-18 (torchvision's stem), contestants in
-alternating order, medians:
+One run, the same images and the same weights of ResNet-18 (torchvision's stem, trained on 1,000
+labels), contestants in alternating order, medians:
 
     plain    the loop most people write: a DataLoader of PIL images, batches of 128, fp32
-    baal     ModelWrapper.predict_on_dataset as it comes
-    skactiveml  scikit-activeml's SkorchClassifier as it comes
+    baal     ModelWrapper.predict_on_dataset and its heuristic for margins, as they come
+    skactiveml  scikit-activeml's SkorchClassifier and its margin sampling, as they come
     fp32     this project in fp32
     default  this project as it is here
+    linear head  the same on frozen features, which here are random
+
+Everybody scores the unlabelled images, and chooses 1,000 by margin of what it said; ours in bf16
+includes looking again, in fp32, at those near the line. A round trains on 1,000 labels (plain: one
+epoch), evaluates on the test set, scores every image and chooses 1,000.
 
 The rate of matrix products is measured in the same run, in the same dtypes. A network's work is
 counted as torch counts it for torchvision's ResNet-18, so that whoever leaves out what is not
@@ -20,7 +25,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -30,43 +35,82 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from al_core import predict as predicting
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.features import Features
 from al_core.images import Dataset as Images
 from al_core.images import load
 from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, build, find_hardware
+from al_core.network import Hardware, Network, build, find_hardware
 from al_core.pool import Annotation, Pool
-from al_core.predict import look_again, predict
+from al_core.predict import Predictions, predict
 from al_core.progress import finish
 from al_core.query import choose
 from al_core.round import run_round
+from al_core.scoring import look_again
 from al_core.store import home
-from al_core.strategies import BY_PROBS
+from al_core.strategies.uncertainty import margin
 from al_core.train import fit
-from benchmarks.peers import Contestant, Pictures, peers, plain_epoch, plain_network, plain_scores
+from benchmarks.peers import (
+    ASKED,
+    Peer,
+    Pictures,
+    installed_peers,
+    plain,
+    plain_epoch,
+    plain_network,
+)
 
-LABELED, ASKED, WIDTH = 1000, 1000, 512
-FP32 = Hardware(torch.device("cpu"), torch.float32)
+LABELED, WIDTH, SIZE = 1000, 512, 4096
+Trial = Callable[[], list[float]]  # seconds of its parts, one after another
 
 
-def alternate(contestants: dict[str, Contestant], repeat: int) -> dict[str, list[float]]:
-    """Seconds of each, ``repeat`` times, each turn in the other order; a first turn is not
-    counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+def alternate(trials: dict[str, Trial], repeat: int) -> dict[str, list[list[float]]]:
+    """Seconds of each part of each trial, ``repeat`` of them, each turn in the other order; a first
+    turn is not counted."""
+    turns: dict[str, list[list[float]]] = {name: [] for name in trials}
     for turn in range(repeat + 1):
-        for name in list(contestants)[:: 1 if turn % 2 else -1]:
-            start = time.perf_counter()
-            contestants[name]()
+        for name in list(trials)[:: 1 if turn % 2 else -1]:
+            seconds = trials[name]()
+            print(f"{turn} {name}: {', '.join(f'{s:.2f}' for s in seconds)}", flush=True)
             if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+                turns[name].append(seconds)
+    return {name: [list(part) for part in zip(*taken, strict=True)]
+            for name, taken in turns.items()}  # fmt: skip
 
 
-def matrix_product(dtype: torch.dtype, size: int = 4096) -> Contestant:
-    a, b = torch.randn(2, size, size).to(dtype)
-    return lambda: a @ b
+def timed(work: Callable[[], object]) -> Trial:
+    def trial() -> list[float]:
+        start = time.perf_counter()
+        work()
+        return [time.perf_counter() - start]
+
+    return trial
+
+
+def scores_and_chooses(peer: Peer) -> Trial:
+    def trial() -> list[float]:
+        start = time.perf_counter()
+        said = peer.score()
+        scored = time.perf_counter()
+        peer.choose(said)
+        return [scored - start, time.perf_counter() - scored]
+
+    return trial
+
+
+def ours(network: Network, images: np.ndarray, hardware: Hardware) -> Peer:
+    fast, everything = InferenceNetwork(network, hardware), np.arange(len(images))
+
+    def chosen(said: Predictions) -> object:
+        finish(look_again(network, images, said, everything, margin, ASKED, hardware))
+        return margin(said.probs).topk(ASKED)
+
+    return Peer(lambda: finish(predict(fast, images, everything, hardware, "")), chosen)
+
+
+def matrix_product(dtype: torch.dtype) -> Trial:
+    a, b = torch.randn(2, SIZE, SIZE).to(dtype)
+    return timed(lambda: a @ b)
 
 
 def work_of(network: nn.Module) -> float:
@@ -76,174 +120,124 @@ def work_of(network: nn.Module) -> float:
     return float(counter.get_total_flops())
 
 
-def spread(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
-
-
-def rates(dataset: Images, count: int, repeat: int) -> None:
-    """Images a second: scoring and training."""
-    hardware = find_hardware()
-    images, targets = dataset.train.images[:count], dataset.train.targets[:count]
+def rounds(
+    dataset: Images, network: Network, labeled: np.ndarray, hardware: Hardware
+) -> dict[str, Trial]:
+    """Whole rounds: train, evaluate, score, choose by margin."""
+    size, targets = len(dataset.train), dataset.train.targets
+    pool = Pool(size, {i: Annotation(i, int(targets[i]), 0, "truth") for i in labeled.tolist()})
     generator = torch.Generator().manual_seed(0)
-    classes = len(dataset.train.class_names)
-    network = build(classes, "torchvision", hardware, images, generator)
-    pictures, plain = Pictures(images, targets), plain_network(network)
-    everything = np.arange(count)
+    random = (torch.randn(n, WIDTH, generator=generator) for n in (size, len(dataset.test)))
+    features = Features(*(rows.half().numpy() for rows in random), "")
+    names = dataset.train.class_names
+    config = ExperimentConfig(class_names=names, strategy="margin", per_round=ASKED)
+    every = [Pictures(part.images, part.targets) for part in (dataset.test, dataset.train)]
+    known = Pictures(dataset.train.images[labeled], targets[labeled])
 
-    def ours(on: Hardware) -> Contestant:
-        fast = InferenceNetwork(network, on)
-        return lambda: finish(predict(fast, images, everything, on, ""))
-
-    contestants = {
-        "matrix products, fp32": matrix_product(torch.float32),
-        "matrix products, default": matrix_product(hardware.dtype),
-        "plain": lambda: plain_scores(plain, pictures),
-        **peers(network, pictures),
-        "fp32": ours(FP32),
-        "default": ours(hardware),
-    }
-    seconds = alternate(contestants, repeat)
-    product = 2 * 4096**3
-    best = {
-        name: product / statistics.median(seconds[f"matrix products, {name}"])
-        for name in ("fp32", "default")
-    }
-    print(f"\nMatrix products: {best['fp32'] / 1e12:.2f} TFLOP/s in fp32, "
-          f"{best['default'] / 1e12:.2f} in {hardware.dtype}\n")  # fmt: skip
-    print("| scoring | images a second | times plain | of the matrix products |\n|---|---|---|---|")
-    base, work = statistics.median(seconds["plain"]), work_of(plain)
-    for name in list(contestants)[2:]:
-        median = statistics.median(seconds[name])
-        share = f"{count * work / median / best[name]:.2f}" if name in best else ""
-        print(f"| {name} | {count / median:,.0f} | {base / median:.2f} | {share} |")
-
-    few = slice(0, min(count, 2048))
-    x, y = torch.from_numpy(images[few]), torch.from_numpy(targets[few])
-    subset = Pictures(images[few], targets[few])
-    once = TrainConfig(epochs=1, min_steps=0, batch_size=64)
-    seconds = alternate(
-        {
-            "plain": lambda: plain_epoch(plain, subset),
-            "default": lambda: finish(fit(network, x, y, once, hardware, generator)),
-        },
-        repeat,
-    )
-    print("\n| training | images a second | times plain |\n|---|---|---|")
-    base = statistics.median(seconds["plain"])
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        print(f"| {name} | {len(y) / median:,.0f} | {base / median:.2f} |")
-
-
-def chosen(dataset: Images, repeat: int) -> None:
-    """Seconds to score the pool and to choose 1,000 of it, and how many are those of fp32."""
-    hardware = find_hardware()
-    size, images = len(dataset.train), dataset.train.images
-    order = np.random.default_rng(0).permutation(size)
-    labeled, pool = order[:LABELED], np.sort(order[LABELED:])
-    generator = torch.Generator().manual_seed(0)
-    classes = len(dataset.train.class_names)
-    network = build(classes, "torchvision", hardware, images, generator)
-    x, y = (torch.from_numpy(a[labeled]) for a in (images, dataset.train.targets))
-    finish(fit(network, x, y, TrainConfig(), hardware, generator))
-    unlabeled, everything = images[pool], np.arange(len(pool))
-    seconds: dict[str, list[float]] = {}
-    found: dict[str, set[int]] = {}
-
-    def choosing(strategy: str, on: Hardware, batch_size: int = predicting.BATCH_SIZE) -> None:
-        predicting.BATCH_SIZE = batch_size
-        began = time.perf_counter()
-        said = finish(predict(InferenceNetwork(network, on), unlabeled, everything, on, ""))
-        scored = time.perf_counter()
-
-        finish(look_again(network, unlabeled, said, everything, BY_PROBS[strategy], ASKED, on))
-        picks = BY_PROBS[strategy](said.probs).topk(ASKED).indices
-        ended = time.perf_counter()
-        name = f"{strategy}, {on.dtype}, batches of {batch_size}"
-        seconds.setdefault(name, []).append(scored - began)
-        seconds.setdefault(f"{name}: choosing", []).append(ended - scored)
-        found[name] = set(picks.tolist())
-
-    for turn in range(repeat):
-        cases = [
-            (strategy, *case)
-            for strategy in ("margin", "least_confidence", "entropy")
-            for case in ((FP32, 512), (FP32, 200), (hardware, 512))
-        ]
-        for case in cases[:: 1 if turn % 2 else -1]:
-            choosing(*case)
-    print(f"\n| {len(pool):,} images | scored, seconds | {ASKED:,} chosen, seconds | "
-          "of fp32's |\n|---|---|---|---|")  # fmt: skip
-    for name, picks in found.items():
-        like = found[f"{name.split(',')[0]}, torch.float32, batches of 512"]
-        print(f"| {name} | {spread(seconds[name])} | {spread(seconds[f'{name}: choosing'])} | "
-              f"{len(picks & like):,} |")  # fmt: skip
-
-
-def rounds(dataset: Images, repeat: int) -> None:
-    """Whole rounds with 1,000 labels: train, evaluate, score, choose 1,000 by margin."""
-    hardware = find_hardware()
-    size, classes = len(dataset.train), len(dataset.train.class_names)
-    labeled = np.random.default_rng(0).permutation(size)[:LABELED].tolist()
-    pool = Pool(
-        size, {i: Annotation(i, int(dataset.train.targets[i]), 0, "truth") for i in labeled}
-    )
-    generator = torch.Generator().manual_seed(0)
-    features = Features(
-        *(torch.randn(n, WIDTH, generator=generator).half().numpy()
-          for n in (size, len(dataset.test))), ""
-    )  # fmt: skip
-    config = ExperimentConfig(
-        class_names=dataset.train.class_names, strategy="margin", per_round=ASKED
-    )
-    network = build(classes, "torchvision", FP32, dataset.train.images, generator)
-    every = [Pictures(part.images, part.targets) for part in (dataset.train, dataset.test)]
-    known = Pictures(dataset.train.images[labeled], dataset.train.targets[labeled])
-
-    def plain() -> None:
+    def of_plain() -> None:
         net = plain_network(network)
         plain_epoch(net, known)
-        net.eval()
-        for pictures in every:
-            scores = plain_scores(net, pictures)
-        scores.topk(2)
+        for pictures in every:  # what was said of the test set is compared in no time
+            peer = plain(net, pictures)
+            said = peer.score()
+        peer.choose(said)
 
-    def ours(frozen: Features | None) -> None:
+    def of_ours(frozen: Features | None) -> None:
         outcome = finish(run_round(config, 0, pool, dataset, hardware, frozen))
         choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, hardware.device)
 
-    seconds = alternate(
-        {
-            "plain, one epoch": plain,
-            "fine-tuning": lambda: ours(None),
-            "linear head": lambda: ours(features),
-        },
-        repeat,
-    )
-    print(f"\n| round with {LABELED:,} labels, {size:,} images | seconds | times plain |\n"
-          "|---|---|---|")  # fmt: skip
-    base = statistics.median(seconds["plain, one epoch"])
-    for name, times in seconds.items():
-        print(f"| {name} | {spread(times)} | {base / statistics.median(times):.1f} |")
+    return {
+        "plain": timed(of_plain),
+        "default": timed(lambda: of_ours(None)),
+        "linear head": timed(lambda: of_ours(features)),
+    }
 
 
 @click.command()
 @click.option("--data", required=True)
-@click.option("--images", default=10_240, show_default=True, help="Scored by each contestant.")
+@click.option("--images", default=49_000, show_default=True, help="Scored by each contestant.")
 @click.option("--repeat", default=5, show_default=True)
-@click.option("--only", type=click.Choice(["rates", "chosen", "rounds"]))
-def main(data: str, images: int, repeat: int, only: str | None) -> None:
+def main(data: str, images: int, repeat: int) -> None:
     """Print what each contestant does in a second, and what a round takes."""
+    hardware = find_hardware()
     dataset = finish(load(data, cache_dir=Path(home()) / "cache"))
-    print(f"{date.today()}, {find_hardware().name}, {torch.get_num_threads()} threads, "
+    pixels, targets = dataset.train.images, dataset.train.targets
+    print(f"{date.today()}, {hardware.name}, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}, Python {platform.python_version()}, "
-          f"medians of {repeat}")  # fmt: skip
-    if only in (None, "rates"):
-        rates(dataset, images, repeat)
-    if only in (None, "chosen"):
-        chosen(dataset, repeat)
-    if only in (None, "rounds"):
-        rounds(dataset, repeat)
+          f"medians of {repeat}", flush=True)  # fmt: skip
+    order = np.random.default_rng(0).permutation(len(pixels))
+    labeled, unlabeled = order[:LABELED], np.sort(order[LABELED:])[:images]
+    generator = torch.Generator().manual_seed(0)
+    classes = len(dataset.train.class_names)
+    network = build(classes, "torchvision", hardware, pixels, generator)
+    x, y = (torch.from_numpy(rows[labeled]) for rows in (pixels, targets))
+    finish(fit(network, x, y, TrainConfig(), hardware, generator))
+
+    pool = pixels[unlabeled]
+    contestants = {
+        **installed_peers(network, Pictures(pool, targets[unlabeled])),
+        "fp32": ours(network, pool, hardware.exact),
+        "default": ours(network, pool, hardware),
+    }
+    scored = alternate(
+        {
+            "matrix products, fp32": matrix_product(torch.float32),
+            "matrix products, default": matrix_product(hardware.dtype),
+            **{name: scores_and_chooses(peer) for name, peer in contestants.items()},
+        },
+        repeat,
+    )
+    # Copies, since training changes them.
+    own = build(classes, "torchvision", hardware, pixels, generator)
+    plain_one, known = plain_network(network), Pictures(pixels[labeled], targets[labeled])
+    once = TrainConfig(epochs=1, min_steps=0, batch_size=64)
+    trained = alternate(
+        {
+            "plain": timed(lambda: plain_epoch(plain_one, known)),
+            "default": timed(lambda: finish(fit(own, x, y, once, hardware, generator))),
+        },
+        repeat,
+    )
+    whole = alternate(rounds(dataset, network, labeled, hardware), repeat)
+
+    products = {name: 2 * SIZE**3 / statistics.median(scored[f"matrix products, {name}"][0])
+                for name in ("fp32", "default")}  # fmt: skip
+    print(f"\nMatrix products: {products['fp32'] / 1e12:.2f} TFLOP/s in fp32, "
+          f"{products['default'] / 1e12:.2f} in {hardware.dtype}\n")  # fmt: skip
+    print(
+        f"| | scored, images/s | times plain | of the matrix products | {ASKED:,} chosen, s | "
+        "trained, images/s | times plain | whole round, s | times plain |\n" + 9 * "|---" + "|"
+    )
+    work = work_of(plain_network(network))
+    for name in (*contestants, "linear head"):
+        cells = ["", "", "", "", "", "", "", ""]
+        if name in contestants:
+            seconds, chose = scored[name]
+            cells[:2] = rate(len(pool), seconds), times(scored["plain"][0], seconds)
+            if name in products:
+                share = len(pool) * work / statistics.median(seconds) / products[name]
+                cells[2] = f"{share:.2f}"
+            cells[3] = spread(chose)
+        if name in trained:
+            seconds = trained[name][0]
+            cells[4:6] = rate(LABELED, seconds), times(trained["plain"][0], seconds)
+        if name in whole:
+            seconds = whole[name][0]
+            cells[6:] = spread(seconds), times(whole["plain"][0], seconds)
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def rate(images: int, seconds: list[float]) -> str:
+    fastest, slowest = images / min(seconds), images / max(seconds)
+    return f"{images / statistics.median(seconds):,.0f} ({slowest:,.0f} to {fastest:,.0f})"
+
+
+def times(plain: list[float], seconds: list[float]) -> str:
+    return f"{statistics.median(plain) / statistics.median(seconds):.2f}"
+
+
+def spread(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ LAYERS = [
     ],
     ["inference"],
     ["comparison", "learning_curve", "predict", "query", "train", "weights"],
-    ["features"],
+    ["features", "scoring"],
     ["round"],
     ["loop", "reference", "simulate", "speed", "worker"],
     ["simulations"],

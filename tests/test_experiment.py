@@ -17,6 +17,7 @@ from al_core.experiment import (
     start_experiment,
 )
 from al_core.images import Dataset
+from al_core.inference import InferenceNetwork
 from al_core.leases import hand_in
 from al_core.loop import advance
 from al_core.pool import TRUTH, Annotation
@@ -187,7 +188,7 @@ def test_the_saved_network_says_what_the_trained_one_said(store: Store, dataset:
     saved = load_network(weights_path(experiment, 0), CPU)
     rows = np.arange(len(dataset.test))
     probs = [
-        finish(predict(network.eval(), dataset.test.images, rows, CPU, "")).probs
+        finish(predict(InferenceNetwork(network, CPU), dataset.test.images, rows, CPU, "")).probs
         for network in (trained, saved)
     ]
     assert torch.equal(*probs)

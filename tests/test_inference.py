@@ -12,8 +12,9 @@ from al_core import predict as predicting
 from al_core.config import TrainConfig
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network, build
-from al_core.predict import look_again, predict
+from al_core.predict import predict
 from al_core.progress import finish
+from al_core.scoring import look_again
 from al_core.strategies.uncertainty import entropy, least_confidence, margin
 from al_core.train import fit
 
