@@ -19,6 +19,7 @@ from al_core.experiment import (
     start_experiment,
 )
 from al_core.images import Dataset
+from al_core.learned import waits_for_features
 from al_core.leases import close_round
 from al_core.progress import Work
 from al_core.store import Store
@@ -33,13 +34,14 @@ from ui.labelling import (
     take_batch,
     wait_for_others,
 )
+from ui.learning import learn_features
 from ui.new_experiment import new_experiment
-from ui.resources import is_gone, load_images, loader, open_store, settle, trainer
+from ui.resources import is_gone, load_images, loader, open_store, settle
 from ui.review import leave_review, review
 from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
 from ui.text import plain
-from ui.training import round_key, watch
+from ui.training import keep_running, round_key, watch
 from ui.yardstick import keep_up
 
 
@@ -172,8 +174,11 @@ def train_and_label(
         if hint := hint_for_few_labels(experiment):
             st.caption(hint)
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
-    if experiment.phase is Phase.TRAINING:
-        train(store, experiment, dataset, brief=batch is not None or not labelling)
+    brief = batch is not None or not labelling
+    if waits_for_features(experiment.config, dataset):
+        learn_features(experiment, dataset, brief)
+    elif experiment.phase is Phase.TRAINING:
+        train(store, experiment, dataset, brief)
     elif experiment.phase is Phase.FINISHED and batch is None:
         finished(store, experiment)
     elif labelling and (batch is None or batch.round > experiment.next_round):
@@ -194,25 +199,15 @@ def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
 def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:
     """Run the round the experiment waits for, in the background."""
     number = experiment.next_round
-    key = round_key(experiment.id, number)
-    job = trainer().job(key)
-    if job is None:
-        job = trainer().submit(key, lambda: _advance(store, experiment.id, dataset))
-    if job.active:
-        last = number == experiment.config.rounds
-        title = f"Round {number}: {'the last training' if last else 'training'}"
-        watch(job, title, trainer(), brief)
-        return
-    if job.state is JobState.DONE:  # ended after the log was read above
-        trainer().forget(key)
-        st.rerun()
-    if job.error:
-        st.error(plain(job.error), icon=":material/error:")
-    else:
-        st.info("Training was cancelled; nothing of it is kept.", icon=":material/info:")
-    if st.button(f"Start round {number} again", type="primary", icon=":material/replay:"):
-        trainer().forget(key)
-        st.rerun()
+    last = number == experiment.config.rounds
+    keep_running(
+        round_key(experiment.id, number),
+        lambda: _advance(store, experiment.id, dataset),
+        f"Round {number}: {'the last training' if last else 'training'}",
+        "Training was cancelled; nothing of it is kept.",
+        f"Start round {number} again",
+        brief,
+    )
 
 
 def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:

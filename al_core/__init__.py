@@ -26,6 +26,8 @@ From the bottom to the top; a module imports only what stands above it in this l
     train, predict       fit(), predict(), evaluate()
     scoring              the pool, as exactly as a strategy needs it
     weights, predictions networks, and what they said of every image, on disk
+    self_supervised, views, pretrain
+                         a network learns from images alone; (learned) where its weights lie
     features             embeddings that need no label, computed once and kept
     query                choosing a batch, and the reasons why
     round                one round: train, evaluate, score
@@ -37,5 +39,6 @@ From the bottom to the top; a module imports only what stands above it in this l
     simulations          many of them, side by side, going on where they stopped
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
-    __main__, terminal   the command line
+    __main__, simulate_command, terminal
+                         the command line
 """

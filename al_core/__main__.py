@@ -1,208 +1,33 @@
-"""The command line: ``python -m al_core simulate``, ``embed``, ``export`` and ``import``."""
+"""The command line: ``python -m al_core`` and the name of a command."""
 
 from __future__ import annotations
 
-import csv
-import itertools
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 
-from al_core.annotators import find_annotator
-from al_core.catalogue import CATALOGUE
-from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
-from al_core.curves import bands, read_curves
+from al_core.config import Method, PretrainConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
 from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset, load
 from al_core.import_labels import import_labels, read_labels
-from al_core.plot import FORMATS, curves_chart, save_chart
-from al_core.progress import Progress, finish
-from al_core.simulations import Simulation, jobs_that_fit, run_all
+from al_core.learned import learned_path
+from al_core.progress import finish
+from al_core.simulate_command import WEIGHTS_HELP, simulate
 from al_core.store import Store, home
 from al_core.terminal import SentenceGroup, progress_bars
-
-if TYPE_CHECKING:
-    from al_core.simulate import Row
-
-
-WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 
 
 @click.group(cls=SentenceGroup)
 def main() -> None:
-    """Active learning on images: simulate experiments, take labels away, bring labels in."""
+    """Active learning on images: simulate experiments, learn and compute features, take labels away
+    and bring labels in."""
 
 
-@main.command()
-@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    default=("least_confidence",),
-    show_default=True,
-    help=f"Repeatable; one of {', '.join(CATALOGUE)}.",
-)
-@click.option(
-    "--start",
-    default="random",
-    show_default=True,
-    help="The strategy that chooses the initial images; one that needs no labels.",
-)
-@click.option("--initial", default=1000, show_default=True, help="Images labelled at the start.")
-@click.option("--per-round", default=100, show_default=True, help="Images asked about a round.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds of labelling.")
-@click.option("--epochs", type=int, help="Epochs of training  [default: as in the page]")
-@click.option("--min-steps", type=int, help="Optimiser steps a training has at least.")
-@click.option(
-    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Repeatable."
-)
-@click.option("--weights", default="none", show_default=True, help=WEIGHTS_HELP)
-@click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
-@click.option(
-    "--head",
-    type=click.Choice(get_args(Head)),
-    default="fine-tune",
-    show_default=True,
-    help="Train the network, or a linear head on --embeddings or the features of --weights.",
-)
-@click.option(
-    "--embeddings",
-    type=click.Path(path_type=Path),
-    help="An .npz file with the arrays train and test, a row for each image, or what embed writes.",
-)
-@click.option(
-    "--annotator",
-    default="truth",
-    show_default=True,
-    help="Who answers: truth, or FILE.npz:COLUMN for labels that people gave.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Simulations side by side  [default: as many as the machine carries]",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The CSV to write; a row is added as each round ends.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A picture of the curves to write, .svg or .png.",
-)
-def simulate(
-    data: str,
-    strategies: tuple[str, ...],
-    start: str,
-    initial: int,
-    per_round: int,
-    rounds: int,
-    epochs: int | None,
-    min_steps: int | None,
-    seeds: tuple[int, ...],
-    weights: str,
-    stem: Stem,
-    head: Head,
-    embeddings: Path | None,
-    annotator: str,
-    jobs: int | None,
-    out: Path,
-    plot: Path | None,
-) -> None:
-    """Run the loop with a simulated annotator, for each strategy and seed.
-
-    Several run side by side. Each round that ends is kept in $AL_HOME/simulations: stopped
-    anywhere, the same command goes on from there, and a run that is known is not run again.
-    """
-    if embeddings is not None and head != "linear":
-        raise ConfigError("On --embeddings only a linear head can be trained: add --head linear.")
-    if embeddings is None and head == "linear" and weights == "none":
-        raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
-    # Embeddings take the place of weights and of what they see.
-    model = ModelConfig(weights, stem, head) if embeddings is None else ModelConfig()
-    train = default_train(data)
-    train = replace(
-        train,
-        epochs=train.epochs if epochs is None else epochs,
-        min_steps=train.min_steps if min_steps is None else min_steps,
-    )
-    # Settings are checked before images are loaded: a typing error should not cost a minute.
-    simulations = [
-        Simulation(
-            ExperimentConfig(
-                data=data, strategy=strategy, start=start, initial=initial, per_round=per_round,
-                rounds=rounds, model=model, train=train, seed=seed,
-            ),
-            annotator,
-            str(embeddings.absolute()) if embeddings else "",
-        )
-        # Seed by seed, so that what is stopped has compared the strategies on some of them.
-        for seed, strategy in itertools.product(dict.fromkeys(seeds), dict.fromkeys(strategies))
-    ]  # fmt: skip
-    for path in filter(None, (out, plot)):
-        if not path.parent.is_dir():
-            raise ConfigError(f"There is no folder {path.parent} to write {path.name} to.")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise ConfigError(f"{path} cannot be written; name a file where writing is allowed.")
-    if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
-    with progress_bars("") as show:
-        dataset = finish(load(data, cache_dir=home() / "cache"), show)
-    for one in simulations:
-        config = replace(one.config, class_names=dataset.train.class_names)
-        config.check_against(len(dataset.train), dataset.has_truth)
-    find_annotator(annotator, dataset)
-    if embeddings is not None:
-        from al_core.features import read_features  # with torch, which takes two seconds
-
-        read_features(embeddings, dataset)
-
-    rows: list[tuple[Row, Simulation]] = []
-
-    def place(row: tuple[Row, Simulation]) -> tuple[int, int, int]:
-        return strategies.index(row[0].strategy), seeds.index(row[0].seed), row[0].round
-
-    try:
-        with progress_bars("") as show:
-            jobs = jobs or jobs_that_fit(len(simulations))
-            for report in run_all(simulations, jobs):
-                if isinstance(report, Progress):
-                    show(report)
-                    continue
-                own = next(
-                    one for one in simulations
-                    if (one.config.strategy, one.config.seed) == (report.strategy, report.seed)
-                )  # fmt: skip
-                rows.append((report, own))
-                _write_table(out, sorted(rows, key=place))
-                click.echo(_sentence(report))
-    except KeyboardInterrupt:
-        raise click.ClickException("Stopped; the same command goes on from here.") from None
-    if plot is not None:
-        curves = read_curves(out.read_bytes(), out.name)
-        save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
-
-
-def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
-    """All rows so far, whole or not at all."""
-    half = out.with_suffix(f"{out.suffix}.part")
-    with half.open("w", newline="", encoding="utf-8") as file:
-        first, simulation = rows[0]
-        columns = [*asdict(first), *simulation.settings]
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(row) | simulation.settings for row, simulation in rows)
-    half.replace(out)
+main.add_command(simulate)
 
 
 @main.command()
@@ -227,6 +52,58 @@ def embed(data: str, weights: str, out: Path, image_size: int) -> None:
         raise click.ClickException("Stopped; the same command goes on from here.") from None
     n, width = features.train.shape
     click.echo(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
+
+
+@main.command()
+@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False),
+              help="The .safetensors file to write  [default: where --weights learned finds it]"
+              )  # fmt: skip
+@click.option("--method", type=click.Choice(get_args(Method)), default="emp-ssl", show_default=True)
+@click.option("--minutes", type=float, help="Of computing  [default: 30, unless --epochs is given]")
+@click.option("--epochs", type=int, help="Passes over the images, each in several views.")
+@click.option("--batch-size", type=int, help="Images a step  [default: the method's own]")
+@click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
+@click.option("--flip/--no-flip", default=None,
+              help="Take a mirrored image for the same thing  [default: not for digits]"
+              )  # fmt: skip
+@click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
+@click.option("--seed", default=0, show_default=True)
+def pretrain(
+    data: str,
+    out: Path | None,
+    method: Method,
+    minutes: float | None,
+    epochs: int | None,
+    batch_size: int | None,
+    stem: Stem,
+    flip: bool | None,
+    image_size: int,
+    seed: int,
+) -> None:
+    """Learn features from the images alone, and write ResNet-18's weights; no label is read.
+
+    Stopped anywhere, the same command goes on from there, at most a minute back.
+    """
+    if minutes is None and epochs is None:
+        minutes = PretrainConfig().minutes
+    if flip is None:
+        flip = default_train(data).flip
+    config = PretrainConfig(method, minutes, epochs, batch_size, stem, flip, seed)
+    if out is not None and out.suffix != ".safetensors":
+        raise ConfigError(f"Weights are written as .safetensors, not as {out.name}.")
+    from al_core.network import find_hardware  # with torch, which takes two seconds
+    from al_core.pretrain import pretrain as learn
+
+    try:
+        with progress_bars("") as show:
+            loading = load(data, image_size=image_size, cache_dir=home() / "cache")
+            dataset = finish(loading, show)
+            path = out or learned_path(dataset.fingerprint)
+            report = finish(learn(dataset, config, find_hardware(), path), show)
+    except KeyboardInterrupt:
+        raise click.ClickException("Stopped; the same command goes on from here.") from None
+    click.echo(f"{report.phase}, in {report.seconds / 60:.1f} minutes. Written to {path}.")
 
 
 @main.command()
@@ -283,13 +160,6 @@ def _images_of(experiment: Experiment) -> Dataset:
         dataset = finish(loading, show)
     check_images(experiment, dataset)
     return dataset
-
-
-def _sentence(row: Row) -> str:
-    accuracy = "no test set" if row.test_accuracy is None else f"{row.test_accuracy:.1%} on test"
-    return (
-        f"{row.strategy}, seed {row.seed}, round {row.round}: {row.labeled:,} labelled, {accuracy}"
-    )
 
 
 if __name__ == "__main__":

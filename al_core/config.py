@@ -12,9 +12,11 @@ from typing import Any, Literal, get_args
 from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
 
-WEIGHTS = ("none", "imagenet")  # by name; any other is a file
+LEARNED = "learned"  # from the pool's own images
+WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
+Method = Literal["emp-ssl", "simclr"]
 InitialLabels = Literal["truth", "person"]
 
 
@@ -22,7 +24,8 @@ InitialLabels = Literal["truth", "person"]
 class ModelConfig:
     """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
-    ``weights`` are ``none``, ``imagenet`` or the path of a ``.safetensors`` file. ``head`` is
+    ``weights`` are ``none``, ``imagenet``, ``learned`` from the images themselves, for
+    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. ``head`` is
     ``fine-tune`` where the whole network is trained, each round anew, and ``linear`` where the
     weights stay as they are and a linear head on their features is trained. ``auto`` is the stem
     that the weights of a file have; else the one for small images on a GPU and torchvision's own
@@ -32,6 +35,7 @@ class ModelConfig:
     weights: str = "none"
     stem: Stem = "auto"
     head: Head = "fine-tune"
+    learn_minutes: float = 30.0
 
     def __post_init__(self) -> None:
         if self.weights not in WEIGHTS and not self.weights.endswith(".safetensors"):
@@ -44,8 +48,9 @@ class ModelConfig:
         if self.head == "linear" and self.weights == "none":
             raise ConfigError(
                 "A linear head is trained on the features of weights that were learned before; "
-                "choose imagenet or a .safetensors file for them."
+                "choose imagenet, learned or a .safetensors file for them."
             )
+        _between("minutes", self.learn_minutes, 0.01, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,37 @@ class TrainConfig:
         _between("learning rate", self.learning_rate, 1e-6, 1)
         _between("momentum", self.momentum, 0, 0.999)
         _between("weight decay", self.weight_decay, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """How features are learned from images alone, see :mod:`al_core.self_supervised`.
+
+    By which ``method``; for so many ``minutes`` of computing or ``epochs``, whichever ends first,
+    where an epoch looks at each image once, in several views. ``batch_size`` counts images and is
+    the method's own where it is None. ``flip`` takes a mirrored image for the same thing.
+    """
+
+    method: Method = "emp-ssl"
+    minutes: float | None = 30.0
+    epochs: int | None = None
+    batch_size: int | None = None
+    stem: Stem = "auto"
+    flip: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("method", self.method, get_args(Method))
+        _one_of("stem", self.stem, get_args(Stem))
+        if self.minutes is None and self.epochs is None:
+            raise ConfigError("Say how long to learn: so many minutes, or epochs.")
+        if self.minutes is not None:
+            _between("minutes", self.minutes, 0.01, 100_000)
+        if self.epochs is not None:
+            _whole("epochs", self.epochs, 1, 1_000_000)
+        if self.batch_size is not None:
+            _whole("batch size", self.batch_size, 2, 65_536)
+        _whole("seed", self.seed, 0, 2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)

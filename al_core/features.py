@@ -18,6 +18,7 @@ from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
+from al_core.learned import waits_for_features
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
 from al_core.predict import BATCH_SIZE, predict
@@ -80,7 +81,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
 def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
     """The features that ``weights`` see in the images of ``dataset``, from the cache where they
     are. Raises WeightsError as :func:`al_core.weights.pretrained_weights` does."""
-    pretrained = yield from _needed(weights)
+    pretrained = yield from _needed(weights, dataset)
     name = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
     folder = home() / "cache" / "features" / name
     return (yield from embed(dataset, pretrained, hardware, folder))
@@ -89,7 +90,7 @@ def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[
 def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
     """The same in a ``folder`` of one's own, which must hold nothing, or these very features, in
     part perhaps. Raises WeightsError for any other."""
-    pretrained = yield from _needed(weights)
+    pretrained = yield from _needed(weights, dataset)
     of = folder / "of.txt"
     digest = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
     with suppress(OSError):
@@ -102,8 +103,8 @@ def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
     return (yield from embed(dataset, pretrained, find_hardware(), folder))
 
 
-def _needed(weights: str) -> Work[Pretrained]:
-    pretrained = yield from pretrained_weights(weights)
+def _needed(weights: str, dataset: Dataset) -> Work[Pretrained]:
+    pretrained = yield from pretrained_weights(weights, dataset.fingerprint)
     if pretrained is None:
         raise WeightsError("Without weights there are no features; choose some.")
     return pretrained
@@ -185,11 +186,13 @@ def untrained_predictions(
     """What is known of the training images before any label: nothing is likelier than anything
     else, but they have embeddings, ``features`` where those are given.
 
-    Otherwise they come from the weights that the experiment starts from, and without any they are
-    the images' own first 64 principal components: a network with random weights tells classes apart
-    less well (31 against 37% by nearest neighbours on CIFAR-10, 94 against 97% on digits).
+    Otherwise they come from the weights that the experiment starts from, and without any, or before
+    they are learned, they are the images' own first 64 principal components: a network with
+    random weights tells classes apart less well (31 against 37% by nearest neighbours on CIFAR-10,
+    94 against 97% on digits).
     """
-    if features is None and config.model.weights != "none":
+    is_there = config.model.weights != "none" and not waits_for_features(config, dataset)
+    if features is None and is_there:
         features = yield from frozen_features(config.model.weights, dataset, hardware)
     if features is not None:
         embeddings = features.train

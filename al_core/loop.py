@@ -123,9 +123,9 @@ def latest_predictions(
         said = load_predictions(experiment.id, latest)
         if said is not None and said.probs.shape == (size, classes):
             return said
-    features = yield from features_of(experiment, dataset, hardware)
     if number == BEFORE:
-        return (yield from untrained_predictions(experiment.config, dataset, hardware, features))
+        return (yield from untrained_predictions(experiment.config, dataset, hardware))
+    features = yield from features_of(experiment, dataset, hardware)
     if features is not None:
         said = yield from _head_predictions(experiment, number, dataset, hardware, features)
     else:

@@ -53,6 +53,18 @@ class TrainingProgress(Progress):
     ends_epoch: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PretrainProgress(Progress):
+    """A report of a run: passes over the images so far; running means of the loss and of the number
+    of directions in which the projections point; the share of images that their nearest
+    ``neighbours`` classify right, None where no truth is known."""
+
+    epoch: float
+    loss: float
+    directions: float
+    neighbours: float | None
+
+
 Work = Generator[Progress, None, T]
 
 

@@ -124,8 +124,8 @@ def _fine_tune(
     temperature: float,
 ) -> Work[_Model]:
     """A network, from fresh weights or pretrained ones."""
-    images = _on_device(dataset.train.images, hardware)
-    pretrained = yield from pretrained_weights(config.model.weights)
+    images = on_device(dataset.train.images, hardware)
+    pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
     net = networks.build(
         len(config.class_names),
         config.model.stem,
@@ -207,7 +207,7 @@ def round_generator(*seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
-def _on_device(images: NDArray[np.uint8], hardware: Hardware) -> NDArray[np.uint8] | Tensor:
+def on_device(images: NDArray[np.uint8], hardware: Hardware) -> NDArray[np.uint8] | Tensor:
     """The images as one uint8 tensor on the GPU where they fit, else as they are, in memory."""
     if hardware.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(hardware.device)

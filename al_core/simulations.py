@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_core.catalogue import titled
-from al_core.config import WEIGHTS, ExperimentConfig
+from al_core.config import ExperimentConfig
 from al_core.curves import Curve, MeasuredOn
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.images import load
@@ -31,7 +31,7 @@ DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
-FORMAT = 4  # raised whenever a round or a strategy changes: older files are run anew
+FORMAT = 5  # raised whenever a round or a strategy changes: older files are run anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     from al_core.features import frozen_features, read_features
     from al_core.network import find_hardware
     from al_core.simulate import Step, simulate
-    from al_core.weights import read_weights
+    from al_core.weights import pretrained_weights
 
     config = simulation.config
     dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
@@ -175,8 +175,9 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     elif config.model.head == "linear":
         features = yield from frozen_features(config.model.weights, dataset, find_hardware())
     digest = features.digest if features else ""
-    if features is None and config.model.weights not in WEIGHTS:
-        digest = read_weights(Path(config.model.weights)).digest
+    if features is None and config.model.weights not in ("none", "imagenet"):
+        weights = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
+        digest = weights.digest if weights else ""
     depends_on = _depends_on(replace(simulation, config=config), dataset.fingerprint, digest)
     path = home() / "simulations" / f"{_digest(depends_on)}.json"
     steps = _read(path)[: config.rounds + 1]
@@ -244,6 +245,7 @@ def _depends_on(simulation: Simulation, images: str, embeddings: str) -> dict[st
     """All that the rounds of a simulation depend on, with the digests of its files; how many rounds
     there are is not among it, nor what the page alone reads."""
     values = simulation.config.to_json()
+    del values["model"]["learn_minutes"]  # what was learned is among the files
     annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")
     if colon:

@@ -55,7 +55,7 @@ def grey_pixels(data: str) -> Path:
 @click.option("--rounds", default=2, show_default=True)
 @click.option("--start", default="random", show_default=True)
 @click.option("--annotator", default="truth", show_default=True)
-@click.option("--embeddings", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--embeddings", type=click.Path(path_type=Path), help="What embed writes.")
 @click.option("--pixels", is_flag=True, help="A linear head on the images' own 8 x 8 grey pixels.")
 @click.option("--jobs", type=int)
 def main(

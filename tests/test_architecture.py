@@ -23,7 +23,7 @@ LAYERS = [
     ["schema"],
     ["database"],
     ["store"],
-    ["experiment", "network", "predictions"],
+    ["experiment", "learned", "network", "predictions"],
     [
         "annotators",
         "curves",
@@ -39,9 +39,10 @@ LAYERS = [
     ["inference"],
     ["comparison", "learning_curve", "predict", "query", "train", "weights"],
     ["features", "scoring"],
-    ["round"],
-    ["loop", "reference", "simulate", "speed", "worker"],
+    ["round", "self_supervised", "views"],
+    ["loop", "pretrain", "reference", "simulate", "speed", "worker"],
     ["simulations"],
+    ["simulate_command"],
     ["__main__"],
 ]
 

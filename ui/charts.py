@@ -146,17 +146,22 @@ def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
 
 
 def training_curve(
-    history: Sequence[Sequence[float]], column: Literal["loss", "accuracy"], epochs: float
+    history: Sequence[Sequence[float]],
+    column: Literal["loss", "accuracy"],
+    epochs: float,
+    title: str,
 ) -> alt.Chart:
-    """A training on the labelled images so far; ``history`` rows are epoch, loss, accuracy."""
+    """A training so far; ``history`` rows are epoch, loss, accuracy, of which the latter may be
+    None."""
     table = pd.DataFrame(list(history), columns=["epoch", "loss", "accuracy"])
+    table = table.dropna(subset=column)
     axis, number = (alt.Axis(), ".3f") if column == "loss" else (alt.Axis(format="%"), ".1%")
     return (
         alt.Chart(table)
         .mark_line(strokeWidth=2, point=len(table) == 1)
         .encode(
             x=alt.X("epoch:Q", title="Epoch", scale=alt.Scale(domain=[0, epochs], nice=False)),
-            y=alt.Y(f"{column}:Q", title=f"Training {column}", axis=axis),
+            y=alt.Y(f"{column}:Q", title=title, axis=axis),
             tooltip=[
                 alt.Tooltip("epoch:Q", title="Epoch", format=".1f"),
                 alt.Tooltip(f"{column}:Q", title=column.capitalize(), format=number),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from al_core.config import ExperimentConfig, Stem
+from al_core.config import LEARNED, ExperimentConfig, Stem
 from al_core.progress import Work
 from al_core.worker import Job, JobState
 from ui.resources import loader, settle
@@ -24,8 +24,8 @@ def show_cost(config: ExperimentConfig) -> None:
     stem, size = config.model.stem, config.image_size
     if config.model.weights == "none":
         st.caption(
-            "With weights to start from, a linear head may be trained on their features instead of "
-            "the network: a round then takes about a second."
+            "With weights to start from, learned from these images perhaps, a linear head may be "
+            "trained on their features instead of the network: a round then takes about a second."
         )
         return
     key = f"speed of {stem} at {size}"
@@ -47,10 +47,17 @@ def _wait(job: Job) -> None:
 
 def _words(config: ExperimentConfig, speed: Speed) -> str:
     images = SIZES.get(config.data, UNKNOWN)
+    learning = ""
+    if config.model.weights == LEARNED:
+        minutes = config.model.learn_minutes
+        learning = (
+            f"Learning features takes {minutes:,.0f} min here, once for these images, in which it "
+            f"looks at each about {speed.views_in(minutes) / images:,.0f} times. "
+        )
     return (
-        f"On this machine, with {config.initial:,} labels and {images:,} images: fine-tuning takes "
-        f"about {duration(speed.of_fine_tuning(config, images))} a round. A linear head takes "
-        f"{duration(speed.of_features(images))} once, for the features, and then "
+        f"{learning}On this machine, with {config.initial:,} labels and {images:,} images: "
+        f"fine-tuning takes about {duration(speed.of_fine_tuning(config, images))} a round. A "
+        f"linear head takes {duration(speed.of_features(images))} once, for the features, and then "
         f"{duration(speed.of_head(config, images))} a round."
     )
 

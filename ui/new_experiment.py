@@ -9,6 +9,7 @@ import streamlit as st
 
 from al_core.catalogue import CATALOGUE, FEW_PER_CLASS, FOR_FEW, MEASURED, suits_few_labels, titled
 from al_core.config import (
+    LEARNED,
     WEIGHTS,
     ExperimentConfig,
     Head,
@@ -23,6 +24,7 @@ from al_core.store import NAME_LENGTH, Store
 from ui.cost import show_cost
 from ui.text import in_a_line
 
+TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
 PATH = "a folder or a parquet file"
 CLASSES = 10  # of the sources that come with the program; of others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
@@ -142,7 +144,7 @@ def _start(by_truth: bool) -> str:
         format_func=titled,
         disabled=by_truth,  # and not left out: a button that moves is hard to press
         help="No labels are needed: a strategy looks at the images alone (their principal "
-        "components, or ImageNet's features where the weights are ImageNet's).",
+        "components, or the features of weights, where they are there).",
     )
     return "random" if by_truth else chosen
 
@@ -175,14 +177,25 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     weights = st.selectbox(
         "Weights to start from",
         WEIGHTS,
-        format_func=lambda name: readable(name) if name in WEIGHTS else name,
+        format_func=lambda name: TITLES.get(name, name),
         accept_new_options=True,
-        help="None; torchvision's ImageNet weights (45 MB, downloaded once); or type the path of a "
-        ".safetensors file of ResNet-18, on the machine this runs on.",
+        help="None; torchvision's ImageNet weights (45 MB, downloaded once); learned from the "
+        "images alone, before there are labels; or type the path of a .safetensors file of "
+        "ResNet-18, on the machine this runs on.",
+    )
+    learn_minutes = st.number_input(
+        "Minutes of learning features",
+        1,
+        10_000,
+        30,
+        disabled=weights != LEARNED,
+        help="Once for these images, in the background: you may label the first batches "
+        "meanwhile, and the first training waits for it.",
     )
     head = st.radio(
         "Train",
         get_args(Head),
+        index=get_args(Head).index("linear" if weights == LEARNED else "fine-tune"),
         horizontal=True,
         format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
         disabled=weights == "none",
@@ -218,7 +231,9 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
     )  # fmt: skip
     size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are brought to it.")
     seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
-    model = ModelConfig(weights, stem, "fine-tune" if weights == "none" else head)
+    model = ModelConfig(
+        weights, stem, "fine-tune" if weights == "none" else head, float(learn_minutes)
+    )
     return model, train, int(seed), int(size)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from al_core.experiment import Experiment
 from al_core.images import Dataset
+from al_core.learned import waits_for_features
 from al_core.progress import Work
 from al_core.schema import Batch
 from al_core.store import Store
@@ -27,6 +28,8 @@ def refit_when_due(
 ) -> None:
     """Fit the head in the background, once for each of the SHARES of the batch."""
     if experiment.config.model.head != "linear" or batch.round != experiment.next_round:
+        return
+    if waits_for_features(experiment.config, dataset):
         return
     due = sum(len(done) >= share * len(batch.images) for share in SHARES)
     key = f"experiment {experiment.id}, batch {batch.id}, fit {due}"

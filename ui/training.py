@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
 from al_core.experiment import Experiment
-from al_core.progress import Progress, TrainingProgress
+from al_core.progress import PretrainProgress, Progress, TrainingProgress, Work
 from al_core.worker import Job, JobState, Worker
 from ui.resources import settle, trainer
 from ui.text import plain
@@ -62,8 +63,44 @@ def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
         draw_training(job.reports)
 
 
+def keep_running(
+    key: str,
+    work: Callable[[], Work[Any]],
+    title: str,
+    stopped: str,
+    again: str,
+    brief: bool,
+    aside: bool = False,
+) -> None:
+    """Run ``work`` on the device, show how far it is, and draw the page again at its end.
+
+    What failed, or was ``stopped`` as that sentence says, waits for the button ``again``.
+    ``aside`` lets all other work on the device go first.
+    """
+    job = trainer().job(key) or trainer().submit(key, work, background=aside)
+    if job.active:
+        watch(job, title, trainer(), brief)
+        return
+    if job.state is JobState.DONE:  # ended after the log was read
+        trainer().forget(key)
+        st.rerun()
+    if job.error:
+        st.error(plain(job.error), icon=":material/error:")
+    else:
+        st.info(stopped, icon=":material/info:")
+    if st.button(again, type="primary", icon=":material/replay:"):
+        trainer().forget(key)
+        st.rerun()
+
+
 def draw_training(reports: list[Progress]) -> None:
     """Loss and accuracy of the training among ``reports``, side by side."""
+    learning = [r for r in reports if isinstance(r, PretrainProgress)]
+    if learning:
+        last = learning[-1]
+        rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
+        whole = last.epoch / max(last.fraction, 0.01)
+        draw_history(rows, whole, "Loss", "Right by nearest neighbours")
     epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
         last = epochs[-1]
@@ -71,14 +108,20 @@ def draw_training(reports: list[Progress]) -> None:
         draw_history(history, last.epoch * last.total / last.done)
 
 
-def draw_history(history: Sequence[Sequence[float]], epochs: float) -> None:
+def draw_history(
+    history: Sequence[Sequence[float | None]],
+    epochs: float,
+    loss: str = "Training loss",
+    accuracy: str = "Training accuracy",
+) -> None:
     """Loss and accuracy over the epochs; at most some 300 points, which is all a screen shows."""
     from ui.charts import training_curve  # altair takes a while, and no batch waits for it
 
     history = history[:: max(1, len(history) // 300)]
     left, right = st.columns(2)
-    left.altair_chart(training_curve(history, "loss", epochs))
-    right.altair_chart(training_curve(history, "accuracy", epochs))
+    left.altair_chart(training_curve(history, "loss", epochs, loss))
+    if any(row[2] is not None for row in history):
+        right.altair_chart(training_curve(history, "accuracy", epochs, accuracy))
 
 
 def _words(progress: Progress | None) -> str:

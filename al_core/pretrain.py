@@ -1,0 +1,271 @@
+"""pretrain(): a network learns features from images alone; no label is read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+
+from al_core import network as networks
+from al_core.config import PretrainConfig
+from al_core.errors import ConfigError, WeightsError
+from al_core.images import Dataset
+from al_core.inference import InferenceNetwork
+from al_core.locking import wait_for_lock
+from al_core.network import Hardware, is_lack_of_memory
+from al_core.predict import predict
+from al_core.progress import PretrainProgress, Work, finish
+from al_core.query import nearest
+from al_core.round import on_device, round_generator
+from al_core.self_supervised import METHODS, directions
+from al_core.views import random_views
+from al_core.weights import save_backbone
+
+RECIPE = 1  # written into the file; raised whenever what is learned changes
+LEAST = 16  # images; fewer are no pool
+WARM_UP = 0.05  # of a run, in which the learning rate rises
+KEEP_SECONDS = 60  # between two checkpoints
+REPORT_SECONDS = 1.0
+LOOKS = 20  # at how good the features are, evenly over a run
+LOOKED_AT, NEIGHBOURS = 5000, 10
+COLLAPSED, PATIENCE = 1.1, 50  # directions (at first there are 2 or 3), and steps before that
+MEMORY = 0.95  # of running means, from step to step
+
+
+def pretrain(
+    dataset: Dataset, config: PretrainConfig, hardware: Hardware, out: Path
+) -> Work[PretrainProgress]:
+    """Learn from the training images of ``dataset`` and write ResNet-18's weights to ``out``.
+
+    Returns the last report. A checkpoint beside ``out`` is written once a minute, and when the work
+    is closed: asked for again, it goes on from there, and gives what it would have given. The
+    truth, where it is known, is looked at for the reports and for nothing else.
+
+    Raises ConfigError where there are too few images, too little memory, or where the features
+    collapse: all images come to look alike. Raises WeightsError where ``out`` is there already,
+    cannot be written, or has a checkpoint of something else beside it.
+    """
+    n = len(dataset.train)
+    if n < LEAST:
+        raise ConfigError(f"To learn features from, there must be {LEAST} images, not only {n}.")
+    checkpoint, locked = out.with_suffix(".checkpoint"), out.with_suffix(".lock")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = yield from wait_for_lock(locked)
+        try:
+            if out.exists():
+                raise WeightsError(f"{out} is there already; name another file, or delete it.")
+            run = _Run(dataset, config, hardware)
+            run.go_on_from(checkpoint)
+            report = yield from _learn(run, checkpoint)
+            save_backbone(run.network, out, run.card(report))
+            checkpoint.unlink(missing_ok=True)
+            locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
+        finally:
+            lock.release()
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{out} cannot be written ({error}); make room on the disk, or name another file."
+        ) from error
+    return report
+
+
+def _learn(run: _Run, checkpoint: Path) -> Generator[PretrainProgress, None, PretrainProgress]:
+    """Take steps until the time is over, or the epochs; report once a second."""
+    kept = reported = time.monotonic()
+    try:
+        while run.done < 1:
+            run.take_step()
+            now = time.monotonic()
+            if now - reported > REPORT_SECONDS or run.done == 1:
+                yield run.report()
+                reported = now
+            if now - kept > KEEP_SECONDS:
+                run.keep(checkpoint)
+                kept = now
+    except GeneratorExit:
+        run.keep(checkpoint)
+        raise
+    return run.report()
+
+
+class _Run:
+    """A run, and how far it has come.
+
+    A step draws from a generator of its own, so that its number is all that a checkpoint needs to
+    know of chance.
+    """
+
+    def __init__(self, dataset: Dataset, config: PretrainConfig, hardware: Hardware) -> None:
+        self.dataset, self.config, self.hardware = dataset, config, hardware
+        self.method = METHODS[config.method]
+        self.images = on_device(dataset.train.images, hardware)
+        self.batch_size = min(config.batch_size or self.method.batch_size, len(self.images))
+        generator = round_generator(config.seed)
+        self.network = networks.build(2, config.stem, hardware, dataset.train.images, generator)
+        self.network.train()
+        width = self.network.head.in_features
+        self.projector = self.method.projector(width, generator).to(hardware.device)
+        self.optimizer = torch.optim.SGD(
+            [*self.network.backbone.parameters(), *self.projector.parameters()],
+            lr=self.method.learning_rate,
+            momentum=0.9,
+            weight_decay=self.method.weight_decay,
+            fused=True,
+        )
+        self.step, self.seconds = 0, 0.0
+        self.loss, self.directions = torch.zeros(2, device=hardware.device)  # running means
+        self.neighbours: float | None = None
+        self.looks, self.words = 0, ""  # of the latest look
+
+    @property
+    def epoch(self) -> float:
+        return self.step / (len(self.images) // self.batch_size)
+
+    @property
+    def done(self) -> float:
+        """Share of the run, by time or by epochs, whichever has come further."""
+        config = self.config
+        by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
+        by_epochs = self.epoch / config.epochs if config.epochs else 0.0
+        return min(max(by_time, by_epochs), 1.0)
+
+    def take_step(self) -> None:
+        started = time.perf_counter()
+        x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
+        generator = round_generator(self.config.seed, 1, self.step)
+        rate = self.method.learning_rate * _schedule(self.done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            projections = self._project(x, generator)
+            loss = self.method.loss(projections)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except (MemoryError, RuntimeError) as error:
+            if not is_lack_of_memory(error):
+                raise
+            raise ConfigError(
+                f"Memory ran out with {self.batch_size} images at a time; choose a smaller batch "
+                "size."
+            ) from error
+        self.optimizer.step()
+        self.step += 1
+        memory = min(MEMORY, 1 - 1 / self.step)
+        self.loss = self.loss.lerp(loss.detach(), 1 - memory)
+        self.directions = self.directions.lerp(directions(projections[0].detach()), 1 - memory)
+        self.seconds += time.perf_counter() - started
+
+    def _batch(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The images of this step, no two of them the same."""
+        n = len(self.images)
+        epoch, place = divmod(self.step, n // self.batch_size)
+        order = torch.randperm(n, generator=round_generator(self.config.seed, 0, epoch))
+        return order[place * self.batch_size : (place + 1) * self.batch_size].numpy()
+
+    def _project(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """``[V,N,D]``, rows of length 1, of random views of ``images``."""
+        views, on = self.method.views, self.hardware
+        x = random_views(images.repeat(views, 1, 1, 1), self.config.flip, generator)
+        with torch.autocast(on.device.type, on.dtype, enabled=on.dtype != torch.float32):
+            projections = self.projector(self.network.embed(x))
+        return F.normalize(projections.float(), dim=1).view(views, len(images), -1)
+
+    def report(self) -> PretrainProgress:
+        """How far it is; raises ConfigError where nothing can come of it any more."""
+        loss, spread = self.loss.item(), self.directions.item()
+        if not math.isfinite(loss):
+            raise ConfigError("Learning features diverged; choose a larger batch size.")
+        if self.step >= PATIENCE and self.done > WARM_UP and spread < COLLAPSED:
+            raise ConfigError(
+                "The features have collapsed: to the network all images look alike. Are they "
+                "different from one another? More of them, or a larger batch size, may help."
+            )
+        if self.done * LOOKS >= self.looks:
+            self.looks = int(self.done * LOOKS) + 1
+            self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}, {spread:.0f} directions"
+            if self.dataset.has_truth:
+                self.neighbours = self._accuracy_of_neighbours()
+                self.words += f", nearest neighbours {self.neighbours:.1%}"
+        return PretrainProgress(
+            self.words, 100 * self.done, 100, "%", self.seconds, self.epoch, loss, spread,
+            self.neighbours,
+        )  # fmt: skip
+
+    def _accuracy_of_neighbours(self) -> float:
+        """How many of some thousand training images most of the ten nearest of the others are of
+        the same class with."""
+        targets = self.dataset.train.targets
+        n = len(targets)
+        some = np.random.default_rng(0).permutation(n)[:LOOKED_AT].astype(np.int64)
+        fast = InferenceNetwork(self.network, self.hardware)
+        embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
+        truth = torch.from_numpy(targets[some])
+        near = nearest(embeddings, embeddings, min(NEIGHBOURS + 1, n))[:, 1:]
+        return (truth[near].mode(1).values == truth).float().mean().item()
+
+    def card(self, report: PretrainProgress) -> dict[str, str]:
+        """What the file says of itself."""
+        return {
+            "method": self.method.title,
+            "views": str(self.method.views),
+            "epochs": f"{report.epoch:.2f}",
+            "seconds": f"{self.seconds:.0f}",
+            "device": self.hardware.name,
+            "source": self.dataset.fingerprint,
+            "recipe": str(RECIPE),
+        }
+
+    def _of(self) -> list[Any]:
+        """What a checkpoint must have been made of to go on from; how long a run is may change."""
+        config = self.config
+        return [self.dataset.fingerprint, config.method, self.batch_size, config.stem, config.flip,
+                config.seed, RECIPE]  # fmt: skip
+
+    def keep(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        half = path.with_suffix(".part")
+        torch.save(
+            {
+                "of": self._of(),
+                "at": [self.step, self.seconds, self.loss.item(), self.directions.item()],
+                "network": self.network.state_dict(),
+                "projector": self.projector.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            half,
+        )
+        half.replace(path)
+
+    def go_on_from(self, path: Path) -> None:
+        """Take up a checkpoint, if there is one."""
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.hardware.device, weights_only=True)
+            is_ours = state["of"] == self._of()
+            if is_ours:
+                for part in ("network", "projector", "optimizer"):
+                    getattr(self, part).load_state_dict(state[part])
+                self.step, self.seconds, *means = state["at"]
+                self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
+        except Exception as error:  # torch raises whatever the damage happens to trip over
+            raise WeightsError(f"{path} is damaged; delete it to begin anew.") from error
+        if not is_ours:
+            raise WeightsError(
+                f"{path} is of other images or settings; delete it to begin anew, or name another "
+                "file."
+            )
+
+
+def _schedule(done: float) -> float:
+    """Share of the peak of the learning rate: a short rise, then half a cosine."""
+    return min(done / WARM_UP, 1.0) * (1 + math.cos(math.pi * done)) / 2

@@ -1,0 +1,91 @@
+"""What a network learns by without labels: views of one image alike, images apart.
+
+An objective takes projections, ``[V,N,D]``: V views of N images, each row of length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TEMPERATURE = 0.5
+DISTORTION, INVARIANCE = 0.2, 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to learn, with the recipe that suits it: ``views`` of each of ``batch_size`` images a
+    step; the widths of the projector; the peak of the learning rate, and the weight decay."""
+
+    title: str
+    views: int
+    batch_size: int
+    hidden: int
+    width: int
+    learning_rate: float
+    weight_decay: float
+    loss: Callable[[Tensor], Tensor]
+
+    def projector(self, width: int, generator: torch.Generator) -> nn.Module:
+        """What stands between embeddings and the objective, and is thrown away at the end."""
+        with torch.device("meta"):  # nothing drawn from the global generator
+            layers = nn.Sequential(
+                nn.Linear(width, self.hidden, bias=False),
+                nn.BatchNorm1d(self.hidden),
+                nn.ReLU(),
+                nn.Linear(self.hidden, self.width, bias=False),
+            )
+        layers = layers.to_empty(device="cpu")
+        for layer in layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            elif isinstance(layer, nn.BatchNorm1d):
+                layer.reset_parameters()
+        return layers
+
+
+def nt_xent(projections: Tensor) -> Tensor:
+    """How hard it is to find each view's other view among all: the mean cross-entropy, in nats.
+
+    Of two views, ``[2,N,D]``: Chen et al., "A simple framework for contrastive learning of visual
+    representations" (2020).
+    """
+    views, n, _ = projections.shape
+    rows = projections.flatten(0, 1)
+    alike = (rows @ rows.T / TEMPERATURE).fill_diagonal_(-torch.inf)
+    others = torch.arange(views * n, device=rows.device).roll(n)
+    return F.cross_entropy(alike, others)
+
+
+def coding_rate(projections: Tensor) -> Tensor:
+    """Views near their image's mean, while a batch fills as many directions as it can.
+
+    ``[V,N,D]``: the total coding rate of each view's batch, and the cosines between views and the
+    means over views: Tong et al., "EMP-SSL: Towards self-supervised learning in one training epoch"
+    (2023), divided by the weight of the cosines, so that a learning rate means what it usually
+    means.
+    """
+    _, n, width = projections.shape
+    gram = projections @ projections.mT  # of images and not of dimensions: fewer, the same det
+    scaled = torch.eye(n, device=gram.device) + width / (n * DISTORTION) * gram
+    rate = torch.linalg.slogdet(scaled).logabsdet.mean() / 2
+    alike = F.cosine_similarity(projections, projections.mean(0, keepdim=True), dim=2)
+    loss: Tensor = -alike.mean() - rate / INVARIANCE
+    return loss
+
+
+def directions(projections: Tensor) -> Tensor:
+    """In how many directions ``[N,D]`` point, rows of length 1: from 1, all the same, to the
+    smaller of N and D. The participation ratio of the second moment's eigenvalues."""
+    return 1 / (projections @ projections.T).square().mean()
+
+
+METHODS = {
+    "emp-ssl": Method("EMP-SSL", 4, 128, 1024, 512, 1.5, 1e-4, coding_rate),
+    "simclr": Method("SimCLR", 2, 512, 1024, 128, 0.06, 5e-4, nt_xent),
+}

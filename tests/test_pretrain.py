@@ -1,0 +1,204 @@
+"""Features learned from images alone: the loss falls, stopping costs nothing, collapse is seen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from squares import CPU
+
+from al_core.__main__ import main
+from al_core.config import PretrainConfig
+from al_core.errors import ConfigError, WeightsError
+from al_core.features import embed
+from al_core.images import Dataset, load
+from al_core.learned import card, learned_path
+from al_core.network import build
+from al_core.pretrain import pretrain
+from al_core.progress import PretrainProgress, finish
+from al_core.query import nearest
+from al_core.self_supervised import METHODS, coding_rate, directions, nt_xent
+from al_core.views import random_views
+from al_core.weights import read_weights, save_backbone
+
+MARGIN = 0.02
+BRIEF = PretrainConfig(minutes=None, epochs=1, batch_size=32, flip=False)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return finish(load("digits", image_size=16, cache_dir=tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def every_step_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_core.pretrain.REPORT_SECONDS", 0)
+
+
+def first(dataset: Dataset, n: int) -> Dataset:
+    train = dataset.train
+    return replace(
+        dataset,
+        train=replace(
+            train, images=train.images[:n], targets=train.targets[:n], keys=train.keys[:n]
+        ),
+    )
+
+
+def by_neighbours(weights: Path, dataset: Dataset) -> float:
+    """The share of test images that five neighbours among the training images classify right."""
+    features = finish(embed(dataset, read_weights(weights), CPU, weights.with_suffix("")))
+    near = nearest(torch.from_numpy(features.test), torch.from_numpy(features.train), 5)
+    said = torch.tensor(dataset.train.targets)[near].mode(1).values
+    return (said.numpy() == dataset.test.targets).mean()
+
+
+def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: Path) -> None:
+    untrained, learned = tmp_path / "untrained.safetensors", tmp_path / "learned.safetensors"
+    images = digits.train.images
+    save_backbone(build(10, "auto", CPU, images, torch.Generator().manual_seed(0)), untrained, {})
+    reports: list[PretrainProgress] = []
+    config = replace(BRIEF, epochs=4, batch_size=64)
+    last = finish(pretrain(digits, config, CPU, learned), reports.append)
+    assert last.loss < reports[0].loss
+    assert by_neighbours(learned, digits) > by_neighbours(untrained, digits) + MARGIN
+
+
+def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
+    reports: list[PretrainProgress] = []
+    config = replace(BRIEF, method="simclr", epochs=4)
+    finish(pretrain(first(digits, 320), config, CPU, tmp_path / "x.safetensors"), reports.append)
+    assert reports[-1].loss < reports[0].loss - 0.1
+
+
+def test_a_run_that_is_stopped_goes_on_and_gives_what_it_would_have_given(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    few, config = first(digits, 128), replace(BRIEF, epochs=4)
+    finish(pretrain(few, config, CPU, tmp_path / "whole.safetensors"))
+    out = tmp_path / "stopped.safetensors"
+    for share in (30, 60):
+        work = pretrain(few, config, CPU, out)
+        while next(work).done < share:
+            pass
+        work.close()
+        assert not out.exists()
+    reports: list[PretrainProgress] = []
+    last = finish(pretrain(few, config, CPU, out), reports.append)
+    assert reports[0].done > 60
+    assert last.epoch == 4
+    whole, stopped = (load_file(tmp_path / f"{name}.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+    assert [path.name for path in tmp_path.glob("*.checkpoint")] == []
+
+
+def test_a_checkpoint_of_other_images_or_settings_is_left_alone(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.safetensors"
+    work = pretrain(first(digits, 64), BRIEF, CPU, out)
+    next(work)
+    work.close()
+    for other in (replace(BRIEF, seed=1), replace(BRIEF, method="simclr")):
+        with pytest.raises(WeightsError, match="other images or settings"):
+            finish(pretrain(first(digits, 64), other, CPU, out))
+    (tmp_path / "out.checkpoint").write_bytes(b"half of it")
+    with pytest.raises(WeightsError, match="damaged; delete it"):
+        finish(pretrain(first(digits, 64), BRIEF, CPU, out))
+    with pytest.raises(ConfigError, match="16 images, not only 10"):
+        finish(pretrain(first(digits, 10), BRIEF, CPU, tmp_path / "few.safetensors"))
+
+
+def test_a_collapse_is_caught(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_alike(projections: torch.Tensor) -> torch.Tensor:
+        """What nothing but a constant fulfils."""
+        return -(projections * projections.mean(0)).sum(2).mean()
+
+    fast = replace(METHODS["emp-ssl"], loss=only_alike, learning_rate=0.5)
+    monkeypatch.setitem(METHODS, "emp-ssl", fast)
+    few = replace(BRIEF, epochs=50)
+    with pytest.raises(ConfigError, match="have collapsed"):
+        finish(pretrain(first(digits, 128), few, CPU, tmp_path / "out.safetensors"))
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_time_limit_ends_a_run_and_the_file_says_what_it_is(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.safetensors"
+    few = first(digits, 200)
+    last = finish(pretrain(few, replace(BRIEF, epochs=None, minutes=0.05), CPU, out))
+    assert last.seconds >= 3
+    said = card(out)
+    assert (said["method"], said["views"], said["device"]) == ("EMP-SSL", "4", "CPU")
+    assert said["source"] == few.fingerprint
+    assert float(said["epochs"]) == pytest.approx(last.epoch, abs=0.01)
+    assert out.stat().st_size < 25e6
+    weights = read_weights(out)
+    assert weights.stem == "torchvision"
+    assert 0 < weights.mean[0] < 1
+    with pytest.raises(WeightsError, match="there already"):
+        finish(pretrain(few, BRIEF, CPU, out))
+
+
+def test_the_command_learns_and_a_simulation_finds_what_it_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    simulation = [
+        "simulate", "--data", "digits", "--weights", "learned", "--head", "linear",
+        "--initial", "20", "--per-round", "10", "--rounds", "1", "--jobs", "1",
+        "--out", str(tmp_path / "curve.csv"),
+    ]  # fmt: skip
+    run = CliRunner().invoke
+    refused = run(main, simulation)
+    assert refused.exit_code == 1
+    assert "No features have been learned from these images yet" in refused.output
+    learned = run(main, ["pretrain", "--data", "digits", "--minutes", "0.02"])
+    assert learned.exit_code == 0, learned.output
+    assert "nearest neighbours" in learned.output
+    assert str(learned_path("")).removesuffix(".safetensors") in learned.output
+    assert run(main, simulation).exit_code == 0
+    nonsense = ["pretrain", "--data", "digits", "--minutes", "-1"]
+    assert "must be a number from 0.01" in run(main, nonsense).output
+
+
+def test_a_view_is_a_part_of_its_image_in_other_colours() -> None:
+    left, right = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+    left[:, :, :16] = 200
+    images = torch.from_numpy(np.stack([left, right, left])).repeat(100, 1, 1, 1)
+    views = random_views(images, False, torch.Generator().manual_seed(0))
+    assert views.shape == images.shape
+    assert views.min() >= 0
+    assert views.max() <= 255
+    assert views[1::3].abs().max() < 1  # black stays black
+    bright = views[::3].flatten(1).mean(1)
+    assert bright.min() < 40
+    assert bright.max() > 150
+    edge = (views[::3, :, :, :1] >= views[::3, :, :, -1:] - 0.01).all(1).all(1)
+    assert edge.all()  # nothing is mirrored
+    mirrored = random_views(images, True, torch.Generator().manual_seed(0))
+    assert 0.2 < (mirrored[::3, 0, 5, 0] < mirrored[::3, 0, 5, -1]).float().mean() < 0.6
+    again = random_views(images, False, torch.Generator().manual_seed(0))
+    assert torch.equal(views, again)
+
+
+def test_objectives_know_alike_from_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    apart = torch.nn.functional.normalize(torch.randn(2, 40, 64, generator=generator), dim=2)
+    alike = apart[:1].repeat(2, 1, 1)
+    same = apart[:1, :1].expand(2, 40, 64)
+    for loss in (nt_xent, coding_rate):
+        assert loss(alike) < loss(apart)
+        assert loss(alike) < loss(same)
+    assert directions(same[0]) == pytest.approx(1)
+    assert 20 < directions(apart[0]) < 40
+    # As the formulas say, by hand: every pair of views the same, two images at right angles.
+    two = torch.eye(2).expand(2, 2, 2)
+    assert nt_xent(two).item() == pytest.approx(np.log(np.e**2 + 2) - 2)
+    assert coding_rate(two).item() == pytest.approx(-1 - np.log(1 + 1 / 0.2) / 200)

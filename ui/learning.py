@@ -1,0 +1,36 @@
+"""Features that an experiment's heads are to be trained on, learned while a person labels."""
+
+from __future__ import annotations
+
+from al_core.experiment import Experiment
+from al_core.images import Dataset
+from al_core.learned import learned_path
+from al_core.progress import PretrainProgress, Work
+from ui.resources import settle
+from ui.training import keep_running
+
+
+def learn_features(experiment: Experiment, dataset: Dataset, brief: bool) -> None:
+    """Learn features from the images of an experiment that waits for them, in the background."""
+    keep_running(
+        f"features of {dataset.fingerprint}",
+        lambda: _learn(experiment, dataset),
+        "Learning features from these images",
+        "Learning features was stopped; what was learned so far is kept.",
+        "Go on learning features",
+        brief,
+        aside=True,
+    )
+
+
+def _learn(experiment: Experiment, dataset: Dataset) -> Work[PretrainProgress]:
+    # In the worker's thread, since torch takes seconds to import.
+    from al_core.config import PretrainConfig
+    from al_core.network import find_hardware
+    from al_core.pretrain import pretrain
+
+    settle()
+    model, train = experiment.config.model, experiment.config.train
+    config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
+    path = learned_path(dataset.fingerprint)
+    return (yield from pretrain(dataset, config, find_hardware(), path))
