@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from al_core.config import LEARNED
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment, Phase, mix, open_experiment
 from al_core.locking import try_lock
@@ -87,8 +88,10 @@ def take_new_batch(
         number = round_to_label(experiment, holder)
         if number is None:
             return None
-        if number == 0 and experiment.config.start == "random":
-            chosen = draw_at_random(experiment, 0, experiment.config.initial)
+        config = experiment.config
+        if experiment.next_round == 0 and config.start == "random":
+            count = config.initial if number == 0 else config.per_round
+            chosen = draw_at_random(experiment, number, count)
         else:
             chosen = yield from choose(experiment, number)
         if chosen is None:
@@ -110,7 +113,9 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
             continue
         now_or_ahead = number == experiment.next_round or experiment.config.label_while_training
         has_model = number == 0 or experiment.next_round > 0
-        return number if now_or_ahead and has_model else None
+        # Learning features may take half an hour, and nobody shall wait for that.
+        is_slow = experiment.config.model.weights == LEARNED
+        return number if now_or_ahead and (has_model or is_slow) else None
     return None
 
 

@@ -203,8 +203,8 @@ def _choose_next(
 ) -> Batch | None:
     config, free = experiment.config, experiment.free_images
     strategy, count = config.strategy, config.per_round
-    if number == 0:
-        strategy, count = config.start, config.initial
+    if said.model == BEFORE:
+        strategy, count = config.start, config.initial if number == 0 else count
     measuring = experiment.draw_to_measure(count)
     generator = round_generator(config.seed, number, len(experiment.batches))
     wanted = count - len(measuring)

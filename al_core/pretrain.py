@@ -29,7 +29,7 @@ from al_core.self_supervised import METHODS, directions
 from al_core.views import random_views
 from al_core.weights import save_backbone
 
-RECIPE = 1  # written into the file; raised whenever what is learned changes
+VERSION = 1  # of the recipes, written into the file; raised whenever what is learned changes
 LEAST = 16  # images; fewer are no pool
 WARM_UP = 0.05  # of a run, in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
@@ -191,7 +191,7 @@ class _Run:
             )
         if self.done * LOOKS >= self.looks:
             self.looks = int(self.done * LOOKS) + 1
-            self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}, {spread:.0f} directions"
+            self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}".replace("-", "−")
             if self.dataset.has_truth:
                 self.neighbours = self._accuracy_of_neighbours()
                 self.words += f", nearest neighbours {self.neighbours:.1%}"
@@ -221,14 +221,14 @@ class _Run:
             "seconds": f"{self.seconds:.0f}",
             "device": self.hardware.name,
             "source": self.dataset.fingerprint,
-            "recipe": str(RECIPE),
+            "version": str(VERSION),
         }
 
     def _of(self) -> list[Any]:
         """What a checkpoint must have been made of to go on from; how long a run is may change."""
         config = self.config
         return [self.dataset.fingerprint, config.method, self.batch_size, config.stem, config.flip,
-                config.seed, RECIPE]  # fmt: skip
+                config.seed, VERSION]  # fmt: skip
 
     def keep(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""

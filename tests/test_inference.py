@@ -13,7 +13,7 @@ from al_core.config import TrainConfig
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network, build
 from al_core.predict import predict
-from al_core.progress import finish
+from al_core.progress import Progress, finish
 from al_core.scoring import look_again
 from al_core.strategies.uncertainty import entropy, least_confidence, margin
 from al_core.train import fit
@@ -100,6 +100,9 @@ def test_where_memory_is_short_half_as_many_images_are_predicted_at_a_time() -> 
     assert torch.allclose(whole.probs, parts.probs, atol=1e-5)
     assert reports[-1].phase == "Scoring, 64 images at a time for lack of memory"
     assert [report.done for report in reports] == [0, 0, 0, 64, 128, 192, 256, 300]
+    again: list[Progress] = []
+    finish(predict(fast, images, everything, CPU, "Scoring"), again.append)
+    assert again[0].done == 64  # it remembers
     fast.embed = short_of_memory(fast.embed, 0)
     with pytest.raises(torch.OutOfMemoryError):
         finish(predict(fast, images, everything, CPU, "Scoring"))

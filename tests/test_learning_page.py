@@ -24,10 +24,14 @@ def test_a_person_labels_while_features_are_learned_and_a_head_picks_them_up(des
     expect(stopped).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_text("6 of 6 saved")).to_be_visible()
     hand_in(page)
+    expect(page.get_by_role("heading", name="Round 1: Random")).to_be_visible(timeout=A_ROUND)
     page.get_by_role("button", name="Go on learning features").click()
-    expect(page.get_by_role("heading", name="Round 1")).to_be_visible(timeout=A_ROUND)
+    expect(progress).to_be_visible()
     expect(page.get_by_text("1 of 1", exact=True)).to_be_visible(timeout=A_ROUND)
+    label_all(page, 6)
+    hand_in(page)
+    expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
     (weights,) = (desk.home / "weights").glob("learned-*.safetensors")
     assert card(weights)["method"] == "EMP-SSL"
-    assert desk.rows(number, "labeled", "rounds") == [(6,)]
+    assert desk.rows(number, "labeled", "rounds") == [(6,), (12,)]
     assert not list((desk.home / "weights").glob(f"{number}/*.safetensors"))  # no network trained

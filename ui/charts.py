@@ -161,7 +161,7 @@ def training_curve(
         .mark_line(strokeWidth=2, point=len(table) == 1)
         .encode(
             x=alt.X("epoch:Q", title="Epoch", scale=alt.Scale(domain=[0, epochs], nice=False)),
-            y=alt.Y(f"{column}:Q", title=title, axis=axis),
+            y=alt.Y(f"{column}:Q", title=title, axis=axis, scale=alt.Scale(zero=False)),
             tooltip=[
                 alt.Tooltip("epoch:Q", title="Epoch", format=".1f"),
                 alt.Tooltip(f"{column}:Q", title=column.capitalize(), format=number),

@@ -1,4 +1,4 @@
 export default function ({ data }) {
-  (globalThis.labelGridStatus ??= new Map()).set(data.grid, data);
-  document.dispatchEvent(new CustomEvent("label-grid-status", { detail: data.grid }));
+  (window.gridStatus ??= {})[data.grid] = data;
+  dispatchEvent(new CustomEvent("grid-status", { detail: data.grid }));
 }

@@ -69,7 +69,7 @@ function createGrid(parent, key) {
   }
 
   function takeStatus() {
-    status = globalThis.labelGridStatus?.get(key);
+    status = window.gridStatus?.[key];
     if (!frame || !status) return;
     const texts = (status.labels ?? "").split(",");
     codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
@@ -311,7 +311,7 @@ function createGrid(parent, key) {
   });
   window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
     { signal: listening.signal });
-  document.addEventListener("label-grid-status", ({ detail }) => detail === key && takeStatus(),
+  window.addEventListener("grid-status", ({ detail }) => detail === key && takeStatus(),
     { signal: listening.signal });
   return grid;
 }

@@ -100,7 +100,7 @@ def draw_training(reports: list[Progress]) -> None:
         last = learning[-1]
         rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
         whole = last.epoch / max(last.fraction, 0.01)
-        draw_history(rows, whole, "Loss", "Right by nearest neighbours")
+        draw_history(rows, whole, "Loss", "Right by neighbours")
     epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
         last = epochs[-1]
@@ -130,6 +130,8 @@ def _words(progress: Progress | None) -> str:
     words = progress.phase
     if progress.unit == "bytes" and progress.total:
         words += f": {progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
+    elif progress.unit == "%":
+        words += f": {progress.fraction:.0%}"
     elif progress.total:
         words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
     left = progress.seconds_left
