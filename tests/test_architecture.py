@@ -83,7 +83,9 @@ def test_the_page_is_imported_without_torch() -> None:
 
     What needs torch is imported within the functions that the worker runs.
     """
-    lazily = {f"al_core.{name}" for name in ("loop", "network", "predict", "speed", "weights")}
+    lazily = {
+        f"al_core.{name}" for name in ("loop", "network", "predict", "pretrain", "speed", "weights")
+    }
     names = {name for page in PAGE for name in imported(ROOT / page)} - lazily
     modules = [n for n in names if (ROOT / (n.replace(".", "/") + ".py")).exists()]
     assert "al_core.store" in modules

@@ -31,6 +31,8 @@ def test_a_person_labels_while_features_are_learned_and_a_head_picks_them_up(des
     label_all(page, 6)
     hand_in(page)
     expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("tab", name="Training").click()
+    expect(page.get_by_text("learned from these images without labels, by EMP-SSL")).to_be_visible()
     (weights,) = (desk.home / "weights").glob("learned-*.safetensors")
     assert card(weights)["method"] == "EMP-SSL"
     assert desk.rows(number, "labeled", "rounds") == [(6,), (12,)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from safetensors import SafetensorError
+
+from al_core.config import LEARNED
 from al_core.experiment import Experiment
 from al_core.images import Dataset
-from al_core.learned import learned_path
+from al_core.learned import card, learned_path
 from al_core.progress import PretrainProgress, Work
 from ui.resources import settle
 from ui.training import keep_running
@@ -21,6 +24,23 @@ def learn_features(experiment: Experiment, dataset: Dataset, brief: bool) -> Non
         brief,
         aside=True,
     )
+
+
+def how_learned(experiment: Experiment) -> str:
+    """Where the features of an experiment come from, in a sentence; empty where they were not
+    learned from its images."""
+    if experiment.config.model.weights != LEARNED:
+        return ""
+    try:
+        said = card(learned_path(experiment.fingerprint))
+        minutes = float(said["seconds"]) / 60
+        return (
+            f"Its features were learned from these images without labels, by {said['method']}: "
+            f"{float(said['epochs']):.1f} passes over them, each in {said['views']} views, in "
+            f"{minutes:.0f} minutes ({said['device']})."
+        )
+    except (OSError, KeyError, ValueError, SafetensorError):
+        return "Its features were learned from these images, but their file is gone or damaged."
 
 
 def _learn(experiment: Experiment, dataset: Dataset) -> Work[PretrainProgress]:

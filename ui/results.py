@@ -12,6 +12,7 @@ from al_core.reference import against_random
 from al_core.store import Store
 from ui.advice import advise
 from ui.charts import accuracy_curve
+from ui.learning import how_learned
 from ui.measured import accuracy_name, measured_in_words, rounds_table, why_no_accuracy
 from ui.mistakes import show_classes, show_mistakes
 from ui.pool_map import show_map
@@ -49,7 +50,8 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                 if history:
                     draw_history(history, history[-1][0])
                 else:
-                    st.caption("A linear head is fit to all labels at once: there are no epochs.")
+                    words = "A linear head is fit to all labels at once: there are no epochs."
+                    st.caption(f"{words} {how_learned(experiment)}")
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
