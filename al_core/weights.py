@@ -55,6 +55,7 @@ def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
         if tensor.is_floating_point()
     }
     save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, half, card)
+    half.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
     half.replace(path)
 
 

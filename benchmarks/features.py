@@ -61,7 +61,7 @@ def sources(data: str, dataset: Dataset, weights: tuple[str, ...]) -> Iterator[t
 def main(data: str, weights: tuple[str, ...], draws: int) -> None:
     """Print a table, a row for each of the weights."""
     dataset = finish(load(data, cache_dir=Path(home()) / "cache"))
-    y, truth = (torch.from_numpy(part.targets) for part in (dataset.train, dataset.test))
+    y, truth = (torch.tensor(part.targets) for part in (dataset.train, dataset.test))
     print(f"{date.today()}, {find_hardware().name}, torch {torch.__version__}, "
           f"Python {platform.python_version()}\n")  # fmt: skip
     for name in filter(lambda name: Path(name).exists(), weights):
