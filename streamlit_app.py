@@ -175,7 +175,8 @@ def train_and_label(
             st.caption(hint)
         label_batch(store, experiment, batch, dataset, annotator, show_truth)
     brief = batch is not None or not labelling
-    if waits_for_features(experiment.config, dataset):
+    waits = waits_for_features(experiment.config, experiment.fingerprint)
+    if waits and experiment.phase is not Phase.FINISHED:
         learn_features(experiment, dataset, brief)
     elif experiment.phase is Phase.TRAINING:
         train(store, experiment, dataset, brief)
@@ -264,7 +265,10 @@ def main() -> None:
     st.set_page_config(
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
-    st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
+    st.html(
+        "<style>.stMainBlockContainer { padding-top: 3rem }"
+        "@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.5rem } }</style>"
+    )
     try:
         store = open_store()
         with st.sidebar:

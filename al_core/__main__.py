@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -15,10 +16,10 @@ from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset, load
 from al_core.import_labels import import_labels, read_labels
 from al_core.learned import learned_path
-from al_core.progress import finish
+from al_core.progress import Progress, finish
 from al_core.simulate_command import WEIGHTS_HELP, simulate
 from al_core.store import Store, home
-from al_core.terminal import SentenceGroup, progress_bars
+from al_core.terminal import SentenceGroup, progress_bars, stops_between_steps
 
 
 @click.group(cls=SentenceGroup)
@@ -83,7 +84,7 @@ def pretrain(
 ) -> None:
     """Learn features from the images alone, and write ResNet-18's weights; no label is read.
 
-    Stopped anywhere, the same command goes on from there, at most a minute back.
+    Stopped by Ctrl-C, the same command goes on from there; killed, at most a minute back.
     """
     if minutes is None and epochs is None:
         minutes = PretrainConfig().minutes
@@ -92,6 +93,8 @@ def pretrain(
     config = PretrainConfig(method, minutes, epochs, batch_size, stem, flip, seed)
     if out is not None and out.suffix != ".safetensors":
         raise ConfigError(f"Weights are written as .safetensors, not as {out.name}.")
+    if out is not None and out.exists():
+        raise ConfigError(f"{out} is there already; name another file, or delete it.")
     from al_core.network import find_hardware  # with torch, which takes two seconds
     from al_core.pretrain import pretrain as learn
 
@@ -100,10 +103,19 @@ def pretrain(
             loading = load(data, image_size=image_size, cache_dir=home() / "cache")
             dataset = finish(loading, show)
             path = out or learned_path(dataset.fingerprint)
-            report = finish(learn(dataset, config, find_hardware(), path), show)
+            with (
+                closing(learn(dataset, config, find_hardware(), path)) as work,
+                stops_between_steps() as stop,
+            ):
+
+                def tell(report: Progress) -> None:
+                    show(report)
+                    stop(report)
+
+                report = finish(work, tell)
     except KeyboardInterrupt:
         raise click.ClickException("Stopped; the same command goes on from here.") from None
-    click.echo(f"{report.phase}, in {report.seconds / 60:.1f} minutes. Written to {path}.")
+    click.echo(f"{report.phase}, in {report.seconds:,.0f} seconds. Written to {path}.")
 
 
 @main.command()

@@ -14,6 +14,7 @@ from al_core.errors import ConfigError
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
+LEAST_TO_LEARN = 16  # images to learn features from; fewer are no pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
 Method = Literal["emp-ssl", "simclr"]
@@ -108,7 +109,7 @@ class PretrainConfig:
         if self.epochs is not None:
             _whole("epochs", self.epochs, 1, 1_000_000)
         if self.batch_size is not None:
-            _whole("batch size", self.batch_size, 2, 65_536)
+            _whole("batch size", self.batch_size, 8, 65_536)
         _whole("seed", self.seed, 0, 2**63 - 1)
 
 
@@ -164,6 +165,11 @@ class ExperimentConfig:
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
                 "No truth is known for these images, so the initial ones must be labelled by you."
+            )
+        if self.model.weights == LEARNED and pool_size < LEAST_TO_LEARN:
+            raise ConfigError(
+                f"To learn features from, there must be {LEAST_TO_LEARN} images, not only "
+                f"{pool_size}; choose other weights."
             )
         asked = self.initial + self.rounds * self.per_round
         if asked > pool_size:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from al_core.config import LEARNED, ExperimentConfig
-from al_core.images import Dataset
 from al_core.store import home
 
 
@@ -14,9 +13,9 @@ def learned_path(fingerprint: str) -> Path:
     return home() / "weights" / f"learned-{fingerprint[:24]}.safetensors"
 
 
-def waits_for_features(config: ExperimentConfig, dataset: Dataset) -> bool:
+def waits_for_features(config: ExperimentConfig, fingerprint: str) -> bool:
     """Whether an experiment needs features that are still to be learned from its images."""
-    return config.model.weights == LEARNED and not learned_path(dataset.fingerprint).exists()
+    return config.model.weights == LEARNED and not learned_path(fingerprint).exists()
 
 
 def card(path: Path) -> dict[str, str]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from al_core.config import LEARNED
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment, Phase, mix, open_experiment
+from al_core.learned import waits_for_features
 from al_core.locking import try_lock
 from al_core.pool import now
 from al_core.progress import Work
@@ -113,9 +113,10 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
             continue
         now_or_ahead = number == experiment.next_round or experiment.config.label_while_training
         has_model = number == 0 or experiment.next_round > 0
-        # Learning features may take half an hour, and nobody shall wait for that.
-        is_slow = experiment.config.model.weights == LEARNED
-        return number if now_or_ahead and (has_model or is_slow) else None
+        # Learning features may take half an hour, so one batch is chosen without a model. No more:
+        # all rounds would be over before anything was learned.
+        blind = number == 1 and waits_for_features(experiment.config, experiment.fingerprint)
+        return number if now_or_ahead and (has_model or blind) else None
     return None
 
 

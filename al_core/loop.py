@@ -10,7 +10,7 @@ import torch
 
 from al_core.errors import WeightsError
 from al_core.experiment import Experiment, check_images, mix, open_experiment
-from al_core.features import Features, frozen_features, untrained_predictions
+from al_core.features import Features, features_of, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
 from al_core.network import Hardware
@@ -42,7 +42,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     experiment = open_experiment(store, experiment_id, with_reasons=True)
     check_images(experiment, dataset)
     number = experiment.next_round
-    features = yield from features_of(experiment, dataset, hardware)
+    features = yield from features_of(experiment.config, dataset, hardware)
     outcome = yield from run_round(
         experiment.config,
         number,
@@ -86,17 +86,6 @@ def _ahead(experiment: Experiment) -> int:
     return len(experiment.open_images) + experiment.config.per_round
 
 
-def features_of(
-    experiment: Experiment, dataset: Dataset, hardware: Hardware
-) -> Work[Features | None]:
-    """The frozen features that an experiment's heads are trained on; None where it trains a
-    network."""
-    model = experiment.config.model
-    if model.head != "linear":
-        return None
-    return (yield from frozen_features(model.weights, dataset, hardware))
-
-
 def _temperature(experiment: Experiment, number: int) -> float:
     """By what the logits of the network before round ``number`` are best divided, judged by the
     labels of this round, none of which it had seen; 1 where that is not on disk."""
@@ -125,7 +114,7 @@ def latest_predictions(
             return said
     if number == BEFORE:
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
-    features = yield from features_of(experiment, dataset, hardware)
+    features = yield from features_of(experiment.config, dataset, hardware)
     if features is not None:
         said = yield from _head_predictions(experiment, number, dataset, hardware, features)
     else:
@@ -161,7 +150,7 @@ def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
     """
     experiment = open_experiment(store, experiment_id)
     check_images(experiment, dataset)
-    features = yield from features_of(experiment, dataset, hardware)
+    features = yield from features_of(experiment.config, dataset, hardware)
     number = experiment.next_round
     if features is None or not experiment.can_train:
         return

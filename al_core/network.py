@@ -115,7 +115,8 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
 
     def embed(self, images: Tensor) -> Tensor:
-        """uint8 ``[N,3,H,W]`` to embeddings ``[N,512]``: what the head sees."""
+        """``[N,3,H,W]`` from 0 to 255, uint8 or float, to embeddings ``[N,512]``: what the head
+        sees."""
         pixels = (images.float().div(255) - self.mean.float()) / self.std.float()
         embeddings: Tensor = self.backbone(pixels.to(self.head.weight.dtype))
         return embeddings

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor
 
 from al_core import network as networks
-from al_core.config import PretrainConfig
+from al_core.config import LEAST_TO_LEARN, PretrainConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
 from al_core.locking import wait_for_lock
-from al_core.network import Hardware, is_lack_of_memory
+from al_core.network import Hardware, in_parts, is_lack_of_memory
 from al_core.predict import predict
 from al_core.progress import PretrainProgress, Work, finish
 from al_core.query import nearest
@@ -30,13 +30,13 @@ from al_core.views import random_views
 from al_core.weights import save_backbone
 
 VERSION = 1  # of the recipes, written into the file; raised whenever what is learned changes
-LEAST = 16  # images; fewer are no pool
 WARM_UP = 0.05  # of a run, in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
 REPORT_SECONDS = 1.0
 LOOKS = 20  # at how good the features are, evenly over a run
 LOOKED_AT, NEIGHBOURS = 5000, 10
-COLLAPSED, PATIENCE = 1.1, 50  # directions (at first there are 2 or 3), and steps before that
+COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
+FEWEST = 8  # images a step, however short memory is
 MEMORY = 0.95  # of running means, from step to step
 
 
@@ -49,14 +49,17 @@ def pretrain(
     is closed: asked for again, it goes on from there, and gives what it would have given. The
     truth, where it is known, is looked at for the reports and for nothing else.
 
-    Raises ConfigError where there are too few images, too little memory, or where the features
-    collapse: all images come to look alike. Raises WeightsError where ``out`` is there already,
-    cannot be written, or has a checkpoint of something else beside it.
+    Where memory runs out, half as many images go at a time, and the reports say so.
+
+    Raises ConfigError where there are too few images, or where the features collapse: all images
+    come to look alike. Raises WeightsError where ``out`` is there already, or cannot be written.
     """
     n = len(dataset.train)
-    if n < LEAST:
-        raise ConfigError(f"To learn features from, there must be {LEAST} images, not only {n}.")
-    checkpoint, locked = out.with_suffix(".checkpoint"), out.with_suffix(".lock")
+    if n < LEAST_TO_LEARN:
+        raise ConfigError(
+            f"To learn features from, there must be {LEAST_TO_LEARN} images, not only {n}."
+        )
+    locked = out.with_suffix(".lock")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = yield from wait_for_lock(locked)
@@ -64,6 +67,7 @@ def pretrain(
             if out.exists():
                 raise WeightsError(f"{out} is there already; name another file, or delete it.")
             run = _Run(dataset, config, hardware)
+            checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
             run.go_on_from(checkpoint)
             report = yield from _learn(run, checkpoint)
             save_backbone(run.network, out, run.card(report))
@@ -71,7 +75,7 @@ def pretrain(
             locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
         finally:
             lock.release()
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise WeightsError(
             f"{out} cannot be written ({error}); make room on the disk, or name another file."
         ) from error
@@ -94,14 +98,17 @@ def _learn(run: _Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pre
     except GeneratorExit:
         run.keep(checkpoint)
         raise
+    except ConfigError:
+        checkpoint.unlink(missing_ok=True)  # nothing can come of it
+        raise
     return run.report()
 
 
 class _Run:
     """A run, and how far it has come.
 
-    A step draws from a generator of its own, so that its number is all that a checkpoint needs to
-    know of chance.
+    A step draws from generators of its own number and place, so that these are all that a
+    checkpoint needs to know of chance.
     """
 
     def __init__(self, dataset: Dataset, config: PretrainConfig, hardware: Hardware) -> None:
@@ -109,6 +116,7 @@ class _Run:
         self.method = METHODS[config.method]
         self.images = on_device(dataset.train.images, hardware)
         self.batch_size = min(config.batch_size or self.method.batch_size, len(self.images))
+        self.wanted = self.batch_size
         generator = round_generator(config.seed)
         self.network = networks.build(2, config.stem, hardware, dataset.train.images, generator)
         self.network.train()
@@ -121,14 +129,15 @@ class _Run:
             weight_decay=self.method.weight_decay,
             fused=True,
         )
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seen, self.seconds = 0, 0, 0.0
         self.loss, self.directions = torch.zeros(2, device=hardware.device)  # running means
         self.neighbours: float | None = None
         self.looks, self.words = 0, ""  # of the latest look
 
     @property
     def epoch(self) -> float:
-        return self.step / (len(self.images) // self.batch_size)
+        """Passes over the images."""
+        return self.seen / len(self.images)
 
     @property
     def done(self) -> float:
@@ -142,34 +151,43 @@ class _Run:
         started = time.perf_counter()
         x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
         generator = round_generator(self.config.seed, 1, self.step)
-        rate = self.method.learning_rate * _schedule(self.done)
+        # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
+        # minibatch SGD" (2017).
+        rate = self.method.learning_rate * len(x) / self.method.batch_size
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+            group["lr"] = rate * _schedule(self.done)
         try:
-            projections = self._project(x, generator)
-            loss = self.method.loss(projections)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss, spread = self._gradient(x, generator)
+            self.optimizer.step()
         except (MemoryError, RuntimeError) as error:
-            if not is_lack_of_memory(error):
+            if self.batch_size <= FEWEST or not is_lack_of_memory(error):
                 raise
-            raise ConfigError(
-                f"Memory ran out with {self.batch_size} images at a time; choose a smaller batch "
-                "size."
-            ) from error
-        self.optimizer.step()
-        self.step += 1
+            self.batch_size = max(self.batch_size // 2, FEWEST)
+            return
+        self.step, self.seen = self.step + 1, self.seen + len(x)
         memory = min(MEMORY, 1 - 1 / self.step)
-        self.loss = self.loss.lerp(loss.detach(), 1 - memory)
-        self.directions = self.directions.lerp(directions(projections[0].detach()), 1 - memory)
+        self.loss = self.loss.lerp(loss, 1 - memory)
+        self.directions = self.directions.lerp(spread, 1 - memory)
         self.seconds += time.perf_counter() - started
 
     def _batch(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The images of this step, no two of them the same."""
+        """The images of this step: all in some order, then all in another."""
         n = len(self.images)
-        epoch, place = divmod(self.step, n // self.batch_size)
-        order = torch.randperm(n, generator=round_generator(self.config.seed, 0, epoch))
-        return order[place * self.batch_size : (place + 1) * self.batch_size].numpy()
+        epoch, place = divmod(self.seen, n)
+        orders = [
+            torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
+            for number in (epoch, epoch + 1)
+        ]
+        return torch.cat(orders)[place : place + self.batch_size].numpy()
+
+    def _gradient(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Leave the gradient in the network; the loss, and the directions of the images' means."""
+        self.optimizer.zero_grad(set_to_none=True)
+        projections = self._project(images, generator)
+        loss = self.method.loss(projections)
+        loss.backward()  # type: ignore[no-untyped-call]
+        means = F.normalize(projections.detach().mean(0), dim=1)
+        return loss.detach(), directions(means)
 
     def _project(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """``[V,N,D]``, rows of length 1, of random views of ``images``."""
@@ -179,16 +197,21 @@ class _Run:
             projections = self.projector(self.network.embed(x))
         return F.normalize(projections.float(), dim=1).view(views, len(images), -1)
 
-    def report(self) -> PretrainProgress:
-        """How far it is; raises ConfigError where nothing can come of it any more."""
-        loss, spread = self.loss.item(), self.directions.item()
-        if not math.isfinite(loss):
-            raise ConfigError("Learning features diverged; choose a larger batch size.")
-        if self.step >= PATIENCE and self.done > WARM_UP and spread < COLLAPSED:
+    def check(self) -> None:
+        """Raise ConfigError where nothing can come of it any more."""
+        if not math.isfinite(self.loss.item()):
+            raise ConfigError("Learning features diverged; start with other weights.")
+        is_alike = self.directions.item() < COLLAPSED
+        if self.step >= PATIENCE and self.done > WARM_UP and is_alike:
             raise ConfigError(
-                "The features have collapsed: to the network all images look alike. Are they "
-                "different from one another? More of them, or a larger batch size, may help."
+                "The features have collapsed: to the network all images look alike. If they are "
+                "not, start with other weights, or learn from more images."
             )
+
+    def report(self) -> PretrainProgress:
+        """How far it is; raises ConfigError as :meth:`check` does."""
+        self.check()
+        loss, spread = self.loss.item(), self.directions.item()
         if self.done * LOOKS >= self.looks:
             self.looks = int(self.done * LOOKS) + 1
             self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}".replace("-", "−")
@@ -196,9 +219,16 @@ class _Run:
                 self.neighbours = self._accuracy_of_neighbours()
                 self.words += f", nearest neighbours {self.neighbours:.1%}"
         return PretrainProgress(
-            self.words, 100 * self.done, 100, "%", self.seconds, self.epoch, loss, spread,
-            self.neighbours,
-        )  # fmt: skip
+            phase=in_parts(self.words, self.batch_size, self.wanted),
+            done=100 * self.done,
+            total=100,
+            unit="%",
+            seconds=self.seconds,
+            epoch=self.epoch,
+            loss=loss,
+            directions=spread,
+            neighbours=self.neighbours,
+        )
 
     def _accuracy_of_neighbours(self) -> float:
         """How many of some thousand training images most of the ten nearest of the others are of
@@ -217,6 +247,10 @@ class _Run:
         return {
             "method": self.method.title,
             "views": str(self.method.views),
+            "batch_size": str(self.wanted),
+            "stem": self.config.stem,
+            "flip": str(self.config.flip),
+            "seed": str(self.config.seed),
             "epochs": f"{report.epoch:.2f}",
             "seconds": f"{self.seconds:.0f}",
             "device": self.hardware.name,
@@ -224,46 +258,43 @@ class _Run:
             "version": str(VERSION),
         }
 
-    def _of(self) -> list[Any]:
-        """What a checkpoint must have been made of to go on from; how long a run is may change."""
+    @property
+    def digest(self) -> str:
+        """Tells runs apart that cannot go on from one another; how long one is may change."""
         config = self.config
-        return [self.dataset.fingerprint, config.method, self.batch_size, config.stem, config.flip,
-                config.seed, VERSION]  # fmt: skip
+        of = [self.dataset.fingerprint, config.method, self.wanted, config.stem, config.flip,
+              config.seed, VERSION]  # fmt: skip
+        return blake2b(repr(of).encode(), digest_size=6).hexdigest()
 
     def keep(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, whole or not at all: a full disk does not end the run."""
+        self.check()
         half = path.with_suffix(".part")
-        torch.save(
-            {
-                "of": self._of(),
-                "at": [self.step, self.seconds, self.loss.item(), self.directions.item()],
-                "network": self.network.state_dict(),
-                "projector": self.projector.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            half,
-        )
-        half.replace(path)
+        state = {
+            "at": [self.step, self.seen, self.seconds, self.loss.item(), self.directions.item()],
+            "network": self.network.state_dict(),
+            "projector": self.projector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        try:
+            torch.save(state, half)
+            half.replace(path)
+        except (OSError, RuntimeError):  # torch has an error of its own for a full disk
+            half.unlink(missing_ok=True)
 
     def go_on_from(self, path: Path) -> None:
-        """Take up a checkpoint, if there is one."""
+        """Take up a checkpoint, if there is one; a damaged one is none."""
         if not path.exists():
             return
         try:
             state = torch.load(path, map_location=self.hardware.device, weights_only=True)
-            is_ours = state["of"] == self._of()
-            if is_ours:
-                for part in ("network", "projector", "optimizer"):
-                    getattr(self, part).load_state_dict(state[part])
-                self.step, self.seconds, *means = state["at"]
-                self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
-        except Exception as error:  # torch raises whatever the damage happens to trip over
-            raise WeightsError(f"{path} is damaged; delete it to begin anew.") from error
-        if not is_ours:
-            raise WeightsError(
-                f"{path} is of other images or settings; delete it to begin anew, or name another "
-                "file."
-            )
+        except Exception:  # torch raises whatever the damage happens to trip over
+            path.unlink()
+            return
+        for part in ("network", "projector", "optimizer"):
+            getattr(self, part).load_state_dict(state[part])
+        self.step, self.seen, self.seconds, *means = state["at"]
+        self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
 
 
 def _schedule(done: float) -> float:

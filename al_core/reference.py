@@ -108,8 +108,10 @@ def against_random(experiment: Experiment) -> str:
 
 def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Train what is missing, a round at a time, each with its settings and its number of labels."""
+    from al_core.features import features_of
     from al_core.round import run_round
 
+    features = yield from features_of(experiment.config, dataset, hardware)
     for record in missing(experiment):
         config = replace(experiment.config, initial=record.labeled)
         images = initial_images(config, len(dataset.train))
@@ -118,7 +120,9 @@ def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) 
             for image in images
         ]
         pool = Pool.fold(len(dataset.train), labels)
-        outcome = yield from run_round(config, record.round, pool, dataset, hardware, scoring=False)
+        outcome = yield from run_round(
+            config, record.round, pool, dataset, hardware, features, scoring=False
+        )
         with whole_file(_path(experiment, record)) as file:
             file.write(json.dumps(outcome.record.metrics).encode())
 
@@ -129,7 +133,8 @@ def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
 
 
 def _path(experiment: Experiment, record: RoundRecord) -> Path:
-    return _folder(experiment.id) / f"random-{record.round}-{record.labeled}.json"
+    head = "" if experiment.config.model.head == "fine-tune" else "-head"
+    return _folder(experiment.id) / f"random-{record.round}-{record.labeled}{head}.json"
 
 
 def _folder(experiment_id: int) -> Path:

@@ -47,10 +47,6 @@ class Speed:
         """Seconds that the features of ``images`` take, once."""
         return images / self.fp32
 
-    def views_in(self, minutes: float) -> float:
-        """Views of images that learning features looks at in so many minutes."""
-        return 60 * minutes * self.training
-
     def of_head(self, config: ExperimentConfig, images: int) -> float:
         """Seconds of a first round with a linear head."""
         return config.initial * self.fit + images * self.score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,29 @@ class SentenceGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except OSError as error:
             raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+
+
+@contextmanager
+def stops_between_steps() -> Iterator[Callable[[Progress], None]]:
+    """Let Ctrl-C raise KeyboardInterrupt from the report that is yielded, not from the middle of a
+    step: work that is closed there can keep what it has. Pressed again, it stops at once."""
+    is_asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal is_asked
+        if is_asked:
+            raise KeyboardInterrupt
+        is_asked = True
+
+    def stop(_: Progress) -> None:
+        if is_asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -28,25 +28,14 @@ def weights_path(experiment_id: int, number: int) -> Path:
 
 def save_network(network: Network, path: Path) -> None:
     """Write a network to ``path``, whole or not at all; raises WeightsError if it cannot be."""
-    half = path.with_suffix(f".{os.getpid()}.part")
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, half)
-        half.replace(path)
-    except (OSError, SafetensorError) as error:
-        half.unlink(missing_ok=True)
-        raise WeightsError(
-            f"The weights cannot be saved to {path} ({error}); make room on the disk, or allow "
-            "writing there, and start the round again."
-        ) from error
+    _save(network.state_dict(), path)
 
 
 def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
     """Write what features need of a network to ``path``, whole or not at all, for
     :func:`read_weights`: in half precision, 22 MB, with a ``card`` in its metadata. Batch norm's
-    statistics and the normalisation, which are few, stay in single precision."""
-    half = path.with_suffix(f".{os.getpid()}.part")
+    statistics and the normalisation, which are few, stay in single precision. Raises WeightsError
+    if it cannot be written."""
     tensors = {"mean": network.mean, "std": network.std}
     tensors |= {name: tensor.half() for name, tensor in network.backbone.named_parameters()}
     tensors |= {
@@ -54,9 +43,22 @@ def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
         for name, tensor in network.backbone.named_buffers()
         if tensor.is_floating_point()
     }
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, half, card)
-    half.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
-    half.replace(path)
+    _save(tensors, path, card)
+    path.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
+
+
+def _save(tensors: dict[str, Tensor], path: Path, card: dict[str, str] | None = None) -> None:
+    half = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, half, card)
+        half.replace(path)
+    except (OSError, SafetensorError) as error:
+        half.unlink(missing_ok=True)
+        raise WeightsError(
+            f"The weights cannot be saved to {path} ({error}); make room on the disk, or allow "
+            "writing there, and start again."
+        ) from error
 
 
 def load_network(path: Path, hardware: Hardware) -> Network:

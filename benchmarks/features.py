@@ -45,7 +45,9 @@ def accuracy_of_head(train: Tensor, test: Tensor, y: Tensor, truth: Tensor) -> f
     return (head.logits(test)[0].argmax(1) == truth).float().mean().item()
 
 
-def sources(data: str, dataset: Dataset, weights: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+def sources(
+    data: str, dataset: Dataset, weights: tuple[str, ...]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Names and embeddings, train and test."""
     with np.load(grey_pixels(data)) as pixels:
         yield "8 x 8 grey pixels", pixels["train"], pixels["test"]

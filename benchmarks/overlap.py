@@ -50,7 +50,7 @@ def main(data: str) -> None:
     classes = len(dataset.train.class_names)
     generator = torch.Generator().manual_seed(0)
     network = build(classes, "torchvision", hardware, images, generator)
-    x, y = (torch.from_numpy(rows[labeled]) for rows in (images, targets))
+    x, y = (torch.from_numpy(rows[labeled]).to(hardware.device) for rows in (images, targets))
     finish(fit(network, x, y, TrainConfig(), hardware, generator))
 
     def said(on: Hardware, batch_size: int) -> Predictions:

@@ -22,6 +22,7 @@ from al_core.network import build
 from al_core.pool import Annotation
 from al_core.predictions import load_predictions
 from al_core.progress import finish
+from al_core.reference import reference, run_reference
 from al_core.store import Store
 from al_core.weights import read_weights, save_network
 
@@ -78,6 +79,10 @@ def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     other = replace(dataset, fingerprint="beef")
     with pytest.raises(WeightsError, match="other images or weights"):
         finish(embed_into(home / "mine", str(weights), other))
+    (home / "foreign").mkdir()
+    np.save(home / "foreign" / "train.npy", np.zeros((7, 3)))
+    with pytest.raises(WeightsError, match="other images or weights"):
+        finish(embed_into(home / "foreign", str(weights), dataset))
     with pytest.raises(WeightsError, match="choose some"):
         finish(embed_into(home / "none", "none", dataset))
 
@@ -140,6 +145,15 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     again = finish(latest_predictions(now, dataset, CPU))
     assert np.array_equal(again.probs, said.probs)
     assert home_of.exists()
+
+
+def test_the_yardstick_of_a_head_is_a_head(experiment: int, weights: Path) -> None:
+    dataset, store = of_squares(), Store()
+    for _ in range(2):
+        labelled(experiment, dataset)
+    now = open_experiment(store, experiment)
+    finish(run_reference(now, dataset, CPU))
+    assert [reference(now)[number]["accuracy"] > 0.9 for number in (0, 1)] == [True, True]
 
 
 def test_the_batch_after_this_one_is_chosen_while_this_one_is_labelled(

@@ -37,3 +37,11 @@ def test_a_person_labels_while_features_are_learned_and_a_head_picks_them_up(des
     assert card(weights)["method"] == "EMP-SSL"
     assert desk.rows(number, "labeled", "rounds") == [(6,), (12,)]
     assert not list((desk.home / "weights").glob(f"{number}/*.safetensors"))  # no network trained
+
+    again = desk.open(desk.start(replace(BY_HAND, model=LEARN, rounds=1)))
+    label_all(again, 6)
+    expect(again.get_by_text(LEARNING)).to_have_count(0)  # they are there
+    hand_in(again)
+    expect(again.get_by_role("heading", name="Round 1: Least confidence")).to_be_visible(
+        timeout=A_ROUND
+    )

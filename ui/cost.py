@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from al_core.config import LEARNED, ExperimentConfig, Stem
+from al_core.learned import learned_path
 from al_core.progress import Work
 from al_core.worker import Job, JobState
-from ui.resources import loader, settle
+from ui.resources import images_key, loader, settle
 from ui.training import duration
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ def _words(config: ExperimentConfig, speed: Speed) -> str:
     learning = ""
     if config.model.weights == LEARNED:
         minutes = config.model.learn_minutes
-        learning = (
-            f"Learning features takes {minutes:,.0f} min here, once for these images, in which it "
-            f"looks at each about {speed.views_in(minutes) / images:,.0f} times. "
-        )
+        learning = f"Learning features takes {minutes:,.0f} min here, once for these images. "
+        loading = loader().job(images_key(config.data, config.image_size))
+        if loading and loading.result and learned_path(loading.result.fingerprint).exists():
+            learning = "Features were learned from these images before, and are used again. "
     return (
         f"{learning}On this machine, with {config.initial:,} labels and {images:,} images: "
         f"fine-tuning takes about {duration(speed.of_fine_tuning(config, images))} a round. A "

@@ -8,15 +8,15 @@ from al_core.config import LEARNED
 from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.learned import card, learned_path
-from al_core.progress import PretrainProgress, Work
+from al_core.progress import Work
 from ui.resources import settle
-from ui.training import keep_running
+from ui.training import duration, keep_running
 
 
 def learn_features(experiment: Experiment, dataset: Dataset, brief: bool) -> None:
     """Learn features from the images of an experiment that waits for them, in the background."""
     keep_running(
-        f"features of {dataset.fingerprint}",
+        f"experiment {experiment.id}, learning features",
         lambda: _learn(experiment, dataset),
         "Learning features from these images",
         "Learning features was stopped; what was learned so far is kept.",
@@ -33,17 +33,16 @@ def how_learned(experiment: Experiment) -> str:
         return ""
     try:
         said = card(learned_path(experiment.fingerprint))
-        minutes = float(said["seconds"]) / 60
         return (
             f"Its features were learned from these images without labels, by {said['method']}: "
             f"{float(said['epochs']):.1f} passes over them, each in {said['views']} views, in "
-            f"{minutes:.0f} minutes ({said['device']})."
+            f"{duration(float(said['seconds']))} ({said['device']})."
         )
     except (OSError, KeyError, ValueError, SafetensorError):
         return "Its features were learned from these images, but their file is gone or damaged."
 
 
-def _learn(experiment: Experiment, dataset: Dataset) -> Work[PretrainProgress]:
+def _learn(experiment: Experiment, dataset: Dataset) -> Work[None]:
     # In the worker's thread, since torch takes seconds to import.
     from al_core.config import PretrainConfig
     from al_core.network import find_hardware
@@ -53,4 +52,5 @@ def _learn(experiment: Experiment, dataset: Dataset) -> Work[PretrainProgress]:
     model, train = experiment.config.model, experiment.config.train
     config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
     path = learned_path(dataset.fingerprint)
-    return (yield from pretrain(dataset, config, find_hardware(), path))
+    if not path.exists():  # another experiment on these images may have been first
+        yield from pretrain(dataset, config, find_hardware(), path)

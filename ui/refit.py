@@ -29,7 +29,7 @@ def refit_when_due(
     """Fit the head in the background, once for each of the SHARES of the batch."""
     if experiment.config.model.head != "linear" or batch.round != experiment.next_round:
         return
-    if waits_for_features(experiment.config, dataset):
+    if waits_for_features(experiment.config, experiment.fingerprint):
         return
     due = sum(len(done) >= share * len(batch.images) for share in SHARES)
     key = f"experiment {experiment.id}, batch {batch.id}, fit {due}"

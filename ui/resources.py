@@ -90,12 +90,17 @@ def loader() -> Worker:
     return Worker(side_by_side=True)
 
 
+def images_key(source: str, image_size: int) -> str:
+    """The key of the job that loads a source."""
+    return f"{source} at {image_size}"
+
+
 def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
     """The job that loads a source, or has loaded it; its result is a Dataset.
 
     ``fresh`` looks at the source again, whatever was loaded before.
     """
-    key = f"{source} at {image_size}"
+    key = images_key(source, image_size)
     job = loader().job(key)
     if job is None or (fresh and not job.active):
         job = loader().submit(

@@ -88,8 +88,16 @@ def keep_running(
         st.error(plain(job.error), icon=":material/error:")
     else:
         st.info(stopped, icon=":material/info:")
+    _notice_another(job)
     if st.button(again, type="primary", icon=":material/replay:"):
         trainer().forget(key)
+        st.rerun()
+
+
+@st.fragment(run_every=2.0)
+def _notice_another(job: Job) -> None:
+    """Draw the page again where another tab has started the job again."""
+    if trainer().job(job.key) is not job:
         st.rerun()
 
 
@@ -128,10 +136,12 @@ def _words(progress: Progress | None) -> str:
     if progress is None:
         return "Getting ready"
     words = progress.phase
-    if progress.unit == "bytes" and progress.total:
+    if isinstance(progress, PretrainProgress):
+        words = f"{progress.fraction:.0%} done"
+        if progress.neighbours is not None:
+            words += f", nearest neighbours are right on {progress.neighbours:.0%} of the images"
+    elif progress.unit == "bytes" and progress.total:
         words += f": {progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
-    elif progress.unit == "%":
-        words += f": {progress.fraction:.0%}"
     elif progress.total:
         words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
     left = progress.seconds_left
