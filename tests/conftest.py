@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+# Two workers on two cores: with two threads each, they would wait for each other. Set before torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -196,7 +196,7 @@ def test_another_file_at_the_same_path_is_another_run_of_another_name(
 
 
 def command(home: Path, *words: str) -> subprocess.Popen[str]:
-    plain = "--data digits --initial 12 --per-round 5 --epochs 1 --jobs 1"
+    plain = "--data digits --initial 12 --per-round 5 --epochs 1 --jobs 2"
     return subprocess.Popen(
         [sys.executable, "-m", "al_core", "simulate", *plain.split(), *words],
         cwd=ROOT,
