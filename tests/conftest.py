@@ -13,6 +13,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # a timing is no assertion
+settings.load_profile("no deadline")
 
 # Two workers on two cores: with two threads each, they would wait for each other. Set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
