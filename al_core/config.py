@@ -166,11 +166,8 @@ class ExperimentConfig:
             raise ConfigError(
                 "No truth is known for these images, so the initial ones must be labelled by you."
             )
-        if self.model.weights == LEARNED and pool_size < LEAST_TO_LEARN:
-            raise ConfigError(
-                f"To learn features from, there must be {LEAST_TO_LEARN} images, not only "
-                f"{pool_size}; choose other weights."
-            )
+        if self.model.weights == LEARNED:
+            check_enough_to_learn_from(pool_size)
         asked = self.initial + self.rounds * self.per_round
         if asked > pool_size:
             raise ConfigError(
@@ -194,6 +191,15 @@ class ExperimentConfig:
                 "train": TrainConfig(**values["train"]),
                 "class_names": tuple(values["class_names"]),
             }
+        )
+
+
+def check_enough_to_learn_from(images: int) -> None:
+    """Raise ConfigError where there are too few images to learn features from."""
+    if images < LEAST_TO_LEARN:
+        raise ConfigError(
+            f"To learn features from, there must be {LEAST_TO_LEARN} images, not only {images}; "
+            "choose other weights."
         )
 
 

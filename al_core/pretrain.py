@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from al_core import network as networks
-from al_core.config import LEAST_TO_LEARN, PretrainConfig
+from al_core.config import PretrainConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
@@ -23,7 +23,7 @@ from al_core.locking import wait_for_lock
 from al_core.network import Hardware, in_parts, is_lack_of_memory
 from al_core.predict import predict
 from al_core.progress import PretrainProgress, Work, finish
-from al_core.query import nearest
+from al_core.query import by_neighbours
 from al_core.round import on_device, round_generator
 from al_core.self_supervised import METHODS, directions
 from al_core.views import random_views
@@ -54,11 +54,7 @@ def pretrain(
     Raises ConfigError where there are too few images, or where the features collapse: all images
     come to look alike. Raises WeightsError where ``out`` is there already, or cannot be written.
     """
-    n = len(dataset.train)
-    if n < LEAST_TO_LEARN:
-        raise ConfigError(
-            f"To learn features from, there must be {LEAST_TO_LEARN} images, not only {n}."
-        )
+    check_enough_to_learn_from(len(dataset.train))
     locked = out.with_suffix(".lock")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -174,9 +170,10 @@ class _Run:
         """The images of this step: all in some order, then all in another."""
         n = len(self.images)
         epoch, place = divmod(self.seen, n)
+        last = (self.seen + self.batch_size - 1) // n
         orders = [
             torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
-            for number in (epoch, epoch + 1)
+            for number in range(epoch, last + 1)
         ]
         return torch.cat(orders)[place : place + self.batch_size].numpy()
 
@@ -234,13 +231,12 @@ class _Run:
         """How many of some thousand training images most of the ten nearest of the others are of
         the same class with."""
         targets = self.dataset.train.targets
-        n = len(targets)
-        some = np.random.default_rng(0).permutation(n)[:LOOKED_AT].astype(np.int64)
+        some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
         fast = InferenceNetwork(self.network, self.hardware)
         embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
         truth = torch.from_numpy(targets[some])
-        near = nearest(embeddings, embeddings, min(NEIGHBOURS + 1, n))[:, 1:]
-        return (truth[near].mode(1).values == truth).float().mean().item()
+        said = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
+        return (said == truth).float().mean().item()
 
     def card(self, report: PretrainProgress) -> dict[str, str]:
         """What the file says of itself."""

@@ -122,3 +122,16 @@ def nearest(queries: torch.Tensor, known: torch.Tensor, k: int) -> torch.Tensor:
         dim=1,
     )  # fmt: skip
     return alike.topk(min(k, len(known)), dim=1).indices
+
+
+def by_neighbours(
+    queries: torch.Tensor, known: torch.Tensor, labels: torch.Tensor, k: int, skip: int = 0
+) -> torch.Tensor:
+    """The class int64 ``[n]`` that most of the ``k`` rows of ``known`` nearest to each of
+    ``queries`` have, by ``labels`` int64 ``[L]``; the nearest ``skip`` of all do not count, which
+    are the queries themselves where they are among the known."""
+    said = [
+        labels[nearest(rows, known, k + skip)[:, skip:]].mode(1).values
+        for rows in torch.split(queries, 1000)
+    ]
+    return torch.cat(said)

@@ -23,17 +23,12 @@ from al_core.images import Dataset, load
 from al_core.learned import card
 from al_core.network import find_hardware
 from al_core.progress import finish
-from al_core.query import nearest
+from al_core.query import by_neighbours
 from al_core.store import home
 from benchmarks.efficiency import grey_pixels
 
 NEIGHBOURS = 20
 FEW = (10, 100, 1000)
-
-
-def accuracy_of_neighbours(train: Tensor, test: Tensor, y: Tensor, truth: Tensor) -> float:
-    said = [y[nearest(rows, train, NEIGHBOURS)].mode(1).values for rows in torch.split(test, 1000)]
-    return (torch.cat(said) == truth).float().mean().item()
 
 
 def accuracy_of_head(train: Tensor, test: Tensor, y: Tensor, truth: Tensor) -> float:
@@ -73,7 +68,8 @@ def main(data: str, weights: tuple[str, ...], draws: int) -> None:
     print("|---|---|" + "---|" * (len(FEW) + 1))
     for name, *parts in sources(data, dataset, weights):
         train, test = (torch.from_numpy(np.asarray(part)) for part in parts)
-        cells = [f"{accuracy_of_neighbours(train, test, y, truth):.1%}"]
+        said = by_neighbours(test, train, y, NEIGHBOURS)
+        cells = [f"{(said == truth).float().mean().item():.1%}"]
         for n in FEW:
             drawn = [np.random.default_rng(i).permutation(len(y))[:n] for i in range(draws)]
             own = [accuracy_of_head(train[some], test, y[some], truth) for some in drawn]

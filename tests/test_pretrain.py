@@ -23,7 +23,7 @@ from al_core.learned import card, learned_path
 from al_core.network import build
 from al_core.pretrain import pretrain
 from al_core.progress import PretrainProgress, finish
-from al_core.query import nearest
+from al_core.query import by_neighbours
 from al_core.self_supervised import METHODS, coding_rate, directions, nt_xent
 from al_core.views import random_views
 from al_core.weights import read_weights, save_backbone
@@ -52,11 +52,11 @@ def first(dataset: Dataset, n: int) -> Dataset:
     )
 
 
-def by_neighbours(weights: Path, dataset: Dataset) -> float:
+def right_by_neighbours(weights: Path, dataset: Dataset) -> float:
     """The share of test images that five neighbours among the training images classify right."""
     features = finish(embed(dataset, read_weights(weights), CPU, weights.with_suffix("")))
-    near = nearest(torch.from_numpy(features.test), torch.from_numpy(features.train), 5)
-    said = torch.tensor(dataset.train.targets)[near].mode(1).values
+    train, test = torch.from_numpy(features.train), torch.from_numpy(features.test)
+    said = by_neighbours(test, train, torch.tensor(dataset.train.targets), 5)
     return (said.numpy() == dataset.test.targets).mean()
 
 
@@ -68,7 +68,7 @@ def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: P
     config = replace(BRIEF, epochs=4, batch_size=64)
     last = finish(pretrain(digits, config, CPU, learned), reports.append)
     assert last.loss < reports[0].loss
-    assert by_neighbours(learned, digits) > by_neighbours(untrained, digits) + MARGIN
+    assert right_by_neighbours(learned, digits) > right_by_neighbours(untrained, digits) + MARGIN
 
 
 def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
