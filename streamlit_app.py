@@ -9,7 +9,7 @@ from uuid import uuid4
 import streamlit as st
 
 from al_core.config import ExperimentConfig
-from al_core.errors import ActiveLearningError
+from al_core.errors import ActiveLearningError, StoreUnavailable
 from al_core.experiment import (
     Experiment,
     Phase,
@@ -25,6 +25,7 @@ from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, welcome_back
+from ui.answers import deliver_kept_answers, tell_of_kept_answers
 from ui.glance import at_a_glance, gain
 from ui.labelling import (
     describe,
@@ -36,7 +37,14 @@ from ui.labelling import (
 )
 from ui.learning import learn_features
 from ui.new_experiment import new_experiment
-from ui.resources import is_gone, load_images, loader, open_store, settle
+from ui.resources import (
+    draw_again_when_it_answers,
+    is_gone,
+    load_images,
+    loader,
+    open_store,
+    settle,
+)
 from ui.review import leave_review, review
 from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
@@ -106,6 +114,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         else:
             leave_review()
         train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
+        deliver_kept_answers(store, experiment_id, dataset)
     # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
     from ui.compare import compare
     from ui.results import show_results
@@ -295,6 +304,9 @@ def main() -> None:
             welcome(store)
     except ActiveLearningError as error:
         st.error(plain(str(error)), icon=":material/error:")
+        if isinstance(error, StoreUnavailable):
+            tell_of_kept_answers()
+            draw_again_when_it_answers()
     finally:
         settle()
 

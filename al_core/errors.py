@@ -6,7 +6,8 @@ ActiveLearningError        one clear sentence for a person; the page shows it as
 ├── ConfigError            a setting that cannot work
 ├── WeightsError           weights that cannot be downloaded, or a damaged checkpoint
 └── StoreError             the database, or the disk below it, refuses
-    └── UnknownExperiment  no experiment of that name or number
+    ├── UnknownExperiment  no experiment of that name or number
+    └── StoreUnavailable   it refuses for now: locked, full, read-only, gone
 """
 
 
@@ -32,6 +33,10 @@ class WeightsError(ActiveLearningError):
 
 class StoreError(ActiveLearningError):
     """The database cannot be opened, read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """The database refuses for now; the same may work later, and nothing was written."""
 
 
 class UnknownExperiment(StoreError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 import torch
 
-from al_core.errors import WeightsError
+from al_core.errors import StoreUnavailable, WeightsError
 from al_core.experiment import Experiment, check_images, mix, open_experiment
 from al_core.features import Features, features_of, untrained_predictions
 from al_core.heads import temperature
@@ -76,8 +77,21 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         disagreed=disagreed,
         guesses_shown=shown,
     )
-    store.add_round(experiment_id, record, batch, place=len(experiment.batches))
+    yield from _when_free(
+        lambda: store.add_round(experiment_id, record, batch, place=len(experiment.batches))
+    )
     drop_predictions_before(experiment_id, number)
+
+
+def _when_free(write: Callable[[], None]) -> Work[None]:
+    """Write as soon as the database can be written: a training should not be in vain."""
+    began = time.monotonic()
+    while True:
+        try:
+            return write()
+        except StoreUnavailable as error:
+            yield Progress(f"Waiting: {error}", 0, 0, "", time.monotonic() - began)
+            time.sleep(0.5)
 
 
 def _ahead(experiment: Experiment) -> int:

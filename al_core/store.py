@@ -7,8 +7,7 @@ without the other.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from al_core.database import open_database, sentences
+from al_core.database import Database
 from al_core.errors import ConfigError, UnknownExperiment
 from al_core.pool import Annotation, now
 from al_core.schema import (
@@ -49,11 +48,11 @@ class Store:
 
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
-        self._engine = open_database(address, metadata)
+        self._database = Database(address, metadata)
 
     def close(self) -> None:
         """Let go of the database; the store is not usable after."""
-        self._engine.dispose()
+        self._database.close()
 
     # Experiments
 
@@ -77,7 +76,7 @@ class Store:
             "fingerprint": fingerprint,
             "pool_size": pool_size,
         }
-        with self._writing(_taken(name)) as connection:
+        with self._database.writing(_taken(name)) as connection:
             key = connection.execute(insert(experiments).values(values)).inserted_primary_key
             assert key is not None
             experiment_id: int = key[0]
@@ -89,7 +88,7 @@ class Store:
     def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
         """The experiments, newest first; or the deleted ones."""
         gone = experiments.c.deleted_at.is_not(None)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 select(experiments)
                 .where(gone if deleted else ~gone)
@@ -100,7 +99,7 @@ class Store:
     def experiment(self, name_or_id: str | int) -> ExperimentRecord:
         """One experiment by name or id; raises UnknownExperiment."""
         column = experiments.c.id if isinstance(name_or_id, int) else experiments.c.name
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 select(experiments).where(column == name_or_id, experiments.c.deleted_at.is_(None))
             ).first()
@@ -143,7 +142,7 @@ class Store:
         One whose ``event`` the experiment has already is not written again. ``renewed`` is a batch
         and until when its lease now lasts, unless somebody else holds it by now.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _append(connection, experiment_id, new)
             if renewed is not None:
                 batch, until = renewed
@@ -158,7 +157,7 @@ class Store:
         query = select(*columns).where(annotations.c.experiment_id == experiment_id)
         if images is not None:
             query = query.where(annotations.c.image.in_(list(images)))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.order_by(annotations.c.id))
             return [Annotation(*row) for row in rows]
 
@@ -173,7 +172,7 @@ class Store:
             else case((batches.c.handed_in_at.is_(None), batches.c.reasons)).label("reasons")
         )
         columns = [wanted if c is batches.c.reasons else c for c in batches.c]
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [
                 _batch(row)
                 for row in connection.execute(
@@ -185,14 +184,14 @@ class Store:
 
     def batch(self, batch_id: int) -> Batch | None:
         """One batch as it is now."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
         return None if row is None else _batch(row)
 
     def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
         """Write the batch that comes ``place``-th, from 0, and return its id; None where one stands
         there already."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return _add_batch(connection, experiment_id, batch, place)
 
     def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
@@ -219,7 +218,7 @@ class Store:
         ``further``, an experiment, a batch and its place, is written with it, both or neither.
         """
         still_open = (batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             closed = connection.execute(
                 update(batches).where(*still_open).values(handed_in_at=now())
             )
@@ -233,7 +232,7 @@ class Store:
         query = (
             select(*columns).where(rounds.c.experiment_id == experiment_id).order_by(rounds.c.round)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [RoundRecord(**row._mapping) for row in connection.execute(query)]
 
     def add_round(
@@ -244,31 +243,19 @@ class Store:
         A round that is there already (another server was quicker) stays as it is, and so does a
         batch that came ``place``-th meanwhile.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             values = {"experiment_id": experiment_id, **asdict(record)}
             written = connection.execute(_insert(connection, rounds).values(values))
             if written.rowcount and batch is not None:
                 _add_batch(connection, experiment_id, batch, place)
 
-    # How the database is reached
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with sentences("read"), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self, taken: str = "") -> Iterator[Connection]:
-        with sentences("written", taken), self._engine.begin() as connection:
-            yield connection
-
     def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
         change = update(batches).where(batches.c.id == batch_id, *where).values(**values)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return connection.execute(change).rowcount > 0
 
     def _update(self, experiment_id: int, taken: str, **values: Any) -> None:
-        with self._writing(taken) as connection:
+        with self._database.writing(taken) as connection:
             connection.execute(
                 update(experiments).where(experiments.c.id == experiment_id).values(**values)
             )

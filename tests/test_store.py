@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from al_core.errors import ConfigError, StoreError, UnknownExperiment
+from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.pool import Annotation, Pool
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
@@ -69,7 +69,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store) -> None:
     experiment = new(store)
 
     def write(tab: str) -> None:
-        mine = Store(str(store._engine.url))
+        mine = Store(str(store._database.url))
         for i in range(50):
             mine.append(experiment, [said(i, 0, f"{tab}:{i}"), said(i, 1, f"both:{i}")])
 
@@ -177,25 +177,52 @@ def test_a_database_that_cannot_be_opened_is_refused_in_a_sentence(url: str) -> 
 
 
 def test_a_locked_database_is_told_and_nothing_is_half_written(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("al_core.database.LOCK_SECONDS", 0.05)
+    store = Store(f"sqlite:///{tmp_path / 'al.db'}")
     experiment = new(store)
-    with sqlite3.connect(store._engine.url.database) as other:
+    with sqlite3.connect(tmp_path / "al.db") as other:
         other.execute("BEGIN IMMEDIATE")
-        with store._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout=50")
-            connection.rollback()
-        with pytest.raises(StoreError, match="locked"):
+        with pytest.raises(StoreUnavailable, match="another program holds it"):
             store.append(experiment, [said(1, 0), said(2, 0)])
     other.close()
     store.append(experiment, [said(1, 0)])
     assert len(store.annotations(experiment)) == 1
 
 
+def test_nothing_is_written_into_a_database_file_that_was_moved_away(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "al.db", tmp_path / "elsewhere.db"
+    store = Store(f"sqlite:///{path}")
+    experiment = new(store, first_annotations=[said(1, 0)])
+    path.rename(elsewhere)
+    for use in (store.experiments, lambda: store.append(experiment, [said(2, 0)])):
+        with pytest.raises(StoreUnavailable, match=r"al\.db has disappeared; bring the file back"):
+            use()
+    assert not path.exists()
+    elsewhere.rename(path)
+    store.append(experiment, [said(3, 0)])
+    assert [a.image for a in store.annotations(experiment)] == [1, 3]
+
+
+def test_a_copy_put_in_place_of_the_database_is_used_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "al.db"
+    store = Store(f"sqlite:///{path}")
+    experiment = new(store, first_annotations=[said(1, 0)])
+    with sqlite3.connect(path) as now, sqlite3.connect(tmp_path / "copy.db") as copy:
+        now.backup(copy)
+    store.append(experiment, [said(2, 0)])
+    for left in tmp_path.glob("al.db*"):
+        left.unlink()
+    (tmp_path / "copy.db").rename(path)
+    store.append(experiment, [said(3, 0)])
+    assert [a.image for a in store.annotations(experiment)] == [1, 3]
+
+
 def test_a_full_disk_is_told_and_the_labels_before_it_stay(store: Store) -> None:
     experiment = new(store)
     store.append(experiment, [said(1, 0)])
-    with store._engine.connect() as connection:
+    with store._database.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         connection.rollback()

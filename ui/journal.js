@@ -1,17 +1,18 @@
 // What the person did, as numbered events, and how many of them are on disk.
 
 // One for each batch, as long as the page lives: a server that comes back may draw other things
-// first, and what was typed meanwhile must not go with the grid.
+// first, and what was typed meanwhile must not go with the grid (see kept_answers.js).
 function journalOf(key) {
   const journals = (globalThis.labelGridJournals ??= new Map());
-  if (!journals.has(key)) journals.set(key, createJournal());
+  if (!journals.has(key)) journals.set(key, createJournal(key));
   const journal = journals.get(key);
   journal.beginAgain();
+  journal.isShown = true;
   return journal;
 }
 
 // An event's number is its place in the list of its mount, so the list only grows.
-function createJournal() {
+function createJournal(key) {
   // crypto.randomUUID() exists on https and localhost only.
   const random = crypto.getRandomValues(new Uint32Array(4));
   const mount = Array.from(random, (part) => part.toString(36)).join("");
@@ -61,6 +62,9 @@ function createJournal() {
   }
 
   return {
+    key, mount,
+    isShown: true, // whether a grid on the page sends it
+    who: "", // who answered last
     add, message, beginAgain, acknowledge, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),

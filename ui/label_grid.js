@@ -82,6 +82,7 @@ function createGrid(parent, key) {
     if (journal.isSaved) overdue = 0;
     if (status.who !== who) history.length = 0;
     who = status.who;
+    journal.who = who;
     const focus = takeFocus();
     if (focus >= 0) own.delete(frame.images[focus]);
     labels = frame.images.map((image, i) => own.get(image) ?? codes[i]);
@@ -298,6 +299,7 @@ function createGrid(parent, key) {
       clearTimeout(resending);
       listening.abort();
       root.remove();
+      journal.isShown = false;
       if (active === grid) active = null;
     },
   };

@@ -1,7 +1,7 @@
 """The labelling grid: a batch of images in, what a person does with them out.
 
     label_grid(
-        key=f"label-grid-{batch_id}",              # one key per batch
+        key=f"grid-{batch_id}",                    # one key per batch
         images=images,                             # uint8 [n, 3, S, S]
         tiles=[Tile(image=17, label=None), ...],   # the same n, in the same order
         class_names=("cat", "dog"),
@@ -52,7 +52,7 @@ _WEBP_LIMIT = 16383  # pixels on a side
 _RECEIVED = "_label_grid_received"
 
 
-def _source(*names: str) -> str:
+def source(*names: str) -> str:
     """The files in one, without indentation and comments, for it travels with each batch."""
     text = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
     lines = (line.strip() for line in text.splitlines())
@@ -61,7 +61,7 @@ def _source(*names: str) -> str:
 
 _grid = st.components.v2.component(
     "label_grid",
-    js=_source(
+    js=source(
         "elements.js",
         "head.js",
         "tiles.js",
@@ -71,10 +71,10 @@ _grid = st.components.v2.component(
         "class_list.js",
         "label_grid.js",
     ),
-    css=_source("label_grid.css", "panels.css"),
+    css=source("label_grid.css", "panels.css"),
 )
 # Hands on what changes while a batch lasts; the grid may be mounted before it or after it.
-_status = st.components.v2.component("label_grid_status", js=_source("grid_status.js"))
+_status = st.components.v2.component("label_grid_status", js=source("grid_status.js"))
 
 
 @dataclass(frozen=True, slots=True)

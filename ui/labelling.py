@@ -24,12 +24,12 @@ from al_core.leases import (
     take_new_batch,
     take_open_batch,
 )
-from al_core.pool import Annotation
 from al_core.progress import Work
 from al_core.schema import Batch
 from al_core.store import Store
 from al_core.undo import undo
 from al_core.worker import JobState
+from ui.answers import annotation, grid_key, rows
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
 from ui.refit import answered, refit_when_due
 from ui.resources import is_gone, loader, settle, this_tab, warm_up
@@ -124,7 +124,7 @@ def label_batch(
         for act, group in groupby(events, key=lambda e: e.act if e.act in (UNDO, HAND_IN) else 0):
             same = list(group)
             if act == UNDO:
-                refused = _undo(store, experiment.id, batch, annotator, same)
+                refused = _undo(store, experiment.id, batch, dataset, annotator, same)
             elif act == HAND_IN:
                 refused = _hand_in(store, experiment.id, batch)
             else:
@@ -138,7 +138,7 @@ def label_batch(
         return refused
 
     label_grid(
-        key=f"label-grid-{batch.id}",
+        key=grid_key(experiment.id, "batch", batch.id),
         images=dataset.train.images[list(batch.images)],
         tiles=batch_tiles(experiment, batch, dataset, show_truth),
         class_names=config.class_names,
@@ -156,42 +156,25 @@ def label_batch(
             st.rerun(scope="app")
 
 
-def annotation(
-    event: GridEvent, number: int, annotator: str, dataset: Dataset, guess_shown: bool
-) -> Annotation:
-    """What an event of the grid says, as the log keeps it."""
-    return Annotation(
-        image=event.image,
-        label=event.act if event.act >= 0 else None,
-        round=number,
-        annotator=annotator,
-        cleared=event.act == CLEAR,
-        key=dataset.train.keys[event.image],
-        event=event.event_id,
-        milliseconds=event.milliseconds,
-        guess_shown=guess_shown,
-    )
-
-
 def _undo(
     store: Store,
     experiment_id: int,
     batch: Batch,
+    dataset: Dataset,
     annotator: str,
     events: Sequence[GridEvent],
 ) -> str | None:
     """Take back the last thing said of each image, or, for ANY, the last thing said at all; a
     sentence where there is nothing."""
-    images = {event.image for event in events} - {ANY}
-    log = store.annotations(experiment_id, images) if images else []
-    known = {said.event for said in log}
     refused = None
-    for event in events:
-        if event.image == ANY:
-            refused = take_back(store, experiment_id, annotator, event.event_id)
-        elif event.event_id not in known and (row := undo(log, annotator, [event.image])):
-            log.append(replace(row, event=event.event_id))
-            store.append(experiment_id, log[-1:], renewed=(batch, lapses_at()))
+    for image, same in groupby(events, key=lambda event: event.image):
+        if image == ANY:
+            for event in same:
+                refused = take_back(store, experiment_id, annotator, event.event_id)
+            continue
+        log = store.annotations(experiment_id, [image])
+        taken_back = rows([*same], log, batch.round, annotator, dataset, False)
+        store.append(experiment_id, taken_back, renewed=(batch, lapses_at()))
     return refused
 
 

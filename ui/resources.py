@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from al_core.errors import StoreError
 from al_core.images import load
 from al_core.leases import Presence
 from al_core.progress import Work
@@ -42,6 +44,14 @@ def open_store() -> Store:
 @st.cache_resource(show_spinner=False)
 def _open_store(url: str) -> Store:
     return Store(url)
+
+
+@st.fragment(run_every=2.0)
+def draw_again_when_it_answers() -> None:
+    """Look at the database until it can be read, then draw the page."""
+    with suppress(StoreError):
+        open_store().experiments()
+        st.rerun()
 
 
 def warm_up() -> None:

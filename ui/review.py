@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -19,9 +19,8 @@ from al_core.pool import Annotation, Pool
 from al_core.predictions import load_predictions
 from al_core.review import agreement, disagrees_strongly, self_confidence
 from al_core.store import Store
-from al_core.undo import undo
-from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, Tile, label_grid
-from ui.labelling import annotation
+from ui.answers import grid_key, rows
+from ui.label_grid import GridEvent, Tile, label_grid
 from ui.text import plain
 from ui.tiles import code, truth_of
 
@@ -188,21 +187,8 @@ def _grid(
 
     def receive(events: list[GridEvent]) -> None:
         log = store.annotations(experiment.id, [event.image for event in events])
-        known = {said.event for said in log}
         number = shown.experiment.label_round
-        new = []
-        for event in events:
-            # A second opinion takes nothing away from what others said.
-            back = event.act == UNDO or (second_opinion and event.act == CLEAR)
-            if back:
-                row = undo(log, annotator, [event.image])
-                said = replace(row, event=event.event_id) if row else None
-            else:
-                said = annotation(event, number, annotator, dataset, not second_opinion)
-            unsaid = second_opinion and event.act == SKIP
-            if said is not None and said.event not in known and not unsaid:
-                log.append(said)
-                new.append(said)
+        new = rows(events, log, number, annotator, dataset, not second_opinion, second_opinion)
         store.append(experiment.id, new)
 
     log = store.annotations(experiment.id, images)
@@ -211,7 +197,7 @@ def _grid(
     answers = Pool.fold(experiment.pool_size, log).answers
     digest = blake2b(str((shown.filters, images)).encode(), digest_size=6).hexdigest()
     label_grid(
-        key=f"review-{experiment.id}-{digest}",
+        key=grid_key(experiment.id, "opinion" if second_opinion else "review", digest),
         images=dataset.train.images[list(images)],
         tiles=[
             Tile(

@@ -1,0 +1,162 @@
+"""The desk on its worst day, in a real browser: whatever happens, no label is lost, and none comes
+twice."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import free_port
+from desk import APP, BY_HAND, Desk, rows, tiles, toggle
+from faults import Cable, small_disk, unwritable
+from playwright.sync_api import Browser, Page, expect
+
+DOZEN = replace(BY_HAND, initial=12)
+
+
+@pytest.fixture(scope="module")
+def served(
+    browser: Browser, serve: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Cable, Path]]:
+    """A server, behind a cable, and where it keeps everything."""
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    with serve(APP, port=port, env={"AL_HOME": str(home)}):
+        cable = Cable(port)
+        yield cable, home
+        cable.close()
+
+
+@pytest.fixture
+def desk(served: tuple[Cable, Path], browser: Browser) -> Iterator[Desk]:
+    cable, home = served
+    desk = Desk(browser, cable.url, home)
+    yield desk
+    desk.close()
+
+
+def begin(desk: Desk) -> tuple[int, Page]:
+    """An experiment of its own; its first of twelve images has a label."""
+    number = desk.start(DOZEN)
+    page = desk.open(number)
+    tiles(page, 12)
+    press(page, "1")
+    return number, page
+
+
+def press(page: Page, keys: str) -> None:
+    """Type labels, and wait until the page says that all so far are saved."""
+    before = int(page.get_by_text("of 12 saved").inner_text().split()[0])
+    page.keyboard.type(keys)
+    expect(page.get_by_text(f"{before + len(keys)} of 12 saved")).to_be_visible(timeout=20_000)
+
+
+def labels(desk: Desk, experiment: int) -> list[int]:
+    return [label for (label,) in desk.rows(experiment, "label", "annotations")]
+
+
+def in_view(page: Page) -> list[str]:
+    given = page.get_by_test_id("tile").evaluate_all("all => all.map((tile) => tile.dataset.label)")
+    return [label for label in given if label]
+
+
+def test_labels_typed_while_the_connection_is_cut_are_saved_once(
+    desk: Desk, served: tuple[Cable, Path]
+) -> None:
+    cable, _ = served
+    number, page = begin(desk)
+    cable.pull()
+    page.keyboard.type("234")
+    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    cable.plug_in()
+    expect(page.get_by_text("4 of 12 saved")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The server does not answer.")).to_be_hidden()
+    assert labels(desk, number) == [1, 2, 3, 4]
+
+
+def test_labels_of_a_batch_that_went_to_somebody_else_meanwhile_are_saved_once(
+    desk: Desk, served: tuple[Cable, Path]
+) -> None:
+    cable, home = served
+    number, page = begin(desk)
+    cable.pull()
+    page.keyboard.type("23")
+    rows(home, f"UPDATE batches SET handed_in_at = '2026-01-01' WHERE experiment_id = {number}")
+    cable.plug_in()
+    expect(page.get_by_test_id("tile")).to_have_count(0, timeout=60_000)
+    for _ in range(100):
+        if len(labels(desk, number)) == 3:
+            break
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(3000)  # what is sent again comes within that
+    assert labels(desk, number) == [1, 2, 3]
+
+
+def test_a_database_locked_by_another_program_for_ten_seconds_is_told_and_waited_for(
+    desk: Desk,
+) -> None:
+    number, page = begin(desk)
+    with contextlib.closing(sqlite3.connect(desk.home / "al.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        page.keyboard.type("23")
+        expect(page.get_by_text("another program holds it")).to_be_visible(timeout=9_000)
+        page.wait_for_timeout(5_000)
+        page.keyboard.type("4")
+        assert in_view(page) == ["1", "2", "3", "4"]
+        other.rollback()
+    expect(page.get_by_text("4 of 12 saved")).to_be_visible(timeout=20_000)
+    assert labels(desk, number) == [1, 2, 3, 4]
+
+
+def test_a_database_that_becomes_read_only_is_told_and_waited_for(desk: Desk) -> None:
+    number, page = begin(desk)
+    with unwritable([desk.home / "al.db", desk.home / "al.db-wal"]):
+        page.keyboard.type("23")
+        expect(page.get_by_text("Not saved yet: The database cannot be")).to_be_visible(
+            timeout=20_000
+        )
+        assert in_view(page) == ["1", "2", "3"]
+    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=20_000)
+    assert labels(desk, number) == [1, 2, 3]
+
+
+def test_a_database_that_disappears_is_told_and_its_labels_are_saved_when_it_is_back(
+    desk: Desk,
+) -> None:
+    number, page = begin(desk)
+    database, elsewhere = desk.home / "al.db", desk.home / "elsewhere.db"
+    database.rename(elsewhere)
+    page.keyboard.type("23")
+    expect(page.get_by_text("has disappeared; bring the file back")).to_be_visible(timeout=20_000)
+    assert in_view(page) == ["1", "2", "3"]
+    # Whatever draws the whole page finds nothing to draw; the labels are kept all the same.
+    toggle(page, "Show the truth")
+    expect(page.get_by_text("2 answers are not saved yet")).to_be_visible(timeout=20_000)
+    assert not database.exists()
+    elsewhere.rename(database)
+    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("not saved yet")).to_be_hidden()
+    assert labels(desk, number) == [1, 2, 3]
+
+
+def test_a_full_disk_is_told_and_the_labels_are_saved_when_there_is_room(
+    browser: Browser, serve: Callable, tmp_path: Path
+) -> None:
+    with (
+        small_disk(tmp_path / "disk") as home,
+        serve(APP, env={"AL_HOME": str(home)}) as url,
+    ):
+        desk = Desk(browser, url, home)
+        number, page = begin(desk)
+        with (home / "film.mp4").open("wb", buffering=0) as film, contextlib.suppress(OSError):
+            while True:
+                film.write(bytes(4096))
+        page.keyboard.type("2345678901")
+        expect(page.get_by_text("full; make room on the disk")).to_be_visible(timeout=20_000)
+        assert in_view(page) == list("12345678901")
+        (home / "film.mp4").unlink()
+        expect(page.get_by_text("11 of 12 saved")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("make room on the disk")).to_be_hidden()
+        assert labels(desk, number) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+        desk.close()

@@ -1,0 +1,32 @@
+// Answers of grids that are not on the page any more: it is said that they wait here, and they are
+// sent until they are saved. A grid that is on the page does so itself.
+
+const EVERY = 2500; // milliseconds
+
+export default function ({ data, parentElement, setStateValue }) {
+  const notice = parentElement.querySelector(".kept");
+  const waiting = () => [...(globalThis.labelGridJournals?.values() ?? [])].filter((journal) => {
+    journal.acknowledge({ mount: journal.mount, saved: data.saved?.[journal.mount] });
+    return !journal.isShown && !journal.isSaved;
+  });
+
+  function look() {
+    const journals = waiting();
+    const count = journals.reduce((sum, journal) => sum + journal.unsaved().size, 0);
+    notice.hidden = count === 0;
+    notice.textContent = `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. `
+      + "Keep this tab open: they are kept here, and saved as soon as that can be.";
+    const own = journals.filter((journal) => journal.key.startsWith(`grid-${data.experiment}-`));
+    if (own.length) {
+      setStateValue("journals", own.map((j) => ({ ...j.message(), grid: j.key, who: j.who })));
+    }
+  }
+
+  // Not at once: the grid of these answers may be about to be drawn.
+  const timer = setInterval(look, EVERY);
+  const soon = setTimeout(look, 500);
+  return () => {
+    clearInterval(timer);
+    clearTimeout(soon);
+  };
+}
