@@ -52,7 +52,7 @@ def press(page: Page, keys: str) -> None:
     expect(page.get_by_text(f"{before + len(keys)} of 12 saved")).to_be_visible(timeout=20_000)
 
 
-def labels(desk: Desk, experiment: int) -> list[int]:
+def labels(desk: Desk, experiment: int) -> list[int | None]:
     return [label for (label,) in desk.rows(experiment, "label", "annotations")]
 
 
@@ -67,12 +67,16 @@ def test_labels_typed_while_the_connection_is_cut_are_saved_once(
     cable, _ = served
     number, page = begin(desk)
     cable.pull()
-    page.keyboard.type("234")
+    page.keyboard.type("23")
+    expect(page.get_by_text("Connection error")).to_be_visible(timeout=60_000)  # Streamlit's
     expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    page.keyboard.type("4")
+    page.keyboard.press("Space")
+    assert in_view(page) == ["1", "2", "3", "4"]
     cable.plug_in()
-    expect(page.get_by_text("4 of 12 saved")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("5 of 12 saved")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("The server does not answer.")).to_be_hidden()
-    assert labels(desk, number) == [1, 2, 3, 4]
+    assert labels(desk, number) == [1, 2, 3, 4, None]
 
 
 def test_labels_of_a_batch_that_went_to_somebody_else_meanwhile_are_saved_once(

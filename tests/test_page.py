@@ -87,8 +87,13 @@ def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
         expect(page.get_by_text("3 of 6 saved")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("3 of 6 labelled")).to_be_visible()
         expect(page.get_by_text("The server does not answer.")).to_be_hidden()
+    # The next server has never drawn this page, and nothing was asked of it yet.
+    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
+        page.locator('[data-test-connection-state="CONNECTED"]').wait_for(timeout=60_000)
+        page.keyboard.press("4")
+        expect(page.get_by_text("4 of 6 saved")).to_be_visible(timeout=60_000)
     page.close()
-    assert rows(tmp_path, "SELECT label FROM annotations ORDER BY id") == [(1,), (2,), (3,)]
+    assert rows(tmp_path, "SELECT label FROM annotations ORDER BY id") == [(1,), (2,), (3,), (4,)]
 
 
 def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(

@@ -81,12 +81,12 @@ def rows(
     return new
 
 
-@st.fragment
 def deliver_kept_answers(store: Store, experiment_id: int, dataset: Dataset) -> None:
     """Save what the browser keeps of grids that are not on the page any more.
 
     Labels typed while the server or the database was away wait in the browser; when it is back,
-    their batch may have gone to somebody else, and no grid will ask for them.
+    their batch may have gone to somebody else, and no grid will ask for them. Outside of any
+    fragment, so that a server that was started anew draws the whole page when it is asked.
     """
     key = f"kept-answers-{experiment_id}"
     delivered: dict[str, int] = st.session_state.setdefault(_DELIVERED, {})
@@ -101,7 +101,7 @@ def deliver_kept_answers(store: Store, experiment_id: int, dataset: Dataset) -> 
     except StoreError:
         return  # the browser keeps them, and sends them again
     if fresh:
-        st.rerun(scope="app")
+        st.rerun()
 
 
 def tell_of_kept_answers() -> None:

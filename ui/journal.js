@@ -21,6 +21,7 @@ function createJournal(key) {
   let acknowledged = 0;
   let begun = 0; // what was acknowledged before stands in the status already
   let sends = 0;
+  let heard = 0; // when the server answered last, or began to owe an answer
   let since = performance.now(); // when the current tile was reached, or the last event
 
   // What is not on disk yet is sent each time: an update may be overtaken by the next.
@@ -33,6 +34,7 @@ function createJournal(key) {
   // last event is shared out among images that were answered at once.
   function add(acts) {
     const now = performance.now();
+    if (acknowledged === events.length) heard = now;
     for (const [image, act, label] of acts) {
       events.push([image, act, Math.round((now - since) / acts.length)]);
       effects.push([image, label]);
@@ -68,6 +70,8 @@ function createJournal(key) {
     add, message, beginAgain, acknowledge, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),
+    hear: () => { heard = performance.now(); },
+    get silence() { return performance.now() - heard; },
     get isSaved() { return acknowledged === events.length; },
   };
 }

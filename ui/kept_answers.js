@@ -1,17 +1,21 @@
 // Answers of grids that are not on the page any more: it is said that they wait here, and they are
-// sent until they are saved. A grid that is on the page does so itself.
+// sent until they are saved. A grid that is on the page does so itself; but a server that was started
+// anew knows nothing of the fragment that the grid is in, and answers nothing until the whole page is
+// asked for. Streamlit asks only if it was waiting for something when the connection broke.
 
 const EVERY = 2500; // milliseconds
+const SILENCE = 6000;
 
 export default function ({ data, parentElement, setStateValue }) {
   const notice = parentElement.querySelector(".kept");
-  const waiting = () => [...(globalThis.labelGridJournals?.values() ?? [])].filter((journal) => {
+  const unsaved = () => [...(globalThis.labelGridJournals?.values() ?? [])].filter((journal) => {
     journal.acknowledge({ mount: journal.mount, saved: data.saved?.[journal.mount] });
-    return !journal.isShown && !journal.isSaved;
+    return !journal.isSaved;
   });
 
   function look() {
-    const journals = waiting();
+    const all = unsaved();
+    const journals = all.filter((journal) => !journal.isShown);
     const count = journals.reduce((sum, journal) => sum + journal.unsaved().size, 0);
     notice.hidden = count === 0;
     notice.textContent = `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. `
@@ -19,6 +23,8 @@ export default function ({ data, parentElement, setStateValue }) {
     const own = journals.filter((journal) => journal.key.startsWith(`grid-${data.experiment}-`));
     if (own.length) {
       setStateValue("journals", own.map((j) => ({ ...j.message(), grid: j.key, who: j.who })));
+    } else if (all.some((journal) => journal.silence > SILENCE)) {
+      setStateValue("journals", Date.now());
     }
   }
 

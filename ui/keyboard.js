@@ -1,6 +1,7 @@
 // Keys, wherever the focus is, unless the person types into something else.
 
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
+const DIALOG = '[role="dialog"]';
 const CONTROL = "a, button, summary, input, [role]";
 
 // What a key means, whatever the keyboard: a name, a digit, a letter in lower case; "" for nothing.
@@ -15,9 +16,12 @@ function keyName(event) {
   return digit ? digit[1] : name;
 }
 
-// The person is typing into something else, or has a dialog open.
+// The person is typing into something else, or has a dialog open. Streamlit opens one as soon as its
+// server is away; what is typed meanwhile is kept, and is to be typed on.
 function busyElsewhere(node) {
-  return node?.closest(TYPING) || document.querySelector('[role="dialog"]');
+  const app = document.querySelector("[data-test-connection-state]");
+  const isCutOff = app && app.dataset.testConnectionState !== "CONNECTED";
+  return node?.closest(TYPING) || (!isCutOff && document.querySelector(DIALOG));
 }
 
 // `keys.moves` say which tile comes next, `keys.edits` hold unless a control has the focus, and
@@ -37,7 +41,8 @@ function listenToKeys(root, keys) {
     const target = event.composedPath()[0];
     const inside = root.contains(target);
     if (!inside && busyElsewhere(target)) return;
-    const action = actionFor(event, target.matches(inside ? "button" : CONTROL));
+    const onControl = target.matches(inside ? "button" : CONTROL) && !target.matches(DIALOG);
+    const action = actionFor(event, onControl);
     if (!action) return;
     event.preventDefault();
     event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document too

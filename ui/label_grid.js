@@ -73,6 +73,7 @@ function createGrid(parent, key) {
     if (!frame || !status) return;
     const texts = (status.labels ?? "").split(",");
     codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
+    journal.hear();
     journal.acknowledge(status);
     if (status.refused) {
       if (handingIn) own.clear(); // it may be that somebody else has taken a label back

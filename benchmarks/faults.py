@@ -1,0 +1,338 @@
+"""Killed at random moments: ``python -m benchmarks.faults`` prints what was lost.
+
+SIGKILL while labels are typed into the real page, while rounds train, while caches, features,
+checkpoints and simulations are written; each time everything is started again and compared with
+what the page had shown as saved, or with what a run gives that nobody kills. Needs
+requirements-dev.txt and a Chromium.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+from playwright.sync_api import Browser, Page, expect
+from safetensors.numpy import load_file
+
+from al_core.config import ExperimentConfig, TrainConfig
+from al_core.experiment import open_experiment, start_experiment
+from al_core.images import load
+from al_core.pool import Annotation
+from al_core.progress import finish
+from al_core.store import Store
+from benchmarks.browser import Server, chromium, free_port, heading, serving
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process, which runs what nobody kills
+ROOT = Path(__file__).parents[1]
+IMAGES = 400  # of the one batch that is typed at
+KEYS_A_SECOND = 12
+BY_HAND = ExperimentConfig(
+    data="digits",
+    initial=12,
+    initial_labels="person",
+    per_round=6,
+    rounds=100,
+    train=TrainConfig(epochs=1, min_steps=60),
+    label_while_training=False,  # the next batch would depend on when a round was over
+    reference=False,
+)
+
+
+@dataclass
+class Tally:
+    """What one scenario tried and found; all but the first two ought to be 0."""
+
+    what: str
+    kills: int = 0
+    lost: int = 0
+    twice: int = 0
+    damaged: int = 0
+    otherwise: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.what} | {self.kills} | {self.lost} | {self.twice} | {self.damaged} | "
+            f"{self.otherwise} |"
+        )
+
+
+@click.command()
+@click.option("--typing", "typed", default=25, show_default=True, help="Kills while one labels.")
+@click.option("--training", "trained", default=15, show_default=True, help="While rounds train.")
+@click.option("--writing", "written", default=5, show_default=True, help="For each kind of file.")
+@click.option("--seed", default=0, show_default=True)
+def main(typed: int, trained: int, written: int, seed: int) -> None:
+    """Kill, start again, compare."""
+    rng = random.Random(seed)
+    heading("digits")
+    print("| killed while | times | lost | twice | damaged | other than without |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        home = Path(folder)
+        if typed:
+            print(while_typing(browser, home / "typing", typed, rng), flush=True)
+        if trained:
+            print(while_training(browser, home / "training", trained, rng), flush=True)
+        if written:
+            for tally in while_writing(home / "writing", written, rng):
+                print(tally, flush=True)
+
+
+def while_typing(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:
+    """Labels are typed, the server is killed and comes back, and the page goes on."""
+    tally = Tally("labels are typed into the page")
+    experiment = start(home, replace(BY_HAND, initial=IMAGES))
+    page, port, typed = browser.new_page(), free_port(), 0
+    for _ in range(kills):
+        with serving(home, port=port) as server:
+            visit(page, port, experiment, typed == 0)
+            deadline = time.monotonic() + rng.uniform(0.2, 2)
+            expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
+            while time.monotonic() < deadline and typed < IMAGES:
+                page.keyboard.press(str(typed % 10))
+                typed += 1
+                time.sleep(rng.expovariate(KEYS_A_SECOND))
+            kill(server)
+        shown = int(page.locator(".saved").inner_text().split()[0])
+        images = [
+            int(tile.get_attribute("data-image")) for tile in page.get_by_test_id("tile").all()
+        ]
+        answers = open_experiment(Store(url(home)), experiment).pool.answers
+        tally.lost += sum(i not in answers or answers[i].label != place % 10
+                          for place, i in enumerate(images[:shown]))  # fmt: skip
+        tally.kills += 1
+        tally.damaged += integrity(home) != "ok"
+    with serving(home, port=port):
+        expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
+        page.reload()
+        expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
+    said = [a.label for a in open_experiment(Store(url(home)), experiment).annotations]
+    tally.twice = len(said) - typed
+    tally.otherwise = sum(
+        a != b for a, b in zip(said, (i % 10 for i in range(typed)), strict=False)
+    )
+    page.close()
+    return tally
+
+
+def while_training(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:
+    """A batch is handed in and the server killed while its round trains; then it trains again."""
+    tally = Tally("a round trains, is saved, chooses")
+    experiment = start(home, BY_HAND)
+    page, port = browser.new_page(), free_port()
+    for number in range(kills):
+        with serving(home, port=port) as server:
+            visit(page, port, experiment, number == 0)
+            count = BY_HAND.per_round if number else BY_HAND.initial
+            label(page, count)
+            page.keyboard.press("Enter")
+            time.sleep(rng.uniform(0, 6))
+            kill(server)
+        tally.kills += 1
+        tally.damaged += integrity(home) != "ok"
+        tally.damaged += sum(not readable(path) for path in home.rglob("*.safetensors"))
+        opened = open_experiment(Store(url(home)), experiment)
+        handed_in = {batch.round for batch in opened.batches if batch.handed_in_at}
+        tally.lost += opened.pool.answers.keys() != {
+            i for batch in opened.batches if batch.round <= number for i in batch.images
+        }
+        # The round is in the log with the batch it chose, or neither is.
+        tally.otherwise += len(opened.rounds) + 1 != len(opened.batches)
+        tally.otherwise += len(opened.rounds) not in (number, number + (number in handed_in))
+        tally.twice += len(opened.annotations) != len(opened.pool.answers)
+        with serving(home, port=port):
+            until_asked(page, number + 1, count)
+    page.close()
+    mine = open_experiment(Store(url(home)), experiment)
+    tally.otherwise += outcome(mine) != outcome(undisturbed(home, mine.next_round))
+    return tally
+
+
+def until_asked(page: Page, number: int, count: int) -> None:
+    """Wait for the batch of a round; hand in again where that was lost with the server."""
+    heading = page.get_by_role("heading", name=f"Round {number}:")
+    waiting = page.get_by_text(f"{count} of {count} saved")
+    for _ in range(600):
+        if heading.count() and page.get_by_text(f"0 of {BY_HAND.per_round} saved").count():
+            return
+        if waiting.count():
+            page.keyboard.press("Enter")
+        page.wait_for_timeout(200)
+    raise RuntimeError(page.locator("body").inner_text())
+
+
+def undisturbed(home: Path, rounds: int):
+    """The same experiment, labelled alike, of a program that nobody kills."""
+    from al_core.loop import advance
+    from al_core.network import find_hardware
+
+    os.environ["AL_HOME"] = str(home / "undisturbed")
+    experiment = start(home / "undisturbed", BY_HAND)
+    store = Store(url(home / "undisturbed"))
+    dataset = finish(load("digits", cache_dir=home / "undisturbed" / "cache"))
+    for number in range(rounds):
+        (batch,) = open_experiment(store, experiment).open_batches
+        store.append(experiment, [
+            Annotation(image, i % 10, number, "me") for i, image in enumerate(batch.images)
+        ])  # fmt: skip
+        store.hand_in(batch.id)
+        finish(advance(store, experiment, dataset, find_hardware()))
+    return open_experiment(store, experiment)
+
+
+def outcome(experiment) -> list:
+    """What was measured and asked, round by round."""
+    return [
+        [r.metrics for r in experiment.rounds],
+        [(b.round, b.images, b.scores) for b in experiment.batches],
+    ]
+
+
+def while_writing(home: Path, kills: int, rng: random.Random) -> Iterator[Tally]:
+    """Commands are killed anywhere, and in the end give what they give otherwise."""
+    home.mkdir()
+    pictures = home / "pictures"
+    write_pictures(pictures)
+    program = [sys.executable, "-c", "import sys, al_core.pretrain as p; p.KEEP_SECONDS = 0.3; "
+               "from al_core.__main__ import main; main(sys.argv[1:])"]  # fmt: skip
+    weights = str(home / "weights.safetensors")
+    learn = [*program, "pretrain", "--data", "digits", "--epochs", "3", "--seed", "1", "--out"]
+    run([*learn, weights], home / "first")
+
+    def cache(target: Path) -> list[str]:
+        code = f"from al_core.images import load; from al_core.progress import finish; " \
+               f"from pathlib import Path; finish(load({str(pictures)!r}, image_size=64, " \
+               f"cache_dir=Path({str(target)!r})))"  # fmt: skip
+        return [sys.executable, "-c", code]
+
+    commands: dict[str, Callable[[Path], list[str]]] = {
+        "images are decoded into the cache": cache,
+        "features are computed": lambda target: [
+            *program, "embed", "--data", str(pictures), "--image-size", "64",
+            "--weights", weights, "--out", str(target),
+        ],
+        "features are learned": lambda target: [*learn, str(target / "out.safetensors")],
+        "simulations run": lambda target: [
+            *program, "simulate", "--data", "digits", "--strategy", "margin", "--strategy",
+            "random", "--initial", "20", "--per-round", "10", "--rounds", "4", "--epochs", "1",
+            "--min-steps", "10", "--out", str(target / "curve.csv"),
+        ],
+    }  # fmt: skip
+    for i, (what, command) in enumerate(commands.items()):
+        tally = Tally(what)
+        whole, cut = home / f"whole-{i}", home / f"cut-{i}"
+        took = run(command(whole), whole)
+        for _ in range(kills):
+            killed = run(command(cut), cut, rng.uniform(0.05, 1) * took)
+            tally.kills += killed < 0
+        run(command(cut), cut)
+        tally.otherwise = int(contents(whole) != contents(cut))
+        yield tally
+
+
+def run(command: list[str], home: Path, seconds: float | None = None) -> float:
+    """Run a command; how long it took, or, where it was killed after ``seconds``, -1."""
+    home.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    environment = {**os.environ, "AL_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return -1.0
+    if process.returncode:
+        raise RuntimeError(errors)
+    return time.monotonic() - began
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What the files of a result say, without how long it took."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".npy" or path.name == "decoded":
+            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.suffix == ".safetensors":
+            tensors = load_file(path)
+            digest = hashlib.sha256(b"".join(np.ascontiguousarray(tensors[name]).tobytes()
+                                             for name in sorted(tensors)))  # fmt: skip
+            found[path.name] = digest.hexdigest()
+        elif path.name == "curve.csv":
+            header, *lines = (line.split(",") for line in path.read_text().splitlines())
+            kept = [i for i, name in enumerate(header) if "seconds" not in name]
+            found[path.name] = json.dumps([[line[i] for i in kept] for line in lines])
+    return found
+
+
+def write_pictures(folder: Path, count: int = 600) -> None:
+    """Noise of two kinds, large enough to be decoded for a while."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        path = folder / ("dark", "light")[i % 2] / f"{i:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = rng.integers(0, 128, (240, 320, 3), dtype=np.uint8) + 127 * (i % 2)
+        Image.fromarray(noise.astype(np.uint8)).save(path)
+
+
+def start(home: Path, config: ExperimentConfig) -> int:
+    dataset = finish(load(config.data, cache_dir=home / "cache"))
+    return start_experiment(Store(url(home)), "faults", config, dataset)
+
+
+def visit(page: Page, port: int, experiment: int, first: bool) -> None:
+    """Open the page once; later it finds its server again by itself."""
+    if first:
+        page.goto(f"http://127.0.0.1:{port}/?experiment={experiment}")
+    expect(page.get_by_test_id("tile").first).to_be_visible(timeout=60_000)
+
+
+def label(page: Page, count: int) -> None:
+    expect(page.get_by_test_id("tile")).to_have_count(count, timeout=60_000)
+    expect(page.get_by_text(f"0 of {count} saved")).to_be_visible(timeout=60_000)
+    page.keyboard.type("".join(str(i % 10) for i in range(count)))
+    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=60_000)
+
+
+def kill(server: Server) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+
+
+def url(home: Path) -> str:
+    return f"sqlite:///{home / 'al.db'}"
+
+
+def integrity(home: Path) -> str:
+    with contextlib.closing(sqlite3.connect(home / "al.db")) as database:
+        return database.execute("PRAGMA integrity_check").fetchone()[0]
+
+
+def readable(path: Path) -> bool:
+    try:
+        load_file(path)
+    except Exception:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
