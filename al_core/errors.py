@@ -41,3 +41,9 @@ class StoreUnavailable(StoreError):
 
 class UnknownExperiment(StoreError):
     """The database holds no such experiment."""
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether less work at a time might have gone well; torch says it in words."""
+    said = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in said)

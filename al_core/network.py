@@ -182,14 +182,6 @@ def cpu_has_bf16() -> bool:
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether less work at a time might have gone well; a CPU's and Apple's torch say it in words
-    only."""
-    said = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    is_said = any(words in str(error).lower() for words in said)
-    return is_said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
-
-
 def in_parts(phase: str, size: int, wanted: int) -> str:
     """What a phase is called: while ``size`` images go at a time for lack of memory, it says so."""
     return phase if size == wanted else f"{phase}, {size} images at a time for lack of memory"

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from al_core.errors import is_lack_of_memory
 from al_core.inference import InferenceNetwork
 from al_core.mistakes import wilson_interval
-from al_core.network import Hardware, in_parts, is_lack_of_memory
+from al_core.network import Hardware, in_parts
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from al_core import network as networks
 from al_core.config import PretrainConfig, check_enough_to_learn_from
-from al_core.errors import ConfigError, WeightsError
+from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
 from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
 from al_core.locking import wait_for_lock
-from al_core.network import Hardware, in_parts, is_lack_of_memory
+from al_core.network import Hardware, in_parts
 from al_core.predict import predict
 from al_core.progress import PretrainProgress, Work, finish
 from al_core.query import by_neighbours

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from al_core.config import TrainConfig
-from al_core.errors import ConfigError
-from al_core.network import Hardware, Network, in_parts, is_lack_of_memory
+from al_core.errors import ConfigError, is_lack_of_memory
+from al_core.network import Hardware, Network, in_parts
 from al_core.progress import TrainingProgress
 
 

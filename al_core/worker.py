@@ -11,7 +11,7 @@ from queue import PriorityQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
-from al_core.errors import ActiveLearningError
+from al_core.errors import ActiveLearningError, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
 
@@ -81,7 +81,11 @@ class Job:
             self.error, state = str(error), JobState.FAILED
         except Exception as error:
             traceback.print_exc()  # for whoever reads the server's output
-            self.error = f"It failed unexpectedly ({type(error).__name__}: {error})."
+            self.error = (
+                "There is not enough memory for it: close other programs, or take smaller images."
+                if is_lack_of_memory(error)
+                else f"It failed unexpectedly ({type(error).__name__}: {error})."
+            )
             state = JobState.FAILED
         self.state = state
         self._ended.set()

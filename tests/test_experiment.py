@@ -1,7 +1,9 @@
 """One experiment from its start to its end, on sixty coloured squares and a small network."""
 
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from al_core.progress import finish
 from al_core.round import run_round
 from al_core.store import Store
 from al_core.weights import load_network, weights_path
+from al_core.worker import Job
 
 
 @pytest.fixture
@@ -140,24 +143,59 @@ def test_a_training_that_diverges_says_so(store: Store, dataset: Dataset) -> Non
             finish(work)
 
 
-def test_a_round_that_is_stopped_leaves_nothing_and_starts_again_the_same(
-    store: Store, dataset: Dataset
+def test_a_round_that_is_stopped_or_fails_leaves_nothing_and_starts_again_the_same(
+    store: Store, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    straight = start_experiment(store, "never stopped", config(), dataset)
+    reports = list(advance(store, straight, dataset, CPU))
     experiment = start_experiment(store, "mine", config(), dataset)
-    reports = len(list(run_round_of(store, dataset, experiment)))
-    for stop_after in range(1, reports):
+    for stop_after in range(1, len(reports) + 1):
         work = advance(store, experiment, dataset, CPU)
         for _ in range(stop_after):
             next(work)
         work.close()
         assert open_experiment(store, experiment).rounds == ()
+    parts = (
+        *("round.fit", "round.predict", "round.score_images", "round.evaluate"),
+        *("loop.save_network", "loop.save_predictions", "loop.choose"),
+    )
+    for part, error, said in zip(
+        parts,
+        cycle((MemoryError(), OSError(28, "No space left"), ValueError("a surprise"))),
+        cycle(("not enough memory", "No space left", "a surprise")),
+        strict=False,
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(f"al_core.{part}", Mock(side_effect=error))
+            job = Job("round", lambda: advance(store, experiment, dataset, CPU))
+            job.run()
+        assert said in job.error
         assert open_experiment(store, experiment).phase is Phase.TRAINING
+        assert open_experiment(store, experiment).rounds == ()
     train(store, dataset, experiment)
-    other = start_experiment(store, "never stopped", config(), dataset)
-    train(store, dataset, other)
-    stopped, straight = open_experiment(store, experiment), open_experiment(store, other)
-    assert stopped.rounds[0].metrics == straight.rounds[0].metrics
-    assert stopped.open_batch.images == straight.open_batch.images
+    mine, other = open_experiment(store, experiment), open_experiment(store, straight)
+    assert mine.rounds[0].metrics == other.rounds[0].metrics
+    assert mine.open_batch.images == other.open_batch.images
+
+
+def test_a_round_is_written_as_soon_as_the_database_is_there(
+    store: Store, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = start_experiment(store, "mine", config(), dataset)
+    database, elsewhere = tmp_path / "al.db", tmp_path / "elsewhere.db"
+    write = store.add_round
+
+    def write_to_nothing(*args, **kwargs) -> None:
+        database.rename(elsewhere)
+        monkeypatch.setattr(store, "add_round", write)
+        write(*args, **kwargs)
+
+    monkeypatch.setattr(store, "add_round", write_to_nothing)
+    for report in advance(store, experiment, dataset, CPU):
+        if "has disappeared" in report.phase:
+            elsewhere.rename(database)
+    assert len(open_experiment(store, experiment).rounds) == 1
+    assert not elsewhere.exists()
 
 
 def run_round_of(store: Store, dataset: Dataset, experiment: int):
