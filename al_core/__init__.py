@@ -32,6 +32,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     query                choosing a batch, and the reasons why
     round                one round: train, evaluate, score
     loop                 a round into the log, and the batch after it
+    replay               each batch again from the log, as it was chosen
     speed                what a round takes on this machine
     reference            the same with as many random labels, the yardstick
     worker               one background job per device; progress, cancel

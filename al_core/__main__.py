@@ -165,6 +165,49 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
     click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
 
 
+@main.command()
+@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@click.option("--threads", type=click.IntRange(min=1), help="To compute with  [default: torch's]")
+def replay(name: str, threads: int | None) -> None:
+    """Choose each batch of an experiment again from its log, and say how many images are the same.
+
+    On the machine, with the threads and the versions it was labelled with, all are.
+    """
+    store = Store()
+    experiment = open_experiment(store, name)
+    dataset = _images_of(experiment)
+    import torch  # takes two seconds
+
+    from al_core.network import find_hardware
+    from al_core.replay import replay as choose_again
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    hardware = find_hardware()
+    try:
+        with progress_bars("") as show:
+            replayed = finish(choose_again(store, experiment.id, dataset, hardware), show)
+    except KeyboardInterrupt:
+        raise click.ClickException("Stopped; nothing was changed.") from None
+    for one in replayed:
+        batch, size = one.batch, len(one.batch.images)
+        by = "no model" if batch.model is None else f"the model of round {batch.model}"
+        line = f"Round {batch.round}, {batch.strategy}, {by}: {one.same} of {size} images the same"
+        if one.is_exact:
+            line += ", in the same order" + ", with the same scores" * (batch.scores is not None)
+        elif one.in_order:
+            line += ", in the same order, with other scores"
+        click.echo(line + ("" if one.is_told else "; its log does not say what it knew"))
+    images, same = (sum(len(r.batch.images) for r in replayed), sum(r.same for r in replayed))
+    share = f", {same / images:.1%}" if images else ""
+    click.echo(
+        f"{sum(r.is_exact for r in replayed):,} of {len(replayed):,} batches to the last bit; "
+        f"{same:,} of {images:,} images{share}. Computed on {hardware.name} in "
+        f"{str(hardware.dtype).removeprefix('torch.')} with {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}."
+    )
+
+
 def _images_of(experiment: Experiment) -> Dataset:
     config = experiment.config
     with progress_bars("") as show:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, SourceError
 from al_core.images import SOURCES, Dataset
-from al_core.pool import TRUTH, Annotation, Pool, what_stands
-from al_core.schema import Batch, RoundRecord
+from al_core.pool import TRUTH, Annotation, Pool, now, what_stands
+from al_core.schema import Batch, Known, RoundRecord
 from al_core.store import Store
 
 
@@ -57,6 +57,40 @@ class Experiment:
         Those of a batch that is labelled meanwhile belong to a later round.
         """
         return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
+
+    @property
+    def known(self) -> Known:
+        """What this snapshot has read of the log, for whoever comes back to it by
+        :meth:`as_of`."""
+        return Known(
+            len(self.annotations),
+            len(self.batches),
+            len(self.rounds),
+            [place for place, batch in enumerate(self.batches) if batch.handed_in_at is None],
+            self.config.strategy,
+            self.config.per_round,
+        )
+
+    def as_of(self, known: Known) -> Experiment:
+        """The experiment as somebody found it earlier who had read so much of its log."""
+        batches = [
+            replace(
+                batch,
+                handed_in_at=None if place in known.open else batch.handed_in_at or now(),
+            )
+            for place, batch in enumerate(self.batches[: known.batches])
+        ]
+        return replace(
+            self,
+            config=replace(self.config, strategy=known.strategy, per_round=known.per_round),
+            annotations=self.annotations[: known.annotations],
+            batches=tuple(batches),
+            rounds=self.rounds[: known.rounds],
+        )
+
+    def batch_size(self, number: int) -> int:
+        """How many images a batch of round ``number`` asks about, as far as there are any."""
+        return self.config.per_round if number else self.config.initial
 
     @property
     def next_round(self) -> int:
@@ -202,12 +236,8 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
             "A start by a strategy is labelled by you; choose that, or a random start."
         )
     size = len(dataset.train)
-    initial = initial_images(config, size).tolist()
-    first_batch = None
-    if not by_truth and config.start == "random":
-        measuring = set_aside(config, size)[: int(config.random_share * config.initial)]
-        images = mix(initial[: config.initial - len(measuring)], measuring)
-        first_batch = Batch(0, "random", images, None, at_random=measuring or None)
+    initial = initial_images(config, size).tolist() if by_truth else []
+    by_chance = not by_truth and config.start == "random"
     return store.create_experiment(
         name,
         config.to_json(),
@@ -215,10 +245,20 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
         len(dataset.train),
         first_annotations=[
             Annotation(i, int(dataset.train.targets[i]), 0, TRUTH, key=dataset.train.keys[i])
-            for i in (initial if by_truth else [])
+            for i in initial
         ],
-        first_batch=first_batch,
+        first_batch=first_batch(config, size) if by_chance else None,
     )
+
+
+def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
+    """The batch that an experiment begins with where it starts at random and is labelled by a
+    person."""
+    measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
+    drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
+    known = Known(0, 0, 0, [], config.strategy, config.per_round)
+    images = mix(drawn.tolist(), measuring)
+    return Batch(0, "random", images, None, at_random=measuring or None, known=known)
 
 
 def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:

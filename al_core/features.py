@@ -212,7 +212,7 @@ def untrained_predictions(
         embeddings = yield from _principal_components(dataset.train.images)
     classes = len(config.class_names)
     even = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
-    return PoolPredictions(BEFORE, even, embeddings)
+    return PoolPredictions(BEFORE, even, embeddings, by_pixels=features is None)
 
 
 def _principal_components(images: NDArray[np.uint8]) -> Work[NDArray[np.float16]]:

@@ -88,10 +88,8 @@ def take_new_batch(
         number = round_to_label(experiment, holder)
         if number is None:
             return None
-        config = experiment.config
-        if experiment.next_round == 0 and config.start == "random":
-            count = config.initial if number == 0 else config.per_round
-            chosen = draw_at_random(experiment, number, count)
+        if experiment.next_round == 0 and experiment.config.start == "random":
+            chosen = draw_at_random(experiment, number)
         else:
             chosen = yield from choose(experiment, number)
         if chosen is None:
@@ -120,13 +118,17 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
     return None
 
 
-def draw_at_random(experiment: Experiment, number: int, count: int) -> Batch | None:
-    """A batch of round ``number`` for which no model is asked."""
+def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
+    """A batch of round ``number`` for which no model is asked; None where no images are left."""
+    count = experiment.batch_size(number)
     seed = [experiment.config.seed, len(experiment.batches)]
     measuring = experiment.draw_to_measure(count)
     drawn = np.random.default_rng(seed).permutation(experiment.free_images)
     images = mix(drawn[: count - len(measuring)].tolist(), measuring)
-    return Batch(number, "random", images, None, at_random=measuring or None) if images else None
+    if not images:
+        return None
+    known = experiment.known
+    return Batch(number, "random", images, None, at_random=measuring or None, known=known)
 
 
 def hand_in(
@@ -149,7 +151,7 @@ def hand_in(
         raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
     further = None
     if not experiment.can_train:
-        further = draw_at_random(experiment, batch.round, len(batch.images))
+        further = draw_at_random(experiment, batch.round)
         if further is None:
             raise ConfigError(
                 "Training needs labels of at least two classes, and no images are left: "

@@ -10,10 +10,11 @@ from dataclasses import replace
 import torch
 
 from al_core.errors import StoreUnavailable, WeightsError
-from al_core.experiment import Experiment, check_images, mix, open_experiment
-from al_core.features import Features, features_of, untrained_predictions
+from al_core.experiment import Experiment, Phase, check_images, mix, open_experiment
+from al_core.features import features_of, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
+from al_core.locking import wait_for_lock
 from al_core.network import Hardware
 from al_core.predictions import (
     BEFORE,
@@ -27,7 +28,7 @@ from al_core.predictions import (
 )
 from al_core.progress import Progress, Work
 from al_core.query import choose, explained
-from al_core.round import round_generator, run_round
+from al_core.round import Outcome, round_generator, run_round
 from al_core.schema import Batch
 from al_core.scoring import score_images
 from al_core.store import Store
@@ -38,28 +39,30 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     """Run the round an experiment waits for, and write its weights and its record to the log.
 
     It chooses the batch of the next round too, unless somebody labels that one already. Stopped
-    anywhere before the end, nothing is written, and the round starts again cleanly.
+    anywhere before the end, nothing is written, and the round starts again cleanly. Where another
+    server trains it already, this waits for its end.
     """
+    folder = weights_path(experiment_id, 0).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = yield from wait_for_lock(folder / "training.lock")
+    try:
+        yield from _advance(store, experiment_id, dataset, hardware)
+    finally:
+        lock.release()
+
+
+def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
     experiment = open_experiment(store, experiment_id, with_reasons=True)
+    if experiment.phase is not Phase.TRAINING:
+        return
     check_images(experiment, dataset)
     number = experiment.next_round
-    features = yield from features_of(experiment.config, dataset, hardware)
-    outcome = yield from run_round(
-        experiment.config,
-        number,
-        experiment.pool_of(number),
-        dataset,
-        hardware,
-        features,
-        at_random=experiment.at_random,
-        temperature=_temperature(experiment, number),
-        ahead=_ahead(experiment),
-    )
-    assert outcome.said is not None
+    before = _temperature(experiment, number)
+    outcome, said = yield from train(experiment, number, dataset, hardware, before)
     yield Progress("Saving", 0, 0, "", 0)
     if outcome.network is not None:
         save_network(outcome.network, weights_path(experiment_id, number))
-    save_predictions(experiment_id, outcome.said)
+    save_predictions(experiment_id, said)
     if outcome.test_probs is not None:
         save_test_predictions(experiment_id, number, outcome.test_probs)
     compared, disagreed, shown = experiment.disagreement(number)
@@ -69,9 +72,10 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     started = time.perf_counter()
     batch = None
     if all(batch.round <= number for batch in experiment.batches):
-        batch = _choose_next(experiment, number + 1, outcome.said, hardware)
+        batch = choose_by(said, experiment, number + 1, hardware)
     record = replace(
         outcome.record,
+        known=said.known,
         select_seconds=time.perf_counter() - started,
         compared=compared,
         disagreed=disagreed,
@@ -81,6 +85,33 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
         lambda: store.add_round(experiment_id, record, batch, place=len(experiment.batches))
     )
     drop_predictions_before(experiment_id, number)
+
+
+def train(
+    experiment: Experiment,
+    number: int,
+    dataset: Dataset,
+    hardware: Hardware,
+    temperature: float = 1.0,
+) -> Work[tuple[Outcome, PoolPredictions]]:
+    """Round ``number`` from what ``experiment`` has read of its log, and what its model says.
+
+    Where it trains a network, ``temperature`` is what the logits are best divided by.
+    """
+    features = yield from features_of(experiment.config, dataset, hardware)
+    outcome = yield from run_round(
+        experiment.config,
+        number,
+        experiment.pool_of(number),
+        dataset,
+        hardware,
+        features,
+        at_random=experiment.at_random,
+        temperature=temperature,
+        ahead=_ahead(experiment),
+    )
+    assert outcome.said is not None
+    return outcome, replace(outcome.said, known=experiment.known)
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
@@ -128,32 +159,23 @@ def latest_predictions(
             return said
     if number == BEFORE:
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
-    features = yield from features_of(experiment.config, dataset, hardware)
-    if features is not None:
-        said = yield from _head_predictions(experiment, number, dataset, hardware, features)
+    record = experiment.rounds[number]
+    # As it was said then, whatever has been labelled since: the same batch, with the file or not.
+    then = experiment.as_of(record.known) if record.known else experiment
+    if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
+        _, said = yield from train(then, number, dataset, hardware)
     else:
         network = load_network(weights_path(experiment.id, number), hardware)
-        config, unlabeled = experiment.config, experiment.pool.unlabeled
-        n = config.per_round + _ahead(experiment)
+        unlabeled = then.pool_of(number).unlabeled
+        n = then.config.per_round + _ahead(then)
         whole = yield from score_images(
-            network, dataset.train.images, config.strategy, unlabeled, n, hardware
+            network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
         )
-        said = PoolPredictions(number, whole.probs.numpy(), whole.embeddings.numpy())
+        probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
+        said = PoolPredictions(number, probs, embeddings, record.temperature or 1.0, record.known)
     with suppress(WeightsError):  # then it is computed again the next time
         save_predictions(experiment.id, said)
     return said
-
-
-def _head_predictions(
-    experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware, features: Features
-) -> Work[PoolPredictions]:
-    """What the head of round ``number`` says, fit again: that takes no longer than loading it."""
-    pool, at_random = experiment.pool_of(number), experiment.at_random
-    outcome = yield from run_round(
-        experiment.config, number, pool, dataset, hardware, features, at_random
-    )
-    assert outcome.said is not None
-    return outcome.said
 
 
 def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -164,14 +186,13 @@ def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
     """
     experiment = open_experiment(store, experiment_id)
     check_images(experiment, dataset)
-    features = yield from features_of(experiment.config, dataset, hardware)
     number = experiment.next_round
-    if features is None or not experiment.can_train:
+    if experiment.config.model.head != "linear" or not experiment.can_train:
         return
-    said = yield from _head_predictions(experiment, number, dataset, hardware, features)
+    _, said = yield from train(experiment, number, dataset, hardware)
     save_predictions(experiment_id, said)
     yield Progress("Choosing", 0, 0, "", 0)
-    batch = _choose_next(experiment, number + 1, said, hardware)
+    batch = choose_by(said, experiment, number + 1, hardware)
     if batch is not None:
         save_ready(experiment_id, batch)
 
@@ -185,7 +206,7 @@ def choose_batch(
         return ready
     said = yield from latest_predictions(experiment, dataset, hardware)
     yield Progress("Choosing", 0, 0, "", 0)
-    return _choose_next(experiment, number, said, hardware)
+    return choose_by(said, experiment, number, hardware)
 
 
 def _still_holds(batch: Batch, experiment: Experiment) -> bool:
@@ -201,13 +222,14 @@ def _still_holds(batch: Batch, experiment: Experiment) -> bool:
     )
 
 
-def _choose_next(
-    experiment: Experiment, number: int, said: PoolPredictions, hardware: Hardware
+def choose_by(
+    said: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
 ) -> Batch | None:
+    """A batch of round ``number`` by what a model ``said``, from what ``experiment`` has read of
+    its log; None where no images are left."""
     config, free = experiment.config, experiment.free_images
-    strategy, count = config.strategy, config.per_round
-    if said.model == BEFORE:
-        strategy, count = config.start, config.initial if number == 0 else count
+    strategy = config.start if said.model == BEFORE else config.strategy
+    count = experiment.batch_size(number)
     measuring = experiment.draw_to_measure(count)
     generator = round_generator(config.seed, number, len(experiment.batches))
     wanted = count - len(measuring)
@@ -216,5 +238,7 @@ def _choose_next(
     images = mix(picks.tolist(), measuring)
     if not images:
         return None
-    batch = Batch(number, strategy, images, None, at_random=measuring or None)
+    batch = Batch(
+        number, strategy, images, None, at_random=measuring or None, known=experiment.known
+    )
     return explained(batch, said, free, known.labeled, score)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import WeightsError
-from al_core.schema import Batch, Reasons
+from al_core.schema import Batch, Known, Reasons
 from al_core.store import home
 
 BEFORE = -1  # the model before the first one is trained, which has embeddings only
@@ -28,12 +28,16 @@ BEFORE = -1  # the model before the first one is trained, which has embeddings o
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
-    image, by the network of round ``model``; their logits are best divided by ``temperature``."""
+    image, by the network of round ``model``; their logits are best divided by ``temperature``.
+    ``known`` is what that was made from; ``by_pixels``: there were no features, and the embeddings
+    are of the images themselves."""
 
     model: int
     probs: NDArray[np.float32]
     embeddings: NDArray[np.float16]
     temperature: float = 1.0
+    known: Known | None = None
+    by_pixels: bool = False
 
 
 def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
@@ -48,14 +52,25 @@ def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
         np.save(half / "probs.npy", said.probs)
         _save_embeddings(half / "embeddings.npy", said.embeddings)
         np.save(half / "temperature.npy", said.temperature)
-        shutil.rmtree(folder, ignore_errors=True)
-        half.replace(folder)
+        known = said.known and asdict(said.known)
+        (half / "known.json").write_text(json.dumps(known), encoding="utf-8")
+        _put_in_place(half, folder)
     except OSError as error:
         shutil.rmtree(half, ignore_errors=True)
         raise WeightsError(
             f"The predictions cannot be saved to {folder} ({error}); make room on the disk, or "
             "allow writing there, and start the round again."
         ) from error
+
+
+def _put_in_place(half: Path, folder: Path) -> None:
+    """Let ``half`` be ``folder``, also where another server does the same at this moment."""
+    for _ in range(10):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            half.replace(folder)
+            return
+    half.replace(folder)
 
 
 def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
@@ -123,8 +138,14 @@ def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
         embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
         temperature = float(np.load(folder / "temperature.npy"))
         if len(probs) == len(embeddings):
-            return PoolPredictions(model, probs, embeddings, temperature)
+            return PoolPredictions(model, probs, embeddings, temperature, _known_in(folder))
     return None
+
+
+def _known_in(folder: Path) -> Known | None:
+    path = folder / "known.json"  # of predictions of an earlier version there is none
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return kept and Known(**kept)
 
 
 def save_ready(experiment_id: int, batch: Batch) -> None:
@@ -141,7 +162,8 @@ def load_ready(experiment_id: int, number: int) -> Batch | None:
     with suppress(OSError, ValueError, TypeError):
         kept = json.loads(_ready_path(experiment_id).read_text(encoding="utf-8"))
         if kept["round"] == number:
-            return Batch(**{**kept, "reasons": Reasons(**kept["reasons"])})
+            parts = {"reasons": Reasons, "known": Known, "model_known": Known}
+            return Batch(**kept | {name: part(**kept[name]) for name, part in parts.items()})
     return None
 
 

@@ -101,11 +101,13 @@ def explained(
         ]
     embeddings = torch.from_numpy(said.embeddings[images])
     near = nearest(embeddings, torch.from_numpy(said.embeddings[labeled]), NEAREST)
+    similar = labeled[near.numpy()].tolist()
     return replace(
         batch,
         scores=scores,
         model=None if said.model == BEFORE else said.model,
-        reasons=Reasons(len(unlabeled), top, ranks, labeled[near.numpy()].tolist()),
+        model_known=said.known,
+        reasons=Reasons(len(unlabeled), top, ranks, similar, said.by_pixels),
     )
 
 

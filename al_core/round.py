@@ -111,6 +111,7 @@ def run_round(
         score_seconds=scored - evaluated,
         select_seconds=0,
         images_scored=len(pool.unlabeled) if scoring else 0,
+        temperature=model.temperature,
     )
     return Outcome(record, model.network, said, test_probs)
 

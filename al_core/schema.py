@@ -44,6 +44,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What somebody had read of an experiment when they chose or trained: it can be done again.
+
+    The first so many of its ``annotations``, ``batches`` and ``rounds``, of which there only come
+    more; at which places a batch was ``open``; and the settings that may change.
+    """
+
+    annotations: int
+    batches: int
+    rounds: int
+    open: Sequence[int]
+    strategy: str
+    per_round: int
+
+
+class KnownAsJson(TypeDecorator[Known]):
+    """A row's :class:`Known`; None in rows of before it was kept."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Known | None:
+        return Known(**value) if value else None
+
+
 metadata = MetaData()
 
 experiments = Table(
@@ -78,6 +104,8 @@ batches = Table(
     Column("at_random", JSON(none_as_null=True)),
     Column("model", Integer),
     Column("reasons", JSON(none_as_null=True)),
+    Column("known", KnownAsJson),
+    Column("model_known", KnownAsJson),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("handed_in_at", UtcDateTime),
     Column("holder", Text),
@@ -124,6 +152,8 @@ rounds = Table(
     Column("compared", Integer, nullable=False, server_default="0"),
     Column("disagreed", Integer, nullable=False, server_default="0"),
     Column("guesses_shown", Boolean, nullable=False, server_default=false()),
+    Column("known", KnownAsJson),
+    Column("temperature", Float),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
 )
@@ -149,13 +179,15 @@ class Reasons:
     ``pool`` images were compared; ``top`` ``[n][k]`` are the most likely classes with their
     probabilities, best first, None before there was a model; ``rank`` ``[n]`` is the place by
     score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the labelled
-    images most alike.
+    images most alike. ``by_pixels``: what is alike was told by the images themselves, since there
+    were no features.
     """
 
     pool: int
     top: Sequence[Sequence[tuple[int, float]]] | None
     rank: Sequence[int | None] | None
     nearest: Sequence[Sequence[int]]
+    by_pixels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +199,8 @@ class Batch:
     strategy gives none. ``at_random`` are those of ``images`` that no strategy chose: they are
     drawn evenly from the whole pool to measure the model, and never trained on. ``handed_in_at`` is
     None while open. Whoever labels it holds a lease: ``holder`` names the browser tab,
-    ``annotator`` the person, ``leased_until`` is when the lease lapses.
+    ``annotator`` the person, ``leased_until`` is when the lease lapses. ``known`` is what was read
+    of the log to choose it, ``model_known`` what its model was made from.
     """
 
     round: int
@@ -177,6 +210,8 @@ class Batch:
     model: int | None = None
     at_random: Sequence[int] | None = None
     reasons: Reasons | None = None
+    known: Known | None = None
+    model_known: Known | None = None
     holder: str | None = None
     annotator: str | None = None
     leased_until: datetime | None = None
@@ -193,7 +228,8 @@ class RoundRecord:
     ``on`` is "test" for the test set, "random" for the batches' random images. ``history`` has
     ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
     ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
-    from it; ``guesses_shown``: the person saw some of the guesses first.
+    from it; ``guesses_shown``: the person saw some of the guesses first. ``known`` is what it was
+    made from; the logits of its model are best divided by ``temperature``.
     """
 
     round: int
@@ -208,4 +244,6 @@ class RoundRecord:
     compared: int = 0
     disagreed: int = 0
     guesses_shown: bool = False
+    known: Known | None = None
+    temperature: float | None = None
     created_at: datetime = field(default_factory=now)

@@ -41,7 +41,7 @@ LAYERS = [
     ["features", "scoring"],
     ["round", "self_supervised", "views"],
     ["loop", "pretrain", "reference", "simulate", "speed", "worker"],
-    ["simulations"],
+    ["replay", "simulations"],
     ["simulate_command"],
     ["__main__"],
 ]

@@ -1,0 +1,204 @@
+"""A log replayed: every batch is chosen again as it was, to the last bit."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from play import Play
+from safetensors.torch import save_file
+from sqlalchemy import create_engine, text
+from squares import CPU, QUICK, config, label_batch, of_squares, squares, train
+from tiny import folder_of
+from torchvision.models import resnet18
+
+from al_core.__main__ import main
+from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
+from al_core.experiment import Experiment, open_experiment, start_experiment
+from al_core.images import Dataset, load
+from al_core.learned import learned_path
+from al_core.leases import take_new_batch
+from al_core.loop import choose_batch, latest_predictions
+from al_core.predictions import load_predictions
+from al_core.progress import finish
+from al_core.replay import Replayed, replay
+from al_core.store import Store
+
+STRATEGIES = ("least_confidence", "badge", "typiclust", "k_center", "bald", "uherding")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    tensors = {name: t.contiguous() for name, t in resnet18(weights=None).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def many_squares() -> Dataset:
+    return Dataset("squares", squares(100), squares(30, 100), "f00d", ())
+
+
+def started(dataset: Dataset, model: ModelConfig | None = None, **changes) -> int:
+    # A network that has learned too fast is sure of every image: chance alone would choose.
+    slow = replace(QUICK, learning_rate=0.01)
+    plain = {"initial": 12, "per_round": 8, "rounds": 4, "initial_labels": "person", "train": slow}
+    settings = config(model=model or ModelConfig(), random_share=0.2, **plain | changes)
+    return start_experiment(Store(), "mine", settings, dataset)
+
+
+def again(experiment: int, dataset: Dataset) -> list[Replayed]:
+    return finish(replay(Store(), experiment, dataset, CPU))
+
+
+def kept_of(home: Path, experiment: int) -> tuple[Experiment, dict[Path, bytes]]:
+    """The whole log of an experiment, and every file beside it."""
+    files = [path for path in (home / "weights").rglob("*") if path.is_file()]
+    logged = open_experiment(Store(), experiment, with_reasons=True)
+    return logged, {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("head", ["fine-tune", "linear"])
+def test_whatever_people_did_while_it_learned_each_batch_is_chosen_again_as_it_was(
+    home: Path, weights: Path, head: str
+) -> None:
+    dataset = many_squares()
+    model = ModelConfig(str(weights), head="linear") if head == "linear" else ModelConfig()
+    if head == "linear":
+        dataset = replace(dataset, test=squares(0))  # then random images of the batches measure
+    experiment = started(dataset, model)
+    play = Play(Store(), dataset, experiment, 0, STRATEGIES)
+    after = play.go_on(80)
+    asked = [batch for batch in after.batches if batch.model is not None]
+    assert len({batch.strategy for batch in asked}) > 2
+    assert any(said.undoes for said in after.annotations)
+    assert any(batch.model < batch.round - 1 for batch in asked)  # a round trained meanwhile
+    too_late = [
+        said
+        for record in after.rounds
+        for said in after.annotations[record.known.annotations :]
+        if said.round <= record.round
+    ]
+    assert too_late  # a second thought, said while its round trained or after
+    if head == "linear":  # one that was fit ahead of its round chose a batch
+        of_rounds = [record.known for record in after.rounds]
+        assert any(batch.model_known not in of_rounds for batch in asked)
+
+    kept = kept_of(home, experiment)
+    replayed = again(experiment, dataset)
+    assert [one.batch.id for one in replayed] == [batch.id for batch in after.batches]
+    assert [one.is_told and one.is_exact for one in replayed] == [True] * len(after.batches)
+    assert kept_of(home, experiment) == kept
+
+    for then in play.seen:  # and whatever was seen of it can be seen again
+        seen = after.as_of(then.known)
+        assert seen.phase is then.phase
+        assert seen.free_images.tolist() == then.free_images.tolist()
+        assert seen.draw_to_measure(8) == then.draw_to_measure(8)
+
+
+def test_a_log_that_was_altered_is_seen_and_an_older_one_is_replayed_by_its_times(
+    home: Path,
+) -> None:
+    dataset = of_squares()
+    experiment = started(dataset, rounds=2)
+    for _ in range(2):
+        label_batch(Store(), dataset, experiment)
+        train(Store(), dataset, experiment)
+    told = [(one.is_told, one.is_exact) for one in again(experiment, dataset)]
+    assert told == [(True, True)] * 3
+
+    with create_engine(f"sqlite:///{home / 'al.db'}").begin() as log:
+        log.execute(text("UPDATE batches SET known = NULL, model_known = NULL"))
+        log.execute(text("UPDATE rounds SET known = NULL, temperature = NULL"))
+    by_time = again(experiment, dataset)
+    assert [(one.is_told, one.is_exact) for one in by_time] == [(False, True)] * 3
+
+    with create_engine(f"sqlite:///{home / 'al.db'}").begin() as log:
+        log.execute(text("UPDATE annotations SET label = (label + 1) % 3 WHERE id = 1"))
+    exact = [one.is_exact for one in again(experiment, dataset)]
+    assert exact == [True, False, False]  # nobody had labelled anything before the first
+
+
+def test_a_batch_of_before_features_were_learned_is_chosen_again_without_them(
+    home: Path, weights: Path
+) -> None:
+    dataset = of_squares()
+    model = ModelConfig("learned", head="linear")
+    experiment = started(dataset, model, initial=6, per_round=4, start="typiclust")
+
+    def take(tab: str):
+        def choose(now: Experiment, number: int):
+            return choose_batch(now, number, dataset, CPU)
+
+        return finish(take_new_batch(Store(), experiment, tab, tab, lambda _: False, choose))
+
+    blind = take("ada")
+    path = learned_path(dataset.fingerprint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(weights.read_bytes())
+    seeing = take("ben")
+    assert (blind.reasons.by_pixels, seeing.reasons.by_pixels) == (True, False)
+    assert [one.is_exact for one in again(experiment, dataset)] == [True, True]
+
+
+def test_what_a_round_said_is_computed_again_as_it_was_where_its_file_is_gone(home: Path) -> None:
+    dataset = of_squares()
+    experiment = started(dataset, rounds=2)
+    for _ in range(2):
+        label_batch(Store(), dataset, experiment)
+        train(Store(), dataset, experiment)
+    said = load_predictions(experiment, 1)
+    (home / "weights" / str(experiment) / "predictions-1" / "probs.npy").unlink()
+    label_batch(Store(), dataset, experiment)
+    lost = finish(latest_predictions(open_experiment(Store(), experiment), dataset, CPU))
+    assert said.temperature != 1
+    assert (lost.temperature, lost.known) == (said.temperature, said.known)
+    assert lost.probs.tolist() == said.probs.tolist()
+
+
+def test_the_command_says_of_each_batch_what_is_the_same_and_what_it_ran_on(home: Path) -> None:
+    folder = folder_of(home / "mine", *(f"{name}/{i}.png" for i in range(9) for name in "ab"))
+    quick = TrainConfig(epochs=1, min_steps=3)
+    settings = ExperimentConfig(
+        data=str(folder), image_size=8, initial=4, per_round=3, rounds=2, train=quick
+    )
+    images = finish(load(str(folder), image_size=8, cache_dir=home / "cache"))
+    experiment = start_experiment(Store(), "mine", settings, images)
+    # In another process, as a page is: nothing of this one can be what makes it the same.
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from squares import label_batch\n"
+        "from al_core.images import load\n"
+        "from al_core.loop import advance\n"
+        "from al_core.network import find_hardware\n"
+        "from al_core.progress import finish\n"
+        "from al_core.store import Store, home\n"
+        "store, hardware = Store(), find_hardware()\n"
+        f"images = finish(load({str(folder)!r}, image_size=8, cache_dir=home() / 'cache'))\n"
+        f"finish(advance(store, {experiment}, images, hardware))\n"
+        f"label_batch(store, images, {experiment})\n"
+        f"finish(advance(store, {experiment}, images, hardware))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)
+    kept = kept_of(home, experiment)
+    threads = str(torch.get_num_threads())
+    ended = CliRunner().invoke(main, ["replay", "--experiment", "mine", "--threads", threads])
+    assert ended.exit_code == 0, ended.output
+    first, second, summary = ended.stdout.splitlines()
+    same = "3 of 3 images the same, in the same order, with the same scores"
+    assert first == f"Round 1, least_confidence, the model of round 0: {same}"
+    assert second == f"Round 2, least_confidence, the model of round 1: {same}"
+    assert summary.startswith("2 of 2 batches to the last bit; 6 of 6 images, 100.0%.")
+    assert f"with {threads} threads, torch {torch.__version__}." in summary
+    assert kept_of(home, experiment) == kept
