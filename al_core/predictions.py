@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from al_core.errors import WeightsError
 from al_core.schema import Batch, Known, Reasons
 from al_core.store import home
 
+ABANDONED_SECONDS = 3600  # after which nobody writes on what is half written
 BEFORE = -1  # the model before the first one is trained, which has embeddings only
 
 
@@ -123,11 +125,17 @@ def load_test_predictions(experiment_id: int, number: int) -> NDArray[np.float16
 
 
 def drop_predictions_before(experiment_id: int, model: int) -> None:
-    """Delete what the networks before round ``model`` said: nobody asks for it any more."""
-    for former in _folder(experiment_id, model).parent.glob("predictions-*"):
+    """Remove what networks before round ``model`` said, and what a program that was killed has
+    left unfinished."""
+    folder = _folder(experiment_id, model).parent
+    for former in folder.glob("predictions-*"):
         number = former.name.removeprefix("predictions-")
         if number.isdecimal() and int(number) < model:
             shutil.rmtree(former, ignore_errors=True)
+    for half in folder.glob("*.part"):
+        with suppress(OSError):
+            if time.time() - half.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(half) if half.is_dir() else half.unlink()
 
 
 def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
@@ -159,7 +167,7 @@ def save_ready(experiment_id: int, batch: Batch) -> None:
 
 def load_ready(experiment_id: int, number: int) -> Batch | None:
     """The batch that was chosen in advance for round ``number``; None where there is none."""
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, LookupError):  # or of an earlier version
         kept = json.loads(_ready_path(experiment_id).read_text(encoding="utf-8"))
         if kept["round"] == number:
             parts = {"reasons": Reasons, "known": Known, "model_known": Known}

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 from conftest import free_port
-from desk import APP, BY_HAND, Desk, rows, tiles, toggle
+from desk import (
+    A_ROUND,
+    APP,
+    BY_HAND,
+    QUICK,
+    Desk,
+    hand_in,
+    images,
+    label_all,
+    rows,
+    tiles,
+    toggle,
+)
 from faults import Cable, small_disk, unwritable
 from playwright.sync_api import Browser, Page, expect
 
@@ -142,6 +154,29 @@ def test_a_database_that_disappears_is_told_and_its_labels_are_saved_when_it_is_
     expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("not saved yet")).to_be_hidden()
     assert labels(desk, number) == [1, 2, 3]
+
+
+def test_two_servers_on_one_folder_label_and_train_an_experiment_together(
+    desk: Desk, browser: Browser, serve: Callable
+) -> None:
+    number = desk.start(replace(QUICK, label_while_training=False))
+    with serve(APP, env={"AL_HOME": str(desk.home)}) as url:
+        second = Desk(browser, url, desk.home)
+        pages = [desk.open(number), second.open(number)]
+        asked = [image for page in pages for image in images(page)]
+        assert len(set(asked)) == 12
+        for page in pages:
+            label_all(page, 6)
+            hand_in(page)
+        for page in pages:
+            expect(page.get_by_text("2 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
+        second.close()
+    labeled = desk.rows(number, "round, labeled", "rounds")
+    assert labeled == [(0, 12), (1, 24)]
+    assert sorted(desk.rows(number, "image", "annotations")[12:]) == sorted(
+        (int(i),) for i in asked
+    )
+    assert not list((desk.home / "weights" / str(number)).glob("*.part"))
 
 
 def test_a_full_disk_is_told_and_the_labels_are_saved_when_there_is_room(
