@@ -1,0 +1,13 @@
+"""The command: each measurement prints one table. Needs requirements-dev.txt and a Chromium."""
+
+import click
+
+from benchmarks.load.hours import hours
+from benchmarks.load.log import log
+
+main = click.Group(help="Measure the desk under load.")
+for command in (log, hours):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.load")
