@@ -2,11 +2,12 @@
 
 import click
 
+from benchmarks.load.folder import folder
 from benchmarks.load.hours import hours
 from benchmarks.load.log import log
 
 main = click.Group(help="Measure the desk under load.")
-for command in (log, hours):
+for command in (folder, log, hours):
     main.add_command(command)
 
 if __name__ == "__main__":
