@@ -86,8 +86,9 @@ def main(data: str, tries: int, batches: int) -> None:
             desk.bursts(tries, 2)
 
 
-def prepare(data: str) -> int:
-    """An experiment after its first round, with 5,000 annotations in the log."""
+def prepare(data: str, per_round: int = BATCH) -> int:
+    """An experiment after its first round, with 5,000 annotations in the log; the next one does not
+    end."""
     from al_core.loop import advance
     from al_core.network import find_hardware
 
@@ -96,11 +97,11 @@ def prepare(data: str) -> int:
     config = ExperimentConfig(
         data=data,
         initial=500,
-        per_round=BATCH,
+        per_round=per_round,
         rounds=10_000,
         train=TrainConfig(epochs=1, min_steps=4),
     )
-    config = replace(config, rounds=(len(dataset.train) - 500) // BATCH)
+    config = replace(config, rounds=(len(dataset.train) - 500) // per_round)
     experiment = start_experiment(store, "desk", config, dataset)
     images = np.random.default_rng(0).permutation(len(dataset.train))[:500].tolist()
     store.append(experiment, [

@@ -5,9 +5,10 @@ import click
 from benchmarks.load.folder import folder
 from benchmarks.load.hours import hours
 from benchmarks.load.log import log
+from benchmarks.load.tabs import tabs
 
 main = click.Group(help="Measure the desk under load.")
-for command in (folder, log, hours):
+for command in (tabs, log, folder, hours):
     main.add_command(command)
 
 if __name__ == "__main__":
