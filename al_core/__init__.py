@@ -11,6 +11,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     pool                 Annotation; Pool: who is labelled, a fold over the annotations
     schema, store        the append-only log: experiments, batches, annotations, rounds
       database           opening one, and its errors as sentences
+      log                its annotations, each read once
     experiment           one experiment: the log folded into a pool and a phase
     leases               who labels what: batches handed out, handed in, rounds closed
     undo                 taking back what was said, as a later row

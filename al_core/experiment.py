@@ -283,7 +283,7 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
         ExperimentConfig.from_json(record.config),
         record.fingerprint,
         record.pool_size,
-        tuple(store.annotations(record.id)),
+        store.log(record.id),
         tuple(store.batches(record.id, with_reasons)),
         tuple(store.rounds(record.id)),
     )

@@ -82,7 +82,7 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     if not SMALLEST <= image_size <= LARGEST:
         raise SourceError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
     cache_dir = Path(cache_dir)
-    found = find(source)
+    found = yield from find(source)
     folder = cache_dir / _signature(found, image_size)
     index = _valid_index(folder)
     if index is None:

@@ -76,8 +76,15 @@ class Pool:
     @classmethod
     def fold(cls, size: int, annotations: Iterable[Annotation]) -> Pool:
         """The pool of ``size`` images after ``annotations``, in the order they were made."""
-        standing = what_stands(annotations)
-        last = {image: said[-1] for image, said in standing.items() if said}
+        annotations = list(annotations)
+        last = {said.image: said for said in annotations}
+        # Few images have an undo, and only there is the last row not what counts.
+        if undone := {said.image for said in annotations if said.undoes}:
+            for image, said in what_stands(a for a in annotations if a.image in undone).items():
+                if said:
+                    last[image] = said[-1]
+                else:
+                    del last[image]
         return cls(size, {image: said for image, said in last.items() if not said.cleared})
 
     def without(self, images: Collection[int]) -> Pool:
@@ -108,4 +115,4 @@ class Pool:
 
     @staticmethod
     def _positions(images: Iterable[int]) -> NDArray[np.int64]:
-        return np.array(sorted(images), dtype=np.int64)
+        return np.sort(np.fromiter(images, dtype=np.int64))

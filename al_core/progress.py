@@ -38,6 +38,11 @@ class Progress:
             return None
         return self.seconds * (self.total - self.done) / self.done
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it still says something once others have followed."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress(Progress):
@@ -52,6 +57,11 @@ class TrainingProgress(Progress):
     accuracy: float
     ends_epoch: bool
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it is a point of the curve."""
+        return self.ends_epoch
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainProgress(Progress):
@@ -63,6 +73,11 @@ class PretrainProgress(Progress):
     loss: float
     directions: float
     neighbours: float | None
+
+    @property
+    def lasts(self) -> bool:
+        """Each is a point of the curve."""
+        return True
 
 
 Work = Generator[Progress, None, T]

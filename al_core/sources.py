@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from al_core import cifar10
 from al_core.errors import SourceError
 from al_core.parquet import read_parquet
 from al_core.pictures import Content, FileStamp, Found
-from al_core.progress import Work
+from al_core.progress import Progress, Work
 
 SOURCES = {
     "digits": "1,797 handwritten digits that come with scikit-learn; needs no network",
@@ -27,14 +28,19 @@ SOURCES = {
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
 )  # fmt: skip
+LISTED = 1000  # files looked at between two reports
 TEST_FOLDERS = ("test", "val", "validation", "valid")  # the first of them that holds classes
 
+Reader = Callable[[Path, list[str]], Work[Content]]
 
-def find(source: str) -> Found:
+
+def find(source: str) -> Work[Found]:
     """Look at a source without reading it: a name out of SOURCES, or a path.
 
-    Raises SourceError where there is nothing of that name, or no images in it.
+    Raises SourceError where there is nothing of that name, or no images in it. It reports before it
+    looks: a slow disk takes minutes to list 100,000 files.
     """
+    yield Progress("Listing", 0, 0, "files", 0)
     if source == "digits":
         return Found("digits", "", (), _read_digits)
     if source == "cifar10":
@@ -49,20 +55,21 @@ def find(source: str) -> Found:
             "images or of parquet files."
         )
     try:
-        return _find_path(path.resolve())
+        return (yield from _found(*_look_at(path.resolve())))
     except OSError as error:
         raise SourceError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
-def _find_path(path: Path) -> Found:
+def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader]:
+    """What kind of source a path is, where it lies, its files, and who reads them."""
     for folder in (path, path / cifar10.FOLDER):
         if (folder / "data_batch_1").is_file():
-            return _found("cifar10 folder", folder, os.listdir(folder), cifar10.read_folder)
+            return "cifar10 folder", folder, os.listdir(folder), cifar10.read_folder
     archive = path / cifar10.ARCHIVE if path.is_dir() else path
     if archive.is_file() and archive.name.lower().endswith((".tar.gz", ".tgz")):
-        return _found("cifar10 archive", archive, [""], cifar10.read_archive)
+        return "cifar10 archive", archive, [""], cifar10.read_archive
     if path.is_file() and path.suffix.lower() == ".parquet":
-        return _found("parquet", path, [""], read_parquet)
+        return "parquet", path, [""], read_parquet
     if not path.is_dir():
         raise SourceError(
             f"{path} cannot be used: give a folder of images, a .parquet file or {cifar10.ARCHIVE}."
@@ -71,20 +78,28 @@ def _find_path(path: Path) -> Found:
     if not names:
         raise SourceError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no .parquet.")
     if any(name.lower().endswith(".parquet") for name in names):
-        return _found("parquet", path, names, read_parquet)
-    return _found("folder", path, names, _read_folder)
+        return "parquet", path, names, read_parquet
+    return "folder", path, names, _read_folder
 
 
 def _found(
     kind: str,
     path: Path,
     names: Iterable[str],
-    read: Callable[[Path, list[str]], Work[Content]],
-) -> Found:
+    read: Reader,
+) -> Work[Found]:
     """Stamp the files ``names`` below ``path`` and bind its reader to them."""
     ordered = sorted(names, key=natural)
-    stamps = tuple(_stamp(path, name) for name in ordered)
-    return Found(kind, str(path), stamps, lambda _image_size, _cache_dir: read(path, ordered))
+    stamps: list[FileStamp] = []
+    began = time.monotonic()
+    for name in ordered:
+        stamps.append(_stamp(path, name))
+        if len(stamps) % LISTED == 0:
+            passed = time.monotonic() - began
+            yield Progress("Listing", len(stamps), len(ordered), "files", passed)
+    return Found(
+        kind, str(path), tuple(stamps), lambda _image_size, _cache_dir: read(path, ordered)
+    )
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

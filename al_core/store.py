@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from al_core.database import Database
 from al_core.errors import ConfigError, UnknownExperiment
+from al_core.log import COLUMNS, Log
 from al_core.pool import Annotation, now
 from al_core.schema import (
     Batch,
@@ -49,6 +50,7 @@ class Store:
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
         self._database = Database(address, metadata)
+        self._log = Log()
 
     def close(self) -> None:
         """Let go of the database; the store is not usable after."""
@@ -149,12 +151,17 @@ class Store:
                 mine = (batches.c.id == batch.id, batches.c.holder == batch.holder)
                 connection.execute(update(batches).where(*mine).values(leased_until=until))
 
+    def log(self, experiment_id: int) -> tuple[Annotation, ...]:
+        """All annotations of an experiment, in the order they were made; those that were read
+        before are not read again."""
+        with self._database.reading() as connection:
+            return self._log.read(connection, experiment_id)
+
     def annotations(
         self, experiment_id: int, images: Collection[int] | None = None
     ) -> list[Annotation]:
         """All annotations of an experiment, or of some images, in the order they were made."""
-        columns = [annotations.c[slot] for slot in Annotation.__slots__]
-        query = select(*columns).where(annotations.c.experiment_id == experiment_id)
+        query = select(*COLUMNS).where(annotations.c.experiment_id == experiment_id)
         if images is not None:
             query = query.where(annotations.c.image.in_(list(images)))
         with self._database.reading() as connection:

@@ -28,8 +28,9 @@ class JobState(StrEnum):
 class Job:
     """One piece of long work. Read from any thread; only the worker changes it.
 
-    ``reports`` holds every report so far, the last one last; ``result`` is what the work returned,
-    once done; ``error`` is a sentence, once failed.
+    ``reports`` holds the last report, and those before it that last: a training makes thousands,
+    and a server runs for months. Once ended, only the last is left; ``result`` is what the work
+    returned, once done; ``error`` is a sentence, once failed.
     """
 
     def __init__(
@@ -87,11 +88,15 @@ class Job:
                 else f"It failed unexpectedly ({type(error).__name__}: {error})."
             )
             state = JobState.FAILED
+        self.reports = self.reports[-1:]
         self.state = state
         self._ended.set()
 
     def _note(self, report: Progress) -> None:
-        self.reports.append(report)
+        if self.reports and not self.reports[-1].lasts:
+            self.reports[-1] = report
+        else:
+            self.reports.append(report)
         if self._meanwhile is not None and not self._cancelled:
             self._meanwhile()
         if self._cancelled:

@@ -67,6 +67,20 @@ def report(what: str, where: str, values: list[float]) -> None:
           flush=True)  # fmt: skip
 
 
+def in_memory(what: str, pid: int | str = "self") -> int:
+    """Bytes of a process, by the kernel's name for them: VmRSS now, VmHWM at most."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{what}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(what)
+
+
+def report(what: str, where: str, values: list[float]) -> None:
+    median, tail, worst = np.percentile(values, [50, 99, 100])
+    print(f"| {what} | {where} | {len(values)} | {median:,.1f} | {tail:,.1f} | {worst:,.1f} |",
+          flush=True)  # fmt: skip
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """A Chromium that asks nobody outside for anything."""

@@ -7,27 +7,17 @@ a Chromium.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
 import re
-import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import numpy as np
-import streamlit
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment import open_experiment, start_experiment
@@ -35,35 +25,12 @@ from al_core.images import load
 from al_core.pool import Annotation
 from al_core.progress import finish
 from al_core.store import Store
+from benchmarks.browser import CLOCK, WATCH_SAVED, chromium, heading, report, serving
 
-APP = Path(__file__).with_name("timed_app.py")
+TIMED = Path(__file__).with_name("timed_app.py")
 BATCH = 100
 KEY_PAUSE = 0.15  # seconds between two keys of a person who types
 
-# Times of keys, of the frames that show them, and of the "saved" that covers each.
-CLOCK = """
-window.desk = {keys: [], echoes: [], saved: []};
-document.addEventListener("keydown", (event) => {
-    if (!/^[0-9]$/.test(event.key)) return;
-    desk.keys.push(event.timeStamp);
-    requestAnimationFrame(() => {
-        const painted = new MessageChannel();
-        painted.port1.onmessage = () => desk.echoes.push(performance.now() - event.timeStamp);
-        painted.port2.postMessage(0);
-    });
-}, true);
-"""
-WATCH_SAVED = """(grid) => {
-    Object.assign(window.desk, {keys: [], echoes: [], saved: []});
-    const text = grid.querySelector(".saved");
-    const before = parseInt(text.textContent);
-    new MutationObserver(() => {
-        const count = parseInt(text.textContent) - before;
-        while (desk.saved.length < count) {
-            desk.saved.push(performance.now() - desk.keys[desk.saved.length]);
-        }
-    }).observe(text, {childList: true, characterData: true, subtree: true});
-}"""
 # The first moment at which a grid of other images than before has drawn its pictures.
 WATCH_READY = """(old) => {
     window.ready = null;
@@ -100,16 +67,15 @@ TYPE_SIXTY = """() => {
 @click.option("--batches", default=100, show_default=True, help="Batches that are handed out.")
 def main(data: str, tries: int, batches: int) -> None:
     """Print what a key, a batch and a burst of labels take."""
-    print(f"{date.today()}, {os.cpu_count()} cores, Streamlit {streamlit.__version__}, "
-          f"Python {platform.python_version()}, {data}")  # fmt: skip
+    heading(data)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = str(home)
         experiment = prepare(data)
-        with serving(home) as url:
-            desk = Desk(home, browser, f"{url}/?experiment={experiment}")
+        with serving(home, TIMED) as server:
+            desk = Desk(home, browser, f"{server.url}/?experiment={experiment}")
             batches = min(batches, desk.rounds(experiment) - 4)  # a small pool has fewer
-            print("\n| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
+            print("| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
             desk.keys("nothing else runs")
             desk.start_training()
             desk.keys("a round trains")
@@ -120,8 +86,9 @@ def main(data: str, tries: int, batches: int) -> None:
             desk.bursts(tries, 2)
 
 
-def prepare(data: str) -> int:
-    """An experiment after its first round, with 5,000 annotations in the log."""
+def prepare(data: str, per_round: int = BATCH) -> int:
+    """An experiment after its first round, with 5,000 annotations in the log; the next one does not
+    end."""
     from al_core.loop import advance
     from al_core.network import find_hardware
 
@@ -130,11 +97,11 @@ def prepare(data: str) -> int:
     config = ExperimentConfig(
         data=data,
         initial=500,
-        per_round=BATCH,
+        per_round=per_round,
         rounds=10_000,
         train=TrainConfig(epochs=1, min_steps=4),
     )
-    config = replace(config, rounds=(len(dataset.train) - 500) // BATCH)
+    config = replace(config, rounds=(len(dataset.train) - 500) // per_round)
     experiment = start_experiment(store, "desk", config, dataset)
     images = np.random.default_rng(0).permutation(len(dataset.train))[:500].tolist()
     store.append(experiment, [
@@ -264,48 +231,6 @@ def size(event: dict) -> int:
     response = event["response"]
     length = len(response["payloadData"])
     return length * 3 // 4 if response["opcode"] == 2 else length
-
-
-def report(what: str, where: str, values: list[float]) -> None:
-    median, tail, worst = np.percentile(values, [50, 99, 100])
-    print(f"| {what} | {where} | {len(values)} | {median:,.1f} | {tail:,.1f} | {worst:,.1f} |",
-          flush=True)  # fmt: skip
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--no-first-run"] + [
-        f"--disable-{what}"
-        for what in ("gpu", "quic", "background-networking", "component-update", "sync")
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        yield browser
-        browser.close()
-
-
-@contextlib.contextmanager
-def serving(home: Path, app: Path = APP) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    root = str(APP.parents[1])
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true",
-        "--server.address=127.0.0.1", f"--server.port={port}",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": root, "DESK_TIMES": str(home / "times.txt")}
-    server = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health").close()
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,28 @@ experiment has been opened before. Needs requirements-dev.txt and a Chromium.
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
 import click
 import numpy as np
-import streamlit
 from playwright.sync_api import Browser, expect
 
-from benchmarks.desk import chromium, prepare, serving
+from benchmarks.browser import chromium, heading, serving
+from benchmarks.desk import prepare
 
-APP = Path(__file__).parents[1] / "streamlit_app.py"
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 
 
 def started(home: Path, browser: Browser, experiment: int | None) -> dict[str, float]:
     """Seconds until the server answers, and from the opening of its address on."""
     began = time.perf_counter()
-    with serving(home, APP) as url:
+    with serving(home) as server:
         took = {"server answers, after its start": time.perf_counter() - began}
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         opened = time.perf_counter()
-        page.goto(url if experiment is None else f"{url}/?experiment={experiment}")
+        page.goto(server.url if experiment is None else f"{server.url}/?experiment={experiment}")
         title = "Active-learning desk" if experiment is None else "desk"
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=60_000)
         took["the page's title, after the address was opened"] = time.perf_counter() - opened
@@ -48,8 +45,7 @@ def started(home: Path, browser: Browser, experiment: int | None) -> dict[str, f
 @click.option("--repeat", default=5, show_default=True)
 def main(data: str, repeat: int) -> None:
     """Print medians and worst, in seconds."""
-    print(f"{date.today()}, {os.cpu_count()} cores, Streamlit {streamlit.__version__}, "
-          f"Python {platform.python_version()}, {data}, median of {repeat} (worst)\n")  # fmt: skip
+    heading(f"{data}, median of {repeat} (worst)")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         os.environ["AL_HOME"] = folder
         experiment = prepare(data)

@@ -21,7 +21,7 @@ LAYERS = [
     ["strategies"],
     ["config", "mistakes", "pool"],
     ["schema"],
-    ["database"],
+    ["database", "log"],
     ["store"],
     ["experiment", "learned", "network", "predictions"],
     [

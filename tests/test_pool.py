@@ -1,9 +1,11 @@
 """The pool is a fold over the annotations."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_core.pool import Annotation, Pool
+from al_core.pool import Annotation, Pool, what_stands
 
 
 def said(image: int, label: int | None, cleared: bool = False) -> Annotation:
@@ -50,3 +52,13 @@ def test_one_more_annotation_changes_one_image_only(
     before.pop(last.image, None)
     assert after.pop(last.image, None) == (None if last.cleared else last)
     assert before == after
+
+
+undos = st.builds(replace, events, undoes=st.booleans(), annotator=st.sampled_from(["ada", "bo"]))
+
+
+@given(st.lists(undos))
+def test_what_counts_is_the_last_of_what_still_stands(log: list[Annotation]) -> None:
+    standing = {image: said[-1] for image, said in what_stands(log).items() if said}
+    counts = [said for said in standing.values() if not said.cleared]
+    assert list(Pool.fold(10, log).answers.values()) == counts

@@ -5,6 +5,11 @@ import pytest
 from PIL import Image
 from tiny import folder_of, loaded, sentence
 
+from al_core import sources
+from al_core.errors import SourceError
+from al_core.images import load
+from al_core.progress import finish
+
 
 @pytest.fixture
 def cache(tmp_path):
@@ -83,6 +88,19 @@ def test_damaged_files_are_named_and_left_out(tmp_path, cache):
     for half in (data.train, data.test):
         for pixels, key in zip(half.images, half.keys, strict=True):
             assert (pixels == np.asarray(Image.open(pets / key)).transpose(2, 0, 1)).all()
+
+
+def test_a_folder_is_reported_before_it_is_looked_at_and_while_it_is(tmp_path, cache, monkeypatch):
+    gone = load(str(tmp_path / "gone"), cache_dir=cache)
+    assert next(gone).phase == "Listing"
+    with pytest.raises(SourceError):
+        next(gone)
+    monkeypatch.setattr(sources, "LISTED", 2)
+    pets = folder_of(tmp_path / "pets", "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
+    reports = []
+    finish(load(str(pets), cache_dir=cache), reports.append)
+    listed = [(report.done, report.total) for report in reports if report.phase == "Listing"]
+    assert listed == [(0, 0), (2, 4), (4, 4)]
 
 
 def test_what_cannot_be_loaded_is_said_in_a_sentence(tmp_path, cache):

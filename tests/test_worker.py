@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from al_core.errors import ConfigError
-from al_core.progress import Progress, Work
+from al_core.progress import Progress, TrainingProgress, Work
 from al_core.worker import JobState, Worker
 
 
@@ -21,6 +21,24 @@ def test_a_job_reports_its_progress_and_keeps_its_result() -> None:
     job = Worker().submit("a", lambda: counting(3))
     assert job.wait(5)
     assert (job.state, job.result, job.progress.fraction) == (JobState.DONE, "counted", 1)
+
+
+def test_a_job_keeps_the_reports_that_make_a_curve_and_the_last_and_once_ended_only_that() -> None:
+    steps = [TrainingProgress("", i, 6, "steps", 1, i / 2, 0.5, 0.5, i % 2 == 0) for i in range(7)]
+    reported, gate = threading.Event(), threading.Event()
+
+    def training() -> Work[None]:
+        yield from steps[:6]
+        reported.set()
+        gate.wait(5)
+        yield steps[6]
+
+    job = Worker().submit("a", training)
+    assert reported.wait(5)
+    assert [report.done for report in job.reports] == [0, 2, 4, 5]
+    gate.set()
+    assert job.wait(5)
+    assert job.reports == [steps[6]]
 
 
 def test_a_second_submission_joins_the_job_that_runs() -> None:

@@ -1,0 +1,99 @@
+"""Eight tabs label one experiment: ``python -m benchmarks.load tabs --data PATH_TO_CIFAR10``.
+
+Real keys in eight pages of one Chromium, in turn, while a round trains all the time; each page has
+a batch of its own. What was typed is compared with the rows of the database, image by image.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from playwright.sync_api import Browser, Page, expect
+
+from benchmarks.browser import CLOCK, WATCH_SAVED, chromium, heading, report, serving
+from benchmarks.desk import prepare
+
+TRAINS = re.compile("Training: .* left")
+WAIT = 120_000  # milliseconds
+
+
+@click.command()
+@click.option("--data", default="digits", show_default=True)
+@click.option("--tabs", default=8, show_default=True)
+@click.option("--each", default=200, show_default=True, help="Labels; for the digits at most 100.")
+@click.option("--pause", default=0.5, show_default=True, help="Seconds between two keys of a tab.")
+def tabs(data: str, tabs: int, each: int, pause: float) -> None:
+    """Eight tabs label at once: is every label there, once, and how soon?"""
+    heading(f"{data}, {tabs} tabs, {each} labels each, one in {pause:g} s, while a round trains")
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        home = Path(folder)
+        os.environ["AL_HOME"] = folder
+        experiment = prepare(data, each)
+        with serving(home) as server:
+            address = f"{server.url}/?experiment={experiment}"
+            begin_training(open_tab(browser, address, each), each)
+            pages = [open_tab(browser, address, each) for _ in range(tabs)]
+            asked = [images(page) for page in pages]
+            with sqlite3.connect(home / "al.db") as database:
+                (last,) = database.execute("SELECT max(id) FROM annotations").fetchone()
+                took = type_in_turn(pages, each, pause)
+                expect(pages[0].get_by_text(TRAINS)).to_be_visible()
+                query = "SELECT image, label FROM annotations WHERE id > ?"
+                rows = database.execute(query, (last,)).fetchall()
+            saved = [page.evaluate("desk.saved") for page in pages]
+        print("| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
+        report("key to saved, ms", f"{tabs} tabs", np.concatenate(saved).tolist())
+        worst = max(saved, key=lambda values: np.percentile(values, 99))
+        report("key to saved, ms", "the slowest of them", worst)
+        typed = {i: place % 10 for seen in asked for place, i in enumerate(seen)}
+        twice, lost = len(rows) - len(dict(rows)), len(typed.keys() - dict(rows).keys())
+        wrong = sum(typed.get(image) != label for image, label in rows)
+        print(f"\n{tabs * each:,} keys in {took:.0f} s: {len(rows):,} rows, {twice:,} twice, "
+              f"{lost:,} lost, {wrong:,} with another label than was typed; "
+              f"{tabs * each - len(typed):,} images were asked about twice.")  # fmt: skip
+
+
+def open_tab(browser: Browser, address: str, each: int) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(CLOCK)
+    page.goto(address)
+    expect(page.get_by_test_id("tile")).to_have_count(each, timeout=WAIT)
+    expect(page.get_by_text(f"0 of {each} labelled")).to_be_visible(timeout=WAIT)
+    return page
+
+
+def begin_training(page: Page, each: int) -> None:
+    """Hand in one batch: the round after it trains from now on."""
+    page.keyboard.press("Control+a")
+    page.keyboard.press("1")
+    expect(page.get_by_text(f"{each} of {each} saved")).to_be_visible(timeout=WAIT)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(TRAINS)).to_be_visible(timeout=WAIT)
+    page.close()
+
+
+def images(page: Page) -> list[int]:
+    """What a page asks about, in order."""
+    shown = "tiles => tiles.map(tile => Number(tile.dataset.image))"
+    return page.get_by_test_id("tile").evaluate_all(shown)
+
+
+def type_in_turn(pages: list[Page], each: int, pause: float) -> float:
+    """One key in each page, again and again; seconds until all of it is said to be saved."""
+    for page in pages:
+        page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
+    began = time.perf_counter()
+    for number in range(each * len(pages)):
+        pages[number % len(pages)].keyboard.press(str(number // len(pages) % 10))
+        due = began + (number + 1) * pause / len(pages)
+        time.sleep(max(0.0, due - time.perf_counter()))
+    for page in pages:
+        page.wait_for_function(f"desk.saved.length === {each}", timeout=WAIT)
+    return time.perf_counter() - began
