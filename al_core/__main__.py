@@ -179,6 +179,7 @@ def replay(name: str, threads: int | None) -> None:
     import torch  # takes two seconds
 
     from al_core.network import find_hardware
+    from al_core.replay import in_words, summed_up
     from al_core.replay import replay as choose_again
 
     if threads is not None:
@@ -190,22 +191,8 @@ def replay(name: str, threads: int | None) -> None:
     except KeyboardInterrupt:
         raise click.ClickException("Stopped; nothing was changed.") from None
     for one in replayed:
-        batch, size = one.batch, len(one.batch.images)
-        by = "no model" if batch.model is None else f"the model of round {batch.model}"
-        line = f"Round {batch.round}, {batch.strategy}, {by}: {one.same} of {size} images the same"
-        if one.is_exact:
-            line += ", in the same order" + ", with the same scores" * (batch.scores is not None)
-        elif one.in_order:
-            line += ", in the same order, with other scores"
-        click.echo(line + ("" if one.is_told else "; its log does not say what it knew"))
-    images, same = (sum(len(r.batch.images) for r in replayed), sum(r.same for r in replayed))
-    share = f", {same / images:.1%}" if images else ""
-    click.echo(
-        f"{sum(r.is_exact for r in replayed):,} of {len(replayed):,} batches to the last bit; "
-        f"{same:,} of {images:,} images{share}. Computed on {hardware.name} in "
-        f"{str(hardware.dtype).removeprefix('torch.')} with {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}."
-    )
+        click.echo(in_words(one))
+    click.echo(summed_up(replayed, hardware))
 
 
 def _images_of(experiment: Experiment) -> Dataset:

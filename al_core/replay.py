@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import torch
+
 from al_core.experiment import Experiment, check_images, first_batch, open_experiment
 from al_core.features import untrained_predictions
 from al_core.images import Dataset
@@ -119,6 +121,33 @@ def _titled(title: str, work: Work[PoolPredictions]) -> Work[PoolPredictions]:
             said: PoolPredictions = end.value
             return said
         yield replace(report, phase=f"{title}: {report.phase}")
+
+
+def in_words(one: Replayed) -> str:
+    """What became of a batch, in a line."""
+    batch, size = one.batch, len(one.batch.images)
+    by = "no model" if batch.model is None else f"the model of round {batch.model}"
+    line = f"Round {batch.round}, {batch.strategy}, {by}: {one.same} of {size} images the same"
+    if one.is_exact:
+        line += ", in the same order" + ", with the same scores" * (batch.scores is not None)
+    elif one.in_order:
+        line += ", in the same order, with other scores"
+    elif one.same == size:
+        line += ", in another order"
+    return line if one.is_told else f"{line}; its log does not say what it knew"
+
+
+def summed_up(replayed: Sequence[Replayed], hardware: Hardware) -> str:
+    """All of them in a line, and what they were chosen on."""
+    exact = sum(one.is_exact for one in replayed)
+    images, same = sum(len(one.batch.images) for one in replayed), sum(r.same for r in replayed)
+    share = f", {same / images:.1%}" if images else ""
+    return (
+        f"{exact:,} of {len(replayed):,} batches to the last bit; {same:,} of {images:,} "
+        f"images{share}. Computed on {hardware.name} in "
+        f"{str(hardware.dtype).removeprefix('torch.')}, threads: {torch.get_num_threads()}, "
+        f"torch: {torch.__version__}."
+    )
 
 
 # For logs of before it was written down what a batch and its model knew.

@@ -200,5 +200,5 @@ def test_the_command_says_of_each_batch_what_is_the_same_and_what_it_ran_on(home
     assert first == f"Round 1, least_confidence, the model of round 0: {same}"
     assert second == f"Round 2, least_confidence, the model of round 1: {same}"
     assert summary.startswith("2 of 2 batches to the last bit; 6 of 6 images, 100.0%.")
-    assert f"with {threads} threads, torch {torch.__version__}." in summary
+    assert summary.endswith(f", threads: {threads}, torch: {torch.__version__}.")
     assert kept_of(home, experiment) == kept
