@@ -75,12 +75,6 @@ def in_memory(what: str, pid: int | str = "self") -> int:
     raise KeyError(what)
 
 
-def report(what: str, where: str, values: list[float]) -> None:
-    median, tail, worst = np.percentile(values, [50, 99, 100])
-    print(f"| {what} | {where} | {len(values)} | {median:,.1f} | {tail:,.1f} | {worst:,.1f} |",
-          flush=True)  # fmt: skip
-
-
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """A Chromium that asks nobody outside for anything."""
