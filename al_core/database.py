@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import Engine, MetaData, create_engine, event, inspect
@@ -25,7 +27,7 @@ def open_database(address: str, metadata: MetaData) -> Engine:
     """
     with sentences("opened"):
         parsed = make_url(address)
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, json_deserializer=_json_or_none)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             event.listen(engine, "connect", _prepare_sqlite)
@@ -35,6 +37,14 @@ def open_database(address: str, metadata: MetaData) -> Engine:
         else:
             _bring_up_to_date(engine, metadata)
     return engine
+
+
+def _json_or_none(text: str) -> Any:
+    """A damaged value is None, so that one row does not hide the others from a list."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _bring_up_to_date(engine: Engine, metadata: MetaData) -> None:
@@ -68,7 +78,7 @@ def sentences(doing: str, taken: str = "") -> Iterator[None]:
         if taken:
             raise ConfigError(taken) from error
         raise StoreError(f"The database refused a row: {error.orig}.") from error
-    except (SQLAlchemyError, OSError, ImportError) as error:
+    except (SQLAlchemyError, OSError, ImportError, UnicodeError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
         for symptom, advice in _ADVICE.items():
             if symptom in cause:
