@@ -274,8 +274,10 @@ def main() -> None:
     st.set_page_config(
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
+    # Streamlit's own download of a table would hand a spreadsheet live formulas, see cells.py.
     st.html(
-        "<style>.stMainBlockContainer { padding-top: 3rem }"
+        "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV'])"
+        "{ display: none } .stMainBlockContainer { padding-top: 3rem }"
         "@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.5rem } }</style>"
     )
     try:

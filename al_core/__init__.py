@@ -3,6 +3,7 @@
 From the bottom to the top; a module imports only what stands above it in this list.
 
     errors, progress     sentences for a person; long work as a generator
+    names, cells, arrays what names may be; rows for spreadsheets; NumPy's files, perhaps damaged
     images               ImageSet and load(): digits, CIFAR-10, folders, parquet, cached
       sources              (cifar10, parquet) what each source holds, (pictures) how it is decoded,
                            (download) mirrors, (locking) one process at a time

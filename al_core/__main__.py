@@ -14,8 +14,9 @@ from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
 from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset, load
-from al_core.import_labels import import_labels, read_labels
+from al_core.import_labels import MOST_PROBLEMS, import_labels, read_labels
 from al_core.learned import learned_path
+from al_core.pool import annotator_name
 from al_core.progress import Progress, finish
 from al_core.simulate_command import WEIGHTS_HELP, simulate
 from al_core.store import Store, home
@@ -155,12 +156,15 @@ def export(name: str, form: str, out: Path) -> None:
 @click.option("--annotator", default="me", show_default=True, help="Written beside each label.")
 def import_table(name: str, labels: Path, annotator: str) -> None:
     """Read labels from a CSV: all of its rows, or none."""
+    annotator = annotator_name(annotator)
     store = Store()
     experiment = open_experiment(store, name)
     dataset = _images_of(experiment)
     table = read_labels(labels.read_bytes(), dataset, experiment.config.class_names)
-    for row, reason in table.problems:
+    for row, reason in table.problems[:MOST_PROBLEMS]:
         click.echo(f"Row {row}: {reason}", err=True)
+    if more := len(table.problems[MOST_PROBLEMS:]):
+        click.echo(f"And {more:,} more.", err=True)
     new = import_labels(store, experiment, table, dataset, annotator)
     click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
 

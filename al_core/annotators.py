@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.arrays import open_arrays
 from al_core.errors import ConfigError
 from al_core.images import Dataset
 
+MOST = 1 << 30  # bytes of labels
 Annotator = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # positions [n] to labels [n]
 
 
@@ -41,11 +42,11 @@ def table(path: Path, column: str, dataset: Dataset) -> Annotator:
     """An annotator who gave the labels in an array of an ``.npz`` file, one for each training
     image; raises ConfigError where it does not fit."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_arrays(path, [column], MOST) as file:
             if column not in file:
                 raise ConfigError(f"{path} has no “{column}”; it has {', '.join(file.files)}.")
             labels = file[column]
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as an .npz file of labels ({error}).") from error
     classes = len(dataset.train.class_names)
     if labels.shape != (len(dataset.train),) or labels.dtype.kind not in "iu":

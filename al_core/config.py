@@ -5,12 +5,14 @@ Imports no torch, so that a page can offer the settings before anything heavy is
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
+from al_core.images import LARGEST, SMALLEST
+from al_core.names import check_class_names
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
@@ -39,6 +41,7 @@ class ModelConfig:
     learn_minutes: float = 30.0
 
     def __post_init__(self) -> None:
+        _text("weights", self.weights)
         if self.weights not in WEIGHTS and not self.weights.endswith(".safetensors"):
             raise ConfigError(
                 f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, or a "
@@ -80,6 +83,7 @@ class TrainConfig:
         _between("learning rate", self.learning_rate, 1e-6, 1)
         _between("momentum", self.momentum, 0, 0.999)
         _between("weight decay", self.weight_decay, 0, 1)
+        _yes_or_no("flip", self.flip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class PretrainConfig:
         if self.batch_size is not None:
             _whole("batch size", self.batch_size, 8, 65_536)
         _whole("seed", self.seed, 0, 2**63 - 1)
+        _yes_or_no("flip", self.flip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,13 @@ class ExperimentConfig:
     reference: bool = True
 
     def __post_init__(self) -> None:
+        _text("images", self.data)
+        if not isinstance(self.class_names, tuple):
+            raise ConfigError("The class names must be given one by one.")
+        for name in self.class_names:
+            _text("class names", name)
+        for choice in ("label_while_training", "show_guesses", "reference"):
+            _yes_or_no(choice.replace("_", " "), getattr(self, choice))
         _one_of("strategy", self.strategy, CATALOGUE)
         starts = [name for name, entry in CATALOGUE.items() if entry.starts]
         _one_of("strategy to start with", self.start, starts)
@@ -153,15 +165,13 @@ class ExperimentConfig:
         _whole("number of initial images", self.initial, 2, 10_000_000)
         _whole("number of images per round", self.per_round, 1, 10_000)
         _whole("number of rounds", self.rounds, 0, 10_000)
+        _whole("image size", self.image_size, SMALLEST, LARGEST)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _between("share of random images", self.random_share, 0, 0.9)
 
     def check_against(self, pool_size: int, truth_known: bool) -> None:
         """Raise ConfigError where these settings ask more of a pool than it has."""
-        if len(self.class_names) < 2:
-            raise ConfigError("An experiment needs at least two classes to tell apart.")
-        if len(set(self.class_names)) < len(self.class_names):
-            raise ConfigError("Two classes have the same name; give each a name of its own.")
+        check_class_names(self.class_names)
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
                 "No truth is known for these images, so the initial ones must be labelled by you."
@@ -181,17 +191,22 @@ class ExperimentConfig:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ExperimentConfig:
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            **{
-                "random_share": 0.0,  # experiments of before there was one
-                **values,
-                "model": ModelConfig(**values["model"]),
-                "train": TrainConfig(**values["train"]),
-                "class_names": tuple(values["class_names"]),
-            }
-        )
+    def from_json(cls, values: Any) -> ExperimentConfig:
+        """The inverse of :meth:`to_json`; raises ConfigError for what this version cannot read."""
+        try:
+            return cls(
+                **{
+                    "random_share": 0.0,  # experiments of before there was one
+                    **values,
+                    "model": ModelConfig(**values["model"]),
+                    "train": TrainConfig(**values["train"]),
+                    "class_names": tuple(values["class_names"]),
+                }
+            )
+        except (ConfigError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"The settings of this experiment are damaged, or of a newer version ({error})."
+            ) from error
 
 
 def check_enough_to_learn_from(images: int) -> None:
@@ -208,16 +223,30 @@ def default_train(source: str) -> TrainConfig:
     return TrainConfig(flip=source != "digits")
 
 
-def _one_of(what: str, value: str, known: Any) -> None:
-    if value not in known:
+def _one_of(what: str, value: object, known: Iterable[str]) -> None:
+    if value not in [*known]:
         raise ConfigError(f"There is no {what} “{value}”; choose one of {', '.join(known)}.")
 
 
-def _whole(what: str, value: int, low: int, high: int) -> None:
+def _whole(what: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigError(f"The {what} must be a whole number from {low:,} to {high:,}.")
 
 
-def _between(what: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+def _between(what: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
         raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")
+
+
+def _text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"The {what} must be given as text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"The {what} must be given as text in UTF-8.") from error
+
+
+def _yes_or_no(what: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"The setting “{what}” must be true or false.")

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from al_core.catalogue import titled
+from al_core.cells import as_meant
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment
 from al_core.pool import TRUTH
@@ -23,6 +24,7 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 Kind = Literal["test", "random"]
 TITLES: dict[Kind, str] = {"test": "Test accuracy", "random": "Accuracy on random images"}
 COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
+MOST = 2**53  # labels, or the number of a seed, in a table; larger ones are no longer exact there
 LONGEST_LOOK = 60_000  # milliseconds; whoever takes longer for one image has left the desk
 
 
@@ -147,19 +149,24 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
     try:
         table = pd.read_csv(io.BytesIO(content))[COLUMNS].dropna()
         numbers = table[COLUMNS[1:]].apply(pd.to_numeric)
-    except (ValueError, TypeError, KeyError) as error:  # of pandas: no table, no such column
+    # Of pandas: no table, no such column, numbers too large.
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
             f"{file_name} is not a table as “python -m al_core simulate” writes it, with the "
             f"columns {', '.join(COLUMNS[:-1])} and {COLUMNS[-1]}, the last three numbers."
         ) from error
-    if not numbers["test_accuracy"].between(0, 1).all():
-        raise ConfigError(f"{file_name} has test accuracies that are not between 0 and 1.")
     if numbers.empty:
         raise ConfigError(f"{file_name} has no row with a test accuracy.")
+    if not numbers["test_accuracy"].between(0, 1).all():
+        raise ConfigError(f"{file_name} has test accuracies that are not between 0 and 1.")
+    counts = numbers[["seed", "labeled"]]
+    if not ((counts >= 0) & (counts <= MOST) & (counts % 1 == 0)).all(axis=None):
+        raise ConfigError(f"{file_name} has seeds or counts of labels that are no whole numbers.")
     runs: dict[tuple[str, int], list[tuple[int, float]]] = {}
     for row in zip(table["strategy"], *(numbers[column] for column in COLUMNS[1:]), strict=True):
         strategy, seed, labeled, accuracy = row
-        runs.setdefault((str(strategy), int(seed)), []).append((int(labeled), accuracy))
+        run = runs.setdefault((as_meant(str(strategy)), int(seed)), [])
+        run.append((int(labeled), float(accuracy)))
     curves = []
     for (name, seed), points in runs.items():
         labels, accuracies = zip(*sorted(points), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ class Database:
         with _sentences("opened"):
             self.url = make_url(address)
             self._file: Path | None = None
-            self._engine = create_engine(self.url)
+            self._engine = create_engine(self.url, json_deserializer=_json_or_none)
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 path = Path(self.url.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,14 @@ class Database:
             # SQLite writes on into a file that was moved away or deleted, and nobody would know.
             if self._file and _identity(self._file) != written:
                 raise FileNotFoundError(f"{self._file} was replaced")
+
+
+def _json_or_none(text: str) -> Any:
+    """A damaged value is None, so that one row does not hide the others from a list."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _bring_up_to_date(engine: Engine, metadata: MetaData) -> None:
@@ -129,7 +138,7 @@ def _sentences(doing: str, taken: str = "") -> Iterator[None]:
         if taken:
             raise ConfigError(taken) from error
         raise StoreError(f"The database refused a row: {error.orig}.") from error
-    except (SQLAlchemyError, OSError, ImportError) as error:
+    except (SQLAlchemyError, OSError, ImportError, UnicodeError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
         for symptom, advice in _ADVICE.items():
             if symptom in cause:

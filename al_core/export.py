@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from itertools import repeat
 from typing import TextIO
@@ -10,6 +9,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.cells import write_row
 from al_core.experiment import Experiment
 
 COLUMNS = (
@@ -30,12 +30,11 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
         for batch in experiment.batches
         for image, score in zip(batch.images, batch.scores or repeat(None), strict=False)
     } | dict.fromkeys(experiment.at_random, ("random", ""))
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    write_row(file, COLUMNS)
     answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
     for answer in answers:
         label = answer.label
-        writer.writerow([
+        write_row(file, [
             answer.key,
             answer.image,
             "" if label is None else label,
@@ -60,8 +59,7 @@ def export_predictions(
 
     ``keys`` and ``images`` ``[N]`` name them, ``probs`` is ``[N,C]``.
     """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["key", "image", "label", "class_name", "probability"])
+    write_row(file, ["key", "image", "label", "class_name", "probability"])
     said = probs.argmax(1)
     for key, image, label, prob in zip(keys, images.tolist(), said, probs.max(1), strict=True):
-        writer.writerow([key, image, label, class_names[label], f"{prob:.4f}"])
+        write_row(file, [key, image, label, class_names[label], f"{prob:.4f}"])

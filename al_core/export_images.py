@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -125,8 +126,9 @@ def _file(source: str, key: str) -> Path | None:
     """The file of that key, or None where the images did not come as files of their own."""
     if source in SOURCES or not Path(source).is_dir():
         return None
-    path = Path(source) / key
-    return path if path.is_file() else None
+    folder = Path(source).resolve()
+    path = (folder / key).resolve()  # links that lead out of the source are not followed
+    return path if path.is_relative_to(folder) and path.is_file() else None
 
 
 def _stem(key: str) -> str:
@@ -152,13 +154,18 @@ def _distinct(names: Iterable[str]) -> list[str]:
     distinct = []
     for name in names:
         free, number = name, 1
-        while free.casefold() in taken:  # some file systems take cat and Cat for one
+        while _as_files(free) in taken:
             number += 1
             stem, dot, suffix = name.rpartition(".")
             free = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
-        taken.add(free.casefold())
+        taken.add(_as_files(free))
         distinct.append(free)
     return distinct
+
+
+def _as_files(name: str) -> str:
+    """Some file systems take cat and Cat for one, and é for e with an accent."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from al_core import network as networks
+from al_core.arrays import open_arrays, read_array
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.images import Dataset
@@ -30,6 +30,7 @@ from al_core.weights import pretrained_weights
 COMPONENTS = 64
 SAMPLE = 5000  # images that the components are found on
 BLOCK = BATCH_SIZE  # images between two marks of how far an embedding has come
+WIDEST = 1 << 20  # bytes that the features of one image may take in a file
 PARTS = ("train", "test")
 
 
@@ -51,11 +52,12 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     """
     try:
         if path.is_dir():
-            arrays = [np.load(path / f"{part}.npy", allow_pickle=False) for part in PARTS]
+            arrays = [read_array(path / f"{part}.npy") for part in PARTS]
         else:
-            with np.load(path, allow_pickle=False) as file:
+            most = WIDEST * max(len(dataset.train), len(dataset.test), 1)
+            with open_arrays(path, PARTS, most) as file:
                 arrays = [file[part] for part in PARTS]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} cannot be read as embeddings: it must be an .npz file with the arrays "
             f"“train” and “test”, or a folder with train.npy and test.npy ({error})."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from al_core.cells import as_meant
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment
 from al_core.images import Dataset
@@ -15,6 +17,8 @@ from al_core.store import Store
 
 KEY = "key"
 CLASS = ("class_name", "class name", "class", "label")  # the first that the table has
+MOST_PROBLEMS = 1000  # that are told one by one
+LONGEST = 200  # characters of a cell that a sentence quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +39,26 @@ def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> L
 
     Raises ConfigError where it is no such table at all.
     """
-    rows = list(_rows(table))
-    key, name, first = _columns(rows)
+    rows = _rows(table)
+    head = next(rows, [])
+    key, name, has_head = _columns(head)
     position = {k: i for i, k in enumerate(dataset.train.keys)}
     number = {n.strip(): i for i, n in enumerate(class_names)}
     labels: dict[int, int | None] = {}
     problems = []
-    for row, cells in enumerate(rows, start=1):
-        if row < first or not any(cells):
+    for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
+        if not any(map(str.strip, cells)):
             continue
-        image = position.get(cells[key]) if key < len(cells) else None
-        given = cells[name] if name < len(cells) else ""
-        label = number.get(given)
+        image = _look_up(_cell(cells, key), position)
+        given = _cell(cells, name)
+        label = _look_up(given, number)
         if image is None:
-            problems.append((row, f"No image has the key “{_cell(cells, key)}”."))
-        elif label is None and given:
-            problems.append((row, f"There is no class “{given}”."))
+            problems.append((row, f"No image has the key “{_in_short(_cell(cells, key))}”."))
+        elif label is None and given.strip():
+            problems.append((row, f"There is no class “{_in_short(given)}”."))
         elif labels.setdefault(image, label) != label:
-            problems.append((row, f"The key “{cells[key]}” stands above with another class."))
+            above = "stands above with another class"
+            problems.append((row, f"The key “{_in_short(_cell(cells, key))}” {above}."))
     return LabelTable(labels, problems)
 
 
@@ -79,31 +85,45 @@ def import_labels(
 
 
 def _rows(table: bytes) -> Iterator[list[str]]:
-    """The cells of each row, without the spaces around them."""
+    """The cells of each row."""
     encoding = "utf-16" if table[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = table.decode(encoding)
+        if "\0" in text:  # another encoding, or no text
+            raise csv.Error("it holds zero bytes")
         first_line = text.lstrip().partition("\n")[0]
         delimiter = max(",;\t", key=first_line.count)
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            yield [cell.strip() for cell in cells]
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(
             f"This is no table of text ({error}); save it as CSV, in UTF-8."
         ) from error
 
 
-def _columns(rows: list[list[str]]) -> tuple[int, int, int]:
-    """Where key and class name stand, and the row at which the labels begin."""
-    head = [cell.lower() for cell in rows[0]] if rows else []
+def _columns(head: list[str]) -> tuple[int, int, bool]:
+    """Where key and class name stand, and whether the first row says so."""
+    head = [cell.strip().lower() for cell in head]
     if KEY in head:
         for name in CLASS:
             if name in head:
-                return head.index(KEY), head.index(name), 2
+                return head.index(KEY), head.index(name), True
     if len(head) == 2 and KEY not in head:
-        return 0, 1, 1
+        return 0, 1, False
     raise ConfigError("The table needs the columns “key” and “class_name”.")
 
 
+def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
+    """What a cell names: as an export writes it, as it stands, or without the spaces around it."""
+    for form in (as_meant(cell), cell, as_meant(cell.strip()), cell.strip()):
+        if form in known:
+            return known[form]
+    return None
+
+
 def _cell(cells: list[str], column: int) -> str:
-    return cells[column][:200] if column < len(cells) else ""
+    return cells[column] if column < len(cells) else ""
+
+
+def _in_short(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -94,33 +94,27 @@ def _read_labels(file: Path, split: str) -> _Shard:
         columns = _columns(parquet.schema_arrow, file)
         wanted = [f"{columns.image}.path"] + ([columns.label] if columns.label else [])
         table = parquet.read(columns=wanted)
-        paths = [
-            path or "" for path in table[columns.image].combine_chunks().field("path").to_pylist()
-        ]
+        column = table[columns.image].combine_chunks()
+        paths = [_key(path or "") for path in column.field("path").to_pylist()]
         if not columns.label:
             return _Shard(file, split, columns, paths, np.full(len(paths), -1, dtype=np.int64))
         column = table[columns.label]
         if column.null_count:
             raise SourceError(f"{file} has rows without a label in its column {columns.label}.")
-        labels = np.maximum(column.to_numpy().astype(np.int64), -1)
+        labels = column.to_numpy()  # of any kind of integers
         limit = len(columns.names) or MOST_CLASSES
-        if labels.max(initial=-1) >= limit:
+        if len(labels) and labels.max() >= limit:
             raise SourceError(
                 f"{file} has the label {labels.max()} in its column {columns.label}, "
                 f"which has only {limit} classes."
             )
-        return _Shard(file, split, columns, paths, labels)
+        return _Shard(file, split, columns, paths, np.maximum(labels.astype(np.int64), -1))
 
 
 def _columns(schema: Any, file: Path) -> _Columns:
     import pyarrow as pa
 
-    try:
-        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = about["info"]["features"]
-    except (ValueError, LookupError, TypeError):
-        features = {}
-    described = {name: f if isinstance(f, dict) else {} for name, f in features.items()}
+    described = _described(schema.metadata or {})
 
     def kind(name: str) -> str:
         return str(described.get(name, {}).get("_type", ""))
@@ -128,9 +122,7 @@ def _columns(schema: Any, file: Path) -> _Columns:
     images = [
         field.name
         for field in schema
-        if pa.types.is_struct(field.type)
-        and {"bytes", "path"} <= {child.name for child in field.type}
-        and kind(field.name) in ("", "Image")
+        if _holds_images(field.type) and kind(field.name) in ("", "Image")
     ]
     if not images:
         raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
@@ -138,8 +130,32 @@ def _columns(schema: Any, file: Path) -> _Columns:
     classes = [name for name in integers if kind(name) == "ClassLabel"]
     usual = [name for name in LABEL_COLUMNS if name in (classes or integers)]
     label = (usual + classes + [""])[0]
-    names = described.get(label, {}).get("names") or ()
-    return _Columns(images[0], label, tuple(str(name) for name in names))
+    names = described.get(label, {}).get("names")
+    listed = names if isinstance(names, list) else []
+    return _Columns(images[0], label, tuple(str(name) for name in listed))
+
+
+def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
+    """What Hugging Face's metadata says of each column; nothing where it is not as it should be."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: about for name, about in features.items() if isinstance(about, dict)}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _holds_images(kind: Any) -> bool:
+    """Whether a column's type is a struct of ``bytes`` and ``path``."""
+    from pyarrow import types
+
+    if not types.is_struct(kind):
+        return False
+    parts = {child.name: child.type for child in kind}
+    return (
+        {"bytes", "path"} <= parts.keys()
+        and (types.is_binary(parts["bytes"]) or types.is_large_binary(parts["bytes"]))
+        and (types.is_string(parts["path"]) or types.is_large_string(parts["path"]))
+    )
 
 
 def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
@@ -156,6 +172,11 @@ def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
         if len(set(keys)) == len(keys):
             return list(keys)
     return []
+
+
+def _key(path: str) -> str:
+    """``path`` as text that every database keeps."""
+    return path.replace("\0", "\\x00")
 
 
 def _pictures(shard: _Shard, folder: Path) -> Iterator[Picture]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +34,11 @@ BATCH = 256  # pictures decoded between two reports, unless they are slow
 # Pictures that take longer are decoded in threads. Smaller ones are mostly Python's work, for which
 # threads wait for each other: 32x32 JPEGs took 0.11 ms each in one thread, 0.17 ms each in two.
 SLOW_S = 0.001
+# PIL refuses twice as many before it decodes; a JPEG may have them, since less of it is decoded.
+MOST_PIXELS = 89_478_485
+LARGE = 16_000_000  # pixels; larger ones are decoded one at a time, for each takes up to 1.5 GB
+ONE_AT_A_TIME = threading.Lock()
+GREYS = 1 << 20  # values converted at once
 # Every format whose extension is recognised and no other: PIL would hand an EPS file that
 # calls itself .jpg to Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -74,6 +82,10 @@ def decode_all(
     Returns bool[count]: which are readable. An unreadable one takes its place in ``out`` as
     zeros. Writing to a file, not to a memory map, makes a full disk an error and not a crash.
     """
+    from PIL import Image
+
+    # It is not for a person: what has too many pixels is listed.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     began = time.monotonic()
     readable = np.zeros(count, dtype=np.bool_)
     nothing = bytes(3 * size * size)
@@ -101,24 +113,26 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
     The shorter side is scaled to ``size`` and the middle cut out, as for classification; a
     picture of that size already keeps its pixels. Rotation noted by the camera is applied,
     transparency is laid on white, 16 bits are scaled to 8, of an animation the first frame
-    counts. Raises whatever PIL raises on a damaged picture.
+    counts. Raises whatever PIL raises on a damaged picture, and on one of more pixels than a
+    camera's: some hundred kB may claim to be many GB.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if picture is None:
         raise ValueError("no picture")
     if isinstance(picture, np.ndarray):
-        image: PILImage = Image.fromarray(picture)
+        image = _fitted(Image.fromarray(picture), size)
     else:
         opened = Image.open(
             io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS
         )
-        with opened:
+        is_large = opened.width * opened.height > LARGE
+        with opened, ONE_AT_A_TIME if is_large else nullcontext():
             # A JPEG is decoded at 1/2, 1/4 or 1/8 when that leaves twice the size to scale from.
             opened.draft(None, (2 * size, 2 * size))
-            image = _rgb(_upright(opened))
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError("too many pixels")
+            image = _fitted(_rgb(_upright(opened)), size)
     return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
@@ -129,26 +143,38 @@ def _decode_or_none(picture: Picture, size: int) -> NDArray[np.uint8] | None:
         return None
 
 
+def _fitted(image: PILImage, size: int) -> PILImage:
+    from PIL import Image, ImageOps
+
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+
+
 def _upright(image: PILImage) -> PILImage:
     from PIL import ImageOps
 
     image.load()  # what is damaged here is the picture, and its error is not to be caught below
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged notes do not make a damaged picture
-        return image
+    with suppress(Exception):  # damaged notes do not make a damaged picture
+        ImageOps.exif_transpose(image, in_place=True)  # else it is copied, turned or not
+    return image
 
 
 def _rgb(image: PILImage) -> PILImage:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        values = np.asarray(image)
+        flat = values.reshape(-1)
         # Integers of this mode hold 16 bits. Floats do too, unless none exceeds 1.
-        white = 1.0 if image.mode == "F" and values.max() <= 1 else 65535.0
-        grey = np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        small = image.mode == "F" and np.fmax.reduce(flat, initial=0) <= 1
+        white = 1.0 if small else 65535.0
+        grey = np.empty(values.size, dtype=np.uint8)
+        for start in range(0, grey.size, GREYS):
+            part = np.nan_to_num(flat[start : start + GREYS].astype(np.float64))
+            grey[start : start + GREYS] = np.rint(part.clip(0, white) * (255 / white))
+        return Image.fromarray(grey.reshape(values.shape)).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")

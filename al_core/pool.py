@@ -9,7 +9,19 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.errors import ConfigError
+from al_core.names import checked
+
 TRUTH = "truth"  # the annotator of labels that came with the images
+
+
+def annotator_name(given: str) -> str:
+    """``given`` with single spaces; raises ConfigError where it names nobody, cannot be shown, or
+    stands for the labels that came with the images."""
+    name = checked("An annotator", given)
+    if name == TRUTH:
+        raise ConfigError(f"“{TRUTH}” stands for the labels that came with the images.")
+    return name
 
 
 def now() -> datetime:

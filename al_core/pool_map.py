@@ -11,17 +11,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.arrays import open_arrays
 from al_core.experiment import Experiment
 from al_core.predictions import PoolPredictions, whole_file
 from al_core.progress import Progress, Work
 from al_core.store import home
 
 MOST = 10_000  # images on a map
+MOST_BYTES = 16 * MOST  # of a file's arrays
 MOST_LABELED = 5_000  # of them
 COMPONENTS = 50
 PERPLEXITY = 30
@@ -103,8 +104,14 @@ def save_map(experiment_id: int, drawn: PoolMap) -> None:
 
 def load_map(experiment_id: int) -> PoolMap | None:
     """The map that was drawn last; None if there is none."""
-    with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(_path(experiment_id)) as kept:
-        return PoolMap(int(kept["model"]), kept["images"], kept["points"])
+    names = ("model", "images", "points")
+    with (
+        suppress(OSError, ValueError),
+        open_arrays(_path(experiment_id), names, MOST_BYTES) as kept,
+    ):
+        model, images, points = (kept[name] for name in names)
+        if images.dtype == np.int64 and points.shape == (len(images), 2):
+            return PoolMap(int(model), images, points)
     return None
 
 

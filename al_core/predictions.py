@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.arrays import read_array
 from al_core.errors import WeightsError
 from al_core.schema import Batch, Known, Reasons
 from al_core.store import home
@@ -118,9 +120,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 def load_test_predictions(experiment_id: int, number: int) -> NDArray[np.float16] | None:
     """What :func:`save_test_predictions` kept, ``[M,C]``; None if it is not on disk."""
-    with suppress(OSError, ValueError):
-        probs: NDArray[np.float16] = np.load(_test_path(experiment_id, number))
-        return probs
+    with suppress(OSError, ValueError, TypeError):
+        probs = read_array(_test_path(experiment_id, number))
+        if probs.dtype == np.float16 and probs.ndim == 2:
+            return probs
     return None
 
 
@@ -141,12 +144,15 @@ def drop_predictions_before(experiment_id: int, model: int) -> None:
 def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
     """What the network of round ``model`` said, memory-mapped; None if it is not on disk."""
     folder = _folder(experiment_id, model)
-    with suppress(OSError, ValueError):
-        probs = np.load(folder / "probs.npy", mmap_mode="r")
-        embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
-        temperature = float(np.load(folder / "temperature.npy"))
-        if len(probs) == len(embeddings):
-            return PoolPredictions(model, probs, embeddings, temperature, _known_in(folder))
+    with suppress(OSError, ValueError, TypeError):
+        probs = read_array(folder / "probs.npy")
+        embeddings = read_array(folder / "embeddings.npy")
+        temperature = read_array(folder / "temperature.npy")
+        fits = probs.ndim == embeddings.ndim == 2 and len(probs) == len(embeddings)
+        fits &= probs.dtype == np.float32 and embeddings.dtype == np.float16
+        if fits and temperature.dtype == np.float64 and temperature.size == 1:
+            known = _known_in(folder)
+            return PoolPredictions(model, probs, embeddings, float(temperature.item()), known)
     return None
 
 
@@ -162,17 +168,24 @@ def save_ready(experiment_id: int, batch: Batch) -> None:
     Raises WeightsError if it cannot be written.
     """
     with whole_file(_ready_path(experiment_id)) as file:
-        file.write(json.dumps(asdict(replace(batch, created_at=None))).encode())
+        body = json.dumps(asdict(replace(batch, created_at=None))).encode()
+        file.write(_digest(body) + b"\n" + body)
 
 
 def load_ready(experiment_id: int, number: int) -> Batch | None:
-    """The batch that was chosen in advance for round ``number``; None where there is none."""
-    with suppress(OSError, ValueError, TypeError, LookupError):  # or of an earlier version
-        kept = json.loads(_ready_path(experiment_id).read_text(encoding="utf-8"))
-        if kept["round"] == number:
+    """The batch that was chosen in advance for round ``number``; None where there is none, or it
+    is not as it was written."""
+    with suppress(OSError):
+        digest, _, body = _ready_path(experiment_id).read_bytes().partition(b"\n")
+        kept = json.loads(body) if digest == _digest(body) else {}
+        if kept.get("round") == number:
             parts = {"reasons": Reasons, "known": Known, "model_known": Known}
             return Batch(**kept | {name: part(**kept[name]) for name, part in parts.items()})
     return None
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).hexdigest().encode()
 
 
 def _ready_path(experiment_id: int) -> Path:

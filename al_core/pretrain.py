@@ -64,7 +64,8 @@ def pretrain(
                 raise WeightsError(f"{out} is there already; name another file, or delete it.")
             run = _Run(dataset, config, hardware)
             checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
-            run.go_on_from(checkpoint)
+            if not run.goes_on_from(checkpoint):
+                run = _Run(dataset, config, hardware)
             report = yield from _learn(run, checkpoint)
             save_backbone(run.network, out, run.card(report))
             checkpoint.unlink(missing_ok=True)
@@ -278,19 +279,21 @@ class _Run:
         except (OSError, RuntimeError):  # torch has an error of its own for a full disk
             half.unlink(missing_ok=True)
 
-    def go_on_from(self, path: Path) -> None:
-        """Take up a checkpoint, if there is one; a damaged one is none."""
+    def goes_on_from(self, path: Path) -> bool:
+        """Take up a checkpoint, if there is one. False where it is damaged: then it is deleted, and
+        this run is of no use."""
         if not path.exists():
-            return
+            return True
         try:
             state = torch.load(path, map_location=self.hardware.device, weights_only=True)
+            for part in ("network", "projector", "optimizer"):
+                getattr(self, part).load_state_dict(state[part])
+            self.step, self.seen, self.seconds, *means = state["at"]
+            self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
         except Exception:  # torch raises whatever the damage happens to trip over
             path.unlink()
-            return
-        for part in ("network", "projector", "optimizer"):
-            getattr(self, part).load_state_dict(state[part])
-        self.step, self.seen, self.seconds, *means = state["at"]
-        self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
+            return False
+        return True
 
 
 def _schedule(done: float) -> float:

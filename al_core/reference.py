@@ -40,18 +40,26 @@ def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
             found[record.round] = record.metrics or {}
         else:
             with suppress(OSError, ValueError):
-                path = _path(experiment, record)
-                found[record.round] = json.loads(path.read_text(encoding="utf-8"))
+                kept = json.loads(_path(experiment, record).read_text(encoding="utf-8"))
+                if kept is None or _are_metrics(kept):
+                    found[record.round] = kept
     return found
 
 
+def _are_metrics(kept: Any) -> bool:
+    """Whether a file holds what is read from it here, and was not damaged."""
+    try:
+        counts = [count for row in kept["confusion"] for count in row]
+        shares = [kept["accuracy"], *kept["interval"]]
+        return len(shares) == 3 and 0 <= min(shares) <= max(shares) <= 1 and min(counts) >= 0
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
 def missing(experiment: Experiment) -> Sequence[RoundRecord]:
-    """The rounds whose reference is not known yet."""
-    return [
-        record
-        for record in experiment.rounds
-        if not _is_random(experiment, record) and not _path(experiment, record).exists()
-    ]
+    """The rounds whose reference is not known yet, or is damaged."""
+    known = reference(experiment)
+    return [record for record in experiment.rounds if record.round not in known]
 
 
 def has_reference(experiment_id: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 
 from al_core.annotators import find_annotator
 from al_core.catalogue import CATALOGUE
+from al_core.cells import write_row
 from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.curves import bands, read_curves
 from al_core.errors import ConfigError
@@ -188,10 +188,9 @@ def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
     half = out.with_suffix(f"{out.suffix}.part")
     with half.open("w", newline="", encoding="utf-8") as file:
         first, simulation = rows[0]
-        columns = [*asdict(first), *simulation.settings]
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(row) | simulation.settings for row, simulation in rows)
+        write_row(file, [*asdict(first), *simulation.settings])
+        for row, simulation in rows:
+            write_row(file, [*asdict(row).values(), *simulation.settings.values()])
     half.replace(out)
 
 

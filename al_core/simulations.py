@@ -31,6 +31,7 @@ DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
+DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a file of it raises
 FORMAT = 5  # raised whenever a round or a strategy changes: older files are run anew
 
 
@@ -181,6 +182,8 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     depends_on = _depends_on(replace(simulation, config=config), dataset.fingerprint, digest)
     path = home() / "simulations" / f"{_digest(depends_on)}.json"
     steps = _read(path)[: config.rounds + 1]
+    if any(max(step.asked, default=0) >= len(dataset.train) for step in steps):
+        steps = []  # damaged
     yield from (step.row for step in steps)
     for report in simulate(config, dataset, annotator, find_hardware(), features, steps):
         if isinstance(report, Step):
@@ -199,12 +202,12 @@ def saved_curves() -> list[Curve]:
     curves = []
     taken: dict[str, str] = {}
     for path in sorted((home() / "simulations").glob("*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(*DAMAGE):
             kept = json.loads(path.read_text(encoding="utf-8"))
-            rows = [step["row"] for step in kept["steps"]]
-            measured = [row for row in rows if row["test_accuracy"] is not None]
+            measured = [row for row in _rows(kept) if row["test_accuracy"] is not None]
             if kept["format"] == FORMAT and measured:
                 name = first = _name(measured[0]["strategy"], kept["settings"])
+                on = MeasuredOn("test", Path(kept["settings"]["data"]).name, kept.get("images", ""))
                 number = 1
                 while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
                     number += 1  # the same words for other files, or for other images
@@ -215,9 +218,7 @@ def saved_curves() -> list[Curve]:
                         seed=measured[0]["seed"],
                         labeled=tuple(row["labeled"] for row in measured),
                         accuracy=tuple(row["test_accuracy"] for row in measured),
-                        on=MeasuredOn(
-                            "test", Path(kept["settings"]["data"]).name, kept.get("images", "")
-                        ),
+                        on=on,
                     )
                 )
     return curves
@@ -262,11 +263,23 @@ def _digest(values: dict[str, Any]) -> str:
 def _read(path: Path) -> list[Step]:
     from al_core.simulate import Row, Step
 
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(*DAMAGE):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["format"] == FORMAT:
+        if kept["format"] == FORMAT and _rows(kept):
             return [Step(**{**step, "row": Row(**step["row"])}) for step in kept["steps"]]
     return []
+
+
+def _rows(kept: Any) -> list[dict[str, Any]]:
+    """The rows in a file; raises one of DAMAGE where what is reckoned with is no number."""
+    for step in kept["steps"]:
+        row = step["row"]
+        counts = [row["seed"], row["labeled"], *step["asked"], *step["guesses"]]
+        shares = [row["test_accuracy"]] if row["test_accuracy"] is not None else []
+        whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        if not whole or not all(0 <= share <= 1 for share in shares) or not step["temperature"] > 0:
+            raise ValueError("damaged")
+    return [step["row"] for step in kept["steps"]]
 
 
 def _write(

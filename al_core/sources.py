@@ -6,10 +6,12 @@ when there is no cache of it. What its pictures look like decoded is not decided
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
 )  # fmt: skip
 LISTED = 1000  # files looked at between two reports
+GONE = (-1, 0)  # size and time of what is not there
 TEST_FOLDERS = ("test", "val", "validation", "valid")  # the first of them that holds classes
 
 Reader = Callable[[Path, list[str]], Work[Content]]
@@ -60,36 +63,45 @@ def find(source: str) -> Work[Found]:
         raise SourceError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
-def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader]:
-    """What kind of source a path is, where it lies, its files, and who reads them."""
+def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader, Iterable[str]]:
+    """What kind of source a path is, where it lies, its files, who reads them, and which links are
+    not followed."""
     for folder in (path, path / cifar10.FOLDER):
         if (folder / "data_batch_1").is_file():
-            return "cifar10 folder", folder, os.listdir(folder), cifar10.read_folder
+            return "cifar10 folder", folder, os.listdir(folder), cifar10.read_folder, ()
     archive = path / cifar10.ARCHIVE if path.is_dir() else path
     if archive.is_file() and archive.name.lower().endswith((".tar.gz", ".tgz")):
-        return "cifar10 archive", archive, [""], cifar10.read_archive
+        return "cifar10 archive", archive, [""], cifar10.read_archive, ()
     if path.is_file() and path.suffix.lower() == ".parquet":
-        return "parquet", path, [""], read_parquet
+        return "parquet", path, [""], read_parquet, ()
     if not path.is_dir():
         raise SourceError(
             f"{path} cannot be used: give a folder of images, a .parquet file or {cifar10.ARCHIVE}."
         )
-    names = list(_walk(str(path), (*IMAGE_SUFFIXES, ".parquet")))
+    names, outside = _walk(path, (*IMAGE_SUFFIXES, ".parquet"))
+    if not names and outside:
+        raise SourceError(
+            f"{path} holds links alone that lead out of it, as {_printable(outside[0])} does, and "
+            "those are not followed: give a folder that holds what they lead to as well."
+        )
     if not names:
         raise SourceError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no .parquet.")
     if any(name.lower().endswith(".parquet") for name in names):
-        return "parquet", path, names, read_parquet
-    return "folder", path, names, _read_folder
+        return "parquet", path, names, read_parquet, outside
+    return "folder", path, names, _read_folder, outside
 
 
 def _found(
     kind: str,
     path: Path,
     names: Iterable[str],
-    read: Reader,
+    reader: Reader,
+    outside: Iterable[str],
 ) -> Work[Found]:
-    """Stamp the files ``names`` below ``path`` and bind its reader to them."""
+    """Stamp the files ``names`` below ``path`` and bind its reader to them; ``outside`` names the
+    links that are not followed."""
     ordered = sorted(names, key=natural)
+    links = sorted(outside, key=natural)
     stamps: list[FileStamp] = []
     began = time.monotonic()
     for name in ordered:
@@ -97,9 +109,13 @@ def _found(
         if len(stamps) % LISTED == 0:
             passed = time.monotonic() - began
             yield Progress("Listing", len(stamps), len(ordered), "files", passed)
-    return Found(
-        kind, str(path), tuple(stamps), lambda _image_size, _cache_dir: read(path, ordered)
-    )
+    stamps += [(name, *GONE) for name in links]
+
+    def read(_image_size: int, _cache_dir: Path) -> Work[Content]:
+        content = yield from reader(path, ordered)
+        return replace(content, left_out=(*content.left_out, *map(_printable, links)))
+
+    return Found(kind, str(path), tuple(stamps), read)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -108,33 +124,52 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
 
 
-def _walk(
-    folder: str, suffixes: tuple[str, ...], prefix: str = "", above: tuple[str, ...] = ()
-) -> Iterator[str]:
-    """Names relative to ``folder``, joined by "/", of the files whose names end in ``suffixes``."""
-    real = os.path.realpath(folder)
-    if real in above:  # a link to a folder that holds it
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path, suffixes, f"{prefix}{entry.name}/", (*above, real))
-            elif entry.name.lower().endswith(suffixes) and _is_file_or_dangling(entry):
-                yield prefix + entry.name
+def _walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Names relative to ``root``, joined by "/", of the files whose names end in ``suffixes``; and
+    of the links that lead out of it, which are not followed: who names a folder means what is in
+    it, and a data set from elsewhere has no business with other files of this machine."""
+    names: list[str] = []
+    outside: list[str] = []
+    above: tuple[str, ...] = (str(root),)
+    folders = [("", above, False)]  # with those that hold it, and whether a link led there
+    while folders:
+        prefix, above, by_link = folders.pop()
+        with os.scandir(root / prefix) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                name, is_link = f"{prefix}{entry.name}", entry.is_symlink()
+                # Of os.path, which takes a link to itself for nothing; else without another look.
+                is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
+                is_wanted = entry.name.lower().endswith(suffixes)
+                if is_link and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                    if is_folder or is_wanted:
+                        outside.append(f"{name}/" if is_folder else name)
+                elif is_folder:
+                    real = os.path.realpath(entry.path)
+                    # Not again what holds it; nor links behind links, which never end where each
+                    # of many folders links to all.
+                    if real not in above and not (is_link and by_link):
+                        folders.append((f"{name}/", (*above, real), is_link or by_link))
+                elif is_wanted and _is_file_or_dangling(entry):
+                    names.append(name)
+    return names, outside
 
 
 def _is_file_or_dangling(entry: os.DirEntry[str]) -> bool:
     """Not a pipe, which would be waited on for ever; a link to nothing is listed as unreadable."""
-    return entry.is_file() or not os.path.exists(entry.path)
+    if not entry.is_symlink():
+        return entry.is_file()
+    return os.path.isfile(entry.path) or not os.path.exists(entry.path)
 
 
 def _stamp(root: Path, name: str) -> FileStamp:
     try:
         stat = os.stat(os.path.join(root, name) if name else root)
-    except FileNotFoundError:
-        return name, -1, 0
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):  # a link to nothing, or to itself
+            return name, *GONE
+        raise
     return name, stat.st_size, stat.st_mtime_ns
 
 

@@ -17,8 +17,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from al_core.database import Database
-from al_core.errors import ConfigError, UnknownExperiment
+from al_core.errors import StoreError, UnknownExperiment
 from al_core.log import COLUMNS, Log
+from al_core.names import checked
 from al_core.pool import Annotation, now
 from al_core.schema import (
     Batch,
@@ -31,8 +32,6 @@ from al_core.schema import (
     metadata,
     rounds,
 )
-
-NAME_LENGTH = 200
 
 
 def home() -> Path:
@@ -69,9 +68,9 @@ class Store:
     ) -> int:
         """Write a new experiment with what it starts from; returns its id.
 
-        Raises ConfigError for a name that is empty, too long or taken.
+        Raises ConfigError for a name that is empty, too long, no plain text, or taken.
         """
-        name = _checked_name(name)
+        name = checked("An experiment", name)
         values = {
             "name": name,
             "config": config,
@@ -112,7 +111,7 @@ class Store:
 
     def rename_experiment(self, experiment_id: int, name: str) -> None:
         """Give an experiment another name; raises ConfigError as for a new one."""
-        name = _checked_name(name)
+        name = checked("An experiment", name)
         self._update(experiment_id, _taken(name), name=name)
 
     def set_config(self, experiment_id: int, config: dict[str, Any]) -> None:
@@ -268,15 +267,6 @@ class Store:
             )
 
 
-def _checked_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not name:
-        raise ConfigError("An experiment needs a name.")
-    if len(name) > NAME_LENGTH:
-        raise ConfigError(f"The name is too long: {NAME_LENGTH} characters at most.")
-    return name
-
-
 def _taken(name: str) -> str:
     return f"There is an experiment “{name}” already; choose another name."
 
@@ -311,4 +301,6 @@ def _batch(row: Row[Any]) -> Batch:
     values = {slot: row._mapping[slot] for slot in Batch.__slots__}
     if values["reasons"] is not None:
         values["reasons"] = Reasons(**values["reasons"])
+    if values["images"] is None:
+        raise StoreError("A batch in the database is damaged; restore it from a copy.")
     return Batch(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -70,7 +71,7 @@ def load_network(path: Path, hardware: Hardware) -> Network:
         with torch.device("meta"):
             network = Network(len(tensors["head.bias"]), small_stem, (0, 0, 0), (1, 1, 1))
         network.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+    except (OSError, SafetensorError, LookupError, TypeError, RuntimeError) as error:
         raise WeightsError(
             f"The weights at {path} are missing or damaged; the next round writes new ones."
         ) from error
@@ -128,14 +129,16 @@ def read_weights(path: Path) -> Pretrained:
     Raises WeightsError where there is no such file, or no such network in it.
     """
     try:
-        return _pretrained(load_file(path), path)
-    except (OSError, SafetensorError) as error:
+        tensors = load_file(path)
+    # Of safetensors: a kind of number that it does not know, a path that is none.
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} cannot be read as a .safetensors file ({error}).") from error
+    return _pretrained(tensors, path)
 
 
 def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
     tensors = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
-    small_stem = "conv1.weight" in tensors and tensors["conv1.weight"].shape[2] == 3
+    small_stem = "conv1.weight" in tensors and tensors["conv1.weight"].shape[2:] == (3, 3)
     with torch.device("meta"):
         network = Network(1, small_stem, (0, 0, 0), (1, 1, 1))
     backbone = {}
@@ -153,6 +156,8 @@ def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
     mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
     if "mean" in tensors and "std" in tensors:
         mean, std = (tensors[name].float().flatten().tolist() for name in ("mean", "std"))
+        if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean)) or not min(std) > 0:
+            raise WeightsError(f"{path} has no mean and standard deviation of three colours.")
     digest.update(repr((mean, std)).encode())
     return Pretrained(backbone, mean, std, digest.hexdigest())
 

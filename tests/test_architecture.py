@@ -13,7 +13,7 @@ CORE = sorted((ROOT / "al_core").rglob("*.py"))
 # Each module may import the ones before it, and none of its own line or after.
 LAYERS = [
     ["errors", "progress"],
-    ["catalogue", "heads", "locking", "plot", "terminal"],
+    ["arrays", "catalogue", "cells", "heads", "locking", "names", "plot", "terminal"],
     ["download", "pictures"],
     ["cifar10", "parquet"],
     ["sources"],

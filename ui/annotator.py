@@ -7,14 +7,15 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
+from al_core.errors import ConfigError
 from al_core.experiment import Experiment
-from al_core.pool import now
+from al_core.names import LENGTH
+from al_core.pool import annotator_name, now
 from al_core.schema import RoundRecord
 from al_core.since import since
 from ui.text import ago, plain
 
 COOKIE = "annotator"
-NAME_LENGTH = 100
 QUIET = timedelta(minutes=10)  # a shorter absence in which nothing happened is not worth a line
 
 _remember = st.components.v2.component(
@@ -27,18 +28,30 @@ _remember = st.components.v2.component(
 
 def ask_name() -> str:
     """The annotator's name, as this browser knows it; "me" until it is given."""
-    known = unquote(st.context.cookies.get(COOKIE, ""))[:NAME_LENGTH].strip() or "me"
+    known = name_or(unquote(st.context.cookies.get(COOKIE, "")), "me")
     name = st.text_input(
         "Your name",
         known,
         key="annotator",
-        max_chars=NAME_LENGTH,
+        max_chars=LENGTH,
         help="Written beside each label; this browser remembers it.",
     )
-    name = " ".join(name.split()) or "me"
+    try:
+        name = annotator_name(name) if name.strip() else "me"
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        name = known
     if COOKIE in st.context.cookies or name != "me":
         _remember(key="remember-annotator", data=quote(name, safe=""))
     return name
+
+
+def name_or(given: str, otherwise: str) -> str:
+    """A name as the log keeps it, or ``otherwise`` where it cannot be one."""
+    try:
+        return annotator_name(given)
+    except ConfigError:
+        return otherwise
 
 
 def welcome_back(experiment: Experiment, annotator: str) -> None:

@@ -15,7 +15,7 @@ from al_core.images import Dataset
 from al_core.pool import Annotation
 from al_core.store import Store
 from al_core.undo import undo
-from ui.annotator import NAME_LENGTH
+from ui.annotator import name_or
 from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, parse_events, source
 
 KINDS = ("batch", "review", "opinion")  # of grids; an opinion is given blind
@@ -134,7 +134,7 @@ def _deliver(
             continue
         answers = [event for _, event in events if event.image in images]
         log = store.annotations(experiment_id, [event.image for event in answers])
-        name = " ".join(who.split())[:NAME_LENGTH] or "me"
+        name = name_or(who, "me")
         said = rows(answers, log, number, name, dataset, shown, kind == "opinion")
         store.append(experiment_id, said)
         delivered[mount] = count

@@ -20,7 +20,8 @@ from al_core.config import (
     default_train,
 )
 from al_core.images import SOURCES
-from al_core.store import NAME_LENGTH, Store
+from al_core.names import HIDDEN, LENGTH
+from al_core.store import Store
 from ui.cost import show_cost
 from ui.text import in_a_line
 
@@ -43,7 +44,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         "Name",
         key="new-name",
         placeholder=free,
-        max_chars=NAME_LENGTH,
+        max_chars=LENGTH,
         help="What it is called in the list above and in exports.",
     )
     strategy = st.selectbox(
@@ -239,7 +240,8 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
 
 def _free_name(store: Store, source: str) -> str:
     """A name no experiment has."""
-    base = source.rstrip("/").rsplit("/", 1)[-1] or "experiment"
+    last = source.rstrip("/").rsplit("/", 1)[-1]
+    base = HIDDEN.sub("", last)[: LENGTH - 10].strip() or "experiment"  # room for a number
     taken = {record.name for record in store.experiments()}
     return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
 

@@ -22,7 +22,7 @@ def choose_experiment(store: Store) -> int | None:
     """Let the person pick an experiment; its id is kept in the page's address."""
     known = {record.id: record.name for record in store.experiments()}
     wanted = st.query_params.get("experiment", "")
-    current = int(wanted) if wanted.isdecimal() and int(wanted) in known else None
+    current = next((number for number in known if str(number) == wanted), None)
     if wanted and current is None:
         st.warning(
             f"There is no experiment number {wanted[:20]} here.", icon=":material/search_off:"

@@ -6,6 +6,7 @@ import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -14,13 +15,15 @@ from al_core.experiment import Experiment, open_experiment
 from al_core.export import export_labels, export_predictions
 from al_core.export_images import export_folders, export_parquet
 from al_core.images import Dataset
-from al_core.import_labels import import_labels, read_labels
+from al_core.import_labels import MOST_PROBLEMS, LabelTable, import_labels, read_labels
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState, Worker
 from ui.resources import loader, settle, trainer
 from ui.text import plain
 from ui.training import watch
+
+TABLE = "imported-table"  # session state: the table in the uploader, as it fits
 
 
 def take_away(
@@ -151,7 +154,7 @@ def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: s
     if file is None:
         return
     try:
-        table = read_labels(file.getvalue(), dataset, experiment.config.class_names)
+        table = _read_once(file, experiment, dataset)
     except ActiveLearningError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -160,13 +163,13 @@ def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: s
             f"Rows that cannot be matched: {len(table.problems):,}. Nothing is imported.",
             icon=":material/error:",
         )
+        first = table.problems[:MOST_PROBLEMS]
         st.dataframe(
-            {
-                "row": [row for row, _ in table.problems],
-                "reason": [why for _, why in table.problems],
-            },
+            {"row": [row for row, _ in first], "reason": [why for _, why in first]},
             hide_index=True,
         )
+        if len(table.problems) > MOST_PROBLEMS:
+            st.caption(f"The first {MOST_PROBLEMS:,} of them.")
         return
     if st.button(f"Import {len(table.labels):,} labels", type="primary"):
         try:
@@ -176,3 +179,13 @@ def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: s
         else:
             st.toast(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
             st.rerun()
+
+
+def _read_once(file: Any, experiment: Experiment, dataset: Dataset) -> LabelTable:
+    """A million rows take a second or two, and each click draws the page again."""
+    place = (experiment.id, file.file_id)
+    known = st.session_state.get(TABLE)
+    if known is None or known[0] != place:
+        table = read_labels(file.getvalue(), dataset, experiment.config.class_names)
+        known = st.session_state[TABLE] = (place, table)
+    return known[1]

@@ -10,7 +10,7 @@ from al_core.catalogue import CATALOGUE
 
 def plain(text: str) -> str:
     """``text`` for a place that reads Markdown, so that names and paths keep their characters."""
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-!|$~:@])", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-!|$~:@&])", r"\\\1", text)
     return re.sub(r"\b(www)\.", r"\1\\.", escaped)
 
 

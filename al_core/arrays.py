@@ -1,0 +1,51 @@
+"""NumPy's files, read with the care that a file from elsewhere needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from al_core.errors import ActiveLearningError
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """The array in an ``.npy`` file, memory-mapped: a header that claims more than there is claims
+    no memory. Raises OSError or ValueError where there is none."""
+    with _any_damage(), path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":  # else NumPy takes it for a pickle, or for a zip file
+            raise ValueError("it is no .npy file")
+    with _any_damage():
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+@contextmanager
+def open_arrays(path: Path, names: Collection[str], most: int) -> Iterator[NpzFile]:
+    """The arrays in an ``.npz`` file, of which ``names`` may be read: ``most`` bytes each, for a
+    few MB may unpack to many GB. Raises OSError or ValueError for any damage."""
+    with _any_damage():
+        with ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename.removesuffix(".npy") in names and entry.file_size > most:
+                    raise ValueError(f"“{entry.filename}” is too large for these images")
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+
+
+@contextmanager
+def _any_damage() -> Iterator[None]:
+    """A damaged file raises nearly anything: BadZipFile, zlib.error, EOFError, MemoryError..."""
+    try:
+        yield
+    except (OSError, ActiveLearningError):
+        raise
+    except Exception as error:
+        text = str(error).strip() or type(error).__name__
+        raise ValueError(text.splitlines()[0].rstrip(".")) from error

@@ -1,0 +1,30 @@
+"""Rows of CSV files that a spreadsheet takes for text, whatever they say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from typing import TextIO
+
+# Where a spreadsheet sees a formula; the wide ones are for keyboards of East Asia.
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+
+def write_row(file: TextIO, cells: Iterable[object]) -> None:
+    """Write one row; a text that a spreadsheet would compute gets an apostrophe in front, which
+    :func:`as_meant` takes off again. Numbers stay as they are."""
+    row = io.StringIO()
+    # Python 3.11 quotes a carriage return only where rows end with one.
+    csv.writer(row, lineterminator="\r\n").writerow(_inert(cell) for cell in cells)
+    file.write(row.getvalue().removesuffix("\r\n") + "\n")
+
+
+def _inert(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+
+
+def as_meant(cell: str) -> str:
+    """A cell as it was before :func:`write_row`."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell

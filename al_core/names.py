@@ -1,0 +1,46 @@
+"""Names that people give to experiments, to classes and to themselves."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from al_core.errors import ConfigError
+
+LENGTH = 200  # characters, as many as the log keeps of an experiment's name
+# Control characters, halves of a character, and those that turn the text after them around. Marks
+# and joiners that writing from right to left and emoji need are not among them.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def checked(what: str, name: str) -> str:
+    """``name`` with single spaces; raises ConfigError where it is empty, too long, or holds what
+    cannot be shown. ``what`` has that name, as in "An experiment"."""
+    name = " ".join(name.split())
+    if not name:
+        raise ConfigError(f"{what} needs a name.")
+    if problem := _problem(name):
+        raise ConfigError(f"The name is {problem}.")
+    return name
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Raise ConfigError unless these are the names of two classes at least, and each can be told
+    from the others."""
+    if len(names) < 2:
+        raise ConfigError("An experiment needs at least two classes to tell apart.")
+    for number, name in enumerate(names, start=1):
+        problem = _problem(name) if name.strip() else "empty"
+        if problem:
+            raise ConfigError(f"The name of class {number:,} is {problem}; rename it.")
+    # A table of labels keeps neither the spaces around a name nor how an accent is composed.
+    if len({unicodedata.normalize("NFC", name.strip()) for name in names}) < len(names):
+        raise ConfigError("Two classes have the same name; give each a name of its own.")
+
+
+def _problem(name: str) -> str:
+    if len(name) > LENGTH:
+        return f"too long: {LENGTH} characters at most"
+    hidden = HIDDEN.search(name)
+    return f"no plain text: leave out the character U+{ord(hidden[0]):04X}" if hidden else ""
