@@ -24,7 +24,7 @@ from al_core.leases import close_round
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
-from ui.annotator import ask_name, welcome_back
+from ui.annotator import ask_name, is_let_in, welcome_back
 from ui.answers import deliver_kept_answers, tell_of_kept_answers
 from ui.glance import at_a_glance, gain
 from ui.labelling import (
@@ -280,6 +280,8 @@ def main() -> None:
         "{ display: none } .stMainBlockContainer { padding-top: 3rem }"
         "@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.5rem } }</style>"
     )
+    if not is_let_in():
+        return
     try:
         store = open_store()
         with st.sidebar:

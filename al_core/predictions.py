@@ -180,7 +180,8 @@ def load_ready(experiment_id: int, number: int) -> Batch | None:
         kept = json.loads(body) if digest == _digest(body) else {}
         if kept.get("round") == number:
             parts = {"reasons": Reasons, "known": Known, "model_known": Known}
-            return Batch(**kept | {name: part(**kept[name]) for name, part in parts.items()})
+            told = {name: part(**kept[name]) for name, part in parts.items() if kept[name]}
+            return Batch(**kept | told)
     return None
 
 

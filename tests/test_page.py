@@ -262,3 +262,23 @@ def write_pictures(folder: Path, count: int) -> None:
     for i in range(count):
         pixels = np.full((8, 8, 3), 8 * i % 256, np.uint8)
         Image.fromarray(pixels).save(folder / f"{i:02}.png")
+
+
+def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
+    browser: Browser, serve: Callable, tmp_path: Path
+) -> None:
+    prepared(tmp_path, "a secret")
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text(
+        '[auth]\nredirect_uri = "http://localhost/oauth2callback"\ncookie_secret = "crumbs"\n'
+        'client_id = "desk"\nclient_secret = "hush"\n'
+        'server_metadata_url = "http://127.0.0.1:9/.well-known/openid-configuration"\n'
+    )
+    env = {"AL_HOME": str(tmp_path), "STREAMLIT_SECRETS_FILES": str(secrets)}
+    with serve(APP, env=env) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/?experiment=1")
+        expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("a secret")).to_have_count(0)
+        expect(page.get_by_text("Experiment")).to_have_count(0)
+        page.close()

@@ -26,9 +26,21 @@ _remember = st.components.v2.component(
 )
 
 
+def is_let_in() -> bool:
+    """Whether this visitor may see anything: everybody, unless ``.streamlit/secrets.toml`` names a
+    provider of identities; then a button to log in is drawn for strangers."""
+    if st.user.get("is_logged_in", True):
+        return True
+    st.title("Active-learning desk", anchor=False)
+    st.write("Whoever shares this desk asks for a login.")
+    st.button("Log in", type="primary", icon=":material/login:", on_click=st.login)
+    return False
+
+
 def ask_name() -> str:
-    """The annotator's name, as this browser knows it; "me" until it is given."""
-    known = name_or(unquote(st.context.cookies.get(COOKIE, "")), "me")
+    """The annotator's name, as this browser or the login knows it; "me" until it is given."""
+    login = name_or(str(st.user.get("name", "")), "me")
+    known = name_or(unquote(st.context.cookies.get(COOKIE, "")), login)
     name = st.text_input(
         "Your name",
         known,
