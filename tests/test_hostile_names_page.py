@@ -23,6 +23,7 @@ CLASSES = (
     SCRIPT, PICTURE, "[a](javascript:window.hacked=1)", "../../etc/passwd", "**bold** :red[x] $x$",
     "=HYPERLINK(1)", "🐈 \"quoted\" 'cat'", "שלום", "&lt;b&gt; -> -- `code`", "x" * 200,
 )  # fmt: skip
+WAIT = 30_000  # milliseconds the page may take to draw on a busy machine
 EXPERIMENT = f"{PICTURE} **b** :red[x] $x$ &lt; ../=1"
 ANNOTATOR = f"=1 {SCRIPT} :smile: שלום"
 
@@ -60,13 +61,13 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
     page.reload()
 
     tiles(page, 6)
-    expect(page.get_by_role("heading", name=EXPERIMENT, exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name=EXPERIMENT, exact=True)).to_be_visible(timeout=WAIT)
     expect(page.get_by_role("textbox", name="Your name")).to_have_value(ANNOTATOR)
     for name in CLASSES:
         expect(page.locator(".legend button").filter(has_text=name)).to_have_count(1)
     for key in "012345":
         page.keyboard.press(key)
-    expect(page.get_by_text("6 of 6 saved")).to_be_visible()
+    expect(page.get_by_text("6 of 6 saved")).to_be_visible(timeout=WAIT)
     shown = [tile.get_attribute("data-label") for tile in page.get_by_test_id("tile").all()]
     assert shown == list(CLASSES[:6])
     hand_in(page)
@@ -78,11 +79,10 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
             page.get_by_role("button", name="Draw the map").click()
         panel = page.get_by_role("tabpanel", name=tab)
         expect(panel.get_by_test_id("stVegaLiteChart")).to_be_visible(timeout=A_ROUND)
-        hover_over_the_chart(page, panel)
+        hover_over_the_chart(panel)
         nothing_ran(page, wrong)
         if tab == "Classes":
-            panel.get_by_test_id("stDataFrame").hover()
-            expect(panel.get_by_role("button", name="Search")).to_be_visible()
+            show_toolbar(panel)
             expect(panel.get_by_role("button", name="Download as CSV")).to_be_hidden()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download labels").click()
@@ -91,25 +91,34 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
     assert "/" not in download.value.suggested_filename
 
     page.get_by_text("Review", exact=True).click()
-    expect(page.get_by_test_id("tile").first).to_be_visible()
+    expect(page.get_by_test_id("tile").first).to_be_visible(timeout=WAIT)
     page.get_by_role("combobox", name="Annotator").click()
-    expect(page.get_by_role("option", name=ANNOTATOR, exact=True)).to_be_visible()
+    expect(page.get_by_role("option", name=ANNOTATOR, exact=True)).to_be_visible(timeout=WAIT)
     page.keyboard.press("Escape")
     nothing_ran(page, wrong)
     page.get_by_text("Compare", exact=True).click()
-    expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible(timeout=A_ROUND)
-    hover_over_the_chart(page, page.locator("body"))
+    expect(page.get_by_text("How to read this")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(1)  # those before it are gone
+    hover_over_the_chart(page.locator("body"))
     nothing_ran(page, wrong)
 
 
-def hover_over_the_chart(page: Page, within: Locator) -> None:
+def show_toolbar(panel: Locator) -> None:
+    """The table is drawn anew while its chart gets ready, and then the pointer is on nothing."""
+    search = panel.get_by_role("button", name="Search")
+    for turn in range(20):
+        panel.get_by_test_id("stDataFrame").hover(position={"x": 30 + turn, "y": 50})
+        if search.is_visible():
+            return
+        panel.page.wait_for_timeout(250)
+    expect(search).to_be_visible()
+
+
+def hover_over_the_chart(within: Locator) -> None:
     """Over some of its marks, which have tooltips."""
     chart = within.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first
-    expect(chart).to_be_visible(timeout=A_ROUND)
-    box = chart.bounding_box()
-    assert box is not None
-    for share in (0.3, 0.5, 0.6):
-        page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"])
+    for x, y in ((150, 100), (220, 150), (300, 120)):
+        chart.hover(position={"x": x, "y": y}, timeout=A_ROUND)
 
 
 def nothing_ran(page: Page, wrong: list[str]) -> None:
