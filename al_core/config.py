@@ -204,8 +204,9 @@ class ExperimentConfig:
                 }
             )
         except (ConfigError, KeyError, TypeError) as error:
+            cause = " ".join(str(error).split())[:200].rstrip(".")
             raise ConfigError(
-                f"The settings of this experiment are damaged, or of a newer version ({error})."
+                f"The settings of this experiment are damaged, or of a newer version ({cause})."
             ) from error
 
 

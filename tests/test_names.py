@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from squares import config, of_squares
 
@@ -113,6 +113,7 @@ WHOLE = ExperimentConfig(class_names=("a", "b")).to_json()
 FIELDS = st.sampled_from([*WHOLE, "newer"])
 
 
+@example(WHOLE | {"model": {"new\nline": None}})
 @given(json_values | st.dictionaries(FIELDS, json_values).map(lambda some: WHOLE | some))
 def test_settings_of_a_log_are_read_or_refused_in_one_sentence(values: object) -> None:
     kept = json.loads(json.dumps(values))
