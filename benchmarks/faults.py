@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import click
 import numpy as np
@@ -29,7 +30,7 @@ from playwright.sync_api import Browser, Page, expect
 from safetensors.numpy import load_file
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import open_experiment, start_experiment
+from al_core.experiment import Experiment, open_experiment, start_experiment
 from al_core.images import load
 from al_core.pool import Annotation
 from al_core.progress import finish
@@ -158,7 +159,7 @@ def while_training(browser: Browser, home: Path, kills: int, rng: random.Random)
             until_asked(page, number + 1, count)
     page.close()
     mine = open_experiment(Store(url(home)), experiment)
-    tally.otherwise += outcome(mine) != outcome(undisturbed(home, mine.next_round))
+    tally.otherwise += outcome(mine) != outcome(undisturbed(home / "undisturbed", mine.next_round))
     return tally
 
 
@@ -175,26 +176,25 @@ def until_asked(page: Page, number: int, count: int) -> None:
     raise RuntimeError(page.locator("body").inner_text())
 
 
-def undisturbed(home: Path, rounds: int):
+def undisturbed(home: Path, rounds: int) -> Experiment:
     """The same experiment, labelled alike, of a program that nobody kills."""
     from al_core.loop import advance
     from al_core.network import find_hardware
 
-    os.environ["AL_HOME"] = str(home / "undisturbed")
-    experiment = start(home / "undisturbed", BY_HAND)
-    store = Store(url(home / "undisturbed"))
-    dataset = finish(load("digits", cache_dir=home / "undisturbed" / "cache"))
-    for number in range(rounds):
-        (batch,) = open_experiment(store, experiment).open_batches
-        store.append(experiment, [
-            Annotation(image, i % 10, number, "me") for i, image in enumerate(batch.images)
-        ])  # fmt: skip
-        store.hand_in(batch.id)
-        finish(advance(store, experiment, dataset, find_hardware()))
+    experiment, store = start(home, BY_HAND), Store(url(home))
+    dataset = finish(load("digits", cache_dir=home / "cache"))
+    with mock.patch.dict(os.environ, AL_HOME=str(home)):
+        for number in range(rounds):
+            (batch,) = open_experiment(store, experiment).open_batches
+            store.append(experiment, [
+                Annotation(image, i % 10, number, "me") for i, image in enumerate(batch.images)
+            ])  # fmt: skip
+            store.hand_in(batch.id)
+            finish(advance(store, experiment, dataset, find_hardware()))
     return open_experiment(store, experiment)
 
 
-def outcome(experiment) -> list:
+def outcome(experiment: Experiment) -> list:
     """What was measured and asked, round by round."""
     return [
         [r.metrics for r in experiment.rounds],
