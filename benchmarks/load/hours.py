@@ -56,6 +56,7 @@ class Memory(NamedTuple):
 def hours(batches: int) -> None:
     """Three hours of one person's work: does the server's memory grow?"""
     heading(f"{batches} batches of {BATCH} digits")
+    expect.set_options(timeout=WAIT)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         with serving(home) as server:
@@ -113,15 +114,15 @@ class Day:
             self._begin()
         page = self.page
         assert page is not None
-        expect(page.get_by_role("heading", name=f"Round {place + 1}")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("heading", name=f"Round {place + 1}")).to_be_visible()
         expect(page.get_by_test_id("tile")).to_have_count(BATCH)
-        expect(page.get_by_text(f"0 of {BATCH} labelled")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text(f"0 of {BATCH} labelled")).to_be_visible()
         for i in range(BATCH):
             page.keyboard.press(str((number + i) % 10))
             page.wait_for_timeout(30)
         page.keyboard.press("u")
         page.keyboard.press("7")
-        expect(page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible()
         page.keyboard.press("Enter")
         self._trained(page, place + 2)
         if place < BATCHES - 1:  # the last one leaves no batch to come back to
@@ -139,7 +140,7 @@ class Day:
     def _trained(self, page: Page, rounds: int) -> None:
         """Wait until the page knows of so many rounds, and is drawn."""
         shown = f"{min(rounds, BATCHES)} of {BATCHES}"
-        expect(page.get_by_text(shown, exact=True)).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text(shown, exact=True)).to_be_visible()
         page.wait_for_timeout(1000 * SETTLED)
 
     def _new_tab(self, old: Page | None) -> None:
@@ -154,7 +155,7 @@ class Day:
     def _review(self, page: Page) -> None:
         """The most suspicious label is changed, and changed back."""
         page.get_by_text("Review", exact=True).click()
-        expect(page.get_by_text("the most suspicious first")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text("the most suspicious first")).to_be_visible()
         # Until then the grid of the batch is there, and would take the key.
         expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", ANY_LABEL)
         page.keyboard.press("3")
@@ -165,7 +166,7 @@ class Day:
 
     def _compare(self, page: Page) -> None:
         page.get_by_text("Compare", exact=True).click()
-        expect(page.locator("[data-testid=stVegaLiteChart]").first).to_be_visible(timeout=WAIT)
+        expect(page.locator("[data-testid=stVegaLiteChart]").first).to_be_visible()
         self._back(page)
 
     def _back(self, page: Page) -> None:
@@ -176,7 +177,7 @@ class Day:
         for name in ("Classes", "Mistakes", "Rounds", "Training", "Map"):
             self._open(page, name)
         page.get_by_role("button", name="Draw").click()
-        expect(page.get_by_text("only who is near whom")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text("only who is near whom")).to_be_visible()
         self._open(page, "Accuracy")
 
     def _open(self, page: Page, name: str) -> None:
