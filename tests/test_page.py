@@ -79,7 +79,7 @@ def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
         page.goto(f"{url}/?experiment={number}")
         tiles(page, 6)
         page.keyboard.press("1")
-        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+        expect(page.get_by_text("1 of 6 saved")).to_be_visible(timeout=20_000)
     page.keyboard.press("2")
     page.keyboard.press("3")
     expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
