@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from benchmarks.faults import Tally, while_training, while_typing
 
 
-@pytest.mark.parametrize(("scenario", "kills"), [(while_typing, 2), (while_training, 1)])
+@pytest.mark.parametrize(("scenario", "kills"), [(while_typing, 1), (while_training, 1)])
 def test_a_killed_server_loses_nothing_and_comes_back_where_it_was(
     browser: Browser, tmp_path: Path, scenario, kills: int
 ) -> None:
