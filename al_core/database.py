@@ -20,7 +20,7 @@ from al_core.errors import ConfigError, StoreError, StoreUnavailable
 OPEN_SECONDS = 10  # how long a program that starts waits for another that creates the tables
 # How long a writer waits for another before it says so. A person who labels should hear of it
 # soon; whoever can wait longer tries again.
-LOCK_SECONDS = 2
+LOCK_SECONDS = 1
 
 
 class Database:

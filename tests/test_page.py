@@ -107,6 +107,8 @@ def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
             label_all(page, 6)
             hand_in(page)
         expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+        # The page is drawn once more when this is there, and a click at that moment may be lost.
+        expect(page.get_by_text("24 random labels give")).to_be_visible(timeout=A_ROUND)
         page.get_by_role("button", name="Predictions for the rest").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)

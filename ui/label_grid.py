@@ -119,6 +119,7 @@ class _Received:
 
     counts: dict[str, int] = field(default_factory=dict)
     refused: str | None = None
+    problem: str | None = None  # that the callback of this run has met
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -138,13 +139,12 @@ def label_grid(
 ) -> None:
     """Draw the grid; hand each event to ``on_events``, in the order in which they happened.
 
-    ``on_events`` is called as a Streamlit callback, before the script runs. What it raises there
-    is held back, and the same events are handed to it again while the grid is drawn: there an
-    ActiveLearningError is shown, with a button to save again, and the browser keeps the labels. The
-    same way in come labels typed while the server was away. An event may come twice (another
-    session, a reload), so receive by ``event_id``. It may answer with a sentence that says why the
-    batch cannot be handed in, or nothing be undone. After a hand-in keys do nothing more, until
-    that sentence comes or another grid is drawn.
+    ``on_events`` is called as a Streamlit callback, before the script runs. An ActiveLearningError
+    that it raises there is shown while the grid is drawn, with a button to save again; the browser
+    keeps the labels and sends them again. Labels typed while the server was away come while the
+    grid is drawn. An event may come twice (another session, a reload), so receive by ``event_id``.
+    It may answer with a sentence that says why the batch cannot be handed in, or nothing be undone.
+    After a hand-in keys do nothing more, until that sentence comes or another grid is drawn.
 
     ``explain`` answers why an image was chosen (see :func:`ui.tiles.why`). ``review`` is for labels
     to be looked at again: nothing is handed in. ``focus`` is an image to go to and a number that
@@ -171,6 +171,10 @@ def label_grid(
     def hand_over_or_wait() -> None:
         try:
             hand_over()
+        except ActiveLearningError as error:
+            # Said below. To wait for a locked database once more would take longer than until the
+            # events come again, and the page would be drawn anew before it has said anything.
+            received.problem = str(error)
         except Exception:  # not lost: hand_over() below meets it again, where the page can see it
             return
 
@@ -183,10 +187,12 @@ def label_grid(
         on_events_change=hand_over_or_wait,
         on_why_change=lambda: None,
     )
-    problem = explanation = None
+    problem, received.problem = received.problem, None
+    explanation = None
     state, asked = sent("events"), sent("why")
     try:
-        hand_over()
+        if problem is None:
+            hand_over()
         if explain and type(asked) is int and asked in known:
             explanation = explain(asked)
     except ActiveLearningError as error:
