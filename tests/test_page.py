@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import free_port
-from desk import A_ROUND, APP, QUICK, hand_in, label_all, prepared, rows, tiles
+from desk import A_ROUND, APP, QUICK, batch, hand_in, label_all, prepared, rows, tiles
 from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
@@ -101,9 +101,7 @@ def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
 ) -> None:
     with app(path=f"/?experiment={prepared(tmp_path)}") as page:
         for number in (1, 2):
-            expect(page.get_by_text(f"Round {number}: least confidence")).to_be_visible(
-                timeout=A_ROUND
-            )
+            batch(page, f"Round {number}: Least confidence")
             label_all(page, 6)
             hand_in(page)
         expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
