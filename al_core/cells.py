@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterable
 from typing import TextIO
 
-# Where a spreadsheet sees a formula; the wide ones are for keyboards of East Asia.
-FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+# Where a spreadsheet sees a formula: at the start of a cell, and behind what those of other
+# countries part cells at. The wide signs are for keyboards of East Asia.
+START, FORMULA = r"(?:^|(?<=[;\t\r\n]))", r"""(?=[ '"]*[=+\-@\t\r\n＝＋－＠])"""
+LIVE, INERT = re.compile(START + FORMULA), re.compile(START + "'" + FORMULA)
 
 
 def write_row(file: TextIO, cells: Iterable[object]) -> None:
-    """Write one row; a text that a spreadsheet would compute gets an apostrophe in front, which
+    """Write one row; what a spreadsheet would compute in a text gets an apostrophe in front, which
     :func:`as_meant` takes off again. Numbers stay as they are."""
     row = io.StringIO()
     # Python 3.11 quotes a carriage return only where rows end with one.
@@ -22,9 +24,9 @@ def write_row(file: TextIO, cells: Iterable[object]) -> None:
 
 
 def _inert(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+    return LIVE.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def as_meant(cell: str) -> str:
     """A cell as it was before :func:`write_row`."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+    return INERT.sub("", cell)

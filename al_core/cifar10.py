@@ -59,7 +59,7 @@ def read_archive(archive: Path, _names: list[str]) -> Work[Content]:
             for member in tar:
                 name = Path(member.name).name
                 if name in _checksums() and (file := tar.extractfile(member)) is not None:
-                    batches[name] = pickle.loads(file.read(), encoding="latin1")
+                    batches[name] = _unpickled(file.read(), name, archive)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise SourceError(f"{archive} is damaged: {error}.") from error
     return _content(batches)
@@ -69,15 +69,20 @@ def read_folder(folder: Path, _names: list[str]) -> Work[Content]:
     """Read the batches of an unpacked archive, each checked like the archive."""
     yield from ()
     batches = {}
-    for name, md5 in _checksums().items():
+    for name in _checksums():
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
             raise SourceError(f"{folder / name} cannot be read: {error.strerror}.") from error
-        if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-            raise SourceError(f"{folder / name} is damaged or not CIFAR-10's: its md5 differs.")
-        batches[name] = pickle.loads(data, encoding="latin1")
+        batches[name] = _unpickled(data, name, folder)
     return _content(batches)
+
+
+def _unpickled(data: bytes, name: str, where: Path) -> Any:
+    """One batch; the very bytes that are unpickled are checked."""
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != _checksums()[name]:
+        raise SourceError(f"{where / name} is damaged or not CIFAR-10's: its md5 differs.")
+    return pickle.loads(data, encoding="latin1")
 
 
 def _addresses(official: str) -> list[str]:

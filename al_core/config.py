@@ -16,6 +16,7 @@ from al_core.names import check_class_names
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
+PAGE_PIXELS = 2**26  # of a batch, which a browser decodes at once, into a quarter of a gigabyte
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are no pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
@@ -208,6 +209,16 @@ class ExperimentConfig:
             raise ConfigError(
                 f"The settings of this experiment are damaged, or of a newer version ({cause})."
             ) from error
+
+
+def check_fits_a_page(images: int, image_size: int) -> None:
+    """Raise ConfigError where so many images are too many to label at once in a browser."""
+    most = PAGE_PIXELS // image_size**2
+    if images > most:
+        raise ConfigError(
+            f"A batch of {images:,} images of {image_size} x {image_size} pixels is too much for "
+            f"one page: at most {most:,}, or choose a smaller image size."
+        )
 
 
 def check_enough_to_learn_from(images: int) -> None:

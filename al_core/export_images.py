@@ -151,14 +151,16 @@ def _file_name(name: str) -> str:
 def _distinct(names: Iterable[str]) -> list[str]:
     """The names, with a number before the suffix of each that stood there before."""
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     distinct = []
     for name in names:
-        free, number = name, 1
+        free, number = name, numbers.get(_as_files(name), 1)
         while _as_files(free) in taken:
             number += 1
             stem, dot, suffix = name.rpartition(".")
             free = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
         taken.add(_as_files(free))
+        numbers[_as_files(name)] = number
         distinct.append(free)
     return distinct
 

@@ -35,7 +35,7 @@ __all__ = ["SOURCES", "Dataset", "ImageSet", "load"]
 
 SMALLEST, LARGEST = 8, 512  # image_size in pixels
 TEST_SHARE = 0.2
-FORMAT = 1  # of the cache; raise it whenever the same files decode or split differently
+FORMAT = 2  # of the cache; raise it whenever the same files decode or split differently
 ROWS = 1024  # images copied between two reports
 
 

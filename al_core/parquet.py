@@ -1,7 +1,8 @@
 """Parquet files in Hugging Face's image layout.
 
 An image is a struct of ``bytes`` and ``path``; a label is an integer whose names stand in the
-schema's ``huggingface`` metadata. Columns are found by what they are, not by their names.
+schema's ``huggingface`` metadata, or a text. Columns are found by what they are, not by their
+names.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ MOST_CLASSES = 10_000  # integers beyond are no class numbers, unless named
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where images and labels stand; ``label`` and ``names`` are empty where there are none."""
+    """Where images and labels stand; ``label`` and ``names`` are empty where there are none.
+    ``is_text``: labels are texts, each the name of its class."""
 
     image: str
     label: str
     names: tuple[str, ...]
+    is_text: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,7 @@ class _Shard:
     columns: _Columns
     paths: list[str]
     labels: NDArray[np.int64]
+    texts: tuple[str, ...] = ()  # what the labels of this file stand for, where they are texts
 
 
 def read_parquet(root: Path, names: list[str]) -> Work[Content]:
@@ -70,14 +74,28 @@ def read_parquet(root: Path, names: list[str]) -> Work[Content]:
     if differing := [s.file.name for s in shards if s.columns != columns]:
         raise SourceError(f"{root}: {differing[0]} has other columns or classes than {files[0]}.")
     folder = root if root.is_dir() else root.parent
-    targets = np.concatenate([shard.labels for shard in shards])
+    targets, class_names = _classes(shards)
     return Content(
         keys=_unique_keys(shards),
         targets=targets,
         in_test=np.repeat([s.split != "train" for s in shards], [len(s.labels) for s in shards]),
-        class_names=columns.names or tuple(str(i) for i in range(targets.max(initial=-1) + 1)),
+        class_names=class_names,
         pictures=(picture for shard in shards for picture in _pictures(shard, folder)),
     )
+
+
+def _classes(shards: Sequence[_Shard]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The class of every image, and the names of the classes: as the files list them, else the
+    texts in alphabetical order, else their numbers."""
+    targets = np.concatenate([shard.labels for shard in shards])
+    columns = shards[0].columns
+    if not columns.is_text:
+        numbers = range(targets.max(initial=-1) + 1)
+        return targets, columns.names or tuple(str(i) for i in numbers)
+    names = sorted({text for shard in shards for text in shard.texts})
+    number = {text: i for i, text in enumerate(names)}
+    parts = [np.array([number[text] for text in s.texts], dtype=np.int64)[s.labels] for s in shards]
+    return np.concatenate(parts), tuple(names)
 
 
 def _split_of(name: str) -> str:
@@ -88,6 +106,7 @@ def _split_of(name: str) -> str:
 
 
 def _read_labels(file: Path, split: str) -> _Shard:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with _sentences(file), pq.ParquetFile(file) as parquet:
@@ -99,8 +118,17 @@ def _read_labels(file: Path, split: str) -> _Shard:
         if not columns.label:
             return _Shard(file, split, columns, paths, np.full(len(paths), -1, dtype=np.int64))
         column = table[columns.label]
-        if column.null_count:
+        texts: tuple[str, ...] = ()
+        if columns.is_text:
+            encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+            column, texts = encoded.indices, tuple(encoded.dictionary.to_pylist())
+        if column.null_count or any(not text.strip() for text in texts):
             raise SourceError(f"{file} has rows without a label in its column {columns.label}.")
+        if len(texts) > MOST_CLASSES:
+            raise SourceError(
+                f"{file} has {len(texts):,} different texts in its column {columns.label}: are "
+                "those classes?"
+            )
         labels = column.to_numpy()  # of any kind of integers
         limit = len(columns.names) or MOST_CLASSES
         if len(labels) and labels.max() >= limit:
@@ -108,7 +136,8 @@ def _read_labels(file: Path, split: str) -> _Shard:
                 f"{file} has the label {labels.max()} in its column {columns.label}, "
                 f"which has only {limit} classes."
             )
-        return _Shard(file, split, columns, paths, np.maximum(labels.astype(np.int64), -1))
+        labels = np.maximum(labels.astype(np.int64), -1)
+        return _Shard(file, split, columns, paths, labels, texts)
 
 
 def _columns(schema: Any, file: Path) -> _Columns:
@@ -128,11 +157,18 @@ def _columns(schema: Any, file: Path) -> _Columns:
         raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
     integers = [field.name for field in schema if pa.types.is_integer(field.type)]
     classes = [name for name in integers if kind(name) == "ClassLabel"]
-    usual = [name for name in LABEL_COLUMNS if name in (classes or integers)]
+    texts = [field.name for field in schema if _holds_texts(field.type)]
+    usual = [name for name in LABEL_COLUMNS if name in (classes or integers + texts)]
     label = (usual + classes + [""])[0]
+    other = [name for name in LABEL_COLUMNS if name in schema.names]
+    if other and not label:
+        raise SourceError(
+            f"{file} has {schema.field(other[0]).type} in its column {other[0]}: give whole "
+            "numbers or texts, or rename it."
+        )
     names = described.get(label, {}).get("names")
     listed = names if isinstance(names, list) else []
-    return _Columns(images[0], label, tuple(str(name) for name in listed))
+    return _Columns(images[0], label, tuple(str(name) for name in listed), label in texts)
 
 
 def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
@@ -156,6 +192,13 @@ def _holds_images(kind: Any) -> bool:
         and (types.is_binary(parts["bytes"]) or types.is_large_binary(parts["bytes"]))
         and (types.is_string(parts["path"]) or types.is_large_string(parts["path"]))
     )
+
+
+def _holds_texts(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
@@ -194,9 +237,11 @@ def _picture(image: dict[str, Any], folder: Path) -> Picture:
         return bytes(encoded)
     if not image.get("path"):
         return None
-    file = (folder / image["path"]).resolve()
-    # A data set from elsewhere has no business with other files of this machine.
-    return file if file.is_relative_to(folder) and file.is_file() else None
+    with suppress(OSError, ValueError):  # a name that no file can have
+        file = (folder / image["path"]).resolve()
+        # A data set from elsewhere has no business with other files of this machine.
+        return file if file.is_relative_to(folder) and file.is_file() else None
+    return None
 
 
 @contextmanager

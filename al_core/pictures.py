@@ -102,7 +102,8 @@ def decode_all(
                 out.write(nothing if row is None else row.tobytes())
                 done += 1
             now = time.monotonic()
-            slow = now - batch_began > SLOW_S * len(batch)
+            # In threads so many go at once, and each takes as long as before.
+            slow = (now - batch_began) * (workers if slow else 1) > SLOW_S * len(batch)
             yield Progress("Decoding", done, count, "images", now - began)
     return readable
 

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -215,8 +216,11 @@ def _read_folder(root: Path, names: list[str]) -> Work[Content]:
             f"{root} tests classes that its training images do not have: "
             f"{', '.join(map(_printable, strangers))}."
         )
+    keys = [_printable(name) for name in chosen]
+    if twice := [key for key, count in Counter(keys).items() if count > 1]:
+        raise SourceError(f"{root} has two files that are both shown as {twice[0]}; rename one.")
     return Content(
-        keys=[_printable(name) for name in chosen],
+        keys=keys,
         targets=np.array([number.get(class_of.get(n, ""), -1) for n in chosen], dtype=np.int64),
         in_test=np.array([name in test for name in chosen], dtype=np.bool_),
         class_names=tuple(map(_printable, class_names)),

@@ -93,8 +93,10 @@ def test_a_spreadsheet_gets_no_live_formula(key: str, class_name: str, annotator
     for text in (exported(experiment), predicted.getvalue()):
         rows = list(csv.reader(io.StringIO(text, newline="")))
         assert [len(row) for row in rows] == [len(rows[0])] * 3
-        assert not [cell for row in rows for cell in row if cell.startswith(LIVE)]
         assert as_meant(rows[1][0]) == key
+        for delimiter in ",;\t":  # which one a spreadsheet takes depends on the country
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+            assert not [cell for row in rows for cell in row if cell.startswith(LIVE)]
 
 
 def test_numbers_stay_numbers() -> None:
@@ -200,17 +202,44 @@ def test_metadata_that_says_nothing_leaves_the_labels_numbered(
     assert sorted([*data.train.targets, *data.test.targets]) == [0, 0, 1, 1]
 
 
-def test_columns_that_are_no_labels_are_none_and_labels_out_of_range_are_a_sentence(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary("int8", "string")])
+def test_labels_that_are_texts_name_their_classes(tmp_path: Path, kind: pa.DataType) -> None:
+    folder, cache = tmp_path / "data", tmp_path / "cache"
+    folder.mkdir()
+    parquet(folder / "train-0.parquet", label=pa.array(["emu", "cat", "cat", "emu"]).cast(kind))
+    parquet(folder / "train-1.parquet", label=pa.array(["dog", "cat", "dog", "cat"]).cast(kind))
+    parquet(folder / "test-0.parquet", label=pa.array(["emu", "dog", "cat", "emu"]).cast(kind))
+    data = loaded(folder, cache)
+    assert data.train.class_names == ("cat", "dog", "emu")
+    assert data.train.targets.tolist() == [2, 0, 0, 2, 1, 0, 1, 0]
+    assert data.test.targets.tolist() == [2, 1, 0, 2]
+    for missing in (None, " "):
+        path = parquet(tmp_path / "x.parquet", label=pa.array(["a", missing, "a", "b"]).cast(kind))
+        assert "rows without a label" in sentence(path, cache)
+
+
+def test_columns_that_are_no_labels_and_labels_out_of_range_are_a_sentence(tmp_path: Path) -> None:
     path, cache = tmp_path / "x.parquet", tmp_path / "cache"
-    for column in (pa.array([0.0, float("nan"), 1.0, 1.0]), pa.array(["a", "b", "a", "b"])):
-        assert not loaded(parquet(path, label=column), cache).has_truth
+    fractions = parquet(path, label=pa.array([0.0, float("nan"), 1.0, 1.0]))
+    assert "has double in its column label" in sentence(fractions, cache)
+    other = parquet(path, weight=pa.array([0.0, float("nan"), 1.0, 1.0]))
+    assert not loaded(other, cache).has_truth
     huge = parquet(path, label=pa.array([0, 1, 2**63 + 5, 1], pa.uint64()))
     assert f"has the label {2**63 + 5}" in sentence(huge, cache)
     kind = pa.struct([("bytes", pa.list_(pa.int8())), ("path", pa.int64())])
     pq.write_table(pa.table({"img": pa.array([{"bytes": [1], "path": 1}], kind)}), path)
     assert "no column of images" in sentence(path, cache)
+
+
+def test_a_path_that_no_file_can_have_is_one_unreadable_image(tmp_path: Path) -> None:
+    paths = ["0.png", "1.png", "2\0.png", "3" * 300, "4.png", "5.png"]
+    rows = [{"bytes": encoded(picture(i)), "path": path} for i, path in enumerate(paths)]
+    rows[2]["bytes"] = rows[3]["bytes"] = None
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"img": pa.array(rows, kind)}), tmp_path / "x.parquet")
+    data = loaded(tmp_path / "x.parquet", tmp_path / "cache")
+    assert data.unreadable == ("2\\x00.png", "3" * 300)
+    assert len(data.train) == 4
 
 
 def test_a_key_with_a_zero_byte_is_one_that_every_database_keeps(tmp_path: Path) -> None:

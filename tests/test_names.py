@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from squares import config, of_squares
 
 from al_core.__main__ import main
-from al_core.config import ExperimentConfig, ModelConfig, PretrainConfig, TrainConfig
+from al_core.config import (
+    ExperimentConfig,
+    ModelConfig,
+    PretrainConfig,
+    TrainConfig,
+    check_fits_a_page,
+)
 from al_core.errors import ConfigError, StoreError, UnknownExperiment
 from al_core.experiment import open_experiment, start_experiment
 from al_core.names import check_class_names
@@ -70,6 +76,12 @@ def test_a_name_that_cannot_be_is_refused_in_one_sentence(store: Store, name: st
 def test_class_names_that_cannot_be_told_apart_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"two classes|same name"):
         check_class_names(names)
+
+
+def test_more_images_than_a_browser_can_show_at_once_are_refused() -> None:
+    check_fits_a_page(256, 512)
+    with pytest.raises(ConfigError, match=r"257 images of 512 x 512 .* at most 256"):
+        check_fits_a_page(257, 512)
 
 
 def test_nobody_answers_in_the_name_of_the_truth() -> None:

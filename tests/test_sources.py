@@ -1,5 +1,7 @@
 """What the bundled digits and folders of images are found to hold."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,6 +115,9 @@ def test_what_cannot_be_loaded_is_said_in_a_sentence(tmp_path, cache):
     assert "one class only (cat)" in sentence(one, cache)
     strange = folder_of(tmp_path / "strange", "train/a/1.png", "train/b/1.png", "test/c/1.png")
     assert "classes that its training images do not have: c" in sentence(strange, cache)
+    no_text = os.fsdecode(b"a/\xff.png")
+    alike = folder_of(tmp_path / "alike", no_text, "a/\\xff.png", "b/1.png", "b/2.png")
+    assert "two files that are both shown as a/\\xff.png" in sentence(alike, cache)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "1.png").write_bytes(b"?")
     assert "can be read" in sentence(tmp_path / "bad", cache)
