@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.config import ExperimentConfig
+from al_core.config import ExperimentConfig, check_fits_a_page
 from al_core.errors import ConfigError, SourceError
 from al_core.images import SOURCES, Dataset
 from al_core.pool import TRUTH, Annotation, Pool, now, what_stands
@@ -231,6 +231,8 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
         config = replace(config, random_share=0.0)
     config.check_against(len(dataset.train), dataset.has_truth)
     by_truth = config.initial_labels == "truth"
+    at_once = config.per_round if by_truth else max(config.per_round, config.initial)
+    check_fits_a_page(at_once, config.image_size)
     if by_truth and config.start != "random":
         raise ConfigError(
             "A start by a strategy is labelled by you; choose that, or a random start."

@@ -157,6 +157,11 @@ class Hardware:
             return torch.cuda.get_device_name(self.device)
         return {"mps": "Apple GPU"}.get(self.device.type, "CPU")
 
+    def __str__(self) -> str:
+        """All that the last bits of a result depend on."""
+        dtype, threads = str(self.dtype).removeprefix("torch."), torch.get_num_threads()
+        return f"{self.name} in {dtype}, threads: {threads}, torch: {torch.__version__}"
+
     @property
     def exact(self) -> Hardware:
         """The same device in fp32."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import torch
-
 from al_core.experiment import Experiment, check_images, first_batch, open_experiment
 from al_core.features import untrained_predictions
 from al_core.images import Dataset
@@ -24,11 +22,13 @@ from al_core.store import Store
 class Replayed:
     """A ``batch`` of the log, and what is chosen in its place now: ``again``, None where no image
     is left to ask about. ``is_told``: the log says what was known when it was chosen; where it does
-    not, that is put together from the times of its rows."""
+    not, that is put together from the times of its rows. ``computed_on``: where the round of its
+    model was, as far as the log says."""
 
     batch: Batch
     again: Batch | None
     is_told: bool
+    computed_on: str | None = None
 
     @property
     def images(self) -> Sequence[int]:
@@ -87,7 +87,7 @@ def replay(
                 model = _model(experiment, batch.model, model_known, by_pixels, dataset, hardware)
                 said = yield from _titled(title, model)
             again = choose_by(said, then, batch.round, hardware)
-        replayed.append(Replayed(batch, again, is_told))
+        replayed.append(Replayed(batch, again, is_told, _computed_on(experiment, batch)))
     return replayed
 
 
@@ -110,6 +110,12 @@ def _model(
     kept = experiment.rounds[number].temperature if number < len(experiment.rounds) else None
     _, said = yield from train(experiment.as_of(known), number, dataset, hardware, kept or 1.0)
     return said
+
+
+def _computed_on(experiment: Experiment, batch: Batch) -> str | None:
+    if batch.model is None or batch.model >= len(experiment.rounds):
+        return None
+    return experiment.rounds[batch.model].computed_on
 
 
 def _titled(title: str, work: Work[PoolPredictions]) -> Work[PoolPredictions]:
@@ -142,11 +148,11 @@ def summed_up(replayed: Sequence[Replayed], hardware: Hardware) -> str:
     exact = sum(one.is_exact for one in replayed)
     images, same = sum(len(one.batch.images) for one in replayed), sum(r.same for r in replayed)
     share = f", {same / images:.1%}" if images else ""
+    told = {one.computed_on for one in replayed if one.computed_on}
+    log = f"the log, on {' and on '.join(sorted(told - {str(hardware)})) or 'the same'}"
     return (
         f"{exact:,} of {len(replayed):,} batches to the last bit; {same:,} of {images:,} "
-        f"images{share}. Computed on {hardware.name} in "
-        f"{str(hardware.dtype).removeprefix('torch.')}, threads: {torch.get_num_threads()}, "
-        f"torch: {torch.__version__}."
+        f"images{share}. Computed on {hardware}; {log if told else 'the log does not say on what'}."
     )
 
 

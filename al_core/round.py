@@ -112,6 +112,7 @@ def run_round(
         select_seconds=0,
         images_scored=len(pool.unlabeled) if scoring else 0,
         temperature=model.temperature,
+        computed_on=str(hardware),
     )
     return Outcome(record, model.network, said, test_probs)
 

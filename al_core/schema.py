@@ -154,6 +154,7 @@ rounds = Table(
     Column("guesses_shown", Boolean, nullable=False, server_default=false()),
     Column("known", KnownAsJson),
     Column("temperature", Float),
+    Column("computed_on", Text),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
 )
@@ -229,7 +230,8 @@ class RoundRecord:
     ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
     ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
     from it; ``guesses_shown``: the person saw some of the guesses first. ``known`` is what it was
-    made from; the logits of its model are best divided by ``temperature``.
+    made from; the logits of its model are best divided by ``temperature``. ``computed_on``: the
+    device, dtype, threads and torch that another run would need to give the same to the last bit.
     """
 
     round: int
@@ -246,4 +248,5 @@ class RoundRecord:
     guesses_shown: bool = False
     known: Known | None = None
     temperature: float | None = None
+    computed_on: str | None = None
     created_at: datetime = field(default_factory=now)

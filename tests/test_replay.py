@@ -1,5 +1,6 @@
 """A log replayed: every batch is chosen again as it was, to the last bit."""
 
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,7 +24,7 @@ from al_core.loop import advance, choose_batch, latest_predictions
 from al_core.network import find_hardware
 from al_core.predictions import load_predictions
 from al_core.progress import finish
-from al_core.replay import Replayed, replay
+from al_core.replay import Replayed, replay, summed_up
 from al_core.store import Store
 
 # Those that look at what the model says, not only at embeddings, which may be frozen.
@@ -200,5 +201,11 @@ def test_the_command_says_of_each_batch_what_is_the_same_and_what_it_ran_on(home
     assert first == f"Round 1, least_confidence, the model of round 0: {same}"
     assert second == f"Round 2, least_confidence, the model of round 1: {same}"
     assert summary.startswith("2 of 2 batches to the last bit; 6 of 6 images, 100.0%.")
-    assert summary.endswith(f", threads: 1, torch: {torch.__version__}.")
+    here = f", threads: 1, torch: {torch.__version__}"
+    assert summary.endswith(f"{here}; the log, on the same.")
     assert kept_of(home, experiment) == kept
+    with sqlite3.connect(home / "al.db") as database:
+        database.execute("UPDATE rounds SET computed_on = 'another machine'")
+    hardware = find_hardware()
+    replayed = finish(replay(Store(), experiment, images, hardware))
+    assert summed_up(replayed, hardware).endswith(f"{here}; the log, on another machine.")
