@@ -10,7 +10,7 @@ from al_core.config import LEARNED, ExperimentConfig, Stem
 from al_core.learned import learned_path
 from al_core.progress import Work
 from al_core.worker import Job, JobState
-from ui.resources import images_key, loader, settle
+from ui.resources import images_key, loader
 from ui.training import duration
 
 if TYPE_CHECKING:
@@ -68,5 +68,4 @@ def _measure(stem: Stem, image_size: int) -> Work[Speed]:
     from al_core.network import find_hardware
     from al_core.speed import measure_speed
 
-    settle()
     return (yield from measure_speed(stem, image_size, find_hardware()))

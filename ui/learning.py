@@ -9,7 +9,6 @@ from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.learned import card, learned_path
 from al_core.progress import Work
-from ui.resources import settle
 from ui.training import duration, keep_running
 
 
@@ -48,7 +47,6 @@ def _learn(experiment: Experiment, dataset: Dataset) -> Work[None]:
     from al_core.network import find_hardware
     from al_core.pretrain import pretrain
 
-    settle()
     model, train = experiment.config.model, experiment.config.train
     config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
     path = learned_path(dataset.fingerprint)

@@ -10,7 +10,7 @@ from al_core.learned import waits_for_features
 from al_core.progress import Work
 from al_core.schema import Batch
 from al_core.store import Store
-from ui.resources import settle, trainer
+from ui.resources import trainer
 
 SHARES = (0.5, 1.0)  # of a batch; when so much of it is answered, the head is fit again
 
@@ -42,5 +42,4 @@ def _refit(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import refit
     from al_core.network import find_hardware
 
-    settle()
     yield from refit(store, experiment_id, dataset, find_hardware())

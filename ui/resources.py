@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from contextlib import suppress
-from functools import cache
 
 import streamlit as st
 from streamlit.runtime import Runtime
@@ -18,22 +16,6 @@ from al_core.leases import Presence
 from al_core.progress import Work
 from al_core.store import Store, home
 from al_core.worker import Job, Worker
-
-
-def settle() -> None:
-    """Tell the garbage collector, whenever many modules have come, that they are here to stay.
-
-    Streamlit collects garbage after every run of the script, thus after every label. With torch
-    loaded each collection took 155 ms, and no other thread runs meanwhile; after this, next to
-    none.
-    """
-    _settle(len(sys.modules) // 50)
-
-
-@cache
-def _settle(_: int) -> None:
-    gc.collect()
-    gc.freeze()
 
 
 def open_store() -> Store:
@@ -64,7 +46,6 @@ def warm_up() -> None:
 def _import_torch() -> Work[None]:
     import al_core.loop  # noqa: F401
 
-    settle()
     yield from ()
 
 

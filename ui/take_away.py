@@ -19,7 +19,7 @@ from al_core.import_labels import MOST_PROBLEMS, LabelTable, import_labels, read
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState, Worker
-from ui.resources import loader, settle, trainer
+from ui.resources import loader, trainer
 from ui.text import plain
 from ui.training import watch
 
@@ -133,7 +133,6 @@ def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
     from al_core.loop import latest_predictions
     from al_core.network import find_hardware
 
-    settle()
     said = yield from latest_predictions(experiment, dataset, find_hardware())
     rest = experiment.pool.unlabeled
     file = io.StringIO()

@@ -10,7 +10,7 @@ from al_core.images import Dataset
 from al_core.progress import Work
 from al_core.reference import can_be_measured, missing, reference
 from al_core.worker import JobState
-from ui.resources import settle, trainer
+from ui.resources import trainer
 from ui.text import plain
 from ui.training import watch
 
@@ -71,5 +71,4 @@ def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
     from al_core.network import find_hardware
     from al_core.reference import run_reference
 
-    settle()
     yield from run_reference(experiment, dataset, find_hardware())

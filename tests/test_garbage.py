@@ -1,0 +1,86 @@
+"""What is in use is not looked at after each label, and what is not goes all the same."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from ui import garbage
+
+
+class Loop:
+    """Something that only a collection frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+class Clock:
+    """As if each collection took as long as was said before."""
+
+    def __init__(self) -> None:
+        self.took, self.now, self.is_running = 1.0, 0.0, False
+
+    def __call__(self) -> float:
+        self.now += self.took * self.is_running
+        self.is_running = not self.is_running
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(garbage.time, "thread_time", clock)
+    gc.disable()
+    garbage.keep_collections_short.__wrapped__()
+    gc.collect()
+    yield clock
+    gc.callbacks.pop()
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_what_a_collection_found_in_use_is_looked_at_again_after_a_while(
+    clock, monkeypatch
+) -> None:
+    loop = Loop()
+    gone = weakref.ref(loop)
+    clock.took = 0.1
+    gc.collect()
+    del loop
+    gc.collect()
+    assert gone() is not None
+    monkeypatch.setattr(garbage, "WHOLE", 0)
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_a_collection_found_in_use_is_looked_at_again_once_it_is_much(clock) -> None:
+    loop = Loop()
+    gone = weakref.ref(loop)
+    clock.took = 0.6  # of the second that the first one took
+    gc.collect()
+    del loop
+    gc.collect()
+    assert gone() is not None
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_nobody_uses_goes_at_the_next_collection(clock) -> None:
+    gone = weakref.ref(Loop())
+    gc.collect()
+    assert gone() is None
+
+
+def test_nothing_is_frozen_by_short_collections(clock) -> None:
+    frozen = gc.get_freeze_count()
+    clock.took = garbage.SHORT / 2
+    loop = Loop()
+    gc.collect()
+    gone = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert gone() is None
+    assert gc.get_freeze_count() <= frozen
