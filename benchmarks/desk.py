@@ -39,9 +39,7 @@ WATCH_READY = """(old) => {
             const grid = host.shadowRoot?.querySelector("[data-testid=label-grid]:not([hidden])");
             const tiles = grid?.querySelectorAll("[data-testid=tile]") ?? [];
             if (!tiles.length || tiles[0].dataset.image === old) continue;
-            const canvas = tiles[tiles.length - 1].querySelector("canvas");
-            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            if (pixels.data.some((value) => value > 0)) {
+            if (tiles[tiles.length - 1].firstChild.style.backgroundImage) {
                 window.ready = {count: tiles.length, at: Date.now()};
                 return;
             }

@@ -118,6 +118,9 @@ def test_a_database_locked_by_another_program_for_ten_seconds_is_told_and_waited
         page.keyboard.type("23")
         expect(page.get_by_text("another program holds it")).to_be_visible(timeout=9_000)
         page.wait_for_timeout(5_000)
+        toggle(page, "Show the model's guesses")
+        sidebar = page.get_by_test_id("stSidebar")
+        expect(sidebar).to_contain_text("another program holds it", timeout=20_000)
         page.keyboard.type("4")
         assert in_view(page) == ["1", "2", "3", "4"]
         other.rollback()

@@ -6,7 +6,8 @@ from random import Random
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.faults import Tally, while_training, while_typing
+from benchmarks.faults.page import while_training, while_typing
+from benchmarks.faults.tally import Tally
 
 
 @pytest.mark.parametrize(("scenario", "kills"), [(while_typing, 1), (while_training, 1)])

@@ -28,7 +28,7 @@ WAIT = 120_000  # milliseconds
 @click.option("--data", default="digits", show_default=True)
 @click.option("--tabs", default=8, show_default=True)
 @click.option("--each", default=200, show_default=True, help="Labels; for the digits at most 100.")
-@click.option("--pause", default=0.5, show_default=True, help="Seconds between two keys of a tab.")
+@click.option("--pause", default=1.0, show_default=True, help="Seconds between two keys of a tab.")
 def tabs(data: str, tabs: int, each: int, pause: float) -> None:
     """Eight tabs label at once: is every label there, once, and how soon?"""
     heading(f"{data}, {tabs} tabs, {each} labels each, one in {pause:g} s, while a round trains")

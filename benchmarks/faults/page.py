@@ -1,31 +1,17 @@
-"""Killed at random moments: ``python -m benchmarks.faults`` prints what was lost.
-
-SIGKILL while labels are typed into the real page, while rounds train, while caches, features,
-checkpoints and simulations are written; each time everything is started again and compared with
-what the page had shown as saved, or with what a run gives that nobody kills. Needs
-requirements-dev.txt and a Chromium.
-"""
+"""The server is killed while somebody labels in the real page, and while rounds train."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
-import click
-import numpy as np
 from playwright.sync_api import Browser, Page, expect
 from safetensors.numpy import load_file
 
@@ -35,10 +21,9 @@ from al_core.images import load
 from al_core.pool import Annotation
 from al_core.progress import finish
 from al_core.store import Store
-from benchmarks.browser import Server, chromium, free_port, heading, serving
+from benchmarks.browser import Server, free_port, serving
+from benchmarks.faults.tally import Tally
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process, which runs what nobody kills
-ROOT = Path(__file__).parents[1]
 IMAGES = 400  # of the one batch that is typed at
 KEYS_A_SECOND = 12
 BY_HAND = ExperimentConfig(
@@ -51,46 +36,6 @@ BY_HAND = ExperimentConfig(
     label_while_training=False,  # the next batch would depend on when a round was over
     reference=False,
 )
-
-
-@dataclass
-class Tally:
-    """What one scenario tried and found; all but the first two ought to be 0."""
-
-    what: str
-    kills: int = 0
-    lost: int = 0
-    twice: int = 0
-    damaged: int = 0
-    otherwise: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.what} | {self.kills} | {self.lost} | {self.twice} | {self.damaged} | "
-            f"{self.otherwise} |"
-        )
-
-
-@click.command()
-@click.option("--typing", "typed", default=25, show_default=True, help="Kills while one labels.")
-@click.option("--training", "trained", default=15, show_default=True, help="While rounds train.")
-@click.option("--writing", "written", default=5, show_default=True, help="For each kind of file.")
-@click.option("--seed", default=0, show_default=True)
-def main(typed: int, trained: int, written: int, seed: int) -> None:
-    """Kill, start again, compare."""
-    rng = random.Random(seed)
-    heading("digits")
-    print("| killed while | times | lost | twice | damaged | other than without |")
-    print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        home = Path(folder)
-        if typed:
-            print(while_typing(browser, home / "typing", typed, rng), flush=True)
-        if trained:
-            print(while_training(browser, home / "training", trained, rng), flush=True)
-        if written:
-            for tally in while_writing(home / "writing", written, rng):
-                print(tally, flush=True)
 
 
 def while_typing(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:
@@ -202,98 +147,6 @@ def outcome(experiment: Experiment) -> list:
     ]
 
 
-def while_writing(home: Path, kills: int, rng: random.Random) -> Iterator[Tally]:
-    """Commands are killed anywhere, and in the end give what they give otherwise."""
-    home.mkdir()
-    pictures = home / "pictures"
-    write_pictures(pictures)
-    program = [sys.executable, "-c", "import sys, al_core.pretrain as p; p.KEEP_SECONDS = 0.3; "
-               "from al_core.__main__ import main; main(sys.argv[1:])"]  # fmt: skip
-    weights = str(home / "weights.safetensors")
-    learn = [*program, "pretrain", "--data", "digits", "--epochs", "3", "--seed", "1", "--out"]
-    run([*learn, weights], home / "first")
-
-    def cache(target: Path) -> list[str]:
-        code = f"from al_core.images import load; from al_core.progress import finish; " \
-               f"from pathlib import Path; finish(load({str(pictures)!r}, image_size=64, " \
-               f"cache_dir=Path({str(target)!r})))"  # fmt: skip
-        return [sys.executable, "-c", code]
-
-    commands: dict[str, Callable[[Path], list[str]]] = {
-        "images are decoded into the cache": cache,
-        "features are computed": lambda target: [
-            *program, "embed", "--data", str(pictures), "--image-size", "64",
-            "--weights", weights, "--out", str(target),
-        ],
-        "features are learned": lambda target: [*learn, str(target / "out.safetensors")],
-        "simulations run": lambda target: [
-            *program, "simulate", "--data", "digits", "--strategy", "margin", "--strategy",
-            "random", "--initial", "20", "--per-round", "10", "--rounds", "4", "--epochs", "1",
-            "--min-steps", "10", "--out", str(target / "curve.csv"),
-        ],
-    }  # fmt: skip
-    for i, (what, command) in enumerate(commands.items()):
-        tally = Tally(what)
-        whole, cut = home / f"whole-{i}", home / f"cut-{i}"
-        took = run(command(whole), whole)
-        for _ in range(kills):
-            killed = run(command(cut), cut, rng.uniform(0.05, 1) * took)
-            tally.kills += killed < 0
-        run(command(cut), cut)
-        tally.otherwise = int(contents(whole) != contents(cut))
-        yield tally
-
-
-def run(command: list[str], home: Path, seconds: float | None = None) -> float:
-    """Run a command; how long it took, or, where it was killed after ``seconds``, -1."""
-    home.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    environment = {**os.environ, "AL_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        _, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return -1.0
-    if process.returncode:
-        raise RuntimeError(errors)
-    return time.monotonic() - began
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """What the files of a result say, without how long it took."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".npy" or path.name == "decoded":
-            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        elif path.suffix == ".safetensors":
-            tensors = load_file(path)
-            digest = hashlib.sha256(b"".join(np.ascontiguousarray(tensors[name]).tobytes()
-                                             for name in sorted(tensors)))  # fmt: skip
-            found[path.name] = digest.hexdigest()
-        elif path.name == "curve.csv":
-            header, *lines = (line.split(",") for line in path.read_text().splitlines())
-            kept = [i for i, name in enumerate(header) if "seconds" not in name]
-            found[path.name] = json.dumps([[line[i] for i in kept] for line in lines])
-    return found
-
-
-def write_pictures(folder: Path, count: int = 600) -> None:
-    """Noise of two kinds, large enough to be decoded for a while."""
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        path = folder / ("dark", "light")[i % 2] / f"{i:04d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = rng.integers(0, 128, (240, 320, 3), dtype=np.uint8) + 127 * (i % 2)
-        Image.fromarray(noise.astype(np.uint8)).save(path)
-
-
 def start(home: Path, config: ExperimentConfig) -> int:
     dataset = finish(load(config.data, cache_dir=home / "cache"))
     return start_experiment(Store(url(home)), "faults", config, dataset)
@@ -332,7 +185,3 @@ def readable(path: Path) -> bool:
     except Exception:
         return False
     return True
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,48 @@
+"""The command: prints what was lost.
+
+SIGKILL while labels are typed into the real page, while rounds train, while caches, features,
+checkpoints and simulations are written; each time everything is started again and compared with
+what the page had shown as saved, or with what a run gives that nobody kills. Needs
+requirements-dev.txt and a Chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from pathlib import Path
+
+import click
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process, which runs what nobody kills
+
+from benchmarks.browser import chromium, heading
+from benchmarks.faults.files import while_writing
+from benchmarks.faults.page import while_training, while_typing
+
+
+@click.command()
+@click.option("--typing", "typed", default=25, show_default=True, help="Kills while one labels.")
+@click.option("--training", "trained", default=15, show_default=True, help="While rounds train.")
+@click.option("--writing", "written", default=5, show_default=True, help="For each kind of file.")
+@click.option("--seed", default=0, show_default=True)
+def main(typed: int, trained: int, written: int, seed: int) -> None:
+    """Kill, start again, compare."""
+    rng = random.Random(seed)
+    heading("digits")
+    print("| killed while | times | lost | twice | damaged | other than without |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        home = Path(folder)
+        if typed:
+            print(while_typing(browser, home / "typing", typed, rng), flush=True)
+        if trained:
+            print(while_training(browser, home / "training", trained, rng), flush=True)
+        if written:
+            for tally in while_writing(home / "writing", written, rng):
+                print(tally, flush=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.faults")
