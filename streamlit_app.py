@@ -26,6 +26,7 @@ from al_core.store import Store
 from al_core.worker import JobState
 from ui.annotator import ask_name, is_let_in, welcome_back
 from ui.answers import deliver_kept_answers, tell_of_kept_answers
+from ui.garbage import keep_collections_short
 from ui.glance import at_a_glance, gain
 from ui.labelling import (
     describe,
@@ -43,7 +44,6 @@ from ui.resources import (
     load_images,
     loader,
     open_store,
-    settle,
 )
 from ui.review import leave_review, review
 from ui.sidebar import choose_experiment, labelling_settings, show_experiment
@@ -115,6 +115,8 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
             leave_review()
         train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
         deliver_kept_answers(store, experiment_id, dataset)
+    else:
+        tell_of_kept_answers()
     # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
     from ui.compare import compare
     from ui.results import show_results
@@ -226,7 +228,6 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import advance
     from al_core.network import find_hardware
 
-    settle()
     yield from advance(store, experiment_id, dataset, find_hardware())
 
 
@@ -271,6 +272,7 @@ def welcome(store: Store) -> None:
 
 def main() -> None:
     """Draw the page once."""
+    keep_collections_short()
     st.set_page_config(
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
@@ -306,13 +308,12 @@ def main() -> None:
             desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
             welcome(store)
+            tell_of_kept_answers()
     except ActiveLearningError as error:
         st.error(plain(str(error)), icon=":material/error:")
         if isinstance(error, StoreUnavailable):
             tell_of_kept_answers()
             draw_again_when_it_answers()
-    finally:
-        settle()
 
 
 main()

@@ -42,7 +42,7 @@ def test_an_event_keeps_its_number_when_one_before_it_is_ignored():
 @pytest.mark.parametrize("count", [1, 7, 600])
 def test_the_sprite_holds_every_picture_unchanged(count):
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
-    sheet = np.asarray(Image.open(io.BytesIO(sprite(images.tobytes(), 32))))
+    sheet = np.asarray(Image.open(io.BytesIO(sprite(images))))
     columns = sheet.shape[1] // 32
     for i, image in enumerate(images):
         top, left = i // columns * 32, i % columns * 32

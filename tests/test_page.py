@@ -282,3 +282,10 @@ def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
         expect(page.get_by_text("a secret")).to_have_count(0)
         expect(page.get_by_text("Experiment")).to_have_count(0)
         page.close()
+    secrets.write_text("[auth\n")
+    with serve(APP, env=env) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/?experiment=1")
+        expect(page.get_by_text("so nobody is let in")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("a secret")).to_have_count(0)
+        page.close()

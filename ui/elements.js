@@ -15,14 +15,23 @@ function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// Cut a sheet of pictures, row by row, into one canvas each.
-async function drawPictures(canvases, sheet, size) {
-  const picture = await createImageBitmap(new Blob([sheet], { type: "image/webp" }));
-  const columns = picture.width / size;
-  canvases.forEach((canvas, i) => {
-    const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size];
-    canvas.getContext("2d").drawImage(picture, x, y, size, size, 0, 0, size, size);
-  });
+// Show the pictures of a sheet, row by row, one in each element; returns what lets go of the sheet.
+// Not in a canvas each: Chromium composes all of them anew, one by one, whenever a label is drawn.
+function showPictures(elements, sheet, size) {
+  const picture = new Image();
+  const address = URL.createObjectURL(new Blob([sheet], { type: "image/webp" }));
+  const place = (number, count) => `${count > 1 ? (100 * number) / (count - 1) : 0}%`;
+  picture.onload = () => {
+    const [columns, rows] = [picture.naturalWidth / size, picture.naturalHeight / size];
+    elements.forEach(({ style }, i) => {
+      style.backgroundImage = `url(${address})`;
+      style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
+      style.backgroundPosition =
+        `${place(i % columns, columns)} ${place(Math.floor(i / columns), rows)}`;
+    });
+  };
+  picture.src = address;
+  return () => URL.revokeObjectURL(address);
 }
 
 // The classes on the digits: a button each, ten at a time.
@@ -71,6 +80,7 @@ function createHelp() {
 function createWhyPanel() {
   const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
     ariaLive: "polite" });
+  let letGo = () => {}; // of the sheet of pictures
 
   function bar([code, prob], classes) {
     const width = `${Math.round(100 * prob)}%`;
@@ -84,17 +94,18 @@ function createWhyPanel() {
       return;
     }
     panel.classList.remove("stale");
-    const canvases = why.near.map(() => el("canvas", { width: why.size, height: why.size }));
+    const pictures = why.near.map(() => el("div", { className: "picture" }));
     panel.replaceChildren(
       el("h4", {}, "Why this image"), el("p", {}, why.chosen),
       el("h4", {}, "The model says"),
       ...(why.top ? why.top.map((entry) => bar(entry, classes)) : [el("p", {}, why.hidden)]),
       ...(why.near.length ? [el("h4", {}, "Most alike, labelled")] : []),
       el("div", { className: "near" }, ...why.near.map((label, i) =>
-        el("figure", {}, canvases[i], el("figcaption", {}, classes[label] ?? "")))));
+        el("figure", {}, pictures[i], el("figcaption", {}, classes[label] ?? "")))));
     if (why.near.length) {
       const sheet = Uint8Array.from(atob(why.sheet), (char) => char.charCodeAt(0));
-      drawPictures(canvases, sheet, why.size);
+      letGo();
+      letGo = showPictures(pictures, sheet, why.size);
     }
   }
 

@@ -1,5 +1,7 @@
 // What the person did, as numbered events, and how many of them are on disk.
 
+const RESEND = 2500; // milliseconds after which what is not saved is sent again
+
 // One for each batch, as long as the page lives: a server that comes back may draw other things
 // first, and what was typed meanwhile must not go with the grid (see kept_answers.js).
 function journalOf(key) {
@@ -40,7 +42,6 @@ function createJournal(key) {
       effects.push([image, label]);
     }
     since = now;
-    return message();
   }
 
   function acknowledge(status) {
@@ -72,6 +73,46 @@ function createJournal(key) {
     unsaved: () => new Map(effects.slice(acknowledged)),
     hear: () => { heard = performance.now(); },
     get silence() { return performance.now() - heard; },
+    get saved() { return acknowledged; },
+    get count() { return events.length; },
     get isSaved() { return acknowledged === events.length; },
+  };
+}
+
+// Sends what is in a journal, by `transmit`, until it is saved, one message at a time: an answer that
+// has not left the server is dropped when the next message begins a run, and with eight tabs at once
+// none came through for seconds. `again` hears that something was sent once more.
+function createSender(journal, transmit, again) {
+  let timer;
+  let due = 0; // how many events the message holds that has no answer yet
+  let answered = 0; // how many were saved when there was one
+  let resends = 0; // since then
+
+  function send() {
+    due = journal.count;
+    transmit(journal.message());
+    clearTimeout(timer);
+    timer = setTimeout(resend, RESEND);
+  }
+
+  // A server that was away, or started anew, has not seen what was sent meanwhile.
+  function resend() {
+    if (journal.isSaved) return;
+    resends += 1;
+    send();
+    again();
+  }
+
+  return {
+    send,
+    // More is in the journal, or the server has said something.
+    advance() {
+      if (journal.saved > answered) [answered, resends] = [journal.saved, 0];
+      if (!journal.isSaved && journal.saved >= due) send();
+    },
+    // What the person does next elsewhere on the page is to know of all that was done here.
+    hurry() { if (journal.count > due) send(); },
+    stop: () => clearTimeout(timer),
+    get isLate() { return resends > 1; },
   };
 }

@@ -8,6 +8,7 @@ const SILENCE = 6000;
 
 export default function ({ data, parentElement, setStateValue }) {
   const notice = parentElement.querySelector(".kept");
+  let waiting = false; // answers, that would be lost with the tab
   const unsaved = () => [...(globalThis.labelGridJournals?.values() ?? [])].filter((journal) => {
     journal.acknowledge({ mount: journal.mount, saved: data.saved?.[journal.mount] });
     return !journal.isSaved;
@@ -17,10 +18,12 @@ export default function ({ data, parentElement, setStateValue }) {
     const all = unsaved();
     const journals = all.filter((journal) => !journal.isShown);
     const count = journals.reduce((sum, journal) => sum + journal.unsaved().size, 0);
-    notice.hidden = count === 0;
-    notice.textContent = `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. `
-      + "Keep this tab open: they are kept here, and saved as soon as that can be.";
+    waiting = count > 0;
+    notice.hidden = !waiting;
     const own = journals.filter((journal) => journal.key.startsWith(`grid-${data.experiment}-`));
+    notice.textContent = `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. `
+      + "Keep this tab open: they are kept here, and saved as soon as "
+      + (own.length < journals.length ? "their experiment is on this page." : "that can be.");
     if (own.length) {
       setStateValue("journals", own.map((j) => ({ ...j.message(), grid: j.key, who: j.who })));
     } else if (all.some((journal) => journal.silence > SILENCE)) {
@@ -28,10 +31,13 @@ export default function ({ data, parentElement, setStateValue }) {
     }
   }
 
+  const warn = (event) => waiting && event.preventDefault();
+  addEventListener("beforeunload", warn);
   // Not at once: the grid of these answers may be about to be drawn.
   const timer = setInterval(look, EVERY);
   const soon = setTimeout(look, 500);
   return () => {
+    removeEventListener("beforeunload", warn);
     clearInterval(timer);
     clearTimeout(soon);
   };

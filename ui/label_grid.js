@@ -10,7 +10,6 @@ const OPEN = -2; // as an event it says: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;
 const ANY = -1; // as the image of an event that is about none
-const RESEND = 2500; // milliseconds after which what is not saved is sent again
 const PAGE = 10; // as many classes as there are digits
 
 const grids = new WeakMap(); // shadow root -> grid
@@ -39,19 +38,20 @@ function createGrid(parent, key) {
   const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
   const history = []; // what undo puts back: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, who, codes, labels, tiles, send, drawn, asking, resending;
+  let frame, status, who, codes, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
   let handingIn = false; // until another grid takes over, or it is refused: keys label nothing
   let refusal = ""; // why the last hand-in or undo was refused
-  let overdue = 0; // how often what is not saved was sent again
+  let letGo = () => {}; // of the sheet of pictures
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const row = el("div", { className: "row", role: "row" });
   const why = createWhyPanel();
   const head = createHead({
-    give, undo, handIn, turn, toggleWhy, sendAgain: () => send("events", journal.message()),
+    give, undo, handIn, turn, toggleWhy, sendAgain: () => sender.send(),
   });
+  const sender = createSender(journal, (message) => send("events", message), paintProblem);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node,
     el("div", { className: "body" }, pictures, why.panel));
@@ -80,7 +80,7 @@ function createGrid(parent, key) {
       if (handingIn) history.length = 0;
       [handingIn, refusal] = [false, status.refused];
     }
-    if (journal.isSaved) overdue = 0;
+    sender.advance();
     if (status.who !== who) history.length = 0;
     who = status.who;
     journal.who = who;
@@ -99,7 +99,6 @@ function createGrid(parent, key) {
     paintAll();
     paintProblem();
     const here = Boolean(root.getRootNode().activeElement);
-    if (first && !journal.isSaved) resend();
     if (first ? !busyElsewhere(document.activeElement) : here && focus >= 0) focusTile();
     if (asking) why.show(status.why, frame.images[current], frame.classes);
   }
@@ -115,7 +114,7 @@ function createGrid(parent, key) {
 
   function paintProblem() {
     head.paintProblem(
-      refusal, status.problem || (overdue > 1 ? "The server does not answer." : ""));
+      refusal, status.problem || (sender.isLate ? "The server does not answer." : ""));
   }
 
   function build() {
@@ -124,7 +123,8 @@ function createGrid(parent, key) {
     tiles = frame.images.map((_, i) => createTile(frame, i, () => aim(i)));
     row.replaceChildren(...tiles);
     current = Math.min(current, tiles.length - 1);
-    drawPictures(tiles.map((tile) => tile.firstChild), frame.sheet, frame.size);
+    letGo();
+    letGo = showPictures(tiles.map((tile) => tile.firstChild), frame.sheet, frame.size);
   }
 
   function paintAll() {
@@ -233,20 +233,10 @@ function createGrid(parent, key) {
 
   function sendEvents(acts) {
     [untouched, refusal] = [false, ""];
-    send("events", journal.add(acts));
+    journal.add(acts);
+    sender.advance();
     paintHead();
     paintProblem();
-    clearTimeout(resending);
-    resending = setTimeout(resend, RESEND);
-  }
-
-  // A server that was away, or started anew, has not seen what was sent meanwhile.
-  function resend() {
-    if (journal.isSaved) return;
-    overdue += 1;
-    send("events", journal.message());
-    paintProblem();
-    resending = setTimeout(resend, RESEND);
   }
 
   function turn(step) {
@@ -297,7 +287,8 @@ function createGrid(parent, key) {
     destroy() {
       list.close();
       clearTimeout(asking);
-      clearTimeout(resending);
+      sender.stop();
+      letGo();
       listening.abort();
       root.remove();
       journal.isShown = false;
@@ -314,6 +305,11 @@ function createGrid(parent, key) {
   });
   window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
     { signal: listening.signal });
+  // Not with the click itself: Streamlit would make one message of both, and forget the click.
+  for (const leaving of ["pointerover", "focusin"]) {
+    window.addEventListener(leaving, (event) => event.composedPath().includes(root) || sender.hurry(),
+      { signal: listening.signal, capture: true });
+  }
   window.addEventListener("grid-status", ({ detail }) => detail === key && takeStatus(),
     { signal: listening.signal });
   return grid;

@@ -31,7 +31,6 @@ import struct
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +110,17 @@ class GridEvent:
 
 @dataclass(slots=True)
 class _Received:
-    """How many events of each mount this session's receiver has taken, and what it refused last.
+    """How many events of each mount this session's receiver has taken, what it refused last, and
+    the pictures that were drawn.
 
     The lock: a click that reruns the page starts a second script thread while the first may still
     be storing. It waits here, so that what it reads afterwards holds all labels, and each once.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    refused: str | None = None
+    refused: dict[str, str | None] = field(default_factory=dict)  # by the key of the grid
     problem: str | None = None  # that the callback of this run has met
+    sheets: dict[str, bytes] = field(default_factory=dict)  # of the last two grids
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -165,7 +166,7 @@ def label_grid(
         with received.lock:
             count = received.counts.get(mount, 0)
             if fresh := [event for number, event in events if number >= count]:
-                received.refused = on_events(fresh)
+                received.refused[key] = on_events(fresh)
             received.counts[mount] = max(count, first)
 
     def hand_over_or_wait() -> None:
@@ -183,7 +184,7 @@ def label_grid(
 
     _grid(
         key=key,
-        data=_frame(key, images, tiles, class_names),
+        data=_frame(key, received.sheets, images, tiles, class_names),
         on_events_change=hand_over_or_wait,
         on_why_change=lambda: None,
     )
@@ -204,7 +205,7 @@ def label_grid(
         "mount": mount,
         "saved": received.counts.get(mount, 0),
         "problem": problem,
-        "refused": received.refused,
+        "refused": received.refused.get(key),
         "why": explanation,
         "guesses": show_guesses,
         "review": review,
@@ -212,7 +213,6 @@ def label_grid(
         "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
         "disabled": disabled,
     }
-    received.refused = None
     # A message for each label: what is not so need not be said.
     _status(key=f"{key}-status", data={name: value for name, value in status.items() if value})
 
@@ -248,11 +248,19 @@ def parse_events(
 
 
 def _frame(
-    key: str, images: NDArray[np.uint8], tiles: Sequence[Tile], class_names: Sequence[str]
+    key: str,
+    sheets: dict[str, bytes],
+    images: NDArray[np.uint8],
+    tiles: Sequence[Tile],
+    class_names: Sequence[str],
 ) -> bytes:
     """What the browser needs once: the length of a JSON text, the text, the sheet of pictures."""
     size = images.shape[-1]
-    sheet = sprite(np.ascontiguousarray(images).tobytes(), size)
+    drawn = f"{key} {[tile.image for tile in tiles]}"
+    sheet = sheets.pop(drawn, None) or sprite(images)
+    while len(sheets) > 1:  # another grid may be on its way out
+        del sheets[next(iter(sheets))]
+    sheets[drawn] = sheet
     about = {
         "key": key,
         "size": size,
@@ -267,14 +275,14 @@ def _frame(
     return struct.pack("<I", len(text)) + text + sheet
 
 
-@lru_cache(maxsize=8)
-def sprite(pixels: bytes, size: int) -> bytes:
-    """All pictures of a batch in one WebP; row by row, ``width / size`` in each.
+def sprite(images: NDArray[np.uint8]) -> bytes:
+    """All pictures ``[n, 3, S, S]`` of a batch in one WebP; row by row, ``width / S`` in each.
 
     Lossless up to 64 pixels: 100 CIFAR-10 images take 150 kB and 25 ms as WebP, 222 kB as PNG.
     A single column packs best, more only where WebP's largest height asks for them.
     """
-    tiles = np.frombuffer(pixels, np.uint8).reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
+    size = images.shape[-1]
+    tiles = images.transpose(0, 2, 3, 1)
     columns = -(-len(tiles) // (_WEBP_LIMIT // size))
     rows = -(-len(tiles) // columns)
     sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
@@ -291,5 +299,4 @@ def sprite(pixels: bytes, size: int) -> bytes:
 
 def sprite_text(images: NDArray[np.uint8]) -> str:
     """A few pictures ``[n, 3, S, S]`` in one, as base64, for a status."""
-    pixels = np.ascontiguousarray(images).tobytes()
-    return base64.b64encode(sprite(pixels, images.shape[-1])).decode()
+    return base64.b64encode(sprite(images)).decode()

@@ -32,7 +32,7 @@ from al_core.worker import JobState
 from ui.answers import annotation, grid_key, rows
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
 from ui.refit import answered, refit_when_due
-from ui.resources import is_gone, loader, settle, this_tab, warm_up
+from ui.resources import is_gone, loader, this_tab, warm_up
 from ui.text import local_time, plain
 from ui.tiles import batch_tiles, why
 from ui.training import stop_round, watch
@@ -74,8 +74,6 @@ def _choose(
     # Imported here, in the worker's thread, for torch takes seconds to import.
     from al_core.loop import choose_batch
     from al_core.network import find_hardware
-
-    settle()
 
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
         return choose_batch(experiment, number, dataset, find_hardware())
@@ -245,6 +243,10 @@ def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
         icon=":material/group:",
     )
     if st.button("Go on without them", help="Their labels so far are kept."):
-        for batch in others:
-            store.hand_in(batch.id)
+        try:
+            for batch in others:
+                store.hand_in(batch.id)
+        except StoreError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            return
         st.rerun(scope="app")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from al_core.errors import StoreError
 from al_core.experiment import Experiment, Phase, open_experiment
 from al_core.images import Dataset
 from al_core.pool_map import PoolMap, load_map, map_pool
@@ -17,7 +18,7 @@ from al_core.predictions import PoolPredictions, load_predictions
 from al_core.progress import Work
 from al_core.store import Store
 from ui.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
-from ui.resources import loader, settle
+from ui.resources import loader
 from ui.text import plain
 from ui.training import watch
 from ui.wall import picture_wall
@@ -29,7 +30,11 @@ NO_LABEL, HIDDEN = "No label", "Hidden until labelled"
 
 def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
     """The map that was drawn last, and a button that has it drawn as the pool is now."""
-    experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
+    try:
+        experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
+    except StoreError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
     said = load_predictions(experiment_id, experiment.next_round - 1)
     drawn = load_map(experiment_id)
     if said is not None and drawn is not None and len(said.probs) == experiment.pool_size:
@@ -62,7 +67,6 @@ def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     from al_core.loop import latest_predictions
     from al_core.network import find_hardware
 
-    settle()
     experiment = open_experiment(store, experiment_id)
     said = yield from latest_predictions(experiment, dataset, find_hardware())
     yield from map_pool(experiment, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,8 @@ from al_core.reference import can_be_measured
 from al_core.store import Store
 from ui.resources import load_images, trainer
 from ui.text import in_a_line, plain
+
+TOLD = 20.0  # seconds for which it stands there why a setting was not saved
 
 
 def choose_experiment(store: Store) -> int | None:
@@ -112,12 +115,18 @@ def _setting(
         return ExperimentConfig.from_json(store.experiment(experiment_id).config)
 
     def save() -> None:
-        changed = replace(settings(), **{name: st.session_state[key]})
-        store.set_config(experiment_id, changed.to_json())
+        try:
+            changed = replace(settings(), **{name: st.session_state[key]})
+            store.set_config(experiment_id, changed.to_json())
+        except ActiveLearningError as error:
+            st.session_state[f"problem-{key}"] = (str(error), time.monotonic())
 
     # The log decides what the widget shows: another tab may have changed it.
     st.session_state[key] = getattr(settings(), name)
     widget(label, key=key, help=note, on_change=save)
+    problem, at = st.session_state.get(f"problem-{key}", ("", 0.0))
+    if problem and time.monotonic() - at < TOLD:
+        st.error(plain(problem), icon=":material/error:")
 
 
 def _manage(store: Store, experiment_id: int, name: str) -> None:

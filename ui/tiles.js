@@ -8,11 +8,11 @@ function parseFrame(bytes) {
   return { ...frame, sheet: bytes.subarray(end), shape: `${bytes.byteLength} ${frame.digest}` };
 }
 
-function createTile({ size, images, classes, truths }, i, onmouseenter) {
+function createTile({ images, classes, truths }, i, onmouseenter) {
   return el("div", {
     className: "tile", role: "gridcell", ariaHasPopup: "listbox", ariaExpanded: "false",
     "data-testid": "tile", "data-image": images[i], onmouseenter,
-  }, el("canvas", { width: size, height: size }), el("div", { className: "name" }),
+  }, el("div", { className: "picture" }), el("div", { className: "name" }),
   el("div", { className: "guess" }), ...(truths[i] === null ? [] : [
     el("div", { className: "truth" }, `Truth: ${classes[truths[i]]}`)]));
 }

@@ -10,7 +10,7 @@ import streamlit as st
 from al_core.experiment import Experiment
 from al_core.progress import PretrainProgress, Progress, TrainingProgress, Work
 from al_core.worker import Job, JobState, Worker
-from ui.resources import settle, trainer
+from ui.resources import trainer
 from ui.text import plain
 
 
@@ -27,11 +27,12 @@ def stop_round(experiment: Experiment) -> None:
 def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
     """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for.
 
-    ``brief`` leaves out the curves: somebody labels meanwhile.
+    ``brief`` leaves out the curves and is drawn half as often: somebody labels meanwhile, and each
+    drawing costs about as much as a label.
     """
     if not brief:
         _draw_again_at_end(job)
-    _draw(job, title, worker, brief)
+    st.fragment(_draw, run_every=2.0 if brief else 1.0)(job, title, worker, brief)
 
 
 # More often than the drawing, for somebody who waits.
@@ -41,9 +42,7 @@ def _draw_again_at_end(job: Job) -> None:
         st.rerun()
 
 
-@st.fragment(run_every=1.0)
 def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
-    settle()
     if not job.active:
         st.rerun()
     progress = job.progress
