@@ -24,6 +24,7 @@ from al_core.leases import close_round
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
+from ui.action import button, redraw
 from ui.annotator import ask_name, is_let_in, welcome_back
 from ui.answers import deliver_kept_answers, tell_of_kept_answers
 from ui.garbage import keep_collections_short
@@ -138,6 +139,7 @@ def choose_view(*views: str) -> str:
         key="view",
         bind="query-params",
         label_visibility="collapsed",
+        on_change=redraw,
     )
 
 
@@ -150,9 +152,7 @@ def images_of(experiment: Experiment) -> Dataset | None:
         return None
     if job.state is not JobState.DONE:
         st.error(plain(job.error or "Reading the images was cancelled."), icon=":material/error:")
-        if st.button("Try again", icon=":material/refresh:"):
-            loader().forget(job.key)
-            st.rerun()
+        button("Try again", lambda: loader().forget(job.key), icon=":material/refresh:")
         return None
     dataset: Dataset = job.result
     try:
@@ -201,11 +201,11 @@ def train_and_label(
 
 def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
     """Undo where there is no grid that would take the key."""
-    if st.button("Undo the last label", icon=":material/undo:", shortcut="u"):
-        if nothing := take_back(store, experiment.id, annotator, f"button:{uuid4().hex}"):
-            st.toast(nothing)
-        else:
-            st.rerun()
+
+    def undo() -> str | None:
+        return take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
+
+    button("Undo the last label", undo, icon=":material/undo:", shortcut="u")
 
 
 def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:
@@ -234,13 +234,11 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
 def finished(store: Store, experiment: Experiment) -> None:
     """All rounds are done; more may follow."""
     st.success(f"All rounds are done. {gain(experiment)}", icon=":material/flag:")
-    if st.button("Label another round", icon=":material/add:"):
-        try:
-            add_rounds(store, experiment, 1)
-        except ActiveLearningError as error:
-            st.error(plain(str(error)), icon=":material/error:")
-        else:
-            st.rerun()
+
+    def add() -> None:
+        add_rounds(store, open_experiment(store, experiment.id), 1)
+
+    button("Label another round", add, icon=":material/add:")
 
 
 def welcome(store: Store) -> None:
@@ -291,13 +289,15 @@ def main() -> None:
             annotator = ask_name()
             if experiment_id is not None:
                 labelling_settings(store, experiment_id)
-            show_truth = st.toggle("Show the truth", help="While labelling; for demonstrations.")
+            show_truth = st.toggle(
+                "Show the truth", help="While labelling; for demonstrations.", on_change=redraw
+            )
             new = st.expander(
                 "New experiment",
                 expanded=experiment_id is None,
                 icon=":material/add:",
                 key=f"new-{experiment_id is None}",
-                on_change="rerun",
+                on_change=redraw,
             )
             if new.open:  # closed, its many fields would travel with each label
                 with new:

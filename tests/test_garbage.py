@@ -1,11 +1,14 @@
 """What is in use is not looked at after each label, and what is not goes all the same."""
 
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
+from al_core.progress import Progress, Work
+from al_core.worker import Worker
 from ui import garbage
 
 
@@ -32,6 +35,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     monkeypatch.setattr(garbage.time, "thread_time", clock)
+    monkeypatch.setattr(garbage, "_collections", garbage._Collections())
     gc.disable()
     garbage.keep_collections_short.__wrapped__()
     gc.collect()
@@ -65,6 +69,26 @@ def test_what_a_collection_found_in_use_is_looked_at_again_once_it_is_much(clock
     gc.collect()
     assert gone() is not None
     gc.collect()
+    assert gone() is None
+
+
+def test_what_a_training_leaves_goes_at_its_end(clock) -> None:
+    loop = Loop()
+    gone = weakref.ref(loop)
+
+    def training() -> Work[None]:
+        yield Progress("Training", 1, 1, "steps", 0)
+        gc.collect()  # as after a label, meanwhile
+
+    ended = threading.Semaphore(0)
+    worker = Worker(afterwards=lambda: (garbage.collect_all(), ended.release()))
+    worker.submit("a", training)
+    assert ended.acquire(timeout=5)
+    del loop
+    gc.collect()
+    assert gone() is not None
+    worker.submit("b", training)
+    assert ended.acquire(timeout=5)
     assert gone() is None
 
 

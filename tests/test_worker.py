@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,3 +176,20 @@ def test_a_program_ends_though_a_job_still_runs() -> None:
     subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=20, check=True
     )
+
+
+def test_an_ended_job_lets_go_of_what_it_worked_on() -> None:
+    """A server remembers its jobs, and each may have been about a whole experiment."""
+    images = Counting()
+    gone = weakref.ref(images)
+    job = Worker().submit("a", images.count)
+    del images
+    assert job.wait(5)
+    assert gone() is None
+
+
+class Counting:
+    """Something that work is about."""
+
+    def count(self) -> Work[None]:
+        yield Progress("Counting", 1, 1, "numbers", 0)

@@ -14,6 +14,7 @@ from al_core.names import LENGTH
 from al_core.pool import annotator_name, now
 from al_core.schema import RoundRecord
 from al_core.since import since
+from ui.action import redraw
 from ui.text import ago, plain
 
 COOKIE = "annotator"
@@ -55,6 +56,7 @@ def ask_name() -> str:
         key="annotator",
         max_chars=LENGTH,
         help="Written beside each label; this browser remembers it.",
+        on_change=redraw,
     )
     try:
         name = annotator_name(name) if name.strip() else "me"

@@ -16,7 +16,7 @@ from al_core.pool import Annotation
 from al_core.store import Store
 from al_core.undo import undo
 from ui.annotator import name_or
-from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, parse_events, source
+from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, parse_events, source, taken
 
 KINDS = ("batch", "review", "opinion")  # of grids; an opinion is given blind
 _DELIVERED = "_answers_delivered"  # session state: how many events of each mount are on disk
@@ -92,7 +92,7 @@ def deliver_kept_answers(store: Store, experiment_id: int, dataset: Dataset) -> 
     delivered: dict[str, int] = st.session_state.setdefault(_DELIVERED, {})
     _kept(
         key=key,
-        data={"experiment": experiment_id, "saved": delivered},
+        data={"experiment": experiment_id, "saved": _saved(delivered)},
         on_journals_change=lambda: None,
     )
     sent = (st.session_state.get(key) or {}).get("journals")
@@ -102,6 +102,13 @@ def deliver_kept_answers(store: Store, experiment_id: int, dataset: Dataset) -> 
         return  # the browser keeps them, and sends them again
     if fresh:
         st.rerun()
+
+
+def _saved(delivered: dict[str, int]) -> dict[str, int]:
+    """How many events of each mount are on disk. A grid that leaves with its hand-in has not heard
+    of it, and would have the whole page drawn a second time for nothing."""
+    saved = taken()
+    return saved | {mount: max(n, saved.get(mount, 0)) for mount, n in delivered.items()}
 
 
 def tell_of_kept_answers() -> None:

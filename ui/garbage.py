@@ -18,7 +18,17 @@ def keep_collections_short() -> None:
     else runs in the process meanwhile. With torch loaded each collection took 155 ms, and later,
     with eight tabs on one experiment, half of all the server computed.
     """
-    gc.callbacks.append(_Collections().note)
+    gc.callbacks.append(_collections.note)
+
+
+def collect_all() -> None:
+    """Look at everything now, for a training has ended.
+
+    Networks and their optimizers lie in cycles, and are frozen if a collection comes while they
+    train: up to 280 MB of them stood there until they were looked at again.
+    """
+    _collections.thaw()
+    gc.collect()
 
 
 class _Collections:
@@ -31,6 +41,11 @@ class _Collections:
         self._since = 0.0  # how long those took that have frozen something after it
         self._thawed_at = time.monotonic()
 
+    def thaw(self) -> None:
+        """Have the next collection look at everything."""
+        gc.unfreeze()
+        self._all = True
+
     def note(self, phase: str, info: dict[str, int]) -> None:
         """Called by the interpreter at the start and the stop of each collection."""
         if info["generation"] < 2:
@@ -38,8 +53,7 @@ class _Collections:
         if phase == "start":
             late = self._since and time.monotonic() - self._thawed_at > WHOLE
             if late or self._since > self._whole:
-                gc.unfreeze()
-                self._all = True
+                self.thaw()
             self._began = time.thread_time()
             return
         took = time.thread_time() - self._began
@@ -51,3 +65,6 @@ class _Collections:
             self._thawed_at = time.monotonic()
         else:
             self._since += took
+
+
+_collections = _Collections()

@@ -217,6 +217,12 @@ def label_grid(
     _status(key=f"{key}-status", data={name: value for name, value in status.items() if value})
 
 
+def taken() -> dict[str, int]:
+    """How many events of each mount are on disk, as far as grids of this session know."""
+    received: _Received | None = st.session_state.get(_RECEIVED)
+    return dict(received.counts) if received else {}
+
+
 def parse_events(
     state: object, images: Collection[int], classes: int
 ) -> tuple[str, int, list[tuple[int, GridEvent]]]:

@@ -29,6 +29,7 @@ from al_core.schema import Batch
 from al_core.store import Store
 from al_core.undo import undo
 from al_core.worker import JobState
+from ui.action import button
 from ui.answers import annotation, grid_key, rows
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
 from ui.refit import answered, refit_when_due
@@ -62,9 +63,7 @@ def take_batch(
         return job.result
     else:
         st.error(plain(job.error or "Choosing was cancelled."), icon=":material/error:")
-        if st.button("Choose again", icon=":material/refresh:"):
-            loader().forget(key)
-            st.rerun()
+        button("Choose again", lambda: loader().forget(key), icon=":material/refresh:")
     return None
 
 
@@ -242,11 +241,9 @@ def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
         f"It goes on without them at {local_time(lapse):%H:%M} if they stay silent.",
         icon=":material/group:",
     )
-    if st.button("Go on without them", help="Their labels so far are kept."):
-        try:
-            for batch in others:
-                store.hand_in(batch.id)
-        except StoreError as error:
-            st.error(plain(str(error)), icon=":material/error:")
-            return
-        st.rerun(scope="app")
+
+    def go_on() -> None:
+        for batch in others:
+            store.hand_in(batch.id)
+
+    button("Go on without them", go_on, help="Their labels so far are kept.")

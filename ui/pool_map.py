@@ -17,6 +17,7 @@ from al_core.pool_map import PoolMap, load_map, map_pool
 from al_core.predictions import PoolPredictions, load_predictions
 from al_core.progress import Work
 from al_core.store import Store
+from ui.action import button
 from ui.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
 from ui.resources import loader
 from ui.text import plain
@@ -55,9 +56,11 @@ def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap
         watch(job, "Map of the pool", brief=True)
         return
     label = "Draw the map" if drawn is None else "Draw it as the pool is now"
-    if st.button(label, icon=":material/scatter_plot:"):
+
+    def draw() -> None:
         loader().submit(key, lambda: _map(store, experiment.id, dataset))
-        st.rerun(scope="fragment")
+
+    button(label, draw, icon=":material/scatter_plot:")
     if job is not None and job.error:
         st.error(plain(job.error), icon=":material/error:")
 

@@ -16,6 +16,7 @@ from al_core.leases import Presence
 from al_core.progress import Work
 from al_core.store import Store, home
 from al_core.worker import Job, Worker
+from ui.garbage import collect_all
 
 
 def open_store() -> Store:
@@ -72,7 +73,7 @@ def _presence() -> Presence:
 @st.cache_resource(show_spinner=False)
 def trainer() -> Worker:
     """Runs the rounds of all experiments, one after another: there is one device."""
-    return Worker()
+    return Worker(afterwards=collect_all)
 
 
 @st.cache_resource(show_spinner=False)

@@ -10,6 +10,7 @@ from al_core.experiment import Experiment
 from al_core.images import Dataset
 from al_core.reference import against_random
 from al_core.store import Store
+from ui.action import redraw
 from ui.advice import advise
 from ui.charts import accuracy_curve
 from ui.learning import how_learned
@@ -27,7 +28,7 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
     if not experiment.rounds:
         return
     names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
-    tabs = dict(zip(names, st.tabs(names, key="results", on_change="rerun"), strict=True))
+    tabs = dict(zip(names, st.tabs(names, key="results", on_change=redraw), strict=True))
     shown = next(name for name, tab in tabs.items() if tab.open)
     with tabs[shown]:
         unmeasured = experiment.rounds[-1].metrics is None

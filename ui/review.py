@@ -19,6 +19,7 @@ from al_core.pool import Annotation, Pool
 from al_core.predictions import load_predictions
 from al_core.review import agreement, disagrees_strongly, self_confidence
 from al_core.store import Store
+from ui.action import button
 from ui.answers import grid_key, rows
 from ui.label_grid import GridEvent, Tile, label_grid
 from ui.text import plain
@@ -76,9 +77,7 @@ def _review(
         shown = st.session_state[STATE] = _find(now, filters, annotator)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_words(shown))
-        if st.button("Look again", icon=":material/refresh:", help="After many changes."):
-            leave_review()
-            st.rerun(scope="fragment")
+        button("Look again", leave_review, icon=":material/refresh:", help="After many changes.")
     if shown.images:
         page = 0
         if len(shown.images) > PAGE:

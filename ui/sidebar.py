@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,13 +11,11 @@ import streamlit as st
 
 from al_core.catalogue import CATALOGUE, titled
 from al_core.config import ExperimentConfig
-from al_core.errors import ActiveLearningError
 from al_core.reference import can_be_measured
 from al_core.store import Store
+from ui.action import attempt, button, redraw, tell
 from ui.resources import load_images, trainer
 from ui.text import in_a_line, plain
-
-TOLD = 20.0  # seconds for which it stands there why a setting was not saved
 
 
 def choose_experiment(store: Store) -> int | None:
@@ -38,6 +35,7 @@ def choose_experiment(store: Store) -> int | None:
         format_func=known.__getitem__,
         placeholder="Start a new one below" if not ids else "Choose one, or start a new one",
         disabled=not ids,
+        on_change=redraw,
     )
     if picked != current:
         show_experiment(picked)
@@ -115,34 +113,30 @@ def _setting(
         return ExperimentConfig.from_json(store.experiment(experiment_id).config)
 
     def save() -> None:
-        try:
-            changed = replace(settings(), **{name: st.session_state[key]})
-            store.set_config(experiment_id, changed.to_json())
-        except ActiveLearningError as error:
-            st.session_state[f"problem-{key}"] = (str(error), time.monotonic())
+        changed = replace(settings(), **{name: st.session_state[key]})
+        store.set_config(experiment_id, changed.to_json())
 
     # The log decides what the widget shows: another tab may have changed it.
     st.session_state[key] = getattr(settings(), name)
-    widget(label, key=key, help=note, on_change=save)
-    problem, at = st.session_state.get(f"problem-{key}", ("", 0.0))
-    if problem and time.monotonic() - at < TOLD:
-        st.error(plain(problem), icon=":material/error:")
+    widget(label, key=key, help=note, on_change=attempt, args=(key, save))
+    tell(key)
 
 
 def _manage(store: Store, experiment_id: int, name: str) -> None:
     rename, delete = st.columns(2)
     with rename.popover("Rename", icon=":material/edit:", width="stretch"):
         new_name = st.text_input("New name", name, key=f"name-{experiment_id}")
-        if st.button("Save name", disabled=new_name.strip() == name):
-            _try(partial(store.rename_experiment, experiment_id, new_name))
+        button(
+            "Save name",
+            partial(store.rename_experiment, experiment_id, new_name),
+            disabled=new_name.strip() == name,
+        )
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         st.write(
             "It stops training and leaves the list. Its labels and weights stay, and it can be "
             "restored."
         )
-        if st.button("Delete experiment", type="primary"):
-            trainer().cancel_all(f"experiment {experiment_id},")
-            _try(partial(store.delete_experiment, experiment_id))
+        button("Delete experiment", partial(_delete, store, experiment_id), type="primary")
 
 
 def _restore(store: Store) -> None:
@@ -150,15 +144,10 @@ def _restore(store: Store) -> None:
     if deleted:
         with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
             for record in deleted:
-                if st.button(plain(f"Restore “{record.name}”"), key=f"restore-{record.id}"):
-                    _try(partial(store.restore_experiment, record.id))
+                restore = partial(store.restore_experiment, record.id)
+                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
 
 
-def _try(action: Callable[[], None]) -> None:
-    """Do it and draw the page again, or say why it cannot be done."""
-    try:
-        action()
-    except ActiveLearningError as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
+def _delete(store: Store, experiment_id: int) -> None:
+    trainer().cancel_all(f"experiment {experiment_id},")
+    store.delete_experiment(experiment_id)

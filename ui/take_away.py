@@ -19,6 +19,7 @@ from al_core.import_labels import MOST_PROBLEMS, LabelTable, import_labels, read
 from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState, Worker
+from ui.action import button
 from ui.resources import loader, trainer
 from ui.text import plain
 from ui.training import watch
@@ -51,7 +52,7 @@ def take_away(
         if dataset is not None:
             _images(store, experiment, dataset)
             if experiment.rounds:
-                _predictions(experiment, dataset)
+                _predictions(store, experiment, dataset)
             with st.popover("Import labels", icon=":material/upload:"):
                 _import(store, experiment, dataset, annotator)
 
@@ -67,7 +68,8 @@ def _images(store: Store, experiment: Experiment, dataset: Dataset) -> None:
         def work(export: Callable[..., Work[int]] = export, suffix: str = suffix) -> Work[bytes]:
             return _file(store, experiment.id, dataset, export, suffix)
 
-        _made_to_order(loader(), experiment, label, note, f"{experiment.name}.{suffix}", work)
+        file_name = f"{experiment.name}.{suffix}"
+        _made_to_order(loader(), store, experiment, label, note, file_name, work)
 
 
 def _file(
@@ -84,8 +86,14 @@ def _file(
         return path.read_bytes()
 
 
+def _state(experiment: Experiment) -> str:
+    """How far an experiment is, for the name of what is made of it."""
+    return f"{experiment.next_round} rounds, {len(experiment.annotations)} answers"
+
+
 def _made_to_order(
     worker: Worker,
+    store: Store,
     experiment: Experiment,
     label: str,
     note: str,
@@ -94,8 +102,7 @@ def _made_to_order(
 ) -> None:
     """A button that has a file made, with its progress, and then offers it."""
     name = f"experiment {experiment.id}, {label}, "
-    key = f"{name}{experiment.next_round} rounds, {len(experiment.annotations)} answers"
-    job = worker.job(key)
+    job = worker.job(name + _state(experiment))
     if job is not None and job.active:
         watch(job, label, worker, brief=True)
     elif job is not None and job.state is JobState.DONE:
@@ -108,31 +115,35 @@ def _made_to_order(
             help=note,
         )
     else:
-        if st.button(label, icon=":material/inventory_2:", help=note):
+
+        def make() -> None:
             worker.forget(name)  # the file that was made before, and is out of date
-            worker.submit(key, work)
-            st.rerun()
+            worker.submit(name + _state(open_experiment(store, experiment.id)), work)
+
+        button(label, make, icon=":material/inventory_2:", help=note)
         if job is not None and job.error:
             st.error(plain(job.error), icon=":material/error:")
 
 
-def _predictions(experiment: Experiment, dataset: Dataset) -> None:
+def _predictions(store: Store, experiment: Experiment, dataset: Dataset) -> None:
     """Let the last network label what nobody has."""
     _made_to_order(
         trainer(),
+        store,
         experiment,
         "Predictions for the rest",
         f"CSV: what the network of round {experiment.next_round - 1} says of each unlabelled "
         "image.",
         f"{experiment.name}, predictions.csv",
-        lambda: _predict_rest(experiment, dataset),
+        lambda: _predict_rest(store, experiment.id, dataset),
     )
 
 
-def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
+def _predict_rest(store: Store, experiment_id: int, dataset: Dataset) -> Work[str]:
     from al_core.loop import latest_predictions
     from al_core.network import find_hardware
 
+    experiment = open_experiment(store, experiment_id)
     said = yield from latest_predictions(experiment, dataset, find_hardware())
     rest = experiment.pool.unlabeled
     file = io.StringIO()
@@ -170,14 +181,13 @@ def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: s
         if len(table.problems) > MOST_PROBLEMS:
             st.caption(f"The first {MOST_PROBLEMS:,} of them.")
         return
-    if st.button(f"Import {len(table.labels):,} labels", type="primary"):
-        try:
-            new = import_labels(store, experiment, table, dataset, annotator)
-        except ActiveLearningError as error:
-            st.error(plain(str(error)), icon=":material/error:")
-        else:
-            st.toast(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
-            st.rerun()
+
+    def take_in() -> str:
+        now = open_experiment(store, experiment.id)
+        new = import_labels(store, now, table, dataset, annotator)
+        return f"{new:,} labels imported; {len(table.labels) - new:,} stood there already."
+
+    button(f"Import {len(table.labels):,} labels", take_in, type="primary")
 
 
 def _read_once(file: Any, experiment: Experiment, dataset: Dataset) -> LabelTable:

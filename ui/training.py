@@ -10,6 +10,7 @@ import streamlit as st
 from al_core.experiment import Experiment
 from al_core.progress import PretrainProgress, Progress, TrainingProgress, Work
 from al_core.worker import Job, JobState, Worker
+from ui.action import button
 from ui.resources import trainer
 from ui.text import plain
 
@@ -55,11 +56,14 @@ def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
         st.subheader(plain(title), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(progress.fraction if progress else 0.0, text=text)
-        if st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}"):
-            job.cancel()
-            st.toast("Stopping as soon as the step at hand is done.")
+        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
     if not brief:
         draw_training(job.reports)
+
+
+def _cancel(job: Job) -> str:
+    job.cancel()
+    return "Stopping as soon as the step at hand is done."
 
 
 def keep_running(
@@ -88,9 +92,7 @@ def keep_running(
     else:
         st.info(stopped, icon=":material/info:")
     _notice_another(job)
-    if st.button(again, type="primary", icon=":material/replay:"):
-        trainer().forget(key)
-        st.rerun()
+    button(again, lambda: trainer().forget(key), type="primary", icon=":material/replay:")
 
 
 @st.fragment(run_every=2.0)

@@ -10,6 +10,7 @@ from al_core.images import Dataset
 from al_core.progress import Work
 from al_core.reference import can_be_measured, missing, reference
 from al_core.worker import JobState
+from ui.action import button
 from ui.resources import trainer
 from ui.text import plain
 from ui.training import watch
@@ -52,13 +53,12 @@ def show_progress(experiment: Experiment) -> None:
         return
     if job.state is JobState.FAILED:
         st.error(plain(job.error or ""), icon=":material/error:")
-    if st.button(
+    button(
         "Train on random labels",
+        lambda: trainer().forget(key),
         icon=":material/replay:",
         help="Trains on as many random labels as each round had, for the grey line.",
-    ):
-        trainer().forget(key)
-        st.rerun()
+    )
 
 
 def _key(experiment: Experiment) -> str:
