@@ -15,7 +15,8 @@ from typing import Any
 from al_core.errors import ActiveLearningError, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
-M_ARENA_MAX = -8  # as malloc.h names it
+MB = 1 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 
 
 class JobState(StrEnum):
@@ -109,24 +110,23 @@ class Job:
             raise _Cancelled
 
 
-def _use_few_arenas() -> None:
-    """Have glibc allocate for all threads from two heaps, where it would take eight for each core.
-
-    Each job is a thread of its own, and what is free in one heap is of no use to the others: ten
-    maps of the same pool, one after another, left 17 MB in a second one.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-
-
 def _give_memory_back() -> None:
-    """Hand back to the system what is free, which glibc keeps for itself.
+    """Hand back to the system what is free, which glibc keeps for itself: half a gigabyte after
+    some rounds. Called by the thread that did the work.
 
-    It took 23 ms at most. After some rounds and their yardsticks on digits the process had 1.03 GB,
-    always; without it 1.28 to 1.45 GB, now more and now less.
+    A thread allocates from one of up to eight heaps a core, and malloc_trim leaves alone what is
+    free at the end of each, up to 64 MB. That goes when the thread frees something while little may
+    be kept. Else a heap kept what the largest job in it had left there: of maps of the same digits
+    15 MB, again whenever their thread had got another heap.
     """
     with suppress(AttributeError, OSError, TypeError):  # another C library, another system
-        ctypes.CDLL(None).malloc_trim(0)
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+        libc.mallopt(M_MMAP_THRESHOLD, 32 * MB)  # what glibc itself comes to in a training
+        libc.mallopt(M_TRIM_THRESHOLD, MB // 8)
+        libc.free(libc.malloc(MB))
+        libc.mallopt(M_TRIM_THRESHOLD, 64 * MB)
+        libc.malloc_trim(0)
 
 
 class _Cancelled(Exception):
@@ -146,7 +146,6 @@ class Worker:
     ) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
-        _use_few_arenas()
         self._side_by_side = side_by_side
         self._afterwards = afterwards
         self._waiting: PriorityQueue[tuple[bool, int, Job]] = PriorityQueue()
