@@ -205,7 +205,8 @@ def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
     def undo() -> str | None:
         return take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
 
-    button("Undo the last label", undo, icon=":material/undo:", shortcut="u")
+    key = f"undo-{experiment.id}"
+    button("Undo the last label", undo, key, icon=":material/undo:", shortcut="u")
 
 
 def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,6 +16,7 @@ from typing import Any
 from al_core.errors import ActiveLearningError, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
+BRIEF = 1.0  # seconds; a job that took no longer has left little
 MB = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 
@@ -138,7 +140,7 @@ class Worker:
 
     One after another where they share a device, or all at once with ``side_by_side``. A job in the
     ``background`` stands still, between two of its reports, while any other runs. ``afterwards``
-    is called when a job has ended, in its thread.
+    is called when a job has ended that was not BRIEF, in its thread.
     """
 
     def __init__(
@@ -200,8 +202,10 @@ class Worker:
             self._run(self._waiting.get()[2])
 
     def _run(self, job: Job) -> None:
+        began = time.monotonic()
         job.run()
-        self._afterwards()
+        if time.monotonic() - began > BRIEF:
+            self._afterwards()
         _give_memory_back()
 
     def _let_others_first(self) -> None:

@@ -72,7 +72,8 @@ def test_what_a_collection_found_in_use_is_looked_at_again_once_it_is_much(clock
     assert gone() is None
 
 
-def test_what_a_training_leaves_goes_at_its_end(clock) -> None:
+def test_what_a_training_leaves_goes_at_its_end(clock, monkeypatch) -> None:
+    monkeypatch.setattr("al_core.worker.BRIEF", -1)
     loop = Loop()
     gone = weakref.ref(loop)
 

@@ -17,6 +17,7 @@ from al_core.errors import ActiveLearningError
 from ui.text import plain
 
 TOLD = 20.0  # seconds for which it stands there why something was not done
+SAID = 3.0  # seconds after which what was done need not be said any more
 
 
 def button(label: str, act: Callable[[], str | None], key: str | None = None, **how: Any) -> None:
@@ -43,6 +44,18 @@ def attempt(name: str, act: Callable[[], str | None]) -> None:
     st.rerun()
 
 
+def pressed(label: str, **how: Any) -> bool:
+    """Whether a button was pressed, for what needs the values that stand in the page now."""
+    name = f"pressed-{label}"
+    st.button(label, on_click=_note, args=(name,), **how)
+    return bool(st.session_state.pop(name, False))
+
+
+def _note(name: str) -> None:
+    st.session_state[name] = True
+    st.rerun()
+
+
 def redraw() -> None:
     """Have the whole page drawn, as the callback of a widget that decides what is on it."""
     st.rerun()
@@ -51,9 +64,10 @@ def redraw() -> None:
 def tell(name: str) -> None:
     """Say what came of the last :func:`attempt` of that name."""
     said, problem, at = st.session_state.get(f"told-{name}", (None, None, 0.0))
-    if problem and time.monotonic() - at < TOLD:
+    passed = time.monotonic() - at
+    if problem and passed < TOLD:
         st.error(plain(problem), icon=":material/error:")
         return
     st.session_state.pop(f"told-{name}", None)
-    if said:
+    if said and passed < SAID:
         st.toast(said)

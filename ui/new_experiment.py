@@ -22,6 +22,7 @@ from al_core.config import (
 from al_core.images import SOURCES
 from al_core.names import HIDDEN, LENGTH
 from al_core.store import Store
+from ui.action import pressed
 from ui.cost import show_cost
 from ui.text import in_a_line
 
@@ -123,7 +124,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         random_share=random_share / 100,
     )
     show_cost(config)
-    started = st.button(
+    started = pressed(
         "Start experiment",
         type="primary",
         icon=":material/play_arrow:",

@@ -126,9 +126,11 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
     rename, delete = st.columns(2)
     with rename.popover("Rename", icon=":material/edit:", width="stretch"):
         new_name = st.text_input("New name", name, key=f"name-{experiment_id}")
+        key = f"name-{experiment_id}"
         button(
             "Save name",
-            partial(store.rename_experiment, experiment_id, new_name),
+            lambda: store.rename_experiment(experiment_id, st.session_state[key]),
+            f"save-{key}",
             disabled=new_name.strip() == name,
         )
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -136,7 +138,8 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
             "It stops training and leaves the list. Its labels and weights stay, and it can be "
             "restored."
         )
-        button("Delete experiment", partial(_delete, store, experiment_id), type="primary")
+        act = partial(_delete, store, experiment_id)
+        button("Delete experiment", act, f"delete-{experiment_id}", type="primary")
 
 
 def _restore(store: Store) -> None:
