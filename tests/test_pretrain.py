@@ -28,7 +28,7 @@ from al_core.self_supervised import METHODS, coding_rate, directions, nt_xent
 from al_core.views import random_views
 from al_core.weights import read_weights, save_backbone
 
-MARGIN = 0.02
+MARGIN = 0.1
 BRIEF = PretrainConfig(minutes=None, epochs=1, batch_size=32, flip=False)
 
 
@@ -60,15 +60,24 @@ def right_by_neighbours(weights: Path, dataset: Dataset) -> float:
     return (said.numpy() == dataset.test.targets).mean()
 
 
+def moved(digits: Dataset) -> Dataset:
+    """The same, but for the test images, each of which is moved by up to two pixels: no network
+    at all is needed where two digits lie in the same place."""
+    rng = np.random.default_rng(0)
+    images = [np.roll(image, rng.integers(-2, 3, 2), (1, 2)) for image in digits.test.images]
+    return replace(digits, test=replace(digits.test, images=np.stack(images)))
+
+
 def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: Path) -> None:
     untrained, learned = tmp_path / "untrained.safetensors", tmp_path / "learned.safetensors"
     images = digits.train.images
     save_backbone(build(10, "auto", CPU, images, torch.Generator().manual_seed(0)), untrained, {})
     reports: list[PretrainProgress] = []
-    config = replace(BRIEF, epochs=4, batch_size=64)
+    config = replace(BRIEF, epochs=2, batch_size=64)
     last = finish(pretrain(digits, config, CPU, learned), reports.append)
     assert last.loss < reports[0].loss
-    assert right_by_neighbours(learned, digits) > right_by_neighbours(untrained, digits) + MARGIN
+    there, before = (right_by_neighbours(w, moved(digits)) for w in (learned, untrained))
+    assert there > before + MARGIN  # 65% against 42%
 
 
 def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:

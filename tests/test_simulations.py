@@ -90,12 +90,12 @@ def test_other_settings_are_another_run(home: Path) -> None:
 
 
 def test_side_by_side_gives_the_rows_of_one_after_another(home: Path) -> None:
-    simulations = [Simulation(quick(1, seed=seed)) for seed in (0, 1, 2)]
+    simulations = [Simulation(quick(1, seed=seed)) for seed in (0, 1)]
     rows, progress = [], []
     for report in run_all(simulations, jobs=2):
         (progress if isinstance(report, Progress) else rows).append(report)
     assert sorted((row.seed, row.round) for row in rows) == [
-        (seed, number) for seed in (0, 1, 2) for number in (0, 1)
+        (seed, number) for seed in (0, 1) for number in (0, 1)
     ]
     assert progress[-1].fraction == 1
     alone = {row.test_accuracy for one in simulations for row in run(one)}
@@ -212,7 +212,7 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
 
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    words = ["--min-steps", "60", "--rounds", "3", "--out", str(out)]
+    words = ["--min-steps", "25", "--rounds", "3", "--out", str(out)]
     process = command(home, *words)
     deadline = time.monotonic() + 120
     while not list((home / "simulations").glob("*.json")) and time.monotonic() < deadline:
