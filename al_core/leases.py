@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
-from al_core.errors import ConfigError
+from al_core.errors import ConfigError, StoreError
 from al_core.experiment import Experiment, Phase, mix, open_experiment
 from al_core.learned import waits_for_features
-from al_core.locking import try_lock
 from al_core.pool import now
 from al_core.progress import Work
 from al_core.schema import Batch
-from al_core.store import Store, home
+from al_core.store import Store
 
 LEASE = timedelta(minutes=10)
+PING_SECONDS = 5  # between two looks whether a server's own lock is still held
 
 IsGone = Callable[[str], bool]  # a holder whose tab or server is known to be gone
 Choose = Callable[[Experiment, int], Work[Batch | None]]  # a batch for a round
@@ -184,24 +186,26 @@ def close_round(store: Store, experiment_id: int, number: int, is_gone: IsGone) 
 
 
 class Presence:
-    """Tells which servers on one ``AL_HOME`` are alive: each holds a lock file while it runs."""
+    """Tells which servers on one database are alive: each holds a lock while it runs."""
 
-    def __init__(self) -> None:
-        self._folder = home() / "servers"
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self.server = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock = try_lock(self._path(self.server))
+        self._lock = store.try_lock(_name(self.server))
+        Thread(target=self._stay, daemon=True).start()
 
     def is_gone(self, server: str) -> bool:
-        """Whether a server has ended; one that is not known here counts as alive."""
-        path = self._path(server)
-        if server == self.server or not path.exists():
-            return False
-        lock = try_lock(path)
-        if lock is None:
-            return False
-        lock.release()
-        return True
+        """Whether a server has ended."""
+        return server != self.server and not self._store.is_locked(_name(server))
 
-    def _path(self, server: str) -> Path:
-        return self._folder / f"{server}.lock"
+    def _stay(self) -> None:
+        """A database that was started anew knows of no locks."""
+        while True:
+            time.sleep(PING_SECONDS)
+            with suppress(StoreError):
+                if self._lock is None or not self._lock.is_locked:
+                    self._lock = self._store.try_lock(_name(self.server))
+
+
+def _name(server: str) -> str:
+    return f"server-{server}"

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from al_core.progress import Progress, Work
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 POLL_S = 0.1
 
 
-def try_lock(path: Path) -> BaseFileLock | None:
+class Lock(Protocol):
+    """What one process holds at a time."""
+
+    def release(self, force: bool = False) -> Any:
+        """Let somebody else have it."""
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether it is still held."""
+
+
+def try_lock(path: Path) -> Lock | None:
     """Take the lock ``path`` now, or return None where somebody holds it.
 
     Release it with ``.release()``. The file itself stays: removing it would let two waiters
@@ -31,10 +40,11 @@ def try_lock(path: Path) -> BaseFileLock | None:
     return lock
 
 
-def wait_for_lock(path: Path) -> Work[BaseFileLock]:
-    """Take the lock ``path``, reporting the seconds waited while another process holds it."""
+def wait_for_lock(take: Path | Callable[[], Lock | None]) -> Work[Lock]:
+    """Take the lock ``take``, or what that returns, reporting the seconds waited while another
+    process holds it."""
     began = time.monotonic()
-    while (lock := try_lock(path)) is None:
+    while (lock := try_lock(take) if isinstance(take, Path) else take()) is None:
         waited = time.monotonic() - began
         yield Progress("Waiting for another process", waited, 0, "seconds", waited)
         time.sleep(POLL_S)

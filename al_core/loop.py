@@ -14,7 +14,7 @@ from al_core.experiment import Experiment, Phase, check_images, mix, open_experi
 from al_core.features import features_of, untrained_predictions
 from al_core.heads import temperature
 from al_core.images import Dataset
-from al_core.locking import wait_for_lock
+from al_core.locking import Lock, wait_for_lock
 from al_core.network import Hardware
 from al_core.predictions import (
     BEFORE,
@@ -42,13 +42,18 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     anywhere before the end, nothing is written, and the round starts again cleanly. Where another
     server trains it already, this waits for its end.
     """
-    folder = weights_path(experiment_id, 0).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = yield from wait_for_lock(folder / "training.lock")
+    lock = yield from wait_for_lock(lambda: _turn(store, experiment_id))
     try:
         yield from _advance(store, experiment_id, dataset, hardware)
     finally:
         lock.release()
+
+
+def _turn(store: Store, experiment_id: int) -> Lock | None:
+    """The lock of whoever trains an experiment; a database that is away is waited for as well."""
+    with suppress(StoreUnavailable):
+        return store.try_lock(f"training-{experiment_id}")
+    return None
 
 
 def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -146,10 +151,11 @@ def _temperature(experiment: Experiment, number: int) -> float:
 def latest_predictions(
     experiment: Experiment, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What the latest model says of every training image: from disk, else from the model.
+    """What the latest model says of every training image: from disk, else from the model, else
+    from training that again, as on a server whose disk is not that of the one that trained.
 
     Before the first round nothing is likelier than anything else, but images have embeddings.
-    Raises WeightsError where neither is there; the next round writes both.
+    Raises WeightsError for a file that is damaged.
     """
     size, classes = len(dataset.train), len(experiment.config.class_names)
     number = experiment.next_round - 1
@@ -162,10 +168,13 @@ def latest_predictions(
     record = experiment.rounds[number]
     # As it was said then, whatever has been labelled since: the same batch, with the file or not.
     then = experiment.as_of(record.known) if record.known else experiment
+    weights = weights_path(experiment.id, number)
     if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
         _, said = yield from train(then, number, dataset, hardware)
     else:
-        network = load_network(weights_path(experiment.id, number), hardware)
+        if not weights.exists():
+            yield from _train_again(then, number, dataset, hardware, record.temperature or 1.0)
+        network = load_network(weights, hardware)
         unlabeled = then.pool_of(number).unlabeled
         n = then.config.per_round + _ahead(then)
         whole = yield from score_images(
@@ -176,6 +185,22 @@ def latest_predictions(
     with suppress(WeightsError):  # then it is computed again the next time
         save_predictions(experiment.id, said)
     return said
+
+
+def _train_again(
+    then: Experiment, number: int, dataset: Dataset, hardware: Hardware, temperature: float
+) -> Work[None]:
+    """The network of a round whose weights lie elsewhere; once, however many ask for it."""
+    weights = weights_path(then.id, number)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    lock = yield from wait_for_lock(weights.with_suffix(".lock"))
+    try:
+        if not weights.exists():
+            outcome, _ = yield from train(then, number, dataset, hardware, temperature)
+            assert outcome.network is not None
+            save_network(outcome.network, weights)
+    finally:
+        lock.release()
 
 
 def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:

@@ -19,7 +19,7 @@ from al_core.arrays import open_arrays
 from al_core.experiment import Experiment
 from al_core.predictions import PoolPredictions, whole_file
 from al_core.progress import Progress, Work
-from al_core.store import home
+from al_core.store import folder_of
 
 MOST = 10_000  # images on a map
 MOST_BYTES = 16 * MOST  # of a file's arrays
@@ -140,4 +140,4 @@ def _begin(
 
 
 def _path(experiment_id: int) -> Path:
-    return home() / "weights" / str(experiment_id) / "map.npz"
+    return folder_of(experiment_id) / "map.npz"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from al_core.arrays import read_array
 from al_core.errors import WeightsError
 from al_core.schema import Batch, Known, Reasons
-from al_core.store import home
+from al_core.store import folder_of
 
 ABANDONED_SECONDS = 3600  # after which nobody writes on what is half written
 BEFORE = -1  # the model before the first one is trained, which has embeddings only
@@ -190,12 +190,12 @@ def _digest(body: bytes) -> bytes:
 
 
 def _ready_path(experiment_id: int) -> Path:
-    return home() / "weights" / str(experiment_id) / "ready.json"
+    return folder_of(experiment_id) / "ready.json"
 
 
 def _test_path(experiment_id: int, number: int) -> Path:
-    return home() / "weights" / str(experiment_id) / f"test-{number}.npy"
+    return folder_of(experiment_id) / f"test-{number}.npy"
 
 
 def _folder(experiment_id: int, model: int) -> Path:
-    return home() / "weights" / str(experiment_id) / f"predictions-{model}"
+    return folder_of(experiment_id) / f"predictions-{model}"

@@ -21,7 +21,7 @@ from al_core.pool import TRUTH, Annotation, Pool
 from al_core.predictions import whole_file
 from al_core.progress import Work
 from al_core.schema import RoundRecord
-from al_core.store import home
+from al_core.store import folder_of
 
 if TYPE_CHECKING:
     from al_core.network import Hardware
@@ -146,4 +146,4 @@ def _path(experiment: Experiment, record: RoundRecord) -> Path:
 
 
 def _folder(experiment_id: int) -> Path:
-    return home() / "weights" / str(experiment_id)
+    return folder_of(experiment_id)

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from al_core.database import Database
+from al_core.database import Database, address_digest
 from al_core.errors import StoreError, UnknownExperiment
+from al_core.locking import Lock
 from al_core.log import COLUMNS, Log
 from al_core.names import checked
 from al_core.pool import Annotation, now
@@ -29,7 +30,6 @@ from al_core.schema import (
     annotations,
     batches,
     experiments,
-    metadata,
     rounds,
 )
 
@@ -37,6 +37,18 @@ from al_core.schema import (
 def home() -> Path:
     """Where everything is kept: ``$AL_HOME``, or ``.al`` in the working directory."""
     return Path(os.environ.get("AL_HOME") or ".al").absolute()
+
+
+def folder_of(experiment_id: int) -> Path:
+    """Where what belongs to an experiment but is no label is kept: weights, predictions, its map.
+
+    Experiments are numbered by their database, so each address has a folder of its own; servers on
+    one database that share ``$AL_HOME`` name it alike.
+    """
+    folder = home() / "weights"
+    if address := os.environ.get("AL_DATABASE_URL"):
+        folder /= f"of-{address_digest(address)}"
+    return folder / str(experiment_id)
 
 
 class Store:
@@ -48,12 +60,23 @@ class Store:
 
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
-        self._database = Database(address, metadata)
+        self._database = Database(address)
         self._log = Log()
 
     def close(self) -> None:
         """Let go of the database; the store is not usable after."""
         self._database.close()
+
+    # What one server does at a time
+
+    def try_lock(self, name: str) -> Lock | None:
+        """A lock that one of all who use this database can hold; None where somebody does. It is
+        freed when whoever holds it ends."""
+        return self._database.try_lock(name)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds the lock of that name now."""
+        return self._database.is_locked(name)
 
     # Experiments
 
@@ -251,8 +274,8 @@ class Store:
         """
         with self._database.writing() as connection:
             values = {"experiment_id": experiment_id, **asdict(record)}
-            written = connection.execute(_insert(connection, rounds).values(values))
-            if written.rowcount and batch is not None:
+            added = _insert(connection, rounds).values(values).returning(rounds.c.id)
+            if connection.execute(added).scalar() is not None and batch is not None:
                 _add_batch(connection, experiment_id, batch, place)
 
     def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
@@ -280,6 +303,10 @@ def _insert(connection: Connection, table: Table) -> Any:
 def _append(connection: Connection, experiment_id: int, new: Iterable[Annotation]) -> None:
     rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
     if rows:
+        # One after another, or PostgreSQL would show a later row before an earlier one, and what
+        # were the first so many annotations (see Known) would be others afterwards.
+        one = select(experiments.c.id).where(experiments.c.id == experiment_id)
+        connection.execute(one.with_for_update(key_share=True))
         connection.execute(_insert(connection, annotations), rows)
 
 

@@ -19,12 +19,12 @@ from al_core.errors import DownloadError, WeightsError
 from al_core.learned import learned_path
 from al_core.network import IMAGENET_MEAN, IMAGENET_STD, Hardware, Network, Pretrained
 from al_core.progress import Work
-from al_core.store import home
+from al_core.store import folder_of
 
 
 def weights_path(experiment_id: int, number: int) -> Path:
     """Where the network of round ``number`` is kept."""
-    return home() / "weights" / str(experiment_id) / f"round-{number}.safetensors"
+    return folder_of(experiment_id) / f"round-{number}.safetensors"
 
 
 def save_network(network: Network, path: Path) -> None:

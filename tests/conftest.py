@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from benchmarks.postgres import Postgres, installed, running
+
 settings.register_profile("no deadline", deadline=None)  # a timing is no assertion
 settings.load_profile("no deadline")
 
@@ -36,6 +38,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
         for page in [page for context in browser.contexts for page in context.pages]:
             report.sections.append((f"the page {page.url}", page.locator("body").inner_text()))
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that runs while tests need one."""
+    programs = installed()
+    if programs is None:
+        pytest.skip("no PostgreSQL found: apt-get install postgresql")
+    with running(programs, free_port()) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'al.db'}"
+    return request.getfixturevalue("postgres").database()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A log replayed: every batch is chosen again as it was, to the last bit."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -166,13 +167,17 @@ def test_what_a_round_said_is_computed_again_as_it_was_where_its_file_is_gone(
         label_batch(Store(), dataset, experiment)
         train(Store(), dataset, experiment)
     said = load_predictions(experiment, 1)
-    (home / "weights" / str(experiment) / "predictions-1" / "probs.npy").unlink()
+    folder = home / "weights" / str(experiment)
+    (folder / "predictions-1" / "probs.npy").unlink()
     first = open_experiment(Store(), experiment).annotations[0]
     Store().append(experiment, [replace(first, label=(first.label + 1) % 3)])  # said too late
     lost = finish(latest_predictions(open_experiment(Store(), experiment), dataset, CPU))
     assert said.temperature != 1
     assert (lost.temperature, lost.known) == (said.temperature, said.known)
     assert lost.probs.tolist() == said.probs.tolist()
+    shutil.rmtree(folder)  # as on another server: what was trained is trained again
+    elsewhere = finish(latest_predictions(open_experiment(Store(), experiment), dataset, CPU))
+    assert elsewhere.probs.tolist() == said.probs.tolist()
 
 
 def test_the_command_says_of_each_batch_what_is_the_same_and_what_it_ran_on(home: Path) -> None:

@@ -5,7 +5,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +17,15 @@ from hypothesis import strategies as st
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.pool import Annotation, Pool
 from al_core.schema import Batch, RoundRecord
-from al_core.store import Store
+from al_core.store import Store, folder_of
+from benchmarks.postgres import Postgres
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'al.db'}")
+def store(database: str) -> Iterator[Store]:
+    opened = Store(database)
+    yield opened
+    opened.close()
 
 
 def new(store: Store, name: str = "birds", **first) -> int:
@@ -31,15 +37,16 @@ def said(image: int, label: int | None, event: str | None = None) -> Annotation:
 
 
 ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
 RECORD = RoundRecord(0, 20, {"accuracy": 0.5}, [[1.0, 2.0, 0.5]], 1.0, 2.0, 3.0, 0.1, 80)
 
 
-def test_what_was_written_is_read_back_by_another_store(store: Store, tmp_path: Path) -> None:
+def test_what_was_written_is_read_back_by_another_store(store: Store, database: str) -> None:
     experiment = new(store, first_annotations=[said(4, 2)])
     store.append(experiment, [said(7, None), said(4, 1)])
     store.add_round(experiment, RECORD, Batch(1, "margin", [3, 9], [-0.1, -0.2]))
 
-    again = Store(f"sqlite:///{tmp_path / 'al.db'}")
+    again = Store(database)
     assert [(a.image, a.label) for a in again.annotations(experiment)] == [
         (4, 2),
         (7, None),
@@ -65,13 +72,14 @@ def test_an_event_that_is_sent_twice_is_kept_once(store: Store) -> None:
     assert len(store.annotations(other)) == 1
 
 
-def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store) -> None:
+def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database: str) -> None:
     experiment = new(store)
 
     def write(tab: str) -> None:
-        mine = Store(str(store._database.url))
+        mine = Store(database)
         for i in range(50):
             mine.append(experiment, [said(i, 0, f"{tab}:{i}"), said(i, 1, f"both:{i}")])
+        mine.close()
 
     threads = [threading.Thread(target=write, args=(tab,)) for tab in "ab"]
     for thread in threads:
@@ -82,34 +90,8 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store) -> None:
     assert len(events) == len(set(events)) == 150
 
 
-def test_a_database_of_the_first_version_opens_with_its_labels(tmp_path: Path) -> None:
-    path = tmp_path / "al.db"
-    Store(f"sqlite:///{path}").close()
-    with sqlite3.connect(path) as database:
-        database.execute("DROP INDEX one_batch_per_place")
-        for table, columns in {
-            "batches": ("place", "model", "reasons", "holder", "annotator", "leased_until"),
-            "annotations": ("undoes", "guess_shown"),
-            "rounds": ("compared", "disagreed", "guesses_shown"),
-        }.items():
-            for column in columns:
-                database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        database.execute(
-            "INSERT INTO experiments VALUES (1, 'old', '{}', 'f', 9, '2026-01-01 00:00:00', NULL)"
-        )
-        database.execute(
-            "INSERT INTO annotations VALUES "
-            "(1, 1, 0, 3, 'k', 2, 0, 'ada', '2026-01-01 00:00:00', NULL, NULL)"
-        )
-    store = Store(f"sqlite:///{path}")
-    (said,) = store.annotations(1)
-    assert (said.image, said.label, said.undoes, said.guess_shown) == (3, 2, False, False)
-    assert store.add_batch(1, Batch(0, "random", [1], None), 0)
-    assert not store.add_batch(1, Batch(0, "random", [2], None), 0)
-
-
-def test_processes_that_meet_on_a_new_database_all_open_it(tmp_path: Path) -> None:
-    code = f"from al_core.store import Store; Store('sqlite:///{tmp_path / 'al.db'}').experiments()"
+def test_processes_that_meet_on_a_new_database_all_open_it(database: str) -> None:
+    code = f"from al_core.store import Store; Store('{database}').experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0, 0, 0, 0]
 
@@ -219,7 +201,8 @@ def test_a_copy_put_in_place_of_the_database_is_used_from_then_on(tmp_path: Path
     assert [a.image for a in store.annotations(experiment)] == [1, 3]
 
 
-def test_a_full_disk_is_told_and_the_labels_before_it_stay(store: Store) -> None:
+def test_a_full_disk_is_told_and_the_labels_before_it_stay(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'al.db'}")
     experiment = new(store)
     store.append(experiment, [said(1, 0)])
     with store._database.reading() as connection:
@@ -247,3 +230,75 @@ def test_the_log_folds_to_the_same_pool_after_a_round_trip(tmp_path: Path, entri
         store.append(experiment, [annotation])
     assert Pool.fold(10, store.annotations(experiment)).answers == Pool.fold(10, written).answers
     store.close()
+
+
+def test_a_database_server_that_is_away_is_told_and_used_again_when_it_is_back(
+    postgres: Postgres,
+) -> None:
+    store = Store(postgres.database())
+    experiment = new(store)
+    store.append(experiment, [said(1, 0, "tab:0")])
+    lock = store.try_lock("server-a")
+    postgres.stop()
+    for use in (store.experiments, lambda: store.append(experiment, [said(2, 0, "tab:1")])):
+        with pytest.raises(StoreUnavailable, match="The database cannot be"):
+            use()
+    postgres.start()
+    store.append(experiment, [said(1, 0, "tab:0"), said(2, 0, "tab:1")])
+    assert [a.image for a in store.annotations(experiment)] == [1, 2]
+    assert not lock.is_locked
+    assert store.try_lock("server-a").is_locked
+    store.close()
+
+
+def test_files_lie_apart_by_database_whoever_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder(address: str) -> Path:
+        monkeypatch.setenv("AL_DATABASE_URL", address)
+        return folder_of(1)
+
+    own = folder("postgresql+psycopg://ada:secret@host/one")
+    assert own == folder("postgresql+psycopg://ben@host:5432/one")
+    assert own != folder("postgresql+psycopg://ada:secret@host/two")
+    assert "secret" not in str(own)
+
+
+def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> None:
+    address = postgres.database()
+    store = Store(address)
+    experiment = new(store)
+    with postgres.connect(address.rpartition("/")[2]) as other, other.transaction():
+        other.execute("LOCK TABLE annotations")
+        with pytest.raises(StoreUnavailable, match="another program holds it"):
+            store.append(experiment, [said(1, 0)])
+    store.append(experiment, [said(1, 0)])
+    store.close()
+
+
+def test_a_lock_is_held_by_one_at_a_time_until_its_holder_ends(database: str) -> None:
+    store, code = Store(database), "\n".join((
+        "import sys, time; from al_core.store import Store",
+        f"store = Store('{database}'); lock = store.try_lock('training-1')",
+        "print(lock.is_locked, flush=True); time.sleep(60)",
+    ))  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "True\n"
+        assert store.is_locked("training-1")
+        assert store.try_lock("training-1") is None
+        assert not store.is_locked("training-2")
+        other.kill()
+    lock = wait_for(lambda: store.try_lock("training-1"))
+    assert store.is_locked("training-1")
+    lock.release()
+    assert not store.is_locked("training-1")
+    store.close()
+
+
+def wait_for(taken: Callable[[], T | None]) -> T:
+    """PostgreSQL needs a moment to see that a process has ended."""
+    for _ in range(100):
+        if (lock := taken()) is not None:
+            return lock
+        time.sleep(0.1)
+    raise AssertionError("it was never free")

@@ -67,7 +67,7 @@ def is_gone(holder: str) -> bool:
 
 @st.cache_resource(show_spinner=False)
 def _presence() -> Presence:
-    return Presence()
+    return Presence(open_store())
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,57 @@
+"""Two servers, each with files of its own, on one PostgreSQL database."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from desk import A_ROUND, APP, BY_HAND, hand_in, images, label_all
+from playwright.sync_api import Browser, Page, expect
+
+from al_core.experiment import start_experiment
+from al_core.images import load
+from al_core.progress import finish
+from al_core.store import Store
+from benchmarks.postgres import Postgres
+
+
+def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_other_ends(
+    browser: Browser, serve: Callable, postgres: Postgres, tmp_path: Path
+) -> None:
+    address = postgres.database()
+    store = Store(address)
+    dataset = finish(load("digits", cache_dir=tmp_path / "one" / "cache"))
+    config = replace(BY_HAND, label_while_training=False)
+    number = start_experiment(store, "team", config, dataset)
+
+    def opened(url: str) -> Page:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}/?experiment={number}")
+        return page
+
+    def environment(name: str) -> dict[str, str]:
+        return {"AL_HOME": str(tmp_path / name), "AL_DATABASE_URL": address}
+
+    with serve(APP, env=environment("one")) as one:
+        with serve(APP, env=environment("other")) as other:
+            pages = [opened(one), opened(other)]
+            asked = [image for page in pages for image in images(page)]
+            assert len(set(asked)) == 12
+            for page in pages:
+                label_all(page, 6)
+                hand_in(page)
+            for page in pages:
+                expect(page.get_by_text("1 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
+            assert [record.labeled for record in store.rounds(number)] == [12]
+            again = [image for page in pages for image in images(page)]
+            assert len(set(again)) == 12
+            pages[1].keyboard.type("123")
+            expect(pages[1].get_by_text("3 of 6 saved")).to_be_visible()
+        label_all(pages[0], 6)
+        hand_in(pages[0])
+        expect(pages[0].get_by_text("3 of 6 labelled")).to_be_visible(timeout=A_ROUND)
+        assert images(pages[0]) == again[6:]
+        for page in pages:
+            page.close()
+    said = store.annotations(number)
+    assert sorted(row.image for row in said) == sorted(map(int, asked + again[:9]))
+    store.close()
