@@ -11,7 +11,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     config               the settings of an experiment
     pool                 Annotation; Pool: who is labelled, a fold over the annotations
     schema, store        the append-only log: experiments, batches, annotations, rounds
-      database           opening one, and its errors as sentences
+      database           opening one, its errors as sentences; (migrations) its changes
       log                its annotations, each read once
     experiment           one experiment: the log folded into a pool and a phase
     leases               who labels what: batches handed out, handed in, rounds closed
@@ -40,6 +40,8 @@ From the bottom to the top; a module imports only what stands above it in this l
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person
     simulations          many of them, side by side, going on where they stopped
+    on_ray               features and simulations by a cluster: (parts) what each worker reads,
+                         (partitions) the files that it writes
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
     __main__, simulate_command, terminal

@@ -18,7 +18,7 @@ from al_core.import_labels import MOST_PROBLEMS, import_labels, read_labels
 from al_core.learned import learned_path
 from al_core.pool import annotator_name
 from al_core.progress import Progress, finish
-from al_core.simulate_command import WEIGHTS_HELP, simulate
+from al_core.simulate_command import ENGINES, WEIGHTS_HELP, simulate
 from al_core.store import Store, home
 from al_core.terminal import SentenceGroup, progress_bars, stops_between_steps
 
@@ -38,15 +38,27 @@ main.add_command(simulate)
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="The folder to write train.npy and test.npy to.")  # fmt: skip
 @click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
-def embed(data: str, weights: str, out: Path, image_size: int) -> None:
+@click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True,
+              help="ray: many files of keys and features, by all GPUs or cores of a cluster."
+              )  # fmt: skip
+@click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
+def embed(
+    data: str, weights: str, out: Path, image_size: int, engine: str, address: str | None
+) -> None:
     """Compute the features that weights see in all images, float16, a row for each.
 
     Stopped anywhere, the same command goes on from there.
     """
-    from al_core.features import embed_into  # with torch, which takes two seconds
-
     try:
         with progress_bars("") as show:
+            if engine == "ray":
+                from al_core.on_ray import embed_on_ray
+
+                count = finish(embed_on_ray(data, weights, out, image_size, address), show)
+                click.echo(f"The features of {count:,} images, written to {out}.")
+                return
+            from al_core.features import embed_into  # with torch, which takes two seconds
+
             loading = load(data, image_size=image_size, cache_dir=home() / "cache")
             dataset = finish(loading, show)
             features = finish(embed_into(out, weights, dataset), show)

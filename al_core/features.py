@@ -21,6 +21,7 @@ from al_core.inference import InferenceNetwork
 from al_core.learned import waits_for_features
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
+from al_core.partitions import gather, is_partitioned
 from al_core.predict import BATCH_SIZE, predict
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work, finish
@@ -46,12 +47,14 @@ class Features:
 
 def read_features(path: Path, dataset: Dataset) -> Features:
     """Read embeddings from an ``.npz`` file with the arrays ``train`` and ``test``, or from a
-    folder with ``train.npy`` and ``test.npy``.
+    folder with ``train.npy`` and ``test.npy``, or with partitions (:mod:`al_core.partitions`).
 
     Raises ConfigError, in a sentence, where they are missing or do not fit the images.
     """
     try:
-        if path.is_dir():
+        if path.is_dir() and is_partitioned(path):
+            arrays = gather(path, dataset.train.keys, dataset.test.keys)
+        elif path.is_dir():
             arrays = [read_array(path / f"{part}.npy") for part in PARTS]
         else:
             most = WIDEST * max(len(dataset.train), len(dataset.test), 1)
@@ -60,7 +63,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} cannot be read as embeddings: it must be an .npz file with the arrays "
-            f"“train” and “test”, or a folder with train.npy and test.npy ({error})."
+            f"“train” and “test”, or a folder that embed has written ({error})."
         ) from error
     half = []
     for name, rows, images in zip(PARTS, arrays, (dataset.train, dataset.test), strict=True):
@@ -83,7 +86,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
 def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
     """The features that ``weights`` see in the images of ``dataset``, from the cache where they
     are. Raises WeightsError as :func:`al_core.weights.pretrained_weights` does."""
-    pretrained = yield from _needed(weights, dataset)
+    pretrained = yield from needed(weights, dataset.fingerprint)
     name = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
     folder = home() / "cache" / "features" / name
     return (yield from embed(dataset, pretrained, hardware, folder))
@@ -102,21 +105,27 @@ def features_of(
 def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
     """The same in a ``folder`` of one's own, which must hold no other features than these, in part
     perhaps. Raises WeightsError where it does."""
-    pretrained = yield from _needed(weights, dataset)
-    of = folder / "of.txt"
-    digest = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
-    here = of.read_text(encoding="utf-8") if of.exists() else ""
-    if here != digest and (here or any(folder.glob("t*.npy"))):
+    pretrained = yield from needed(weights, dataset.fingerprint)
+    claim(folder, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
+    return (yield from embed(dataset, pretrained, find_hardware(), folder))
+
+
+def claim(folder: Path, of: str) -> None:
+    """Have a folder for the features ``of`` some images by some weights; raises WeightsError where
+    it holds others."""
+    note = folder / "of.txt"
+    here = note.read_text(encoding="utf-8") if note.exists() else ""
+    if here != of and (here or any(folder.glob("t*.npy"))):
         raise WeightsError(
             f"{folder} holds features of other images or weights; name another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    of.write_text(digest, encoding="utf-8")
-    return (yield from embed(dataset, pretrained, find_hardware(), folder))
+    note.write_text(of, encoding="utf-8")
 
 
-def _needed(weights: str, dataset: Dataset) -> Work[Pretrained]:
-    pretrained = yield from pretrained_weights(weights, dataset.fingerprint)
+def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
+    """The weights of that name; raises WeightsError also for ``none``."""
+    pretrained = yield from pretrained_weights(weights, fingerprint)
     if pretrained is None:
         raise WeightsError("Without weights there are no features; choose some.")
     return pretrained
@@ -139,7 +148,7 @@ def embed(
             todo = [(path, images) for path, images in todo if not path.exists()]
             if todo:
                 # Once, so exactly: heads and strategies let small differences grow.
-                network = _frozen(pretrained, hardware.exact)
+                network = frozen(pretrained, hardware.exact)
                 for path, images in todo:
                     yield from _embed_part(network, images, hardware, path)
         finally:
@@ -154,7 +163,7 @@ def embed(
     return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
 
 
-def _frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
+def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
     """The network behind the weights, its head of no use, as it was trained."""
     generator = torch.Generator().manual_seed(0)
     nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)

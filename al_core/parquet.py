@@ -59,7 +59,7 @@ def read_parquet(root: Path, names: list[str]) -> Work[Content]:
     on a damaged file, one without images, and labels that are missing or have no name.
     """
     yield from ()
-    files = [name for name in names if name == "" or name.lower().endswith(".parquet")]
+    files = [name for name in names if name == "" or is_parquet(name)]
     splits = {name: _split_of(name) for name in files}
     if "train" in splits.values():
         files = [name for name in files if splits[name]]
@@ -114,7 +114,7 @@ def _read_labels(file: Path, split: str) -> _Shard:
         wanted = [f"{columns.image}.path"] + ([columns.label] if columns.label else [])
         table = parquet.read(columns=wanted)
         column = table[columns.image].combine_chunks()
-        paths = [_key(path or "") for path in column.field("path").to_pylist()]
+        paths = [row_key(path or "") for path in column.field("path").to_pylist()]
         if not columns.label:
             return _Shard(file, split, columns, paths, np.full(len(paths), -1, dtype=np.int64))
         column = table[columns.label]
@@ -148,13 +148,7 @@ def _columns(schema: Any, file: Path) -> _Columns:
     def kind(name: str) -> str:
         return str(described.get(name, {}).get("_type", ""))
 
-    images = [
-        field.name
-        for field in schema
-        if _holds_images(field.type) and kind(field.name) in ("", "Image")
-    ]
-    if not images:
-        raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
+    image = image_column(schema, file)
     integers = [field.name for field in schema if pa.types.is_integer(field.type)]
     classes = [name for name in integers if kind(name) == "ClassLabel"]
     texts = [field.name for field in schema if _holds_texts(field.type)]
@@ -168,7 +162,17 @@ def _columns(schema: Any, file: Path) -> _Columns:
         )
     names = described.get(label, {}).get("names")
     listed = names if isinstance(names, list) else []
-    return _Columns(images[0], label, tuple(str(name) for name in listed), label in texts)
+    return _Columns(image, label, tuple(str(name) for name in listed), label in texts)
+
+
+def image_column(schema: Any, file: Path) -> str:
+    """The name of the first column that holds images; raises SourceError where there is none."""
+    described = _described(schema.metadata or {})
+    for field in schema:
+        kind = described.get(field.name, {}).get("_type", "")
+        if _holds_images(field.type) and kind in ("", "Image"):
+            return str(field.name)
+    raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
 
 
 def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
@@ -217,7 +221,12 @@ def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
     return []
 
 
-def _key(path: str) -> str:
+def is_parquet(name: str) -> bool:
+    """Whether a file of that name is one."""
+    return name.lower().endswith(".parquet")
+
+
+def row_key(path: str) -> str:
     """``path`` as text that every database keeps."""
     return path.replace("\0", "\\x00")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -27,6 +27,7 @@ from al_core.terminal import progress_bars
 if TYPE_CHECKING:
     from al_core.simulate import Row
 
+ENGINES = ("local", "ray")
 WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 
 
@@ -80,6 +81,14 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
     help="Simulations side by side  [default: as many as the machine carries]",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="local",
+    show_default=True,
+    help="ray: each simulation is a task of a cluster.",
+)
+@click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
+@click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
@@ -106,6 +115,8 @@ def simulate(
     embeddings: Path | None,
     annotator: str,
     jobs: int | None,
+    engine: str,
+    address: str | None,
     out: Path,
     plot: Path | None,
 ) -> None:
@@ -164,8 +175,7 @@ def simulate(
 
     try:
         with progress_bars("") as show:
-            jobs = jobs or jobs_that_fit(len(simulations))
-            for report in run_all(simulations, jobs):
+            for report in _reports(simulations, jobs, engine, address):
                 if isinstance(report, Progress):
                     show(report)
                     continue
@@ -181,6 +191,16 @@ def simulate(
     if plot is not None:
         curves = read_curves(out.read_bytes(), out.name)
         save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
+
+
+def _reports(
+    simulations: Sequence[Simulation], jobs: int | None, engine: str, address: str | None
+) -> Iterator[Progress | Row]:
+    if engine == "ray":
+        from al_core.on_ray import simulate_on_ray
+
+        return simulate_on_ray(simulations, address)
+    return run_all(simulations, jobs or jobs_that_fit(len(simulations)))
 
 
 def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:

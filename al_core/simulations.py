@@ -6,8 +6,8 @@ import json
 import multiprocessing
 import os
 import queue
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -71,7 +71,36 @@ def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress |
     its rows come first. Stopped anywhere, the processes end, and what they have finished stays.
     Raises the first error that any of them meets.
     """
+    with closing(_in_processes(simulations, jobs)) as reports:
+        yield from merged(simulations, reports)
+
+
+def merged(
+    simulations: Sequence[Simulation], reports: Iterable[tuple[Any, Progress | Row | None]]
+) -> Iterator[Progress | Row]:
+    """What many simulations report, each time with who does, as reports of all of them."""
     rounds = sum(one.config.rounds + 1 for one in simulations)
+    done = 0
+    running: dict[Any, Progress] = {}
+    for who, report in reports:
+        if isinstance(report, Progress):
+            running[who] = report
+        else:
+            running.pop(who, None)
+            if report is not None:
+                done += 1
+                yield report
+        # Most of a round is its training; it counts as done when its row is there.
+        parts = sum(
+            one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
+        )
+        yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
+
+
+def _in_processes(
+    simulations: Sequence[Simulation], jobs: int
+) -> Generator[tuple[int, Progress | Row | None]]:
+    """What processes of this machine report; None at the end of each simulation."""
     context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
     tasks, reports = context.Queue(), context.Queue()
     for one in simulations:
@@ -83,8 +112,6 @@ def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress |
     ]
     for worker in workers:
         worker.start()
-    done = 0
-    running: dict[int, Progress] = {}
     try:
         ended = 0
         while ended < len(simulations):
@@ -99,20 +126,8 @@ def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress |
                 continue
             if isinstance(report, Exception):
                 raise report
-            if report is None:
-                ended += 1
-                running.pop(who, None)
-            elif isinstance(report, Progress):
-                running[who] = report
-            else:
-                done += 1
-                running.pop(who, None)
-                yield report
-            # Most of a round is its training; it counts as done when its row is there.
-            parts = sum(
-                one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
-            )
-            yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
+            ended += report is None
+            yield who, report
     finally:
         for worker in workers:
             worker.terminate()

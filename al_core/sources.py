@@ -19,7 +19,7 @@ import numpy as np
 
 from al_core import cifar10
 from al_core.errors import SourceError
-from al_core.parquet import read_parquet
+from al_core.parquet import is_parquet, read_parquet
 from al_core.pictures import Content, FileStamp, Found
 from al_core.progress import Progress, Work
 
@@ -82,12 +82,12 @@ def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader, Iterable[str
     names, outside = _walk(path, (*IMAGE_SUFFIXES, ".parquet"))
     if not names and outside:
         raise SourceError(
-            f"{path} holds links alone that lead out of it, as {_printable(outside[0])} does, and "
+            f"{path} holds links alone that lead out of it, as {printable(outside[0])} does, and "
             "those are not followed: give a folder that holds what they lead to as well."
         )
     if not names:
         raise SourceError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no .parquet.")
-    if any(name.lower().endswith(".parquet") for name in names):
+    if any(map(is_parquet, names)):
         return "parquet", path, names, read_parquet, outside
     return "folder", path, names, _read_folder, outside
 
@@ -114,7 +114,7 @@ def _found(
 
     def read(_image_size: int, _cache_dir: Path) -> Work[Content]:
         content = yield from reader(path, ordered)
-        return replace(content, left_out=(*content.left_out, *map(_printable, links)))
+        return replace(content, left_out=(*content.left_out, *map(printable, links)))
 
     return Found(kind, str(path), tuple(stamps), read)
 
@@ -214,18 +214,18 @@ def _read_folder(root: Path, names: list[str]) -> Work[Content]:
     if strangers := sorted(set(class_of.values()) - set(number), key=natural):
         raise SourceError(
             f"{root} tests classes that its training images do not have: "
-            f"{', '.join(map(_printable, strangers))}."
+            f"{', '.join(map(printable, strangers))}."
         )
-    keys = [_printable(name) for name in chosen]
+    keys = [printable(name) for name in chosen]
     if twice := [key for key, count in Counter(keys).items() if count > 1]:
         raise SourceError(f"{root} has two files that are both shown as {twice[0]}; rename one.")
     return Content(
         keys=keys,
         targets=np.array([number.get(class_of.get(n, ""), -1) for n in chosen], dtype=np.int64),
         in_test=np.array([name in test for name in chosen], dtype=np.bool_),
-        class_names=tuple(map(_printable, class_names)),
+        class_names=tuple(map(printable, class_names)),
         pictures=(root / name for name in chosen),
-        left_out=tuple(map(_printable, left_out)),
+        left_out=tuple(map(printable, left_out)),
     )
 
 
@@ -250,6 +250,6 @@ def _has_classes(half: dict[str, str]) -> bool:
     return any("/" in rest for rest in half.values())
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """``name`` as text that can be stored and shown, also where its bytes are no UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
