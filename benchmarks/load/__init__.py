@@ -1,1 +1,1 @@
-"""The desk under load: ``python -m benchmarks.load tabs | log | folder | hours``."""
+"""The desk under load: ``python -m benchmarks.load tabs | servers | log | folder | hours``."""

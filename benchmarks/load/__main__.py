@@ -5,10 +5,11 @@ import click
 from benchmarks.load.folder import folder
 from benchmarks.load.hours import hours
 from benchmarks.load.log import log
+from benchmarks.load.servers import servers
 from benchmarks.load.tabs import tabs
 
 main = click.Group(help="Measure the desk under load.")
-for command in (tabs, log, folder, hours):
+for command in (tabs, servers, log, folder, hours):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def tabs(data: str, tabs: int, each: int, pause: float) -> None:
 
 
 def open_tab(browser: Browser, address: str, each: int) -> Page:
+    """A tab on a batch of so many images."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(CLOCK)
     page.goto(address)
