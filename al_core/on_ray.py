@@ -90,16 +90,16 @@ def embed_on_ray(
     todo = [part for part in parts if not part_path(out, part["number"]).exists()]
     began, done = time.perf_counter(), len(parts) - len(todo)
     with cluster(address) as ray:
-        import ray.data
+        from ray import data
 
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        data.DataContext.get_current().enable_progress_bars = False
         gpus = int(ray.cluster_resources().get("GPU", 0))
         actors = gpus or int(ray.cluster_resources()["CPU"])
-        rows = ray.data.from_items(todo, override_num_blocks=max(1, len(todo)))
+        rows = data.from_items(todo, override_num_blocks=max(1, len(todo)))
         embedded = rows.map(
             _Encoder,
             fn_constructor_args=(ray.put(pretrained), str(out.absolute()), image_size),
-            compute=ray.data.ActorPoolStrategy(size=min(actors, max(1, len(todo)))),
+            compute=data.ActorPoolStrategy(size=min(actors, max(1, len(todo)))),
             num_gpus=1 if gpus else 0,
             num_cpus=0 if gpus else 1,
         )

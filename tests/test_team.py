@@ -149,7 +149,11 @@ def test_a_setting_changed_in_one_tab_is_the_setting_of_all(desk: Desk) -> None:
     tiles(page, 6)
     tiles(other, 6)
     toggle(page, "Show the model's guesses")
-    expect(page.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
+    # The browser shows it at once; the other tab reads what is saved.
+    for _ in range(200):
+        if desk.store.experiment(number).config["show_guesses"]:
+            break
+        page.wait_for_timeout(50)
     toggle(other, "Label while a round trains")
     expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
     config = desk.store.experiment(number).config
