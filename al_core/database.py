@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -113,7 +113,9 @@ class AdvisoryLock:
         self._connection = connection
 
     def release(self, force: bool = False) -> None:
-        """Let somebody else have it."""
+        """Let somebody else have it, at once: a server notes only later that a connection ended."""
+        with suppress(SQLAlchemyError):
+            self._connection.execute(select(func.pg_advisory_unlock_all()))
         self._connection.close()
 
     @property

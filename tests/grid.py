@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from al_core.errors import StoreError
+from ui.action import pressed
 from ui.label_grid import Tile, label_grid, sprite_text
 
 query = st.query_params
@@ -45,7 +46,7 @@ def desk(tiles):
 guess = (1, 0.61) if query.get("guess") else None
 desk([Tile(100 + i, stored.get(100 + i), guess) for i in range(len(pixels))])
 st.text_input("Note")
-if st.button("Count"):
+if pressed("Count"):
     st.write(f"counted {len(log.read_text().splitlines())}")
 if st.button("Next batch"):
     st.session_state.next = 1
