@@ -13,6 +13,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     schema, store        the append-only log: experiments, batches, annotations, rounds
       database           opening one, its errors as sentences; (migrations) its changes
       log                its annotations, each read once
+      rows               how rows are written, once, and read back
     experiment           one experiment: the log folded into a pool and a phase
     leases               who labels what: batches handed out, handed in, rounds closed
     undo                 taking back what was said, as a later row

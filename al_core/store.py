@@ -13,19 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, case, insert, select, update
 
 from al_core.database import Database, address_digest
-from al_core.errors import StoreError, UnknownExperiment
+from al_core.errors import UnknownExperiment
 from al_core.locking import Lock
 from al_core.log import COLUMNS, Log
 from al_core.names import checked
 from al_core.pool import Annotation, now
+from al_core.rows import append_annotations, batch_of, insert_once, write_batch
 from al_core.schema import (
     Batch,
     ExperimentRecord,
-    Reasons,
     RoundRecord,
     annotations,
     batches,
@@ -104,9 +103,9 @@ class Store:
             key = connection.execute(insert(experiments).values(values)).inserted_primary_key
             assert key is not None
             experiment_id: int = key[0]
-            _append(connection, experiment_id, first_annotations)
+            append_annotations(connection, experiment_id, first_annotations)
             if first_batch is not None:
-                _add_batch(connection, experiment_id, first_batch)
+                write_batch(connection, experiment_id, first_batch)
         return experiment_id
 
     def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
@@ -167,7 +166,7 @@ class Store:
         and until when its lease now lasts, unless somebody else holds it by now.
         """
         with self._database.writing() as connection:
-            _append(connection, experiment_id, new)
+            append_annotations(connection, experiment_id, new)
             if renewed is not None:
                 batch, until = renewed
                 mine = (batches.c.id == batch.id, batches.c.holder == batch.holder)
@@ -203,7 +202,7 @@ class Store:
         columns = [wanted if c is batches.c.reasons else c for c in batches.c]
         with self._database.reading() as connection:
             return [
-                _batch(row)
+                batch_of(row)
                 for row in connection.execute(
                     select(*columns)
                     .where(batches.c.experiment_id == experiment_id)
@@ -215,13 +214,13 @@ class Store:
         """One batch as it is now."""
         with self._database.reading() as connection:
             row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
-        return None if row is None else _batch(row)
+        return None if row is None else batch_of(row)
 
     def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
         """Write the batch that comes ``place``-th, from 0, and return its id; None where one stands
         there already."""
         with self._database.writing() as connection:
-            return _add_batch(connection, experiment_id, batch, place)
+            return write_batch(connection, experiment_id, batch, place)
 
     def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
         """Give an open batch to ``holder``; False if it is no longer as ``batch`` says."""
@@ -252,7 +251,7 @@ class Store:
                 update(batches).where(*still_open).values(handed_in_at=now())
             )
             if closed.rowcount and further is not None:
-                _add_batch(connection, *further)
+                write_batch(connection, *further)
         return closed.rowcount > 0
 
     def rounds(self, experiment_id: int) -> list[RoundRecord]:
@@ -274,9 +273,9 @@ class Store:
         """
         with self._database.writing() as connection:
             values = {"experiment_id": experiment_id, **asdict(record)}
-            added = _insert(connection, rounds).values(values).returning(rounds.c.id)
+            added = insert_once(connection, rounds).values(values).returning(rounds.c.id)
             if connection.execute(added).scalar() is not None and batch is not None:
-                _add_batch(connection, experiment_id, batch, place)
+                write_batch(connection, experiment_id, batch, place)
 
     def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
         change = update(batches).where(batches.c.id == batch_id, *where).values(**values)
@@ -292,42 +291,3 @@ class Store:
 
 def _taken(name: str) -> str:
     return f"There is an experiment “{name}” already; choose another name."
-
-
-def _insert(connection: Connection, table: Table) -> Any:
-    """An insert that leaves a row alone which is there already."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table).on_conflict_do_nothing()
-
-
-def _append(connection: Connection, experiment_id: int, new: Iterable[Annotation]) -> None:
-    rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
-    if rows:
-        # One after another, or PostgreSQL would show a later row before an earlier one, and what
-        # were the first so many annotations (see Known) would be others afterwards.
-        one = select(experiments.c.id).where(experiments.c.id == experiment_id)
-        connection.execute(one.with_for_update(key_share=True))
-        connection.execute(_insert(connection, annotations), rows)
-
-
-def _add_batch(
-    connection: Connection, experiment_id: int, batch: Batch, place: int | None = None
-) -> int | None:
-    """Write a batch at ``place``, or after the last; its id, or None where the place is taken."""
-    if place is None:
-        query = select(func.count()).where(batches.c.experiment_id == experiment_id)
-        place = connection.execute(query).scalar_one()
-    values = asdict(batch) | {"experiment_id": experiment_id, "place": place}
-    del values["id"], values["created_at"]
-    written = _insert(connection, batches).values(values).returning(batches.c.id)
-    batch_id: int | None = connection.execute(written).scalar()
-    return batch_id
-
-
-def _batch(row: Row[Any]) -> Batch:
-    values = {slot: row._mapping[slot] for slot in Batch.__slots__}
-    if values["reasons"] is not None:
-        values["reasons"] = Reasons(**values["reasons"])
-    if values["images"] is None:
-        raise StoreError("A batch in the database is damaged; restore it from a copy.")
-    return Batch(**values)

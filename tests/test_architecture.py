@@ -21,7 +21,7 @@ LAYERS = [
     ["strategies"],
     ["config", "mistakes", "pool"],
     ["schema"],
-    ["database", "log"],
+    ["database", "log", "rows"],
     ["store"],
     ["experiment", "learned", "network", "parts", "predictions"],
     [

@@ -25,6 +25,7 @@ def button(label: str, act: Callable[[], str | None], key: str | None = None, **
 
     ``act`` may be older than what it acts upon, for a label draws only the grid again: it reads the
     log itself.
+
     A sentence that ``act`` returns is shown for a moment; that of an ActiveLearningError stands
     below the button for a while. ``how`` is for :func:`st.button`.
     """
