@@ -1,4 +1,4 @@
-"""What tests in a browser share: the browser, and a server for a Streamlit script."""
+"""What tests share: a browser, a server for a Streamlit script, databases of both kinds."""
 
 import contextlib
 import os
