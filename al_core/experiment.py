@@ -303,8 +303,7 @@ def check_images(experiment: Experiment, dataset: Dataset) -> None:
 
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
     """Let a finished experiment go on for ``more`` rounds; raises ConfigError if it cannot."""
-    config = replace(experiment.config, rounds=experiment.next_round - 1 + more)
     left = len(experiment.pool.unlabeled)
-    if not left or (more - 1) * config.per_round >= left:
+    if not left or (more - 1) * experiment.config.per_round >= left:
         raise ConfigError("There are not enough unlabelled images left for that many rounds.")
-    store.set_config(experiment.id, config.to_json())
+    store.change_config(experiment.id, {"rounds": experiment.next_round - 1 + more})

@@ -136,9 +136,16 @@ class Store:
         name = checked("An experiment", name)
         self._update(experiment_id, _taken(name), name=name)
 
-    def set_config(self, experiment_id: int, config: dict[str, Any]) -> None:
-        """Replace an experiment's settings."""
-        self._update(experiment_id, "", config=config)
+    def change_config(self, experiment_id: int, changes: dict[str, Any]) -> None:
+        """Give some settings of an experiment other values; the others stay, also where another
+        tab changes one of them at this moment."""
+        here = experiments.c.id == experiment_id
+        with self._database.writing() as connection:
+            row = update(experiments).where(here)
+            # Whoever writes first reads alone: SQLite takes no lock for a SELECT.
+            connection.execute(row.values(config=experiments.c.config))
+            config = connection.execute(select(experiments.c.config).where(here)).scalar_one()
+            connection.execute(row.values(config=config | changes))
 
     def delete_experiment(self, experiment_id: int) -> None:
         """Put an experiment out of sight. Its labels stay in the log, and it can be restored."""

@@ -108,7 +108,7 @@ def prepare(data: str, per_round: int = BATCH) -> int:
     finish(advance(store, experiment, dataset, find_hardware()))
     opened = open_experiment(store, experiment)
     endless = replace(opened.config, train=TrainConfig(epochs=1, min_steps=1_000_000))
-    store.set_config(experiment, endless.to_json())
+    store.change_config(experiment, endless.to_json())
     return experiment
 
 

@@ -91,9 +91,8 @@ class Desk:
 
     def set_steps(self, experiment: int, steps: int) -> None:
         """Let the next training take that many steps."""
-        config = ExperimentConfig.from_json(self.store.experiment(experiment).config)
-        train = replace(config.train, min_steps=steps)
-        self.store.set_config(experiment, replace(config, train=train).to_json())
+        train = self.store.experiment(experiment).config["train"] | {"min_steps": steps}
+        self.store.change_config(experiment, {"train": train})
 
     def rows(self, experiment: int, columns: str, table: str) -> list[tuple]:
         query = f"SELECT {columns} FROM {table} WHERE experiment_id = {experiment} ORDER BY id"

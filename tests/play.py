@@ -118,8 +118,7 @@ class Play:
         close_round(self.store, self.id, self.now.next_round, lambda _: True)
 
     def change_strategy(self) -> None:
-        changed = replace(self.now.config, strategy=self.any_of(self.strategies))
-        self.store.set_config(self.id, changed.to_json())
+        self.store.change_config(self.id, {"strategy": self.any_of(self.strategies)})
 
     def refit(self) -> None:
         finish(refit(self.store, self.id, self.dataset, self.hardware))

@@ -179,11 +179,10 @@ def test_the_batch_after_this_one_is_chosen_while_this_one_is_labelled(
     with monkeypatch.context() as patch:
         patch.setattr("al_core.loop.choose", None)  # it is there already
         assert chosen(2).images == ready.images
-    changed = replace(open_experiment(store, experiment).config, strategy="k_center")
-    store.set_config(experiment, changed.to_json())
+    store.change_config(experiment, {"strategy": "k_center"})
     assert chosen(2).strategy == "k_center"
     store.append(experiment, [Annotation(ready.images[0], 0, batch.round, "bob")])
-    store.set_config(experiment, replace(changed, strategy=ready.strategy).to_json())
+    store.change_config(experiment, {"strategy": ready.strategy})
     assert ready.images[0] not in chosen(2).images  # somebody has labelled it meanwhile
 
 

@@ -54,7 +54,7 @@ def test_an_odd_name_is_kept_as_it_is(store: Store, name: str) -> None:
     check_class_names(settings.class_names)
     assert annotator_name(name) == name
     number = start_experiment(store, name, config(), of_squares())
-    store.set_config(number, settings.to_json())
+    store.change_config(number, settings.to_json())
     opened = open_experiment(store, name)
     assert (opened.name, opened.config.class_names[0]) == (name, name)
 

@@ -79,6 +79,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
         mine = Store(database)
         for i in range(50):
             mine.append(experiment, [said(i, 0, f"{tab}:{i}"), said(i, 1, f"both:{i}")])
+            mine.change_config(experiment, {tab: i})
         mine.close()
 
     threads = [threading.Thread(target=write, args=(tab,)) for tab in "ab"]
@@ -88,6 +89,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
         thread.join()
     events = [a.event for a in store.annotations(experiment)]
     assert len(events) == len(set(events)) == 150
+    assert store.experiment(experiment).config == {"seed": 1, "a": 49, "b": 49}
 
 
 def test_processes_that_meet_on_a_new_database_all_open_it(database: str) -> None:

@@ -113,8 +113,9 @@ def _setting(
         return ExperimentConfig.from_json(store.experiment(experiment_id).config)
 
     def save() -> None:
-        changed = replace(settings(), **{name: st.session_state[key]})
-        store.set_config(experiment_id, changed.to_json())
+        changed = {name: st.session_state[key]}
+        replace(settings(), **changed)  # raises what is wrong with it
+        store.change_config(experiment_id, changed)
 
     # The log decides what the widget shows: another tab may have changed it.
     st.session_state[key] = getattr(settings(), name)

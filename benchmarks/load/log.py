@@ -103,8 +103,7 @@ def long_experiment(data: str, annotations: int) -> int:
         data=data, initial=initial, per_round=BATCH, rounds=1, train=train, reference=False
     )
     experiment = start_experiment(store, "desk", config, dataset)
-    config_of = open_experiment(store, experiment).config.to_json()
-    store.set_config(experiment, config_of | {"rounds": count + 1000})
+    store.change_config(experiment, {"rounds": count + 1000})
     rng = np.random.default_rng(0)
     known = {said.image for said in store.annotations(experiment)}
     order = [image for image in rng.permutation(len(dataset.train)).tolist() if image not in known]
