@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import time
@@ -12,10 +13,12 @@ from enum import StrEnum
 from queue import PriorityQueue
 from threading import Event, Lock, Thread
 from typing import Any
+from weakref import WeakSet
 
 from al_core.errors import ActiveLearningError, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
+LAST_SECONDS = 2  # that the end of the program waits for jobs
 BRIEF = 1.0  # seconds; a job that took no longer has left little
 MB = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
@@ -135,6 +138,9 @@ class _Cancelled(Exception):
     """Leaves the work where it stands."""
 
 
+_WORKERS: WeakSet[Worker] = WeakSet()
+
+
 class Worker:
     """Runs jobs in threads that end with the program, however long the job would take.
 
@@ -152,6 +158,7 @@ class Worker:
         self._afterwards = afterwards
         self._waiting: PriorityQueue[tuple[bool, int, Job]] = PriorityQueue()
         self._count = itertools.count()
+        _WORKERS.add(self)
         if not side_by_side:
             Thread(target=self._one_after_another, daemon=True).start()
 
@@ -197,6 +204,11 @@ class Worker:
                 if key.startswith(prefix) and not job.active:
                     del self._jobs[key]
 
+    @property
+    def active(self) -> list[Job]:
+        """The jobs that wait or run."""
+        return [job for job in list(self._jobs.values()) if job.active]
+
     def _one_after_another(self) -> None:
         while True:
             self._run(self._waiting.get()[2])
@@ -216,3 +228,15 @@ class Worker:
                 self._waiting.put(waiting)
                 return
             self._run(waiting[2])
+
+
+@atexit.register
+def _end() -> None:
+    """Cancel all jobs, and wait a moment for their next report: a thread that the program's end
+    meets within torch would abort it."""
+    jobs = [job for worker in _WORKERS for job in worker.active]
+    for job in jobs:
+        job.cancel()
+    deadline = time.monotonic() + LAST_SECONDS
+    for job in jobs:
+        job.wait(deadline - time.monotonic())

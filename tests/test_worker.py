@@ -178,6 +178,31 @@ def test_a_program_ends_though_a_job_still_runs() -> None:
     )
 
 
+def test_a_program_that_ends_in_the_middle_of_a_training_ends_well() -> None:
+    """A thread that the end meets within torch would abort the program."""
+    code = (
+        "import time, torch\n"
+        "from al_core.progress import Progress\n"
+        "from al_core.worker import Worker\n"
+        "network = torch.nn.Conv2d(8, 64, 3)\n"
+        "def train():\n"
+        "    while True:\n"
+        "        network(torch.rand(256, 8, 32, 32)).sum().backward()\n"
+        "        yield Progress('', 0, 0, '', 0)\n"
+        "job = Worker().submit('a', train)\n"
+        "while job.progress is None: time.sleep(0.1)\n"
+        "time.sleep(0.5)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_an_ended_job_lets_go_of_what_it_worked_on() -> None:
     """A server remembers its jobs, and each may have been about a whole experiment."""
     images = Counting()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import time
+from contextlib import suppress
 from functools import cache
 
 SHORT = 0.002  # seconds of computing; what survives a longer collection is not looked at again
@@ -19,6 +21,14 @@ def keep_collections_short() -> None:
     with eight tabs on one experiment, half of all the server computed.
     """
     gc.callbacks.append(_collections.note)
+    atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    """At the end of the program nothing is frozen: what is left then is told as leaks, in pages."""
+    with suppress(ValueError):
+        gc.callbacks.remove(_collections.note)
+    gc.unfreeze()
 
 
 def collect_all() -> None:
