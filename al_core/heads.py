@@ -20,6 +20,7 @@ MEMBERS = 10
 ITERATIONS = 100  # of L-BFGS
 SEARCHING = 30  # the same while penalties are compared: which is best shows long before the end
 BLOCK = 8192
+ROWS, COLUMNS = 64, 16  # of a product: whole numbers of tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +36,22 @@ class Heads:
     scale: Tensor
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """``[N,D]``, any floating dtype, to float32 ``[K,N,C]``."""
+        """``[N,D]``, any floating dtype, to float32 ``[K,N,C]``; a row's are the same to the last
+        bit, whatever other rows there are."""
         k, width, classes = self.weight.shape
         # One matrix product for all heads, and standardised within it.
         weight = self.weight.permute(1, 0, 2).reshape(width, -1) / self.scale[:, None]
         bias = self.bias.flatten() - self.mean @ weight
+        # What is left over beside whole tiles is computed by other kernels.
+        columns = -len(bias) % COLUMNS
+        weight, bias = F.pad(weight, (0, columns)), F.pad(bias, (0, columns))
         logits = torch.cat(
-            [torch.addmm(bias, rows.float(), weight) for rows in torch.split(embeddings, BLOCK)]
+            [
+                torch.addmm(bias, F.pad(rows.float(), (0, 0, 0, -len(rows) % ROWS)), weight)[
+                    : len(rows), : k * classes
+                ]
+                for rows in torch.split(embeddings, BLOCK)
+            ]
         )
         return logits.view(-1, k, classes).permute(1, 0, 2)
 
@@ -123,6 +133,16 @@ def cross_validate(
     losses = torch.stack([F.cross_entropy(one, labels) for one in left_out])
     best = int(losses.argmin())
     return Validation(PENALTIES[best], temperature(left_out[best].softmax(1), labels))
+
+
+def fit_head(
+    embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
+) -> tuple[Heads, Validation]:
+    """One head on all labels, with the penalty that cross-validation on them chooses, and what
+    that says. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
+    found = cross_validate(embeddings, labels, classes, generator)
+    alike = torch.ones(1, len(labels))
+    return fit_heads(embeddings, labels, classes, alike, torch.tensor([found.penalty])), found
 
 
 def temperature(probs: Tensor, labels: Tensor) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
-from al_core.heads import committee, cross_validate
+from al_core.heads import Heads, committee, cross_validate
 from al_core.pool import Pool
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.schema import Batch, Reasons
@@ -45,32 +45,42 @@ def choose(
         torch.from_numpy(said.embeddings[pool.labeled]).to(device),
         temperature=said.temperature,
     )
-    if not (_are_numbers(candidates.probs) and _are_numbers(candidates.embeddings)):
-        raise ConfigError(
-            "What the model says of some images are no numbers, so none can be chosen by it; "
-            "choose a lower learning rate, or the strategy “random”."
-        )
-    if CATALOGUE[strategy].committee and len(pool.labeled) > 1:
-        targets = torch.from_numpy(pool.labels).to(device)
-        candidates = _with_committee(candidates, targets, generator)
+    check_numbers(candidates.probs)
+    check_numbers(candidates.embeddings)
+    labels = torch.from_numpy(pool.labels).to(device)
+    heads = committee_for(
+        strategy, candidates.labeled_embeddings, labels, said.probs.shape[1], generator
+    )
+    if heads is not None:
+        votes = heads.logits(candidates.embeddings).softmax(2)
+        candidates = replace(candidates, votes=votes)
     picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
     score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
     return unlabeled[picks.cpu().numpy()], score
 
 
-def _are_numbers(rows: torch.Tensor) -> bool:
-    """Whether all are finite, looked at in blocks: a mask of all of them is large as well."""
-    return all(bool(block.isfinite().all()) for block in torch.split(rows, 8192))
+def check_numbers(rows: torch.Tensor) -> None:
+    """Raise ConfigError unless all are finite, looked at in blocks: a mask of all is large too."""
+    if not all(bool(block.isfinite().all()) for block in torch.split(rows, 8192)):
+        raise ConfigError(
+            "What the model says of some images are no numbers, so none can be chosen by it; "
+            "choose a lower learning rate, or the strategy “random”."
+        )
 
 
-def _with_committee(
-    candidates: Candidates, labels: torch.Tensor, generator: torch.Generator
-) -> Candidates:
-    """``candidates`` with what ten heads, fit to the labels, say of each."""
-    known, classes = candidates.labeled_embeddings, candidates.probs.shape[1]
+def committee_for(
+    strategy: str,
+    known: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
+    generator: torch.Generator,
+) -> Heads | None:
+    """The ten heads that ``strategy`` asks, fit to the embeddings ``known`` ``[L,D]`` and their
+    ``labels`` int64 ``[L]``; None where it asks none, or too little is known."""
+    if not CATALOGUE[strategy].committee or len(known) < 2:
+        return None
     penalty = cross_validate(known, labels, classes, generator).penalty
-    heads = committee(known, labels, classes, penalty, generator)
-    return replace(candidates, votes=heads.logits(candidates.embeddings).softmax(2))
+    return committee(known, labels, classes, penalty, generator)
 
 
 def explained(

@@ -15,7 +15,7 @@ from torch import Tensor
 from al_core import network as networks
 from al_core.config import ExperimentConfig
 from al_core.features import Features
-from al_core.heads import cross_validate, fit_heads
+from al_core.heads import fit_head
 from al_core.images import Dataset
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network
@@ -160,9 +160,7 @@ def _fit_head(
     """A linear head, its penalty chosen by cross-validation on the labels alone."""
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
-    classes = len(config.class_names)
-    found = cross_validate(x, y, classes, generator)
-    head = fit_heads(x, y, classes, torch.ones(1, len(y)), torch.tensor([found.penalty]))
+    head, found = fit_head(x, y, len(config.class_names), generator)
 
     def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)

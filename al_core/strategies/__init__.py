@@ -22,6 +22,7 @@ from al_core.strategies.uncertainty import (
     Score,
     bald,
     by_probs,
+    by_votes,
     entropy,
     least_confidence,
     margin,
@@ -39,8 +40,8 @@ BY_PROBS: dict[str, Callable[[Tensor], Tensor]] = {
 
 SCORES: dict[str, Score] = {
     **{name: by_probs(score) for name, score in BY_PROBS.items()},
-    "bald": lambda candidates: bald(candidates.committee),
-    "variation_ratio": lambda candidates: variation_ratio(candidates.committee),
+    "bald": by_votes(bald),
+    "variation_ratio": by_votes(variation_ratio),
 }
 
 STRATEGIES: dict[str, Strategy] = {

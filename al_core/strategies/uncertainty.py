@@ -10,6 +10,7 @@ from torch import Tensor
 from al_core.strategies.candidates import Candidates, Strategy, shuffled
 
 Score = Callable[[Candidates], Tensor]
+WHOLE = 64  # images that are scored together
 
 
 def least_confidence(probs: Tensor) -> Tensor:
@@ -36,7 +37,9 @@ def bald(votes: Tensor) -> Tensor:
     """``H(mean_k p_k) - mean_k H(p_k)`` in nats, what the label would tell of the model: Houlsby
     et al., "Bayesian active learning for classification and preference learning" (2011).
     ``[K,N,C]`` to ``[N]``, O(KNC)."""
-    return entropy(votes.mean(0)) - torch.stack([entropy(probs) for probs in votes]).mean(0)
+    # One after another: how mean() adds depends on how many images there are.
+    both = [sum(parts[1:], parts[0]) / len(votes) for parts in (votes, [*map(entropy, votes)])]
+    return entropy(both[0]) - both[1]
 
 
 def variation_ratio(votes: Tensor) -> Tensor:
@@ -56,8 +59,26 @@ def random(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor
 
 
 def by_probs(score: Callable[[Tensor], Tensor]) -> Score:
-    """A score of probabilities as a score of candidates."""
-    return lambda candidates: score(candidates.probs)
+    """A score of probabilities ``[N,C]`` as a score of candidates."""
+    return lambda candidates: _evenly(score, candidates.probs, 0)
+
+
+def by_votes(score: Callable[[Tensor], Tensor]) -> Score:
+    """A score of a committee's probabilities ``[K,N,C]`` as a score of candidates."""
+    return lambda candidates: _evenly(score, candidates.committee, 1)
+
+
+def _evenly(score: Callable[[Tensor], Tensor], of: Tensor, dim: int) -> Tensor:
+    """The ``score`` of N images along ``dim``, the last ones among copies of the last: what is left
+    over beside whole vectors is computed otherwise, and an image's score would depend on how many
+    there are."""
+    n = of.shape[dim]
+    whole = n // WHOLE * WHOLE
+    last = torch.arange(whole, whole + WHOLE, device=of.device).clamp_max(max(n - 1, 0))
+    scores = [score(of.narrow(dim, 0, whole))] if whole else []
+    if whole < n:
+        scores.append(score(of.index_select(dim, last))[: n - whole])
+    return torch.cat(scores) if scores else of.new_empty(0)
 
 
 def ranked(score: Score) -> Strategy:
