@@ -122,3 +122,7 @@ MEASURED = (
 )
 FEW_PER_CLASS = 10  # labels; below, FOR_FEW are suggested
 FOR_FEW = "MaxHerding or TypiClust"
+TOO_FEW = (
+    "“{}” needs a head, which needs labels of two classes; choose one that starts without, like "
+    "typiclust or random."
+)

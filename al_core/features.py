@@ -21,7 +21,7 @@ from al_core.inference import InferenceNetwork
 from al_core.learned import waits_for_features
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
-from al_core.partitions import gather, is_partitioned
+from al_core.partitions import gather, parts_in
 from al_core.predict import BATCH_SIZE, predict
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work, finish
@@ -52,7 +52,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     Raises ConfigError, in a sentence, where they are missing or do not fit the images.
     """
     try:
-        if path.is_dir() and is_partitioned(path):
+        if path.is_dir() and parts_in(path):
             arrays = gather(path, dataset.train.keys, dataset.test.keys)
         elif path.is_dir():
             arrays = [read_array(path / f"{part}.npy") for part in PARTS]

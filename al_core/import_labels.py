@@ -39,27 +39,31 @@ def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> L
 
     Raises ConfigError where it is no such table at all.
     """
-    rows = _rows(table)
-    head = next(rows, [])
-    key, name, has_head = _columns(head)
     position = {k: i for i, k in enumerate(dataset.train.keys)}
     number = {n.strip(): i for i, n in enumerate(class_names)}
     labels: dict[int, int | None] = {}
     problems = []
-    for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
-        if not any(map(str.strip, cells)):
-            continue
-        image = _look_up(_cell(cells, key), position)
-        given = _cell(cells, name)
+    for row, key, given in key_and_class(table):
+        image = _look_up(key, position)
         label = _look_up(given, number)
         if image is None:
-            problems.append((row, f"No image has the key “{_in_short(_cell(cells, key))}”."))
+            problems.append((row, f"No image has the key “{_in_short(key)}”."))
         elif label is None and given.strip():
             problems.append((row, f"There is no class “{_in_short(given)}”."))
         elif labels.setdefault(image, label) != label:
-            above = "stands above with another class"
-            problems.append((row, f"The key “{_in_short(_cell(cells, key))}” {above}."))
+            problems.append((row, f"The key “{_in_short(key)}” stands above with another class."))
     return LabelTable(labels, problems)
+
+
+def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
+    """The cells of the two columns in each row that holds something, behind its number, 1 the
+    first. Raises ConfigError where the table has no such columns."""
+    rows = _rows(table)
+    head = next(rows, [])
+    key, name, has_head = _columns(head)
+    for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
+        if any(map(str.strip, cells)):
+            yield row, _cell(cells, key), _cell(cells, name)
 
 
 def import_labels(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    pass
 
 ROWS = 512  # images in a file, where they do not come in parts of their own
 
@@ -20,9 +20,9 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:08d}.parquet"
 
 
-def is_partitioned(folder: Path) -> bool:
-    """Whether a folder holds such files."""
-    return next(folder.glob("part-*.parquet"), None) is not None
+def parts_in(folder: Path) -> list[Path]:
+    """The files of a folder, in the order of their numbers."""
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16]) -> None:
@@ -32,24 +32,43 @@ def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16])
 
     flat = pa.array(embeddings.reshape(-1), pa.float16())
     rows = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
-    half = path.with_suffix(".half")
-    pq.write_table(pa.table({"key": pa.array(keys, pa.string()), "embedding": rows}), half)
+    # Of its own name: a worker that was given up may write the same part at this moment.
+    half = path.with_suffix(f".{secrets.token_hex(4)}.half")
+    table = pa.table({"key": pa.array(keys, pa.string()), "embedding": rows})
+    with half.open("wb") as file:
+        # Packing saves a tenth, and unpacking takes six times as long as reading.
+        pq.write_table(table, file, use_dictionary=False, compression="none")
+        file.flush()
+        os.fsync(file.fileno())
     half.replace(path)
 
 
-def read_parts(folder: Path) -> Iterator[tuple[list[str], NDArray[np.float16]]]:
-    """Keys and embeddings ``[n,D]`` of each file, in the order of their numbers.
-
-    Raises ValueError where one is damaged.
-    """
+def rows_in(path: Path) -> int | None:
+    """How many images a file has embeddings of; None where there is none, or a damaged one."""
     import pyarrow.parquet as pq
 
-    for path in sorted(folder.glob("part-*.parquet")):
-        rows = pq.read_table(path, columns=["key", "embedding"]).combine_chunks()
-        if not len(rows):  # none of its images could be read
-            continue
-        flat = rows["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        yield rows["key"].to_pylist(), flat.reshape(len(rows), -1).astype(np.float16, copy=False)
+    with suppress(OSError, ValueError):
+        return int(pq.read_metadata(path).num_rows)
+    return None
+
+
+def read_keys(path: Path) -> list[str]:
+    """The keys of a file. Raises ValueError where it is damaged, as read_embeddings does."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return list(file.read(["key"], use_threads=False)["key"].to_pylist())
+
+
+def read_embeddings(path: Path) -> NDArray[np.float16]:
+    """The embeddings of a file, ``[n,D]``; ``[0,0]`` where none of its images could be read."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        rows = file.read(["embedding"], use_threads=False)["embedding"].combine_chunks()
+    flat = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float16, copy=False)
+    embeddings: NDArray[np.float16] = flat.reshape(len(rows), -1 if len(rows) else 0)
+    return embeddings
 
 
 def gather(folder: Path, *wanted: Sequence[str]) -> list[NDArray[Any]]:
@@ -60,8 +79,9 @@ def gather(folder: Path, *wanted: Sequence[str]) -> list[NDArray[Any]]:
     place = {key: (i, row) for i, keys in enumerate(wanted) for row, key in enumerate(keys)}
     found: list[NDArray[Any]] = []
     missing = set(place)
-    for keys, embeddings in read_parts(folder):
-        if not found:
+    for path in parts_in(folder):
+        keys, embeddings = read_keys(path), read_embeddings(path)
+        if not found and keys:
             found = [np.empty((len(part), embeddings.shape[1]), np.float16) for part in wanted]
         for key, row in zip(keys, embeddings, strict=True):
             if key in place:
