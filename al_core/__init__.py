@@ -41,10 +41,11 @@ From the bottom to the top; a module imports only what stands above it in this l
     worker               one background job per device; progress, cancel
     annotators, simulate the loop without a person
     simulations          many of them, side by side, going on where they stopped
-    on_ray               features and simulations by a cluster: (parts) what each worker reads,
-                         (partitions) the files that it writes
+    round_in_parts       a round over embeddings that fit no memory, (pool_in_parts) file by file
+    on_ray               features, simulations and such rounds by a cluster: (parts) what a worker
+                         reads, (partitions) the files that it writes
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
-    __main__, simulate_command, terminal
+    __main__, simulate_command, choose_command, terminal
                          the command line
 """

@@ -8,6 +8,7 @@ from typing import get_args
 
 import click
 
+from al_core.choose_command import choose
 from al_core.config import Method, PretrainConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment, check_images, open_experiment
@@ -30,13 +31,16 @@ def main() -> None:
 
 
 main.add_command(simulate)
+main.add_command(choose)
 
 
 @main.command()
-@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
+@click.option("--data", required=True, help="cifar10, digits, or a path to images; with ray also "
+              "the address of a folder, s3://, gs://...")  # fmt: skip
 @click.option("--weights", required=True, help=WEIGHTS_HELP)
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder to write train.npy and test.npy to.")  # fmt: skip
+              help="The folder to write train.npy and test.npy to; with ray, part-*.parquet."
+              )  # fmt: skip
 @click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True,
               help="ray: many files of keys and features, by all GPUs or cores of a cluster."
@@ -49,13 +53,19 @@ def embed(
 
     Stopped anywhere, the same command goes on from there.
     """
+    if engine == "local" and (address or "://" in data):
+        raise ConfigError("Addresses are for --engine ray.")
+    if "://" in str(out) or str(out).startswith(("s3:/", "gs:/")):
+        raise ConfigError("The features go to a folder, which all machines of a cluster share.")
     try:
         with progress_bars("") as show:
             if engine == "ray":
                 from al_core.on_ray import embed_on_ray
 
-                count = finish(embed_on_ray(data, weights, out, image_size, address), show)
-                click.echo(f"The features of {count:,} images, written to {out}.")
+                work = embed_on_ray(data, weights, out, image_size, address)
+                count, unreadable = finish(work, show)
+                left_out = f"; {unreadable:,} could not be read" if unreadable else ""
+                click.echo(f"The features of {count:,} images, written to {out}{left_out}.")
                 return
             from al_core.features import embed_into  # with torch, which takes two seconds
 

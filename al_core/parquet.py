@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ class _Columns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shard:
-    """One file, without its images: ``paths`` [n] ("": none), ``labels`` int64[n], -1 unknown."""
+class Shard:
+    """One file, without its images: ``paths`` [n] ("": none), ``labels`` int64[n], -1 unknown;
+    ``groups`` are the numbers of rows that lie together in it."""
 
-    file: Path
+    name: str
     split: str
+    groups: list[int]
     columns: _Columns
     paths: list[str]
     labels: NDArray[np.int64]
@@ -54,37 +57,46 @@ class _Shard:
 def read_parquet(root: Path, names: list[str]) -> Work[Content]:
     """Read the parquet files among ``names`` below ``root``, or ``root`` itself (names [""]).
 
-    Where some files are of a ``train`` split, they are the training images, and the first of
-    TEST_SPLITS that has labels tests; files of other splits are not used. Raises SourceError
-    on a damaged file, one without images, and labels that are missing or have no name.
+    Raises SourceError as :func:`read_shards` does.
     """
     yield from ()
+    shards = read_shards(str(root), names, lambda name: root / name)
+    folder = root if root.is_dir() else root.parent
+    targets, class_names = _classes(shards)
+    return Content(
+        keys=[key for keys in unique_keys(shards) for key in keys],
+        targets=targets,
+        in_test=np.repeat([s.split != "train" for s in shards], [len(s.labels) for s in shards]),
+        class_names=class_names,
+        pictures=(p for shard in shards for p in _pictures(root / shard.name, shard, folder)),
+    )
+
+
+def read_shards(where: str, names: Sequence[str], at: Callable[[str], Any]) -> list[Shard]:
+    """What the parquet files among ``names`` hold beside images: training files, then test files.
+
+    Where some files are of a ``train`` split, they are the training images, and the first of
+    TEST_SPLITS that has labels tests; files of other splits are not used. ``at`` gives what PyArrow
+    opens for a name in ``where``. Raises SourceError on a damaged file, one without images, and
+    labels that are missing or have no name.
+    """
     files = [name for name in names if name == "" or is_parquet(name)]
     splits = {name: _split_of(name) for name in files}
     if "train" in splits.values():
         files = [name for name in files if splits[name]]
     else:
         splits = dict.fromkeys(files, "train")
-    shards = [_read_labels(root / name, splits[name]) for name in files]
+    shards = [_read_shard(where, name, splits[name], at(name)) for name in files]
     train = [shard for shard in shards if shard.split == "train"]
     labelled_tests = ([s for s in shards if s.split == split] for split in TEST_SPLITS)
     test = next((t for t in labelled_tests if any((s.labels >= 0).any() for s in t)), [])
-    shards = train + test
     columns = train[0].columns
-    if differing := [s.file.name for s in shards if s.columns != columns]:
-        raise SourceError(f"{root}: {differing[0]} has other columns or classes than {files[0]}.")
-    folder = root if root.is_dir() else root.parent
-    targets, class_names = _classes(shards)
-    return Content(
-        keys=_unique_keys(shards),
-        targets=targets,
-        in_test=np.repeat([s.split != "train" for s in shards], [len(s.labels) for s in shards]),
-        class_names=class_names,
-        pictures=(picture for shard in shards for picture in _pictures(shard, folder)),
-    )
+    if differing := [s.name for s in train + test if s.columns != columns]:
+        raise SourceError(f"{where}: {differing[0]} has other columns or classes than {files[0]}.")
+    return train + test
 
 
-def _classes(shards: Sequence[_Shard]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _classes(shards: Sequence[Shard]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """The class of every image, and the names of the classes: as the files list them, else the
     texts in alphabetical order, else their numbers."""
     targets = np.concatenate([shard.labels for shard in shards])
@@ -105,18 +117,23 @@ def _split_of(name: str) -> str:
     return match[1] if match else ""
 
 
-def _read_labels(file: Path, split: str) -> _Shard:
+def _read_shard(where: str, name: str, split: str, source: Any) -> Shard:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _sentences(file), pq.ParquetFile(file) as parquet:
+    file = f"{where}/{name}" if name else where
+    with _sentences(file), pq.ParquetFile(source) as parquet:
+        about = parquet.metadata
+        groups = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
         columns = _columns(parquet.schema_arrow, file)
         wanted = [f"{columns.image}.path"] + ([columns.label] if columns.label else [])
         table = parquet.read(columns=wanted)
         column = table[columns.image].combine_chunks()
-        paths = [row_key(path or "") for path in column.field("path").to_pylist()]
+        # Without what no database keeps.
+        paths = [(path or "").replace("\0", "\\x00") for path in column.field("path").to_pylist()]
         if not columns.label:
-            return _Shard(file, split, columns, paths, np.full(len(paths), -1, dtype=np.int64))
+            unknown = np.full(len(paths), -1, dtype=np.int64)
+            return Shard(name, split, groups, columns, paths, unknown)
         column = table[columns.label]
         texts: tuple[str, ...] = ()
         if columns.is_text:
@@ -137,10 +154,10 @@ def _read_labels(file: Path, split: str) -> _Shard:
                 f"which has only {limit} classes."
             )
         labels = np.maximum(labels.astype(np.int64), -1)
-        return _Shard(file, split, columns, paths, labels, texts)
+        return Shard(name, split, groups, columns, paths, labels, texts)
 
 
-def _columns(schema: Any, file: Path) -> _Columns:
+def _columns(schema: Any, file: str) -> _Columns:
     import pyarrow as pa
 
     described = _described(schema.metadata or {})
@@ -148,7 +165,7 @@ def _columns(schema: Any, file: Path) -> _Columns:
     def kind(name: str) -> str:
         return str(described.get(name, {}).get("_type", ""))
 
-    image = image_column(schema, file)
+    image = _image_column(schema, file)
     integers = [field.name for field in schema if pa.types.is_integer(field.type)]
     classes = [name for name in integers if kind(name) == "ClassLabel"]
     texts = [field.name for field in schema if _holds_texts(field.type)]
@@ -165,7 +182,7 @@ def _columns(schema: Any, file: Path) -> _Columns:
     return _Columns(image, label, tuple(str(name) for name in listed), label in texts)
 
 
-def image_column(schema: Any, file: Path) -> str:
+def _image_column(schema: Any, file: str) -> str:
     """The name of the first column that holds images; raises SourceError where there is none."""
     described = _described(schema.metadata or {})
     for field in schema:
@@ -205,8 +222,9 @@ def _holds_texts(kind: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
-def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
-    """The images' paths; with split, or split and row, in front where that makes them unique."""
+def unique_keys(shards: Sequence[Shard]) -> list[list[str]]:
+    """The images' paths, for each shard; with split, or split and row, in front where that makes
+    them unique."""
     rows = Counter[str]()
     candidates: list[tuple[str, str, str]] = []
     for shard in shards:
@@ -217,7 +235,8 @@ def _unique_keys(shards: Sequence[_Shard]) -> list[str]:
             candidates.append((path or row, f"{split}/{path}" if path else row, f"{row}/{path}"))
     for keys in zip(*candidates, strict=True):
         if len(set(keys)) == len(keys):
-            return list(keys)
+            left = iter(keys)
+            return [list(islice(left, len(shard.paths))) for shard in shards]
     return []
 
 
@@ -226,16 +245,11 @@ def is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
-def row_key(path: str) -> str:
-    """``path`` as text that every database keeps."""
-    return path.replace("\0", "\\x00")
-
-
-def _pictures(shard: _Shard, folder: Path) -> Iterator[Picture]:
+def _pictures(file: Path, shard: Shard, folder: Path) -> Iterator[Picture]:
     import pyarrow.parquet as pq
 
     # Without pre_buffer a row group is read page by page, however large it is.
-    with _sentences(shard.file), pq.ParquetFile(shard.file, pre_buffer=False) as parquet:
+    with _sentences(file), pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(BATCH, columns=[shard.columns.image], use_threads=False):
             for image in batch.column(0).to_pylist():
                 yield _picture(image or {}, folder)
@@ -254,7 +268,7 @@ def _picture(image: dict[str, Any], folder: Path) -> Picture:
 
 
 @contextmanager
-def _sentences(file: Path) -> Iterator[None]:
+def _sentences(file: object) -> Iterator[None]:
     import pyarrow as pa
 
     try:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
-from al_core.images import load
-from al_core.parquet import image_column, is_parquet, row_key
+from al_core.images import LARGEST, SMALLEST, load
+from al_core.parquet import is_parquet, read_shards, unique_keys
 from al_core.partitions import ROWS
 from al_core.pictures import FileStamp, Picture, decode
 from al_core.progress import Work
@@ -26,15 +26,20 @@ from al_core.sources import IMAGE_SUFFIXES, find, natural, printable
 from al_core.store import home
 
 Part = dict[str, Any]
+MOST_ROWS = 16 * ROWS  # of a group of rows in a part; each part reads its group from the beginning
+MOST_BYTES = 256 << 20  # of pixels in such a part
 
 
 def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
     """The images of a source in parts, and its fingerprint where it is known.
 
-    A folder or parquet is read by the workers; what is neither is small, and read here.
+    A folder or parquet is read by the workers; what is neither is small, and read here. Raises
+    SourceError and ConfigError, in a sentence.
     """
+    if not SMALLEST <= image_size <= LARGEST:
+        raise ConfigError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
     if "://" in source:
-        return _parts_of_address(source), ""
+        return _parts_of_address(source, image_size), ""
     found = yield from find(source)
     where = Path(found.where)
     if found.kind == "folder":
@@ -44,7 +49,8 @@ def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
         single = where.is_file()
         root = where.parent if single else where
         files = [(where.name, s, at) for _, s, at in found.stamps] if single else found.stamps
-        return _parts_of_parquet(root.as_uri(), [f for f in files if is_parquet(f[0])]), ""
+        files = [file for file in files if is_parquet(file[0])]
+        return _parts_of_parquet(root.as_uri(), files, image_size), ""
     dataset = yield from load(source, image_size=image_size, cache_dir=home() / "cache")
     parts: list[Part] = []
     for images in (dataset.train, dataset.test):
@@ -58,13 +64,17 @@ def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
     return parts, dataset.fingerprint
 
 
-def _parts_of_address(address: str) -> list[Part]:
+def _parts_of_address(address: str, image_size: int) -> list[Part]:
     """The parts of a folder somewhere: its parquet files, else its images."""
     from pyarrow import ArrowInvalid, fs
 
     try:
         system, root = fs.FileSystem.from_uri(address)
-        found = system.get_file_info(fs.FileSelector(root, recursive=True))
+        if system.get_file_info(root).type == fs.FileType.File:  # one parquet file
+            address, _, _ = address.rpartition("/")
+            found, root = [system.get_file_info(root)], root.rpartition("/")[0]
+        else:
+            found = system.get_file_info(fs.FileSelector(root, recursive=True))
     except (OSError, ArrowInvalid) as error:
         raise ConfigError(f"{address} cannot be listed ({error}).") from error
     stamps = [
@@ -74,7 +84,7 @@ def _parts_of_address(address: str) -> list[Part]:
     ]
     stamps = sorted((s for s in stamps if "/." not in f"/{s[0]}"), key=lambda s: natural(s[0]))
     if parquet := [stamp for stamp in stamps if is_parquet(stamp[0])]:
-        return _parts_of_parquet(address, parquet)
+        return _parts_of_parquet(address, parquet, image_size)
     images = [stamp for stamp in stamps if stamp[0].lower().endswith(IMAGE_SUFFIXES)]
     if not images:
         raise ConfigError(f"{address} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
@@ -88,44 +98,45 @@ def _parts_of_files(address: str, stamps: Sequence[FileStamp]) -> list[Part]:
     ]
 
 
-def _parts_of_parquet(address: str, stamps: Sequence[FileStamp]) -> list[Part]:
-    """One for each group of rows of each file. Raises ConfigError unless each image has a name of
-    its own, since nothing else tells them apart."""
-    import pyarrow.parquet as pq
+def _parts_of_parquet(address: str, stamps: Sequence[FileStamp], image_size: int) -> list[Part]:
+    """Those of each group of rows of each file, with the keys that the images have anywhere."""
     from pyarrow import fs
 
     system, root = fs.FileSystem.from_uri(address)
+    stamp_of = {stamp[0]: stamp for stamp in stamps}
+    shards = read_shards(
+        address, list(stamp_of), lambda name: system.open_input_file(f"{root}/{name}")
+    )
+    most = min(MOST_ROWS, max(ROWS, MOST_BYTES // (3 * image_size**2)))
     parts: list[Part] = []
-    seen: set[str] = set()
-    for stamp in stamps:
-        name = stamp[0]
-        with system.open_input_file(f"{root}/{name}") as file:
-            parquet = pq.ParquetFile(file)
-            column = image_column(parquet.schema_arrow, Path(name))
-            images = parquet.read(columns=[f"{column}.path"])[column].combine_chunks()
-            for path in images.field("path").to_pylist():
-                if not path or path in seen:
-                    raise ConfigError(
-                        f"In {address} {'an image has no name' if not path else path + ' is twice'}"
-                        ": with the engine ray each image needs a path of its own."
-                    )
-                seen.add(path)
-            for group in range(parquet.num_row_groups):
-                where = {"address": address, "files": [stamp], "group": group}
-                parts.append({"number": len(parts), **where})
+    for shard, keys in zip(shards, unique_keys(shards), strict=True):
+        where = {"address": address, "files": [stamp_of[shard.name]], "column": shard.columns.image}
+        ends = np.cumsum(shard.groups).tolist()
+        for group, (rows, end) in enumerate(zip(shard.groups, ends, strict=True)):
+            for start in range(0, rows, most):
+                its = keys[end - rows + start : min(end - rows + start + most, end)]
+                at = {"number": len(parts), "group": group, "start": start, "keys": its}
+                parts.append(where | at)
     return parts
 
 
 def digest_of(parts: list[Part], fingerprint: str) -> str:
     """What tells a source, as it is now, from others and from itself at another time."""
-    about = fingerprint or json.dumps(parts)
+    about = fingerprint or json.dumps(
+        [(part["files"], part.get("group"), part.get("start")) for part in parts]
+    )
     return blake2b(about.encode(), digest_size=8).hexdigest()
+
+
+def images_in(part: Part) -> int:
+    """How many images a part is made of, with those that cannot be read."""
+    return len(part["keys"] if "keys" in part else part["files"])
 
 
 def read_part(part: Part, image_size: int) -> tuple[list[str], NDArray[np.uint8]]:
     """The keys and the images, uint8 ``[n,3,S,S]``, of a part; without what cannot be read."""
     if "images" in part:
-        return part["keys"], part["images"]
+        return list(part["keys"]), part["images"]
     keys, images = [], []
     for key, picture in _pictures(part):
         with suppress(Exception):  # damaged files raise nearly anything
@@ -140,13 +151,47 @@ def _pictures(part: Part) -> Iterator[tuple[str, Picture]]:
     from pyarrow import fs
 
     system, root = fs.FileSystem.from_uri(part["address"])
-    for name, *_ in part["files"]:
-        with suppress(OSError), system.open_input_file(f"{root}/{name}") as file:
-            if "group" not in part:
-                yield printable(name), file.read()
-                continue
-            parquet = pq.ParquetFile(file)
-            column = image_column(parquet.schema_arrow, Path(name))
-            for image in parquet.read_row_group(part["group"], [column])[column].to_pylist():
-                if image["bytes"] is not None:
-                    yield row_key(image["path"]), image["bytes"]
+
+    def contents(name: str) -> Picture:
+        """A file's bytes; None where it is gone or closed to us. Other errors are raised: a store
+        that is away for a moment should not cost images."""
+        with suppress(FileNotFoundError, PermissionError):
+            if system.type_name == "local":  # whose names need not be text
+                return Path(f"{root}/{name}").read_bytes()
+            with system.open_input_file(f"{root}/{name}") as file:
+                return bytes(file.read())
+        return None
+
+    names = [stamp[0] for stamp in part["files"]]
+    if "group" not in part:
+        yield from ((printable(name), contents(name)) for name in names)
+        return
+    with system.open_input_file(f"{root}/{names[0]}") as file:
+        rows = _rows(pq.ParquetFile(file), part)
+        for key, image in zip(part["keys"], rows, strict=True):
+            image = image or {}
+            if image.get("bytes") is not None:
+                yield key, image["bytes"]
+            elif path := image.get("path"):  # it lies beside
+                yield key, contents(path) if _is_inside(system, root, path) else None
+
+
+def _rows(parquet: Any, part: Part) -> Iterator[Any]:
+    """The images of the rows of a part, a few at a time."""
+    row, start, end = 0, part["start"], part["start"] + len(part["keys"])
+    groups, columns = [part["group"]], [part["column"]]
+    for batch in parquet.iter_batches(ROWS, row_groups=groups, columns=columns):
+        first, last = max(start - row, 0), min(end - row, len(batch))
+        if first < last:
+            yield from batch.column(0).slice(first, last - first).to_pylist()
+        row += len(batch)
+        if row >= end:
+            return
+
+
+def _is_inside(system: Any, root: str, path: str) -> bool:
+    """Whether a picture that a table names lies where the table does, links followed."""
+    if ".." in Path(path).parts:
+        return False
+    local = system.type_name == "local"
+    return not local or (Path(root) / path).resolve().is_relative_to(Path(root).resolve())

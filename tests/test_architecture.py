@@ -23,7 +23,7 @@ LAYERS = [
     ["schema"],
     ["database", "log", "rows"],
     ["store"],
-    ["experiment", "learned", "network", "parts", "predictions"],
+    ["experiment", "learned", "network", "parts", "pool_in_parts", "predictions"],
     [
         "annotators",
         "curves",
@@ -40,10 +40,11 @@ LAYERS = [
     ["comparison", "learning_curve", "predict", "query", "train", "weights"],
     ["features", "scoring"],
     ["round", "self_supervised", "views"],
-    ["loop", "pretrain", "reference", "simulate", "speed", "worker"],
+    ["loop", "pretrain", "reference", "round_in_parts", "simulate", "speed", "worker"],
     ["replay", "simulations"],
     ["on_ray"],
     ["simulate_command"],
+    ["choose_command"],
     ["__main__"],
 ]
 

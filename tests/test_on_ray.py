@@ -1,18 +1,15 @@
 """The same numbers on a Ray cluster of two workers as in process, whatever happens to a worker."""
 
-import os
-import signal
-import subprocess
+import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import folder_of
+from tiny import parquet_of
 from torchvision.models import resnet18
 
 from al_core import on_ray
@@ -20,11 +17,16 @@ from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.features import embed_into, read_features
 from al_core.images import load
+from al_core.partitions import part_path, write_part
 from al_core.progress import Progress, finish
+from al_core.round_in_parts import Choice, round_in_parts
 from al_core.simulate import Row
 from al_core.simulations import Simulation, run_one
+from benchmarks.on_ray import kill_a_worker
 
-pytest.importorskip("ray", reason="pip install -r requirements-ray.txt")
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None, reason="no Ray found: pip install -r requirements-ray.txt"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,39 +44,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def kill_a_worker(name: str) -> None:
-    """SIGKILL one of the processes that Ray has named so."""
-    found = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True)
-    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-
-
-def test_features_are_those_of_one_process_whoever_is_killed(
-    home: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
+    home: Path, weights: str
 ) -> None:
-    names = [f"{kind}/{i}.png" for i in range(60) for kind in ("cat", "dog")]
-    folder = folder_of(home / "mine", *names)
-    (folder / "cat" / "broken.png").write_bytes(b"no picture")
-    dataset = finish(load(str(folder), cache_dir=home / "cache"))
+    files = parquet_of(home / "mine")
+    dataset = finish(load(str(files), cache_dir=home / "cache"))
     alone = finish(embed_into(home / "alone", weights, dataset))
-
-    monkeypatch.setattr("al_core.parts.ROWS", 8)  # images in a part
+    out = home / "together"
+    work = on_ray.embed_on_ray(str(files), weights, out, 32)
+    assert any(report.done >= 3 for report in work if report.unit == "files")
+    work.close()  # stopped, and gone on with
+    there = {path: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
+    assert 3 <= len(there) < 14
+    damaged = min(there)
+    damaged.write_bytes(b"")
+    del there[damaged]
     killed: list[Progress] = []
 
     def kill_once(report: Progress) -> None:
-        if not killed and report.done == 1 and report.unit == "files":
+        if not killed and report.done == len(there) + 1:
             kill_a_worker("MapWorker")
             killed.append(report)
 
-    out = home / "together"
-    count = finish(on_ray.embed_on_ray(str(folder), weights, out, 32), kill_once)
+    assert finish(on_ray.embed_on_ray(str(files), weights, out, 32), kill_once) == (26, 2)
     assert killed
-    assert count == 120
+    assert {path: path.stat().st_mtime_ns for path in there} == there
     features = read_features(out, dataset)
     assert np.array_equal(features.train, alone.train)
     assert np.array_equal(features.test, alone.test)
-    (folder / "cat" / "60.png").write_bytes((folder / "cat" / "0.png").read_bytes())
+    # Complete, it needs no cluster.
+    assert finish(on_ray.embed_on_ray(str(files), weights, out, 32, "127.0.0.1:9")) == (26, 2)
     with pytest.raises(WeightsError, match="other images or weights"):
-        finish(on_ray.embed_on_ray(str(folder), weights, out, 32))
+        finish(on_ray.embed_on_ray(str(files), weights, out, 16))
 
 
 def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) -> None:
@@ -98,40 +99,38 @@ def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) 
     )
 
 
+def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoever_is_killed(
+    home: Path,
+) -> None:
+    def slowly(number: int) -> int:
+        time.sleep(1)
+        return number
+
+    rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float16)
+    for number in range(0, 9):
+        part = slice(number * 100, (number + 1) * 100)
+        write_part(part_path(home, number), [str(i) for i in range(900)[part]], rows[part])
+    labels = {str(i): int(rows[i, 0] > 0) for i in range(0, 900, 30)}
+    choices = [Choice(strategy, 50, sample=200) for strategy in ("bald", "random", "badge")]
+    with on_ray.tasks() as run:
+        import ray
+
+        (node,) = ray.nodes()
+        assert node["NodeManagerAddress"] == "127.0.0.1"  # nobody else can reach it
+        answers = run(slowly, range(9))
+        assert next(answers) == 0
+        kill_a_worker("_answer")
+        assert list(answers) == list(range(1, 9))
+        together = [finish(round_in_parts(home, labels, {}, 2, one, run)) for one in choices]
+        part_path(home, 4).write_bytes(b"no parquet")
+        with pytest.raises(ConfigError, match="cannot be read as embeddings"):
+            finish(round_in_parts(home, labels, {}, 2, choices[0], run))
+    write_part(part_path(home, 4), [str(i) for i in range(400, 500)], rows[400:500])
+    for one, chosen in zip(choices, together, strict=True):
+        alone = finish(round_in_parts(home, labels, {}, 2, one))
+        assert (chosen.keys, chosen.scores) == (alone.keys, alone.scores)
+
+
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(home: Path, weights: str) -> None:
     with pytest.raises(ConfigError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
         finish(on_ray.embed_on_ray("digits", weights, home / "out", 32, "127.0.0.1:9"))
-
-
-def test_parquet_is_read_by_its_paths_goes_on_where_it_stopped_and_without_paths_is_refused(
-    home: Path, weights: str
-) -> None:
-    files = folder_of(home / "mine", *(f"{kind}/{i}.png" for i in range(6) for kind in "ab"))
-    pictures = [(str(p.relative_to(files)), p.read_bytes()) for p in sorted(files.rglob("*.png"))]
-    pictures.append(("b/broken.png", b"no picture"))
-
-    def parquet(name: str, paths: list[str | None]) -> Path:
-        folder = home / name
-        folder.mkdir()
-        rows = [{"bytes": b, "path": p} for p, (_, b) in zip(paths, pictures, strict=True)]
-        kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-        labels = [i % 2 for i in range(len(rows))]
-        table = pa.table({"image": pa.array(rows, kind), "label": labels})
-        pq.write_table(table, folder / "train.parquet", row_group_size=1)
-        return folder
-
-    named = parquet("named", [path for path, _ in pictures])
-    dataset = finish(load(str(named), cache_dir=home / "cache"))
-    alone = finish(embed_into(home / "alone", weights, dataset))
-    out = home / "together"
-    work = on_ray.embed_on_ray(str(named), weights, out, 32)
-    assert any(report.done >= 3 for report in work if report.unit == "files")
-    work.close()  # stopped, and gone on with
-    there = {path: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
-    assert 3 <= len(there) < 13
-    assert finish(on_ray.embed_on_ray(str(named), weights, out, 32)) == 12
-    assert {path: path.stat().st_mtime_ns for path in there} == there
-    assert np.array_equal(read_features(out, dataset).train, alone.train)
-    for name, paths in (("nameless", [None] * 13), ("alike", ["a.png"] * 13)):
-        with pytest.raises(ConfigError, match="each image needs a path of its own"):
-            finish(on_ray.embed_on_ray(str(parquet(name, paths)), weights, home / name, 32))

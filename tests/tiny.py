@@ -32,7 +32,7 @@ def folder_of(root, *names):
     return root
 
 
-def shard(path, labels, *, names=("cat", "dog"), image="img", label="label", rows=None):
+def shard(path, labels, *, names=("cat", "dog"), image="img", label="label", rows=None, group=None):
     """Write one parquet file of shades 0, 1, 2... as Hugging Face does."""
     rows = rows or [{"bytes": encoded(picture(i)), "path": f"{i}.png"} for i in range(len(labels))]
     features = {image: {"_type": "Image"}, label: {"_type": "ClassLabel", "names": list(names)}}
@@ -42,8 +42,20 @@ def shard(path, labels, *, names=("cat", "dog"), image="img", label="label", row
     columns = {image: pa.array(rows, kind), label: pa.array(labels, pa.int64())}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path, row_group_size=group)
     return path
+
+
+def parquet_of(root, group=2):
+    """Splits whose images have the same paths in each, some in a group of rows; one is not used. Of
+    14 images in a split one is damaged, and one lies beside the file."""
+    folder_of(root, "beside.png")
+    for shade, split in enumerate(("train", "test", "validation")):
+        rows = [{"bytes": encoded(picture(60 * shade + i)), "path": f"{i}.png"} for i in range(12)]
+        rows += [{"bytes": b"no picture", "path": "broken.png"}]
+        rows += [{"bytes": None, "path": "beside.png"}]
+        shard(root / f"{split}.parquet", [0, 1] * 7, rows=rows, group=group)
+    return root
 
 
 def loaded(source, cache, image_size=8):

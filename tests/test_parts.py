@@ -1,0 +1,73 @@
+"""The images of a source in parts are those of the source as a whole, by the same keys."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import folder_of, parquet_of
+
+from al_core import parts
+from al_core.errors import ConfigError
+from al_core.images import load
+from al_core.parts import digest_of, parts_of, read_part
+from al_core.progress import finish
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "folder",
+        "parquet",
+        "one parquet file",
+        "digits",
+        "address of a folder",
+        "address of parquet",
+    ],
+)
+def test_parts_hold_the_images_by_their_keys(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    monkeypatch.setattr(parts, "ROWS", 4)
+    monkeypatch.setattr(parts, "MOST_ROWS", 5)
+    source = tmp_path / "mine"
+    if kind.endswith("folder"):
+        folder_of(source, *(f"{name}/{i}.png" for i in range(6) for name in "ab"))
+        (source / "a" / "broken.png").write_bytes(b"no picture")
+    elif kind != "digits":
+        parquet_of(source, group=None if kind == "one parquet file" else 2)
+    if kind == "one parquet file":
+        source /= "train.parquet"
+    where = "digits" if kind == "digits" else str(source)
+    dataset = finish(load(where, image_size=16, cache_dir=tmp_path / "cache"))
+    if kind.startswith("address"):
+        where = source.as_uri()
+    if kind == "one parquet file":
+        assert digest_of(*finish(parts_of(source.as_uri(), 16))) == digest_of(
+            *finish(parts_of(where, 16))
+        )
+    found, fingerprint = finish(parts_of(where, 16))
+    assert len(found) > 1
+    assert [part["number"] for part in found] == list(range(len(found)))
+    images = {}
+    for part in found:
+        keys, pictures = read_part(part, 16)
+        images |= dict(zip(keys, pictures, strict=True))
+    assert len(images) == len(dataset.train) + len(dataset.test)
+    for some in (dataset.train, dataset.test):
+        assert all(np.array_equal(images[key], some.images[i]) for i, key in enumerate(some.keys))
+    assert digest_of(found, fingerprint) == digest_of(*finish(parts_of(where, 16)))
+    if kind.endswith("folder"):
+        (source / "a" / "6.png").write_bytes((source / "a" / "0.png").read_bytes())
+        assert digest_of(*finish(parts_of(where, 16))) != digest_of(found, fingerprint)
+
+
+def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be listed"):
+        finish(parts_of((tmp_path / "nothing").as_uri(), 16))
+    with pytest.raises(ConfigError, match="cannot be listed"):
+        finish(parts_of("nosuch://bucket/folder", 16))
+    with pytest.raises(ConfigError, match="must be 8 to 512 pixels"):
+        finish(parts_of("digits", 0))
+    with pytest.raises(ConfigError, match="holds no images"):
+        finish(parts_of(tmp_path.as_uri(), 16))
