@@ -39,12 +39,14 @@ WATCH_SAVED = """(grid) => {
     Object.assign(window.desk, {keys: [], echoes: [], saved: []});
     const text = grid.querySelector(".saved");
     const before = parseInt(text.textContent);
-    new MutationObserver(() => {
+    desk.watching?.disconnect();
+    desk.watching = new MutationObserver(() => {
         const count = parseInt(text.textContent) - before;
         while (desk.saved.length < count) {
             desk.saved.push(performance.now() - desk.keys[desk.saved.length]);
         }
-    }).observe(text, {childList: true, characterData: true, subtree: true});
+    });
+    desk.watching.observe(text, {childList: true, characterData: true, subtree: true});
 }"""
 
 

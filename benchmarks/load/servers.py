@@ -1,24 +1,27 @@
 """Tabs over two servers on one PostgreSQL: ``python -m benchmarks.load servers``.
 
 As ``tabs``, with the same folder for both servers, one of which trains. For the digits at most 80
-labels a tab. Needs PostgreSQL's programs.
+labels a tab. With ``--kill`` the server that trains is killed half way, and as many new tabs of the
+other go on with its batches. Needs PostgreSQL's programs.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 import click
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from al_core.pool import Annotation
 from al_core.store import Store
 from benchmarks.browser import Server, chromium, free_port, heading, report, serving
 from benchmarks.desk import prepare
-from benchmarks.load.tabs import begin_training, images, open_tab, type_in_turn
+from benchmarks.load.tabs import TRAINS, WAIT, begin_training, images, open_tab, type_in_turn
 from benchmarks.postgres import installed, running
 
 
@@ -27,7 +30,8 @@ from benchmarks.postgres import installed, running
 @click.option("--tabs", default=10, show_default=True)
 @click.option("--each", default=100, show_default=True, help="Labels of each tab.")
 @click.option("--pause", default=1.0, show_default=True, help="Seconds between two keys of a tab.")
-def servers(data: str, tabs: int, each: int, pause: float) -> None:
+@click.option("--kill", is_flag=True, help="Kill the server that trains when half is labelled.")
+def servers(data: str, tabs: int, each: int, pause: float, kill: bool) -> None:
     """Ten tabs over two servers on PostgreSQL: is every label there, once, and how soon?"""
     programs = installed()
     if programs is None:
@@ -51,8 +55,27 @@ def servers(data: str, tabs: int, each: int, pause: float) -> None:
             pages = [opened((one, other)[i % 2]) for i in range(tabs)]
             asked = [images(page) for page in pages]
             before = len(store.annotations(experiment))
-            took = type_in_turn(pages, each, pause)
+            half = each // 2 if kill else each
+            took = type_in_turn(pages, 0, half, pause)
             saved = [page.evaluate("desk.saved") for page in pages]
+            if kill:
+                os.kill(one.pid, signal.SIGKILL)
+                began = time.perf_counter()
+                heirs = [open_tab(browser, f"{other.url}/?experiment={experiment}", each, half)
+                         for _ in pages[::2]]  # fmt: skip
+                freed = time.perf_counter() - began
+                inherited = {frozenset(images(page)) for page in heirs}
+                if inherited != set(map(frozenset, asked[::2])):
+                    raise click.ClickException(
+                        "batches of the server that was killed were not free"
+                    )
+                pages = [*heirs, *pages[1::2]]
+                took += type_in_turn(pages, half, each, pause)
+                expect(pages[-1].get_by_text(TRAINS)).to_be_visible(timeout=WAIT)
+                print(
+                    f"The server that trains was killed. As many new tabs of the other went on "
+                    f"with its batches, opened one after the other in {freed:.1f} s.\n"
+                )
             rows = store.annotations(experiment)[before:]
             print("| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
             for name, mine in (("the one that trains", saved[::2]), ("the other", saved[1::2])):

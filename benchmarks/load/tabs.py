@@ -43,7 +43,7 @@ def tabs(data: str, tabs: int, each: int, pause: float) -> None:
             asked = [images(page) for page in pages]
             with sqlite3.connect(home / "al.db") as database:
                 (last,) = database.execute("SELECT max(id) FROM annotations").fetchone()
-                took = type_in_turn(pages, each, pause)
+                took = type_in_turn(pages, 0, each, pause)
                 expect(pages[0].get_by_text(TRAINS)).to_be_visible()
                 query = "SELECT image, label FROM annotations WHERE id > ?"
                 rows = database.execute(query, (last,)).fetchall()
@@ -60,13 +60,14 @@ def tabs(data: str, tabs: int, each: int, pause: float) -> None:
               f"{tabs * each - len(typed):,} images were asked about twice.")  # fmt: skip
 
 
-def open_tab(browser: Browser, address: str, each: int) -> Page:
-    """A tab on a batch of so many images."""
+def open_tab(browser: Browser, address: str, each: int, labelled: int = 0) -> Page:
+    """A tab on a batch of so many images, some of which are labelled."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(CLOCK)
     page.goto(address)
     expect(page.get_by_test_id("tile")).to_have_count(each, timeout=WAIT)
-    expect(page.get_by_text(f"0 of {each} labelled")).to_be_visible(timeout=WAIT)
+    progress = re.compile(f"^{labelled} of {each} labelled")
+    expect(page.get_by_text(progress)).to_be_visible(timeout=WAIT)
     return page
 
 
@@ -86,15 +87,17 @@ def images(page: Page) -> list[int]:
     return page.get_by_test_id("tile").evaluate_all(shown)
 
 
-def type_in_turn(pages: list[Page], each: int, pause: float) -> float:
-    """One key in each page, again and again; seconds until all of it is said to be saved."""
+def type_in_turn(pages: list[Page], first: int, last: int, pause: float) -> float:
+    """Label the images from ``first`` to ``last`` of each page, one key in each, again and again;
+    seconds until all of it is said to be saved."""
     for page in pages:
         page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
     began = time.perf_counter()
-    for number in range(each * len(pages)):
-        pages[number % len(pages)].keyboard.press(str(number // len(pages) % 10))
+    for number in range((last - first) * len(pages)):
+        page, place = pages[number % len(pages)], first + number // len(pages)
+        page.keyboard.press(str(place % 10))
         due = began + (number + 1) * pause / len(pages)
         time.sleep(max(0.0, due - time.perf_counter()))
     for page in pages:
-        page.wait_for_function(f"desk.saved.length === {each}", timeout=WAIT)
+        page.wait_for_function(f"desk.saved.length === {last - first}", timeout=WAIT)
     return time.perf_counter() - began
