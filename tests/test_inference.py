@@ -1,6 +1,7 @@
 """Networks made fast: they say what they said before, and go on where memory is short."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ CPU = Hardware(torch.device("cpu"), torch.float32)
 BF16 = Hardware(torch.device("cpu"), torch.bfloat16)
 
 
+@cache
 def trained(stem: str, side: int, images: int = 32, epochs: int = 1) -> tuple[Network, np.ndarray]:
     """A network that has seen half of some random images, so that no batch norm does nothing."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, 3, side, side), dtype=np.uint8)

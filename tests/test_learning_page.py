@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from al_core.config import ModelConfig
 from al_core.learned import card
 
-LEARN = ModelConfig("learned", head="linear", learn_minutes=0.2)
+LEARN = ModelConfig("learned", head="linear", learn_minutes=0.12)
 LEARNING = re.compile("Learning features from these images")
 
 

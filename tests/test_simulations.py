@@ -212,7 +212,7 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
 
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    words = ["--min-steps", "25", "--rounds", "3", "--out", str(out)]
+    words = ["--min-steps", "25", "--rounds", "2", "--out", str(out)]
     process = command(home, *words)
     deadline = time.monotonic() + 120
     while not list((home / "simulations").glob("*.json")) and time.monotonic() < deadline:
@@ -224,7 +224,7 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     assert "Traceback" not in errors
     (kept,) = (home / "simulations").glob("*.json")
     before = json.loads(kept.read_text())["steps"]
-    assert 1 <= len(before) <= 4
+    assert 1 <= len(before) <= 3
 
     plotted = [*words, "--plot", str(home / "curve.svg")]
     _, errors = (process := command(home, *plotted)).communicate(timeout=300)
@@ -232,7 +232,7 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     after = json.loads(kept.read_text())["steps"]
     assert after[: len(before)] == before
     with out.open() as file:
-        assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22", "27"]
+        assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22"]
     assert (home / "curve.svg").read_text().startswith("<svg")
 
 
