@@ -42,6 +42,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     annotators, simulate the loop without a person
     simulations          many of them, side by side, going on where they stopped
     round_in_parts       a round over embeddings that fit no memory, (pool_in_parts) file by file
+    batch_images         the pictures of its batch, as a file that the desk opens
     on_ray               features, simulations and such rounds by a cluster: (parts) what a worker
                          reads, (partitions) the files that it writes
     export, export_images, import_labels

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 @click.option("--sample", type=click.IntRange(1), default=50_000, show_default=True,
               help="Images that strategies which compare all with all look at, drawn evenly."
               )  # fmt: skip
+@click.option("--data", help="Where the images lie, as for embed: the batch is written as parquet "
+              "too, which the desk opens.")  # fmt: skip
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True,
               help="ray: the files are read by all cores of a cluster.")  # fmt: skip
 @click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
@@ -57,6 +59,7 @@ def choose(
     number: int,
     seed: int,
     sample: int,
+    data: str | None,
     engine: str,
     address: str | None,
     out: Path,
@@ -75,6 +78,7 @@ def choose(
     if len(learned) < 2 and not CATALOGUE[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     place = {name: i for i, name in enumerate(classes)}
+    from al_core.batch_images import write_pictures
     from al_core.round_in_parts import Choice, round_in_parts  # with torch, which takes two seconds
 
     with ExitStack() as stack:
@@ -91,8 +95,11 @@ def choose(
             Choice(strategy, per_round, number, seed, sample),
             run,
         )
+        show = stack.enter_context(progress_bars(""))
         try:
-            chosen = finish(work, stack.enter_context(progress_bars("")))
+            chosen = finish(work, show)
+            if data is not None:
+                finish(write_pictures(data, chosen.keys, out.with_suffix(".parquet")), show)
         except KeyboardInterrupt:
             raise click.ClickException("Stopped; nothing was written.") from None
     with out.open("w", newline="", encoding="utf-8") as file:
@@ -116,7 +123,7 @@ def _check(out: Path, beside: Path, *inputs: Path | None) -> None:
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise ConfigError(f"Nothing can be written to {out.parent}: name another folder in --out.")
     read = {path.resolve() for path in inputs if path}
-    if taken := read & {out.resolve(), beside.resolve()}:
+    if taken := read & {out.resolve(), beside.resolve(), out.with_suffix(".parquet").resolve()}:
         raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
 
 

@@ -27,7 +27,7 @@ from al_core.images import SOURCES
 from al_core.locking import wait_for_lock
 from al_core.network import Pretrained, find_hardware
 from al_core.partitions import part_path, rows_in, write_part
-from al_core.parts import Part, digest_of, images_in, parts_of, read_part
+from al_core.parts import Part, digest_of, keys_of, parts_of, read_part
 from al_core.pool_in_parts import Map
 from al_core.predict import BATCH_SIZE, predict
 from al_core.progress import Progress, Work, finish
@@ -111,7 +111,7 @@ def embed_on_ray(
         count = sum(rows_in(file) or 0 for file in files)
     finally:
         lock.release()
-    return count, sum(map(images_in, parts)) - count
+    return count, sum(len(keys_of(part)) for part in parts) - count
 
 
 def _embed(

@@ -7,7 +7,7 @@ that is made of it. Folders and parquet may lie in an object store, as PyArrow r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -128,17 +128,19 @@ def digest_of(parts: list[Part], fingerprint: str) -> str:
     return blake2b(about.encode(), digest_size=8).hexdigest()
 
 
-def images_in(part: Part) -> int:
-    """How many images a part is made of, with those that cannot be read."""
-    return len(part["keys"] if "keys" in part else part["files"])
+def keys_of(part: Part) -> list[str]:
+    """The keys of all images that a part is made of, with those that cannot be read."""
+    if "keys" in part:
+        return list(part["keys"])
+    return [printable(stamp[0]) for stamp in part["files"]]
 
 
 def read_part(part: Part, image_size: int) -> tuple[list[str], NDArray[np.uint8]]:
     """The keys and the images, uint8 ``[n,3,S,S]``, of a part; without what cannot be read."""
     if "images" in part:
-        return list(part["keys"]), part["images"]
+        return keys_of(part), part["images"]
     keys, images = [], []
-    for key, picture in _pictures(part):
+    for key, picture in pictures_in(part, set(keys_of(part))):
         with suppress(Exception):  # damaged files raise nearly anything
             images.append(decode(picture, image_size))
             keys.append(key)
@@ -146,7 +148,13 @@ def read_part(part: Part, image_size: int) -> tuple[list[str], NDArray[np.uint8]
     return keys, np.stack(images) if images else empty
 
 
-def _pictures(part: Part) -> Iterator[tuple[str, Picture]]:
+def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Picture]]:
+    """The images of these keys in a part, each with its key; None for one that is not there."""
+    if "images" in part:
+        for key, pixels in zip(part["keys"], part["images"], strict=True):
+            if key in wanted:
+                yield key, np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        return
     import pyarrow.parquet as pq
     from pyarrow import fs
 
@@ -164,12 +172,15 @@ def _pictures(part: Part) -> Iterator[tuple[str, Picture]]:
 
     names = [stamp[0] for stamp in part["files"]]
     if "group" not in part:
-        yield from ((printable(name), contents(name)) for name in names)
+        keys = ((printable(name), name) for name in names)
+        yield from ((key, contents(name)) for key, name in keys if key in wanted)
         return
     with system.open_input_file(f"{root}/{names[0]}") as file:
         rows = _rows(pq.ParquetFile(file), part)
         for key, image in zip(part["keys"], rows, strict=True):
             image = image or {}
+            if key not in wanted:
+                continue
             if image.get("bytes") is not None:
                 yield key, image["bytes"]
             elif path := image.get("path"):  # it lies beside

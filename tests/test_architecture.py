@@ -36,7 +36,7 @@ LAYERS = [
         "since",
         "undo",
     ],
-    ["inference"],
+    ["batch_images", "inference"],
     ["comparison", "learning_curve", "predict", "query", "train", "weights"],
     ["features", "scoring"],
     ["round", "self_supervised", "views"],

@@ -7,6 +7,7 @@ import pytest
 from tiny import folder_of, parquet_of
 
 from al_core import parts
+from al_core.batch_images import write_pictures
 from al_core.errors import ConfigError
 from al_core.images import load
 from al_core.parts import digest_of, parts_of, read_part
@@ -57,6 +58,15 @@ def test_parts_hold_the_images_by_their_keys(
     for some in (dataset.train, dataset.test):
         assert all(np.array_equal(images[key], some.images[i]) for i, key in enumerate(some.keys))
     assert digest_of(found, fingerprint) == digest_of(*finish(parts_of(where, 16)))
+    batch = [dataset.test.keys[0], *dataset.train.keys[3:7:2]]
+    finish(write_pictures(where, batch, tmp_path / "batch.parquet"))
+    opened = finish(load(str(tmp_path / "batch.parquet"), image_size=16, cache_dir=tmp_path / "c"))
+    assert sorted([*opened.train.keys, *opened.test.keys]) == sorted(batch)
+    assert opened.train.class_names == ()
+    for i, key in enumerate(opened.train.keys):  # digits are written at 32 pixels
+        assert kind == "digits" or np.array_equal(opened.train.images[i], images[key])
+    with pytest.raises(ConfigError, match="1 of the images are not in"):
+        finish(write_pictures(where, [*batch, "nowhere"], tmp_path / "batch.parquet"))
     if kind.endswith("folder"):
         (source / "a" / "6.png").write_bytes((source / "a" / "0.png").read_bytes())
         assert digest_of(*finish(parts_of(where, 16))) != digest_of(found, fingerprint)
