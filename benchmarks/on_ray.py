@@ -4,7 +4,7 @@ The features of all images: in process, with and without what decoding them take
 on each core, which decodes, without the start of Ray and of its actors, which does not grow with
 the pool. Simulations on digits: by two processes, and as
 tasks, with all that starts. Each in turn, ``--repeat`` times, and once more by Ray, with a worker
-killed in the middle. Needs requirements-dev.txt.
+killed in the middle. Needs requirements-dev.txt and requirements-ray.txt.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ def tiles(page: Page, count: int) -> Locator:
 
 
 def images(page: Page, count: int = 6) -> list[str]:
-    return [tile.get_attribute("data-image") for tile in tiles(page, count).all()]
+    # At once: a grid that goes may stand beside the one that comes for a moment.
+    return tiles(page, count).evaluate_all("tiles => tiles.map(tile => tile.dataset.image)")
 
 
 def batch(page: Page, title: str) -> None:

@@ -45,7 +45,7 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
             again = [image for page in pages for image in images(page)]
             assert len(set(again)) == 12
             pages[1].keyboard.type("123")
-            expect(pages[1].get_by_text("3 of 6 saved")).to_be_visible()
+            expect(pages[1].get_by_text("3 of 6 saved")).to_be_visible(timeout=A_ROUND)
         label_all(pages[0], 6)
         hand_in(pages[0])
         expect(pages[0].get_by_text("3 of 6 labelled")).to_be_visible(timeout=A_ROUND)
