@@ -79,8 +79,7 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     Where the source has no labelled test split, a fifth of each class becomes one, always the
     same. Raises SourceError where there are no images to learn from, and DownloadError.
     """
-    if not SMALLEST <= image_size <= LARGEST:
-        raise SourceError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
+    check_size(image_size)
     cache_dir = Path(cache_dir)
     found = yield from find(source)
     folder = cache_dir / _signature(found, image_size)
@@ -99,6 +98,12 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
         fingerprint=index["fingerprint"],
         unreadable=tuple(index["unreadable"]),
     )
+
+
+def check_size(image_size: int) -> None:
+    """Raise SourceError for a side in pixels that images cannot be brought to."""
+    if not SMALLEST <= image_size <= LARGEST:
+        raise SourceError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
 
 
 def _signature(found: Found, image_size: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
-from al_core.images import LARGEST, SMALLEST, load
+from al_core.images import check_size, load
 from al_core.parquet import is_parquet, read_shards, unique_keys
 from al_core.partitions import ROWS
 from al_core.pictures import FileStamp, Picture, decode
@@ -36,8 +36,7 @@ def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
     A folder or parquet is read by the workers; what is neither is small, and read here. Raises
     SourceError and ConfigError, in a sentence.
     """
-    if not SMALLEST <= image_size <= LARGEST:
-        raise ConfigError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
+    check_size(image_size)
     if "://" in source:
         return _parts_of_address(source, image_size), ""
     found = yield from find(source)

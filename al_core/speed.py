@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from al_core.config import ExperimentConfig, Stem, TrainConfig
-from al_core.heads import cross_validate, fit_heads
+from al_core.heads import fit_head, fit_heads
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, build
 from al_core.predict import BATCH_SIZE, predict
@@ -75,8 +75,7 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
     y = torch.randint(CLASSES, (LABELS,), generator=generator)
 
     def fitting() -> None:
-        penalty = cross_validate(x[:LABELS], y, CLASSES, generator).penalty
-        fit_heads(x[:LABELS], y, CLASSES, torch.ones(1, LABELS), torch.tensor([penalty]))
+        fit_head(x[:LABELS], y, CLASSES, generator)
 
     head = fit_heads(x[:LABELS], y, CLASSES, torch.ones(1, LABELS), torch.ones(1), iterations=1)
     seconds = []

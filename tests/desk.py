@@ -63,6 +63,19 @@ def hand_in(page: Page) -> None:
     page.get_by_role("button", name="Hand in batch").click()
 
 
+def label_in_both(pages: list[Page], of: str) -> list[str]:
+    """Label and hand in a batch of six in each page, and wait for the round ``of``; the images that
+    were asked about, of which none was twice."""
+    asked = [image for page in pages for image in images(page)]
+    assert len(set(asked)) == 6 * len(pages)
+    for page in pages:
+        label_all(page, 6)
+        hand_in(page)
+    for page in pages:
+        expect(page.get_by_text(of, exact=True)).to_be_visible(timeout=A_ROUND)
+    return asked
+
+
 def toggle(page: Page, label: str) -> None:
     page.get_by_test_id("stCheckbox").filter(has_text=label).locator("label").click()
 

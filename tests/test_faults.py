@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import free_port
 from desk import (
-    A_ROUND,
     APP,
     BY_HAND,
     QUICK,
     Desk,
-    hand_in,
-    images,
-    label_all,
+    label_in_both,
     rows,
     tiles,
     toggle,
@@ -166,13 +163,7 @@ def test_two_servers_on_one_folder_label_and_train_an_experiment_together(
     with serve(APP, env={"AL_HOME": str(desk.home)}) as url:
         second = Desk(browser, url, desk.home)
         pages = [desk.open(number), second.open(number)]
-        asked = [image for page in pages for image in images(page)]
-        assert len(set(asked)) == 12
-        for page in pages:
-            label_all(page, 6)
-            hand_in(page)
-        for page in pages:
-            expect(page.get_by_text("2 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
+        asked = label_in_both(pages, "2 of 2")
         second.close()
     labeled = desk.rows(number, "round, labeled", "rounds")
     assert labeled == [(0, 12), (1, 24)]

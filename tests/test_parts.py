@@ -8,7 +8,7 @@ from tiny import folder_of, parquet_of
 
 from al_core import parts
 from al_core.batch_images import write_pictures
-from al_core.errors import ConfigError
+from al_core.errors import ConfigError, SourceError
 from al_core.images import load
 from al_core.parts import digest_of, parts_of, read_part
 from al_core.progress import finish
@@ -77,7 +77,7 @@ def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> 
         finish(parts_of((tmp_path / "nothing").as_uri(), 16))
     with pytest.raises(ConfigError, match="cannot be listed"):
         finish(parts_of("nosuch://bucket/folder", 16))
-    with pytest.raises(ConfigError, match="must be 8 to 512 pixels"):
+    with pytest.raises(SourceError, match="must be 8 to 512 pixels"):
         finish(parts_of("digits", 0))
     with pytest.raises(ConfigError, match="holds no images"):
         finish(parts_of(tmp_path.as_uri(), 16))

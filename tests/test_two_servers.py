@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from desk import A_ROUND, APP, BY_HAND, hand_in, images, label_all
+from desk import A_ROUND, APP, BY_HAND, hand_in, images, label_all, label_in_both
 from playwright.sync_api import Browser, Page, expect
 
 from al_core.experiment import start_experiment
@@ -34,13 +34,7 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
     with serve(APP, env=environment("one")) as one:
         with serve(APP, env=environment("other")) as other:
             pages = [opened(one), opened(other)]
-            asked = [image for page in pages for image in images(page)]
-            assert len(set(asked)) == 12
-            for page in pages:
-                label_all(page, 6)
-                hand_in(page)
-            for page in pages:
-                expect(page.get_by_text("1 of 2", exact=True)).to_be_visible(timeout=A_ROUND)
+            asked = label_in_both(pages, "1 of 2")
             assert [record.labeled for record in store.rounds(number)] == [12]
             again = [image for page in pages for image in images(page)]
             assert len(set(again)) == 12
