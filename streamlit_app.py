@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from uuid import uuid4
 
 import streamlit as st
 
@@ -13,31 +12,19 @@ from al_core.errors import ActiveLearningError, StoreUnavailable
 from al_core.experiment import (
     Experiment,
     Phase,
-    add_rounds,
     check_images,
     open_experiment,
     start_experiment,
 )
 from al_core.images import Dataset
-from al_core.learned import waits_for_features
 from al_core.leases import close_round
-from al_core.progress import Work
 from al_core.store import Store
 from al_core.worker import JobState
 from ui.action import button, redraw
 from ui.annotator import ask_name, is_let_in, welcome_back
 from ui.answers import deliver_kept_answers, tell_of_kept_answers
 from ui.garbage import keep_collections_short
-from ui.glance import at_a_glance, gain
-from ui.labelling import (
-    describe,
-    hint_for_few_labels,
-    label_batch,
-    take_back,
-    take_batch,
-    wait_for_others,
-)
-from ui.learning import learn_features
+from ui.glance import at_a_glance
 from ui.new_experiment import new_experiment
 from ui.resources import (
     draw_again_when_it_answers,
@@ -47,10 +34,11 @@ from ui.resources import (
     open_store,
 )
 from ui.review import leave_review, review
+from ui.round import train_and_label
 from ui.sidebar import choose_experiment, labelling_settings, show_experiment
 from ui.take_away import take_away
 from ui.text import plain
-from ui.training import keep_running, round_key, watch
+from ui.training import watch
 from ui.yardstick import keep_up
 
 
@@ -103,30 +91,35 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     ):
         st.title(plain(experiment.name), anchor=False, width="content")
         view = choose_view("Label", "Review", "Compare")
-    glance = st.container()
-    welcome_back(experiment, annotator)
-    dataset = images_of(experiment)
+    # Each in its place, whatever stands above: by its place Streamlit (1.67) knows a fragment, and
+    # it drops a press in one that has moved meanwhile.
+    glance, work, outcome = st.container(), st.container(), st.container()
+    with work:
+        welcome_back(experiment, annotator)
+        dataset = images_of(experiment)
     with glance:
         at_a_glance(experiment, dataset)
-    keep_up(experiment, dataset)
-    if dataset is not None:
-        if view == "Review":
-            review(store, experiment, dataset, annotator, show_truth)
+    with work:
+        keep_up(experiment, dataset)
+        if dataset is not None:
+            if view == "Review":
+                review(store, experiment, dataset, annotator, show_truth)
+            else:
+                leave_review()
+            train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
+            deliver_kept_answers(store, experiment_id, dataset)
         else:
-            leave_review()
-        train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
-        deliver_kept_answers(store, experiment_id, dataset)
-    else:
-        tell_of_kept_answers()
+            tell_of_kept_answers()
     # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
     from ui.compare import compare
     from ui.results import show_results
 
-    if view == "Compare":
-        compare(store, experiment_id)
-        return
-    show_results(store, experiment, dataset)
-    take_away(store, experiment, dataset, annotator)
+    with outcome:
+        if view == "Compare":
+            compare(store, experiment_id)
+            return
+        show_results(store, experiment, dataset)
+        take_away(store, experiment, dataset, annotator)
 
 
 def choose_view(*views: str) -> str:
@@ -166,80 +159,6 @@ def images_of(experiment: Experiment) -> Dataset | None:
         ):
             st.dataframe({"file": dataset.unreadable}, hide_index=True)
     return dataset
-
-
-def train_and_label(
-    store: Store,
-    experiment: Experiment,
-    dataset: Dataset,
-    annotator: str,
-    show_truth: bool,
-    labelling: bool,
-) -> None:
-    """The batch of this tab, and the round that trains meanwhile."""
-    batch = take_batch(store, experiment, dataset, annotator) if labelling else None
-    if batch is not None:
-        st.subheader(describe(batch), anchor=False)
-        if batch.round < experiment.next_round:
-            st.caption("Opened again by an undo. What changes counts from the next training on.")
-        if hint := hint_for_few_labels(experiment):
-            st.caption(hint)
-        label_batch(store, experiment, batch, dataset, annotator, show_truth)
-    brief = batch is not None or not labelling
-    waits = waits_for_features(experiment.config, experiment.fingerprint)
-    if waits and experiment.phase is not Phase.FINISHED:
-        learn_features(experiment, dataset, brief)
-    elif experiment.phase is Phase.TRAINING:
-        train(store, experiment, dataset, brief)
-    elif experiment.phase is Phase.FINISHED and batch is None:
-        finished(store, experiment)
-    elif labelling and (batch is None or batch.round > experiment.next_round):
-        wait_for_others(store, experiment)
-    if labelling and batch is None and experiment.batches:
-        offer_undo(store, experiment, annotator)
-
-
-def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
-    """Undo where there is no grid that would take the key."""
-
-    def undo() -> str | None:
-        return take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
-
-    key = f"undo-{experiment.id}"
-    button("Undo the last label", undo, key, icon=":material/undo:", shortcut="u")
-
-
-def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:
-    """Run the round the experiment waits for, in the background."""
-    number = experiment.next_round
-    last = number == experiment.config.rounds
-    keep_running(
-        round_key(experiment.id, number),
-        lambda: _advance(store, experiment.id, dataset),
-        f"Round {number}: {'the last training' if last else 'training'}",
-        "Training was cancelled; nothing of it is kept.",
-        f"Start round {number} again",
-        brief,
-    )
-
-
-def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
-    # Here, in the worker's thread, and not above: torch takes seconds to import, and a page that
-    # only shows a batch and a curve does without.
-    from al_core.loop import advance
-    from al_core.network import find_hardware
-
-    yield from advance(store, experiment_id, dataset, find_hardware())
-
-
-def finished(store: Store, experiment: Experiment) -> None:
-    """All rounds are done; more may follow."""
-    st.success(f"All rounds are done. {gain(experiment)}", icon=":material/flag:")
-
-    def add() -> None:
-        add_rounds(store, open_experiment(store, experiment.id), 1)
-
-    button("Label another round", add, icon=":material/add:")
 
 
 def welcome(store: Store) -> None:

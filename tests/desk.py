@@ -14,6 +14,7 @@ from al_core.store import Store
 
 APP = Path(__file__).parents[1] / "streamlit_app.py"
 A_ROUND = 180_000  # milliseconds a round may take on a busy machine
+FOR_EVER = 100_000  # optimiser steps
 QUICK = ExperimentConfig(
     data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
 )

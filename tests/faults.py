@@ -5,6 +5,7 @@ import selectors
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pytest
 
 
 class Cable:
-    """Between browser and server: ``pull()`` cuts what is connected and refuses what comes."""
+    """Between browser and server: ``pull()`` cuts what is connected and refuses what comes;
+    ``hold()`` keeps back what the server says."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._open: list[socket.socket] = []
         self._pulled = False
+        self._held = False
         self._ear = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._ear.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
@@ -30,6 +33,12 @@ class Cable:
 
     def plug_in(self) -> None:
         self._pulled = False
+
+    def hold(self) -> None:
+        self._held = True
+
+    def let_go(self) -> None:
+        self._held = False
 
     def close(self) -> None:
         self._ear.close()
@@ -44,19 +53,21 @@ class Cable:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._port))
                 self._open += [near, far]
-                threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+                threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
-
-def _carry(near: socket.socket, far: socket.socket) -> None:
-    """What comes from one end to the other, until one of them is closed."""
-    with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
-        selector.register(near, selectors.EVENT_READ, far)
-        selector.register(far, selectors.EVENT_READ, near)
-        while True:
-            for key, _ in selector.select():
-                if not (data := key.fileobj.recv(65536)):
-                    return
-                key.data.sendall(data)
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        """What comes from one end to the other, until one of them is closed."""
+        with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in selector.select():
+                    if self._held and key.fileobj is far:
+                        time.sleep(0.01)
+                        continue
+                    if not (data := key.fileobj.recv(65536)):
+                        return
+                    key.data.sendall(data)
 
 
 @contextlib.contextmanager

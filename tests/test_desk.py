@@ -8,6 +8,7 @@ from dataclasses import replace
 from desk import (
     A_ROUND,
     BY_HAND,
+    FOR_EVER,
     QUICK,
     Desk,
     batch,
@@ -18,8 +19,6 @@ from desk import (
     toggle,
 )
 from playwright.sync_api import expect
-
-FOR_EVER = 100_000  # optimiser steps
 
 
 def test_undo_goes_back_across_batches_rounds_and_reloads(desk: Desk) -> None:

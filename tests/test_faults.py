@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 from conftest import free_port
 from desk import (
+    A_ROUND,
     APP,
     BY_HAND,
+    FOR_EVER,
     QUICK,
     Desk,
+    batch,
+    hand_in,
+    label_all,
     label_in_both,
     rows,
     tiles,
@@ -104,6 +109,31 @@ def test_labels_of_a_batch_that_went_to_somebody_else_meanwhile_are_saved_once(
         page.wait_for_timeout(200)
     page.wait_for_timeout(3000)  # what is sent again comes within that
     assert labels(desk, number) == [1, 2, 3]
+
+
+def test_a_press_in_what_the_server_has_drawn_anew_meanwhile_has_its_effect(
+    desk: Desk, served: tuple[Cable, Path]
+) -> None:
+    cable, _ = served
+    number = desk.start()
+    page = desk.open(number)
+    batch(page, "Round 1")
+    desk.set_steps(number, FOR_EVER)
+    label_all(page, 6)
+    hand_in(page)
+    batch(page, "Round 2")
+    label_all(page, 6)
+    expect(page.get_by_text("Round 1: training. Training:")).to_be_visible(timeout=A_ROUND)
+    cable.hold()
+    hand_in(page)
+    for _ in range(100):
+        if desk.rows(number, "handed_in_at", "batches")[-1] != (None,):
+            break
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(2000)  # without the grid, which nobody has seen yet
+    page.get_by_role("button", name="Cancel").click()
+    cable.let_go()
+    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=20_000)
 
 
 def test_a_database_locked_by_another_program_for_ten_seconds_is_told_and_waited_for(

@@ -30,7 +30,8 @@ def button(label: str, act: Callable[[], str | None], key: str | None = None, **
     below the button for a while. ``how`` is for :func:`st.button`.
     """
     name = key or label
-    st.button(label, key=key, on_click=attempt, args=(name, act), **how)
+    # Without a key it would be another button as soon as its help changes, and a press of it lost.
+    st.button(label, key=name, on_click=attempt, args=(name, act), **how)
     tell(name)
 
 
@@ -48,7 +49,7 @@ def attempt(name: str, act: Callable[[], str | None]) -> None:
 def pressed(label: str, **how: Any) -> bool:
     """Whether a button was pressed, for what needs the values that stand in the page now."""
     name = f"pressed-{label}"
-    st.button(label, on_click=_note, args=(name,), **how)
+    st.button(label, key=f"button-{label}", on_click=_note, args=(name,), **how)
     return bool(st.session_state.pop(name, False))
 
 

@@ -31,9 +31,16 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
     ``brief`` leaves out the curves and is drawn half as often: somebody labels meanwhile, and each
     drawing costs about as much as a label.
     """
+    seconds = 2.0 if brief else 1.0
     if not brief:
         _draw_again_at_end(job)
-    st.fragment(_draw, run_every=2.0 if brief else 1.0)(job, title, worker, brief)
+        st.subheader(plain(title), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
+        # Outside: Streamlit (1.67) drops a press in a fragment that the page drawn meanwhile lacks.
+        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
+    if not brief:
+        st.fragment(_draw_curves, run_every=seconds)(job)
 
 
 # More often than the drawing, for somebody who waits.
@@ -43,22 +50,20 @@ def _draw_again_at_end(job: Job) -> None:
         st.rerun()
 
 
-def _draw(job: Job, title: str, worker: Worker | None, brief: bool) -> None:
+def _draw_bar(job: Job, title: str, worker: Worker | None) -> None:
     if not job.active:
         st.rerun()
     progress = job.progress
     text = _words(progress)
     if job.state is JobState.WAITING and worker and worker.running:
         text = f"Waiting for another training. {_words(worker.running.progress)}"
-    if brief:
+    if title:
         text = f"{plain(title)}. {text}"
-    else:
-        st.subheader(plain(title), anchor=False)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(progress.fraction if progress else 0.0, text=text)
-        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
-    if not brief:
-        draw_training(job.reports)
+    st.progress(progress.fraction if progress else 0.0, text=text)
+
+
+def _draw_curves(job: Job) -> None:
+    draw_training(job.reports)
 
 
 def _cancel(job: Job) -> str:
