@@ -43,10 +43,11 @@ From the bottom to the top; a module imports only what stands above it in this l
     simulations          many of them, side by side, going on where they stopped
     round_in_parts       a round over embeddings that fit no memory, (pool_in_parts) file by file
     batch_images         the pictures of its batch, as a file that the desk opens
-    on_ray               features, simulations and such rounds by a cluster: (parts) what a worker
-                         reads, (partitions) the files that it writes
+    cluster              Ray's, where heavy work can be done: such rounds, and
+      embed_on_ray       features, (parts) what a worker reads, (partitions) what it writes
+      simulate_on_ray    simulations
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV
-    __main__, simulate_command, choose_command, terminal
-                         the command line
+    __main__, simulate_command, choose_command, (engine, terminal)
+                         the command line; where it computes, what it says
 """

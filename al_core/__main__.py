@@ -10,6 +10,7 @@ import click
 
 from al_core.choose_command import choose
 from al_core.config import Method, PretrainConfig, Stem, default_train
+from al_core.engine import engine_options
 from al_core.errors import ConfigError
 from al_core.experiment import Experiment, check_images, open_experiment
 from al_core.export import export_labels
@@ -19,7 +20,7 @@ from al_core.import_labels import MOST_PROBLEMS, import_labels, read_labels
 from al_core.learned import learned_path
 from al_core.pool import annotator_name
 from al_core.progress import Progress, finish
-from al_core.simulate_command import ENGINES, WEIGHTS_HELP, simulate
+from al_core.simulate_command import WEIGHTS_HELP, simulate
 from al_core.store import Store, home
 from al_core.terminal import SentenceGroup, progress_bars, stops_between_steps
 
@@ -42,10 +43,7 @@ main.add_command(choose)
               help="The folder to write train.npy and test.npy to; with ray, part-*.parquet."
               )  # fmt: skip
 @click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
-@click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True,
-              help="ray: many files of keys and features, by all GPUs or cores of a cluster."
-              )  # fmt: skip
-@click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
+@engine_options("many files of keys and features, by all GPUs or cores of a cluster.")
 def embed(
     data: str, weights: str, out: Path, image_size: int, engine: str, address: str | None
 ) -> None:
@@ -53,14 +51,14 @@ def embed(
 
     Stopped anywhere, the same command goes on from there.
     """
-    if engine == "local" and (address or "://" in data):
-        raise ConfigError("Addresses are for --engine ray.")
+    if engine == "local" and "://" in data:
+        raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
     if "://" in str(out) or str(out).startswith(("s3:/", "gs:/")):
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
     try:
         with progress_bars("") as show:
             if engine == "ray":
-                from al_core.on_ray import embed_on_ray
+                from al_core.embed_on_ray import embed_on_ray
 
                 work = embed_on_ray(data, weights, out, image_size, address)
                 count, unreadable = finish(work, show)

@@ -17,8 +17,8 @@ def write_pictures(source: str, keys: Sequence[str], path: Path) -> Work[None]:
     """Write the images of ``source`` with these keys to a parquet file, in their order, each with
     its key as its path: there it is read under the same key, and nothing is said of its class.
 
-    ``source`` is as for :func:`al_core.on_ray.embed_on_ray`. Raises ConfigError where one of them
-    is not there, and WeightsError where nothing can be written.
+    ``source`` is as for :func:`al_core.embed_on_ray.embed_on_ray`. Raises ConfigError where one of
+    them is not there, and WeightsError where nothing can be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

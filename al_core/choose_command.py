@@ -14,10 +14,10 @@ import click
 
 from al_core.catalogue import CATALOGUE, TOO_FEW
 from al_core.cells import as_meant, write_row
+from al_core.engine import engine_options
 from al_core.errors import ConfigError
 from al_core.import_labels import key_and_class
 from al_core.progress import finish
-from al_core.simulate_command import ENGINES
 from al_core.terminal import progress_bars
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
               )  # fmt: skip
 @click.option("--data", help="Where the images lie, as for embed: the batch is written as parquet "
               "too, which the desk opens.")  # fmt: skip
-@click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True,
-              help="ray: the files are read by all cores of a cluster.")  # fmt: skip
-@click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
+@engine_options("the files are read by all cores of a cluster.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="The CSV to write, best first; how it was chosen is written beside it, as JSON."
               )  # fmt: skip
@@ -84,7 +82,7 @@ def choose(
     with ExitStack() as stack:
         run: Map = map
         if engine == "ray":
-            from al_core.on_ray import tasks
+            from al_core.cluster import tasks
 
             run = stack.enter_context(tasks(address))
         work = round_in_parts(

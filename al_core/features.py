@@ -21,7 +21,7 @@ from al_core.inference import InferenceNetwork
 from al_core.learned import waits_for_features
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
-from al_core.partitions import gather, parts_in
+from al_core.partitions import NOTE, gather, parts_in
 from al_core.predict import BATCH_SIZE, predict
 from al_core.predictions import BEFORE, PoolPredictions
 from al_core.progress import Progress, Work, finish
@@ -113,7 +113,7 @@ def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
 def claim(folder: Path, of: str) -> None:
     """Have a folder for the features ``of`` some images by some weights; raises WeightsError where
     it holds others."""
-    note = folder / "of.txt"
+    note = folder / NOTE
     here = note.read_text(encoding="utf-8") if note.exists() else ""
     if here != of and (here or any(folder.glob("t*.npy"))):
         raise WeightsError(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 512  # images in a file, where they do not come in parts of their own
+NOTE = "of.txt"  # in the folder: of which images the features are, and by which weights
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -23,6 +24,18 @@ def part_path(folder: Path, number: int) -> Path:
 def parts_in(folder: Path) -> list[Path]:
     """The files of a folder, in the order of their numbers."""
     return sorted(folder.glob("part-*.parquet"))
+
+
+def note_of(what: str, files: int) -> str:
+    """What stands in the note of a folder that will hold so many files."""
+    return f"{what}-{files}"
+
+
+def files_to_come(folder: Path) -> int | None:
+    """How many files its note says that the folder will hold; None where there is no note."""
+    note = folder / NOTE
+    said = note.read_text(encoding="utf-8").rpartition("-")[2] if note.exists() else ""
+    return int(said) if said.isdecimal() else None
 
 
 def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16]) -> None:

@@ -1,7 +1,7 @@
 """A pool of embeddings in many files, of which no machine holds all at once.
 
 The files are those of :mod:`al_core.partitions`. Whoever calls says who reads them: ``map`` for
-this process, or the same on a cluster (:func:`al_core.on_ray.tasks`).
+this process, or the same on a cluster (:func:`al_core.cluster.tasks`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core.errors import ConfigError
-from al_core.partitions import parts_in, read_embeddings, read_keys
+from al_core.partitions import files_to_come, parts_in, read_embeddings, read_keys
 from al_core.progress import Progress, Work
 
 AT_ONCE = 64  # files that one task reads, one after the other
@@ -102,12 +102,10 @@ def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
     files = parts_in(folder)
     if not files:
         raise ConfigError(f"{folder} holds no part-*.parquet: embed --engine ray writes them.")
-    note = folder / "of.txt"  # which ends with how many there will be
-    wanted_files = note.read_text(encoding="utf-8").rpartition("-")[2] if note.exists() else ""
-    if wanted_files.isdecimal() and len(files) < int(wanted_files):
+    if len(files) < (of := files_to_come(folder) or 0):
         raise ConfigError(
-            f"{folder} holds {len(files):,} of {int(wanted_files):,} files of embeddings; the same "
-            "embed goes on with it."
+            f"{folder} holds {len(files):,} of {of:,} files of embeddings; the same embed goes on "
+            "with it."
         )
     found: list[_Found] = []
     tasks = (files[i : i + AT_ONCE] for i in range(0, len(files), AT_ONCE))

@@ -16,6 +16,7 @@ from al_core.catalogue import CATALOGUE
 from al_core.cells import write_row
 from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.curves import bands, read_curves
+from al_core.engine import engine_options
 from al_core.errors import ConfigError
 from al_core.images import load
 from al_core.plot import FORMATS, curves_chart, save_chart
@@ -27,7 +28,6 @@ from al_core.terminal import progress_bars
 if TYPE_CHECKING:
     from al_core.simulate import Row
 
-ENGINES = ("local", "ray")
 WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 
 
@@ -78,16 +78,9 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Simulations side by side  [default: as many as the machine carries]",
+    help="Simulations side by side  [default: as many as the machine, or the cluster, carries]",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="local",
-    show_default=True,
-    help="ray: each simulation is a task of a cluster.",
-)
-@click.option("--address", help="Of the Ray cluster  [default: one on this machine]")
+@engine_options("each simulation is a task of a cluster.")
 @click.option(
     "--out",
     required=True,
@@ -197,9 +190,9 @@ def _reports(
     simulations: Sequence[Simulation], jobs: int | None, engine: str, address: str | None
 ) -> Iterator[Progress | Row]:
     if engine == "ray":
-        from al_core.on_ray import simulate_on_ray
+        from al_core.simulate_on_ray import simulate_on_ray
 
-        return simulate_on_ray(simulations, address)
+        return simulate_on_ray(simulations, jobs, address)
     return run_all(simulations, jobs or jobs_that_fit(len(simulations)))
 
 

@@ -25,7 +25,7 @@ from al_core.store import home
 if TYPE_CHECKING:
     from al_core.simulate import Row, Step
 
-MEMORY = 3e9  # bytes a run may take, images included
+MEMORY = 3_000_000_000  # bytes a run may take, images included
 # The settings of an experiment that a simulated round is made from.
 DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",

@@ -27,11 +27,12 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from al_core.config import ExperimentConfig, TrainConfig
+from al_core.embed_on_ray import embed_on_ray
 from al_core.features import embed_into, read_features
 from al_core.images import load
-from al_core.on_ray import embed_on_ray, simulate_on_ray
 from al_core.progress import Progress, finish
 from al_core.simulate import Row
+from al_core.simulate_on_ray import simulate_on_ray
 from al_core.simulations import Simulation, run_all
 from benchmarks.browser import heading
 
@@ -104,12 +105,19 @@ def killing(work: Iterable[Any], name: str, when: Callable[[Any], bool]) -> Iter
 
 
 def kill_a_worker(name: str) -> None:
-    """SIGKILL one of the processes that Ray has named so."""
-    found = ""
+    """SIGKILL one of the processes that Ray has named so, of the cluster that we have begun."""
+    found: list[int] = []
     while not found:  # between two tasks it has another name
-        pattern = f"^ray::{name}"
-        found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout
-    os.kill(int(found.split()[0]), signal.SIGKILL)
+        said = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True)
+        found = [int(worker) for worker in said.stdout.split() if _is_ours(int(worker))]
+    os.kill(found[0], signal.SIGKILL)
+
+
+def _is_ours(process: int) -> bool:
+    while process > 1 and process != os.getpid():
+        stat = Path(f"/proc/{process}/stat")
+        process = int(stat.read_text().rpartition(")")[2].split()[1]) if stat.exists() else 0
+    return process == os.getpid()
 
 
 def simulate(home: Path, count: int, repeat: int) -> None:

@@ -16,7 +16,7 @@ import click
 import numpy as np
 import torch
 
-from al_core.on_ray import tasks
+from al_core.cluster import tasks
 from al_core.partitions import ROWS, part_path, write_part
 from al_core.progress import finish
 from al_core.round_in_parts import Choice, round_in_parts

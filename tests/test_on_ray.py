@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from tiny import parquet_of
 from torchvision.models import resnet18
 
-from al_core import on_ray
+from al_core.cluster import tasks
 from al_core.config import ExperimentConfig, TrainConfig
+from al_core.embed_on_ray import embed_on_ray
 from al_core.errors import ConfigError, WeightsError
 from al_core.features import embed_into, read_features
 from al_core.images import load
@@ -21,6 +22,7 @@ from al_core.partitions import part_path, write_part
 from al_core.progress import Progress, finish
 from al_core.round_in_parts import Choice, round_in_parts
 from al_core.simulate import Row
+from al_core.simulate_on_ray import simulate_on_ray
 from al_core.simulations import Simulation, run_one
 from benchmarks.on_ray import kill_a_worker
 
@@ -51,7 +53,7 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
     dataset = finish(load(str(files), cache_dir=home / "cache"))
     alone = finish(embed_into(home / "alone", weights, dataset))
     out = home / "together"
-    work = on_ray.embed_on_ray(str(files), weights, out, 32)
+    work = embed_on_ray(str(files), weights, out, 32)
     assert any(report.done >= 3 for report in work if report.unit == "files")
     work.close()  # stopped, and gone on with
     there = {path: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
@@ -66,16 +68,16 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
             kill_a_worker("MapWorker")
             killed.append(report)
 
-    assert finish(on_ray.embed_on_ray(str(files), weights, out, 32), kill_once) == (26, 2)
+    assert finish(embed_on_ray(str(files), weights, out, 32), kill_once) == (26, 2)
     assert killed
     assert {path: path.stat().st_mtime_ns for path in there} == there
     features = read_features(out, dataset)
     assert np.array_equal(features.train, alone.train)
     assert np.array_equal(features.test, alone.test)
     # Complete, it needs no cluster.
-    assert finish(on_ray.embed_on_ray(str(files), weights, out, 32, "127.0.0.1:9")) == (26, 2)
+    assert finish(embed_on_ray(str(files), weights, out, 32, "127.0.0.1:9")) == (26, 2)
     with pytest.raises(WeightsError, match="other images or weights"):
-        finish(on_ray.embed_on_ray(str(files), weights, out, 16))
+        finish(embed_on_ray(str(files), weights, out, 16))
 
 
 def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) -> None:
@@ -83,13 +85,14 @@ def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) 
     plain = ExperimentConfig(data="digits", initial=12, per_round=5, rounds=1, train=train)
     simulations = [Simulation(replace(plain, strategy=name)) for name in ("margin", "random")]
     rows, killed = [], False
-    for report in on_ray.simulate_on_ray(simulations):
+    for report in simulate_on_ray(simulations, jobs=1):
         if isinstance(report, Row):
             rows.append(report)
-            if not killed:
-                kill_a_worker("_simulate")
-                killed = True
+        elif not killed:
+            kill_a_worker("_simulate")
+            killed = True
     assert killed
+    assert [row.strategy for row in rows] == ["margin", "margin", "random", "random"]  # in turn
     together = sorted((r.strategy, r.seed, r.round, r.labeled, r.test_accuracy) for r in rows)
     for file in (home / "simulations").iterdir():
         file.unlink()
@@ -112,7 +115,7 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
         write_part(part_path(home, number), [str(i) for i in range(900)[part]], rows[part])
     labels = {str(i): int(rows[i, 0] > 0) for i in range(0, 900, 30)}
     choices = [Choice(strategy, 50, sample=200) for strategy in ("bald", "random", "badge")]
-    with on_ray.tasks() as run:
+    with tasks() as run:
         import ray
 
         (node,) = ray.nodes()
@@ -133,4 +136,4 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
 
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(home: Path, weights: str) -> None:
     with pytest.raises(ConfigError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
-        finish(on_ray.embed_on_ray("digits", weights, home / "out", 32, "127.0.0.1:9"))
+        finish(embed_on_ray("digits", weights, home / "out", 32, "127.0.0.1:9"))
