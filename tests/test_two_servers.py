@@ -36,6 +36,8 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
             pages = [opened(one), opened(other)]
             asked = label_in_both(pages, "1 of 2")
             assert [record.labeled for record in store.rounds(number)] == [12]
+            for page in pages:  # the round is counted before its batch is drawn
+                expect(page.get_by_text("0 of 6 labelled")).to_be_visible(timeout=A_ROUND)
             again = [image for page in pages for image in images(page)]
             assert len(set(again)) == 12
             pages[1].keyboard.type("123")
