@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -28,6 +29,7 @@ from al_core.store import home
 Part = dict[str, Any]
 MOST_ROWS = 16 * ROWS  # of a group of rows in a part; each part reads its group from the beginning
 MOST_BYTES = 256 << 20  # of pixels in such a part
+AT_ONCE = 32  # files of an object store that are asked for side by side: each answer takes a while
 
 
 def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
@@ -70,7 +72,8 @@ def _parts_of_address(address: str, image_size: int) -> list[Part]:
     try:
         system, root = fs.FileSystem.from_uri(address)
         if system.get_file_info(root).type == fs.FileType.File:  # one parquet file
-            address, _, _ = address.rpartition("/")
+            path, mark, how = address.partition("?")
+            address = path.rpartition("/")[0] + mark + how
             found, root = [system.get_file_info(root)], root.rpartition("/")[0]
         else:
             found = system.get_file_info(fs.FileSelector(root, recursive=True))
@@ -171,8 +174,12 @@ def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Pict
 
     names = [stamp[0] for stamp in part["files"]]
     if "group" not in part:
-        keys = ((printable(name), name) for name in names)
-        yield from ((key, contents(name)) for key, name in keys if key in wanted)
+        names = [name for name in names if printable(name) in wanted]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            read = map if system.type_name == "local" else pool.map
+            for start in range(0, len(names), AT_ONCE):
+                some = names[start : start + AT_ONCE]
+                yield from zip(map(printable, some), read(contents, some), strict=True)
         return
     with system.open_input_file(f"{root}/{names[0]}") as file:
         rows = _rows(pq.ParquetFile(file), part)

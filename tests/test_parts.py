@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bucket import bucket_of
 from tiny import folder_of, parquet_of
 
 from al_core import parts
@@ -70,6 +71,29 @@ def test_parts_hold_the_images_by_their_keys(
     if kind.endswith("folder"):
         (source / "a" / "6.png").write_bytes((source / "a" / "0.png").read_bytes())
         assert digest_of(*finish(parts_of(where, 16))) != digest_of(found, fingerprint)
+
+
+def test_an_object_store_is_read_side_by_side_by_the_same_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    folder_of(tmp_path / "images", *(f"{name}/{i} ü.png" for i in range(20) for name in "ab"))
+    parquet_of(tmp_path / "table")
+    with bucket_of(tmp_path) as bucket:
+        for path in ("images", "table", "table/train.parquet"):
+            bucket.at_once = 0
+            there, here = (
+                [read_part(part, 16) for part in finish(parts_of(where, 16))[0]]
+                for where in (bucket.address(path), (tmp_path / path).as_uri())
+            )
+            assert len(there) == len(here) > 0
+            for (keys, images), (same, alike) in zip(there, here, strict=True):
+                assert keys == same
+                assert np.array_equal(images, alike)
+            assert path != "images" or bucket.at_once > 4
+        with pytest.raises(ConfigError, match="cannot be listed"):
+            finish(parts_of(bucket.address("nothing"), 16))
 
 
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:
