@@ -90,8 +90,9 @@ class Desk:
         self._browser, self._url = browser, url
         self._pages: list[Page] = []
 
-    def start(self, config: ExperimentConfig = QUICK) -> int:
-        return prepared(self.home, f"quick {len(self.store.experiments())}", config)
+    def start(self, config: ExperimentConfig = QUICK, name: str = "") -> int:
+        name = name or f"quick {len(self.store.experiments())}"
+        return prepared(self.home, name, config)
 
     def open(self, experiment: int, more: str = "") -> Page:
         """Another tab on an experiment."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import pixels_of
 
 from al_core.config import ExperimentConfig
 from al_core.experiment import start_experiment
@@ -46,7 +47,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path) -> None:
     out = tmp_path / "curve.csv"
     words = ["--strategy", "margin", "--strategy", "random", "--seed", "1", "--seed", "2"]
-    words += ["--rounds", "1"]
+    words += ["--rounds", "1", "--head", "linear", "--embeddings", str(pixels_of(tmp_path))]
     ended = simulate(tmp_path, out, *words)
     assert ended.returncode == 0, ended.stderr
     header = out.read_text().splitlines()[0]
@@ -70,7 +71,7 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
         assert float(row["train_seconds"]) > 0
         assert float(row["nll"]) > 0
         assert (row["disagreement"] == "") == (row["round"] == "0")
-        assert (row["data"], row["head"], row["epochs"]) == ("digits", "fine-tune", "1")
+        assert (row["data"], row["head"], row["epochs"]) == ("digits", "linear", "1")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from conftest import free_port
-from desk import A_ROUND, APP, QUICK, batch, hand_in, label_all, prepared, rows, tiles
+from desk import (
+    A_ROUND,
+    APP,
+    BY_HAND,
+    FOR_EVER,
+    QUICK,
+    Desk,
+    batch,
+    hand_in,
+    label_all,
+    prepared,
+    rows,
+    tiles,
+)
 from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
@@ -96,43 +108,38 @@ def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
     assert rows(tmp_path, "SELECT label FROM annotations ORDER BY id") == [(1,), (2,), (3,), (4,)]
 
 
-def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(
-    app: Callable, tmp_path: Path
-) -> None:
-    with app(path=f"/?experiment={prepared(tmp_path)}") as page:
-        for number in (1, 2):
-            batch(page, f"Round {number}: Least confidence")
-            label_all(page, 6)
-            hand_in(page)
-        expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
-        # The page is drawn once more when this is there, and a click at that moment may be lost.
-        expect(page.get_by_text("24 random labels give")).to_be_visible(timeout=A_ROUND)
-        page.get_by_role("button", name="Predictions for the rest").click()
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)
-        table = download.value.path().read_text().splitlines()
-        assert table[0] == "key,image,label,class_name,probability"
-        assert len(table) == 1 + 1438 - 24
-        labeled = rows(tmp_path, "SELECT labeled FROM rounds ORDER BY round")
-        assert labeled == [(12,), (18,), (24,)]
-        page.get_by_role("button", name="Label another round").click()
-        tiles(page, 6)
-        expect(page.get_by_text("3 of 3", exact=True)).to_be_visible()
+def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(desk: Desk) -> None:
+    number = desk.start()
+    page = desk.open(number)
+    for title in ("Round 1: Least confidence", "Round 2: Least confidence"):
+        batch(page, title)
+        label_all(page, 6)
+        hand_in(page)
+    expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("button", name="Predictions for the rest").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)
+    table = download.value.path().read_text().splitlines()
+    assert table[0] == "key,image,label,class_name,probability"
+    assert len(table) == 1 + 1438 - 24
+    assert desk.rows(number, "labeled", "rounds") == [(12,), (18,), (24,)]
+    page.get_by_role("button", name="Label another round").click()
+    tiles(page, 6)
+    expect(page.get_by_text("3 of 3", exact=True)).to_be_visible()
 
 
-def test_a_cancelled_training_keeps_nothing_and_starts_again(app: Callable, tmp_path: Path) -> None:
-    endless = ExperimentConfig(
-        data="digits", initial=12, per_round=6, rounds=1, train=TrainConfig(min_steps=100_000)
-    )
-    with app(path=f"/?experiment={prepared(tmp_path, config=endless)}") as page:
-        expect(page.get_by_text(re.compile("Training: .* left"))).to_be_visible(timeout=A_ROUND)
-        page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
-        assert rows(tmp_path, "SELECT * FROM rounds") == []
-        page.get_by_role("button", name="Start round 0 again").click()
-        expect(page.get_by_text(re.compile("Training: .* left"))).to_be_visible(timeout=A_ROUND)
-        page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
+def test_a_cancelled_training_keeps_nothing_and_starts_again(desk: Desk) -> None:
+    number = desk.start(replace(QUICK, train=TrainConfig(min_steps=FOR_EVER)))
+    page = desk.open(number)
+    training = page.get_by_text(re.compile("Training: .* left"))
+    expect(training).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
+    assert desk.rows(number, "*", "rounds") == []
+    page.get_by_role("button", name="Start round 0 again").click()
+    expect(training).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
 
 
 def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
@@ -163,84 +170,78 @@ def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
         expect(page.get_by_text("Known once images drawn at random").first).to_be_visible()
 
 
-def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(
-    app: Callable, tmp_path: Path
-) -> None:
-    config = ExperimentConfig(initial_labels="person", initial=4)
+def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(desk: Desk) -> None:
     name = "my *cat* $a$ :red[x] <b>"
-    with app(path=f"/?experiment={prepared(tmp_path, name, config)}") as page:
-        tiles(page, 4)
-        expect(page.get_by_role("heading", name=name)).to_be_visible()
-        page.keyboard.press("1")
-        page.keyboard.press("2")
-        expect(page.get_by_text("2 of 4 saved")).to_be_visible()
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download labels").click()
-        assert len(download.value.path().read_text().splitlines()) == 3
+    page = desk.open(desk.start(BY_HAND, name))
+    tiles(page, 6)
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download labels").click()
+    assert len(download.value.path().read_text().splitlines()) == 3
 
 
-def test_experiments_are_renamed_deleted_and_restored(app: Callable, tmp_path: Path) -> None:
-    number = prepared(tmp_path, "first", ExperimentConfig(initial_labels="person", initial=4))
-    with app(path=f"/?experiment={number}") as page:
-        tiles(page, 4)
-        page.get_by_role("button", name="Rename").click()
-        page.get_by_role("textbox", name="New name").fill("second")
-        page.get_by_role("textbox", name="New name").press("Enter")
-        page.get_by_role("button", name="Save name").click()
-        expect(page.get_by_role("heading", name="second")).to_be_visible()
-        page.get_by_role("button", name="Delete").first.click()
-        page.get_by_role("button", name="Delete experiment").click()
-        expect(page.get_by_role("heading", name="Active-learning desk")).to_be_visible()
-        assert rows(tmp_path, "SELECT deleted_at IS NULL FROM experiments") == [(0,)]
-        page.get_by_text("Deleted experiments").click()
-        page.get_by_role("button", name="Restore “second”").click()
-        expect(page.get_by_placeholder("Choose one, or start a new one")).to_be_enabled()
-        assert rows(tmp_path, "SELECT name, deleted_at FROM experiments") == [("second", None)]
+def test_experiments_are_renamed_deleted_and_restored(desk: Desk) -> None:
+    number = desk.start(BY_HAND, "first")
+    page = desk.open(number)
+    tiles(page, 6)
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("textbox", name="New name").fill("second")
+    page.get_by_role("textbox", name="New name").press("Enter")
+    page.get_by_role("button", name="Save name").click()
+    expect(page.get_by_role("heading", name="second")).to_be_visible()
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("button", name="Delete experiment").click()
+    expect(page.get_by_role("heading", name="Active-learning desk")).to_be_visible()
+    assert number not in [record.id for record in desk.store.experiments()]
+    page.get_by_text("Deleted experiments").click()
+    page.get_by_role("button", name="Restore “second”").click()
+    expect(page.get_by_role("button", name="Restore “second”")).to_have_count(0)
+    assert desk.store.experiment(number).name == "second"
+    assert number in [record.id for record in desk.store.experiments()]
 
 
-def test_the_truth_is_hidden_unless_it_is_asked_for(app: Callable, tmp_path: Path) -> None:
-    number = prepared(tmp_path, config=ExperimentConfig(initial_labels="person", initial=4))
-    with app(path=f"/?experiment={number}") as page:
-        tiles(page, 4)
-        expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
-        page.get_by_text("Show the truth").click()
-        expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(4)
+def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Desk) -> None:
+    page = desk.open(desk.start(BY_HAND))
+    tiles(page, 6)
+    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
+    page.get_by_text("Show the truth").click()
+    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(6)
 
 
-@pytest.mark.parametrize(
-    ("source", "sentence"),
-    [("nowhere/at/all", "nowhere/at/all"), ("empty", "empty"), ("one", "one class only")],
-)
-def test_a_source_that_cannot_be_used_is_told_in_a_sentence(
-    app: Callable, tmp_path: Path, source: str, sentence: str
-) -> None:
+def test_a_source_that_cannot_be_used_is_told_in_a_sentence(app: Callable, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_pictures(tmp_path / "one" / "cats", 3)
-    with app("--data", str(tmp_path / source)) as page:
-        page.get_by_role("button", name="Start experiment").click()
-        alert = page.get_by_test_id("stAlert")
-        expect(alert).to_contain_text(sentence)
-        expect(page.get_by_text("Traceback")).to_have_count(0)
-        expect(page.get_by_role("button", name="Start experiment")).to_be_enabled()
+    with app("--data", str(tmp_path / "nowhere/at/all")) as page:
+        sentences = {"nowhere/at/all": "nowhere/at/all", "empty": "empty", "one": "one class only"}
+        for source, sentence in sentences.items():
+            page.get_by_role("textbox", name="Path").fill(str(tmp_path / source))
+            page.get_by_role("textbox", name="Path").press("Tab")
+            page.get_by_role("button", name="Start experiment").click()
+            expect(page.get_by_test_id("stAlert")).to_contain_text(sentence)
+            expect(page.get_by_text("Traceback")).to_have_count(0)
+            expect(page.get_by_role("button", name="Start experiment")).to_be_enabled()
     assert rows(tmp_path, "SELECT * FROM experiments") == []
 
 
 def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken_away(
-    app: Callable, tmp_path: Path
+    desk: Desk, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
     write_pictures(folder, 30)
     config = ExperimentConfig(
         data=str(folder), initial=4, initial_labels="person", class_names=("a", "b"), per_round=2
     )
-    number = prepared(tmp_path, config=config)
+    number = desk.start(config)
     folder.rename(tmp_path / "elsewhere")
-    with app(path=f"/?experiment={number}") as page:
-        expect(page.get_by_test_id("stAlert")).to_contain_text(str(folder))
-        expect(page.get_by_role("button", name="Download labels")).to_be_visible()
-        (tmp_path / "elsewhere").rename(folder)
-        page.get_by_role("button", name="Try again").click()
-        tiles(page, 4)
+    page = desk.open(number)
+    expect(page.get_by_test_id("stAlert")).to_contain_text(str(folder))
+    expect(page.get_by_role("button", name="Download labels")).to_be_visible()
+    (tmp_path / "elsewhere").rename(folder)
+    page.get_by_role("button", name="Try again").click()
+    tiles(page, 4)
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(

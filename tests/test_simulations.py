@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import pixels_of
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ActiveLearningError
@@ -44,14 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def pixels(tmp_path: Path) -> Path:
-    """The digits' own pixels as embeddings."""
-    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
-    arrays = {
-        name: images.images[:, 0, ::4, ::4].reshape(len(images), -1).astype(np.float32) / 255
-        for name, images in (("train", digits.train), ("test", digits.test))
-    }
-    np.savez(tmp_path / "pixels.npz", **arrays)
-    return tmp_path / "pixels.npz"
+    return pixels_of(tmp_path)
 
 
 def test_a_longer_run_goes_on_where_a_shorter_one_ended(home: Path) -> None:

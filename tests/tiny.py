@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -68,3 +69,14 @@ def sentence(source, cache, **how):
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
     return str(error.value)
+
+
+def pixels_of(home):
+    """The digits' own pixels as embeddings, in a file."""
+    digits = finish(load("digits", cache_dir=home / "cache"))
+    arrays = {
+        name: images.images[:, 0, ::4, ::4].reshape(len(images), -1).astype(np.float32) / 255
+        for name, images in (("train", digits.train), ("test", digits.test))
+    }
+    np.savez(home / "pixels.npz", **arrays)
+    return home / "pixels.npz"
