@@ -70,6 +70,9 @@ class Grid:
         self.tiles = self.page.get_by_test_id("tile")
         self.tiles.first.wait_for(timeout=30_000)
         self.page.wait_for_function("document.activeElement !== document.body")
+        # Streamlit fetches the code of a text field late, and what is below it moves: not in the
+        # middle of a press.
+        self.page.get_by_role("textbox", name="Note").wait_for()
 
     def press(self, *keys: str) -> None:
         for key in keys:
