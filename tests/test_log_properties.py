@@ -3,7 +3,8 @@ whatever order, through whichever server, nothing that was said is lost or count
 
 from __future__ import annotations
 
-import tempfile
+import itertools
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
@@ -24,6 +31,7 @@ from al_core.progress import Work, finish
 from al_core.schema import Batch, RoundRecord
 from al_core.store import Store
 from al_core.undo import undo
+from benchmarks.postgres import Postgres
 
 SIZE = 24
 PEOPLE = st.sampled_from(["ada", "ben"])
@@ -40,12 +48,14 @@ def a_dataset() -> Dataset:
 
 
 class Desk(RuleBasedStateMachine):
-    """Two people at two servers, each with a store of its own on the same file."""
+    """Two people at two servers, each with a store of its own on the same database."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.url = address
 
     @initialize(seed=st.integers(0, 9))
     def start(self, seed: int) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite:///{Path(self.folder.name) / 'al.db'}"
         self.stores = {"ada": Store(self.url), "ben": Store(self.url)}
         config = ExperimentConfig(
             data="pets", initial=4, initial_labels="person", per_round=4, rounds=4, seed=seed
@@ -60,7 +70,6 @@ class Desk(RuleBasedStateMachine):
     def teardown(self) -> None:
         for store in self.stores.values():
             store.close()
-        self.folder.cleanup()
 
     def write(self, who: str, row: Annotation) -> None:
         row = replace(row, event=f"event:{len(self.said)}", key=f"{row.image}.png")
@@ -150,5 +159,15 @@ class Desk(RuleBasedStateMachine):
         assert len(asked) == len(set(asked)), "an image is asked of two at once"
 
 
-TestDesk = Desk.TestCase
-TestDesk.settings = settings(max_examples=15, stateful_step_count=25)
+def test_whatever_two_people_do_on_a_file(tmp_path: Path) -> None:
+    played = itertools.count()
+    play(lambda: f"sqlite:///{tmp_path / str(next(played))}.db")
+
+
+def test_whatever_two_people_do_on_postgresql(postgres: Postgres) -> None:
+    play(postgres.database)
+
+
+def play(new_database: Callable[[], str]) -> None:
+    chosen = settings(max_examples=15, stateful_step_count=25)
+    run_state_machine_as_test(lambda: Desk(new_database()), settings=chosen)
