@@ -91,16 +91,17 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     ):
         st.title(plain(experiment.name), anchor=False, width="content")
         view = choose_view("Label", "Review", "Compare")
-    # Each in its place, whatever stands above: by its place Streamlit (1.67) knows a fragment, and
-    # it drops a press in one that has moved meanwhile.
-    glance, work, outcome = st.container(), st.container(), st.container()
-    with work:
+    # By its place Streamlit (1.67) knows a fragment, and it drops a press in one that has moved
+    # meanwhile: what comes and goes above does not move these.
+    glance, news, work, outcome = (st.container() for _ in range(4))
+    with news:
         welcome_back(experiment, annotator)
         dataset = images_of(experiment)
     with glance:
         at_a_glance(experiment, dataset)
-    with work:
+    with news:
         keep_up(experiment, dataset)
+    with work:
         if dataset is not None:
             if view == "Review":
                 review(store, experiment, dataset, annotator, show_truth)

@@ -4,6 +4,7 @@ From the bottom to the top; a module imports only what stands above it in this l
 
     errors, progress     sentences for a person; long work as a generator
     names, cells, arrays what names may be; rows for spreadsheets; NumPy's files, perhaps damaged
+    partitions           embeddings in many files
     images               ImageSet and load(): digits, CIFAR-10, folders, parquet, cached
       sources              (cifar10, parquet) what each source holds, (pictures) how it is decoded,
                            (download) mirrors, (locking) one process at a time
@@ -44,7 +45,7 @@ From the bottom to the top; a module imports only what stands above it in this l
     round_in_parts       a round over embeddings that fit no memory, (pool_in_parts) file by file
     batch_images         the pictures of its batch, as a file that the desk opens
     cluster              Ray's, where heavy work can be done: such rounds, and
-      embed_on_ray       features, (parts) what a worker reads, (partitions) what it writes
+      embed_on_ray       features
       simulate_on_ray    simulations
     export, export_images, import_labels
                          labels as CSV, images by class or as parquet; labels from a CSV

@@ -67,8 +67,8 @@ def choose(
     The pool may be larger than memory: its embeddings stay in their files, of which a few are read
     at a time, here or on a Ray cluster.
     """
-    beside = out.with_suffix(".json")
-    _check(out, beside, labels, test)
+    beside, pictures = out.with_suffix(".json"), out.with_suffix(".parquet")
+    _check(out, (beside, pictures), labels, test)
     named = _classes_by_key(labels) if labels else {}
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
@@ -86,7 +86,7 @@ def choose(
 
             run = stack.enter_context(tasks(address))
         work = round_in_parts(
-            features,
+            features.absolute(),  # a worker is in another folder
             {key: place[name] if name else None for key, name in named.items()},
             {key: place[name] if name else None for key, name in measuring.items()},
             len(classes),
@@ -96,8 +96,6 @@ def choose(
         show = stack.enter_context(progress_bars(""))
         try:
             chosen = finish(work, show)
-            if data is not None:
-                finish(write_pictures(data, chosen.keys, out.with_suffix(".parquet")), show)
         except KeyboardInterrupt:
             raise click.ClickException("Stopped; nothing was written.") from None
     with out.open("w", newline="", encoding="utf-8") as file:
@@ -107,6 +105,12 @@ def choose(
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
     beside.write_text(json.dumps(record | how, indent=1) + "\n", encoding="utf-8")
+    if data is not None:
+        try:
+            with progress_bars("") as show:
+                finish(write_pictures(data, chosen.keys, pictures), show)
+        except KeyboardInterrupt:
+            raise click.ClickException(f"Stopped; {out} is written, {pictures} is not.") from None
     right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
     among = f"{chosen.unlabeled:,} images"
     if chosen.sample is not None and chosen.sample < chosen.unlabeled:
@@ -114,14 +118,14 @@ def choose(
     click.echo(f"{right}{len(chosen.keys):,} chosen among {among}, written to {out}.")
 
 
-def _check(out: Path, beside: Path, *inputs: Path | None) -> None:
-    """Refuse, before anything is computed, what could not be written at the end."""
-    if beside == out:
-        raise ConfigError(f"{out} is for the record; write the batch to a .csv.")
+def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
+    """Refuse, before anything is computed, to write one file over another."""
+    if out in beside:
+        raise ConfigError(f"{out} is written beside the batch; write the batch itself to a .csv.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise ConfigError(f"Nothing can be written to {out.parent}: name another folder in --out.")
     read = {path.resolve() for path in inputs if path}
-    if taken := read & {out.resolve(), beside.resolve(), out.with_suffix(".parquet").resolve()}:
+    if taken := read & {path.resolve() for path in (out, *beside)}:
         raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
 
 

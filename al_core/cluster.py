@@ -33,6 +33,7 @@ def cluster(address: str | None) -> Iterator[Any]:
 
     Raises ConfigError, in a sentence, where there is none.
     """
+    address = address or None
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # no cluster that nobody has asked for
     if address is None:
         # As Ray does it on other systems: its own cluster listens on 127.0.0.1 alone. Read once.
@@ -69,7 +70,7 @@ def cluster(address: str | None) -> Iterator[Any]:
 def tasks(address: str | None = None) -> Iterator[Map]:
     """``map`` on a cluster: each item is a task, a few ahead of the answer that is waited for."""
     with cluster(address) as ray:
-        ahead = 2 * int(ray.cluster_resources()["CPU"])
+        ahead = 2 * max(1, int(ray.cluster_resources().get("CPU", 0)))
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer)
 
         def run(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -101,5 +102,5 @@ def sentences(what: str) -> Iterator[None]:
         cause = error.cause if isinstance(error, RayTaskError) else error
         if isinstance(cause, ActiveLearningError):
             raise cause from None
-        last = str(cause).splitlines()[-1]
+        last = "".join(str(cause).splitlines()[-1:])
         raise ConfigError(f"{what} ({type(cause).__name__}: {last}).") from None

@@ -35,7 +35,7 @@ def embed_on_ray(
     parquet in an object store (s3://, gs://, ...). One actor for each GPU, or core, holds the
     weights; ``out`` must be a folder that all of them share. Stopped anywhere, it goes on with the
     files that are not there, or damaged; a worker that is lost costs what it had in hand. Raises
-    ConfigError and WeightsError, in a sentence.
+    SourceError, ConfigError and WeightsError, in a sentence.
     """
     yield Progress("Listing", 0, 0, "files", 0)
     parts, fingerprint = yield from parts_of(source, image_size)
@@ -73,7 +73,7 @@ def _embed(
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of each step
         data.DataContext.get_current().enable_progress_bars = False
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        actors = gpus or int(ray.cluster_resources()["CPU"])
+        actors = gpus or max(1, int(ray.cluster_resources().get("CPU", 0)))
         parts = data.from_items(list(todo), override_num_blocks=len(todo))
         if gpus:  # as many cores as there are read for them
             parts = parts.map(_read, fn_args=(image_size,), num_cpus=1)

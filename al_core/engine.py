@@ -30,4 +30,6 @@ def engine_options(ray: str) -> Callable[[Command], Command]:
 def _checked(context: click.Context, _: click.Parameter, address: str | None) -> str | None:
     if address is not None and context.params["engine"] != "ray":
         raise ConfigError("An --address is that of a Ray cluster: add --engine ray.")
+    if address == "":
+        raise ConfigError("The --address is empty; without it a cluster starts on this machine.")
     return address

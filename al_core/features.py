@@ -23,7 +23,7 @@ from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
 from al_core.partitions import NOTE, gather, parts_in
 from al_core.predict import BATCH_SIZE, predict
-from al_core.predictions import BEFORE, PoolPredictions
+from al_core.predictions import BEFORE, PoolPredictions, whole_file
 from al_core.progress import Progress, Work, finish
 from al_core.store import home
 from al_core.weights import pretrained_weights
@@ -115,12 +115,14 @@ def claim(folder: Path, of: str) -> None:
     it holds others."""
     note = folder / NOTE
     here = note.read_text(encoding="utf-8") if note.exists() else ""
-    if here != of and (here or any(folder.glob("t*.npy"))):
+    if here != of and (here or any(folder.glob("t*.npy")) or parts_in(folder)):
         raise WeightsError(
             f"{folder} holds features of other images or weights; name another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(of, encoding="utf-8")
+    if here != of:
+        with whole_file(note) as file:
+            file.write(of.encode())
 
 
 def needed(weights: str, fingerprint: str) -> Work[Pretrained]:

@@ -31,11 +31,11 @@ def note_of(what: str, files: int) -> str:
     return f"{what}-{files}"
 
 
-def files_to_come(folder: Path) -> int | None:
-    """How many files its note says that the folder will hold; None where there is no note."""
+def files_to_come(folder: Path) -> int:
+    """How many files its note says that the folder will hold; 0 where it says nothing."""
     note = folder / NOTE
     said = note.read_text(encoding="utf-8").rpartition("-")[2] if note.exists() else ""
-    return int(said) if said.isdecimal() else None
+    return int(said) if said.isdecimal() else 0
 
 
 def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16]) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,8 @@ def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Pict
     from pyarrow import fs
 
     system, root = fs.FileSystem.from_uri(part["address"])
+    if system.type_name == "local" and not Path(root).is_dir():
+        raise ConfigError(f"There is no folder {root} on {gethostname()}.")  # not: no such images
 
     def contents(name: str) -> Picture:
         """A file's bytes; None where it is gone or closed to us. Other errors are raised: a store

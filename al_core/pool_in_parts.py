@@ -23,7 +23,7 @@ from al_core.errors import ConfigError
 from al_core.partitions import files_to_come, parts_in, read_embeddings, read_keys
 from al_core.progress import Progress, Work
 
-AT_ONCE = 64  # files that one task reads, one after the other
+FILES_A_TASK = 64  # files that one task reads, one after the other
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # answers in order
 
@@ -73,8 +73,8 @@ class PoolInParts:
     def stretches(self, places: NDArray[np.int64]) -> Iterator[Stretch]:
         """All files, with those of ``places``, ascending, that lie in them."""
         start = 0
-        for i in range(0, len(self.files), AT_ONCE):
-            files, counts = self.files[i : i + AT_ONCE], self.counts[i : i + AT_ONCE]
+        for i in range(0, len(self.files), FILES_A_TASK):
+            files, counts = self.files[i : i + FILES_A_TASK], self.counts[i : i + FILES_A_TASK]
             first, last = np.searchsorted(places, (start, start + sum(counts)))
             yield Stretch(files, counts, start, places[first:last])
             start += sum(counts)
@@ -94,7 +94,7 @@ def each(
     for i, answer in enumerate(run(work, tasks), start=1):
         take(answer)
         seconds = time.perf_counter() - began
-        yield Progress(phase, min(i * AT_ONCE, count), count, "files", seconds)
+        yield Progress(phase, min(i * FILES_A_TASK, count), count, "files", seconds)
 
 
 def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
@@ -102,13 +102,13 @@ def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
     files = parts_in(folder)
     if not files:
         raise ConfigError(f"{folder} holds no part-*.parquet: embed --engine ray writes them.")
-    if len(files) < (of := files_to_come(folder) or 0):
+    if len(files) < (of := files_to_come(folder)):
         raise ConfigError(
             f"{folder} holds {len(files):,} of {of:,} files of embeddings; the same embed goes on "
             "with it."
         )
     found: list[_Found] = []
-    tasks = (files[i : i + AT_ONCE] for i in range(0, len(files), AT_ONCE))
+    tasks = (files[i : i + FILES_A_TASK] for i in range(0, len(files), FILES_A_TASK))
     yield from each(
         run, partial(_find, wanted), tasks, "Looking up labels", len(files), found.extend
     )

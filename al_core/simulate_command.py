@@ -78,7 +78,7 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Simulations side by side  [default: as many as the machine, or the cluster, carries]",
+    help="Simulations side by side, with ray at most  [default: as many as the machine carries]",
 )
 @engine_options("each simulation is a task of a cluster.")
 @click.option(

@@ -24,8 +24,8 @@ def simulate_on_ray(
     simulations: Sequence[Simulation], jobs: int | None = None, address: str | None = None
 ) -> Iterator[Progress | Row]:
     """As :func:`al_core.simulations.run_all`, each a task of a Ray cluster whose machines share
-    ``$AL_HOME``; ``jobs`` at a time, or as many as its cores, GPUs and memory carry. A simulation
-    whose worker is lost goes on elsewhere from its last round."""
+    ``$AL_HOME``; as many at a time as its cores, GPUs and memory carry, at most ``jobs``. One whose
+    worker is lost goes on elsewhere from its last round."""
     with cluster(address) as ray:
         tasks = _in_tasks(ray, [_absolute(one) for one in simulations], jobs or len(simulations))
         yield from merged(simulations, tasks)
@@ -47,8 +47,10 @@ def _in_tasks(
 ) -> Iterator[tuple[int, Progress | Row | None]]:
     reports = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Reports).remote()
     gpu = 1 if ray.cluster_resources().get("GPU") else 0
-    # Not more than a machine has: such a task would be waited for, for ever.
-    memory = min(MEMORY, max(node["Resources"].get("memory", 0) for node in ray.nodes()))
+    # Not more than a machine has that could run it: it would be waited for, for ever.
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    able = [has for has in there if has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpu]
+    memory = min(MEMORY, max((has.get("memory", 0) for has in able), default=0))
     task = ray.remote(num_cpus=1, num_gpus=gpu, memory=memory, max_retries=RETRIES)(_simulate)
     waiting = deque(enumerate(simulations))
     pending: dict[Any, int] = {}  # which simulation each task is

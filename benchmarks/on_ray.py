@@ -4,7 +4,7 @@ The features of all images: in process, with and without what decoding them take
 on each core, which decodes, without the start of Ray and of its actors, which does not grow with
 the pool. Simulations on digits: by two processes, and as
 tasks, with all that starts. Each in turn, ``--repeat`` times, and once more by Ray, with a worker
-killed in the middle. Needs requirements-dev.txt and requirements-ray.txt.
+killed in the middle. Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -107,7 +108,10 @@ def killing(work: Iterable[Any], name: str, when: Callable[[Any], bool]) -> Iter
 def kill_a_worker(name: str) -> None:
     """SIGKILL one of the processes that Ray has named so, of the cluster that we have begun."""
     found: list[int] = []
+    deadline = time.monotonic() + 60
     while not found:  # between two tasks it has another name
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"No worker of Ray's does {name}.")
         said = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True)
         found = [int(worker) for worker in said.stdout.split() if _is_ours(int(worker))]
     os.kill(found[0], signal.SIGKILL)
@@ -116,7 +120,10 @@ def kill_a_worker(name: str) -> None:
 def _is_ours(process: int) -> bool:
     while process > 1 and process != os.getpid():
         stat = Path(f"/proc/{process}/stat")
-        process = int(stat.read_text().rpartition(")")[2].split()[1]) if stat.exists() else 0
+        with suppress(OSError):  # it may end at this moment
+            process = int(stat.read_text().rpartition(")")[2].split()[1])
+            continue
+        return False
     return process == os.getpid()
 
 

@@ -15,6 +15,8 @@ WAIT = 0.02  # seconds until an object answers
 class Bucket(ThreadingHTTPServer):
     """``at_once`` is the most objects that were asked for side by side."""
 
+    request_queue_size = 64
+
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.root, self.now, self.at_once = root, 0, 0
@@ -86,5 +88,7 @@ class _Answers(BaseHTTPRequestHandler):
 def bucket_of(root: Path) -> Iterator[Bucket]:
     with Bucket(root) as bucket:
         threading.Thread(target=bucket.serve_forever, daemon=True).start()
-        yield bucket
-        bucket.shutdown()
+        try:
+            yield bucket
+        finally:
+            bucket.shutdown()

@@ -130,6 +130,7 @@ def test_a_press_in_what_the_server_has_drawn_anew_meanwhile_has_its_effect(
         if desk.rows(number, "handed_in_at", "batches")[-1] != (None,):
             break
         page.wait_for_timeout(100)
+    assert desk.rows(number, "handed_in_at", "batches")[-1] != (None,)
     page.wait_for_timeout(2000)  # without the grid, which nobody has seen yet
     page.get_by_role("button", name="Cancel").click()
     cable.let_go()

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from tiny import parquet_of
 from torchvision.models import resnet18
 
+from al_core.__main__ import main
 from al_core.cluster import tasks
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.embed_on_ray import embed_on_ray
@@ -43,6 +45,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # read once, at the import below
+    from ray._private import utils
+
+    monkeypatch.setattr(utils, "get_num_cpus", lambda *_, **__: 2)  # of a local cluster
     return tmp_path
 
 
@@ -83,16 +89,19 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
 def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) -> None:
     train = TrainConfig(epochs=1, min_steps=2, flip=False)
     plain = ExperimentConfig(data="digits", initial=12, per_round=5, rounds=1, train=train)
-    simulations = [Simulation(replace(plain, strategy=name)) for name in ("margin", "random")]
+    simulations = [
+        Simulation(replace(plain, strategy=name, rounds=rounds))
+        for name, rounds in (("margin", 2), ("random", 1))
+    ]
     rows, killed = [], False
     for report in simulate_on_ray(simulations, jobs=1):
         if isinstance(report, Row):
             rows.append(report)
-        elif not killed:
-            kill_a_worker("_simulate")
-            killed = True
+            if not killed:
+                kill_a_worker("_simulate")
+                killed = True
     assert killed
-    assert [row.strategy for row in rows] == ["margin", "margin", "random", "random"]  # in turn
+    assert [row.strategy for row in rows] == ["margin"] * 3 + ["random"] * 2  # in turn
     together = sorted((r.strategy, r.seed, r.round, r.labeled, r.test_accuracy) for r in rows)
     for file in (home / "simulations").iterdir():
         file.unlink()
@@ -135,5 +144,22 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(home: Path, weights: str) -> None:
-    with pytest.raises(ConfigError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
-        finish(embed_on_ray("digits", weights, home / "out", 32, "127.0.0.1:9"))
+    (home / "features").mkdir()
+    write_part(part_path(home / "features", 0), ["0", "1"], np.ones((2, 4), np.float16))
+    commands = {
+        "embed": ["--data", "digits", "--weights", weights, "--out", str(home / "out")],
+        "simulate": ["--data", "digits", "--jobs", "1", "--out", str(home / "curve.csv")],
+        "choose": [
+            "--features", str(home / "features"), "--strategy", "random",
+            "--out", str(home / "batch.csv"),
+        ],
+    }  # fmt: skip
+    for command, words in commands.items():
+        for more, sentence in (
+            (["--engine", "ray", "--address", "127.0.0.1:9"], "No Ray cluster answers at 127"),
+            (["--address", "127.0.0.1:9"], "add --engine ray"),
+            (["--engine", "ray", "--address", ""], "The --address is empty"),
+        ):  # fmt: skip
+            said = CliRunner().invoke(main, [command, *words, *more])
+            assert said.exit_code == 1, said.output
+            assert sentence in said.output

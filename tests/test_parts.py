@@ -96,6 +96,14 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
             finish(parts_of(bucket.address("nothing"), 16))
 
 
+def test_a_folder_that_a_worker_does_not_have_is_no_folder_without_images(tmp_path: Path) -> None:
+    folder_of(tmp_path / "mine", "a.png", "b.png")
+    (part,), _ = finish(parts_of(str(tmp_path / "mine"), 16))
+    (tmp_path / "mine").rename(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=r"There is no folder .*mine on "):
+        read_part(part, 16)
+
+
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be listed"):
         finish(parts_of((tmp_path / "nothing").as_uri(), 16))

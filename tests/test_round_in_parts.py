@@ -105,7 +105,7 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     labels = labels_of(sorted(labelled)) | {KEYS[i]: None for i in skipped}
     choice = Choice(strategy, n, number, seed)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_in_parts, "AT_ONCE", at_once)
+        patch.setattr(pool_in_parts, "FILES_A_TASK", at_once)
         chosen = in_parts(in_files(Path(folder), *ends), choice, labels)
     keys, metrics, temperature = in_memory(choice, labels)
     assert chosen.keys == keys
@@ -223,7 +223,7 @@ def test_the_command_reads_tables_of_labels_and_writes_a_batch_and_its_record(
     for words, sentence in (
         (("--out", str(tmp_path / "labels.csv")), "is read, and would be written over"),
         (("--out", str(tmp_path / "nowhere" / "x.csv")), "Nothing can be written to"),
-        (("--out", str(tmp_path / "x.json")), "is for the record"),
+        (("--out", str(tmp_path / "x.json")), "is written beside the batch"),
     ):
         assert sentence in run(*files, *words)
     assert "needs labels of two classes" in run("--strategy", "margin")

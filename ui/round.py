@@ -96,4 +96,4 @@ def finished(store: Store, experiment: Experiment) -> None:
     def add() -> None:
         add_rounds(store, open_experiment(store, experiment.id), 1)
 
-    button("Label another round", add, icon=":material/add:")
+    button("Label another round", add, f"add-{experiment.id}", icon=":material/add:")

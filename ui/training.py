@@ -97,7 +97,10 @@ def keep_running(
     else:
         st.info(stopped, icon=":material/info:")
     _notice_another(job)
-    button(again, lambda: trainer().forget(key), type="primary", icon=":material/replay:")
+    button(
+        again, lambda: trainer().forget(key), f"again-{key}", type="primary",
+        icon=":material/replay:",
+    )  # fmt: skip
 
 
 @st.fragment(run_every=2.0)
