@@ -16,14 +16,21 @@ APP = Path(__file__).parents[1] / "streamlit_app.py"
 A_ROUND = 180_000  # milliseconds a round may take on a busy machine
 FOR_EVER = 100_000  # optimiser steps
 QUICK = ExperimentConfig(
-    data="digits", initial=12, per_round=6, rounds=2, train=TrainConfig(epochs=1, min_steps=4)
+    data="digits",
+    initial=12,
+    per_round=6,
+    rounds=2,
+    train=TrainConfig(epochs=1, min_steps=4),
+    image_size=16,  # a quarter of the work
+    reference=False,
 )
 BY_HAND = replace(QUICK, initial=6, initial_labels="person")
 
 
 def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
     """An experiment in the log, as if somebody had started it with these settings."""
-    dataset = finish(load(config.data, cache_dir=home / "cache"))
+    size = config.image_size
+    dataset = finish(load(config.data, image_size=size, cache_dir=home / "cache"))
     return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, config, dataset)
 
 

@@ -70,7 +70,7 @@ def test_an_experiment_begins_without_labels_and_a_strategy_chooses_the_first_ba
 
 
 def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> None:
-    experiment = desk.start(replace(QUICK, rounds=1))
+    experiment = desk.start(replace(QUICK, rounds=1, reference=True))
     page = desk.open(experiment)
     label_all(page, 6)
     page.get_by_role("tab", name="Rounds").click()  # any tab will do
