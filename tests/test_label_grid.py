@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from playwright.sync_api import expect
 
 from ui.label_grid import ANY, HAND_IN, UNDO
 
@@ -144,7 +145,9 @@ def test_the_next_batch_starts_anew(open_desk):
     desk.events(2)
     desk.log.write_text("")
     desk.page.get_by_role("button", name="Next batch").click()
-    desk.page.get_by_text("2 of 6 labelled").wait_for(state="detached")
+    desk.page.get_by_text("0 of 6 labelled").wait_for()
+    expect(desk.tiles).to_have_count(6)  # the grid that goes may stand beside it for a moment
+    expect(desk.tiles.first).to_be_focused()
     assert desk.current() == 0
     desk.press("2")
     assert desk.labels() == ["bird"] + [""] * 5
