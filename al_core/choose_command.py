@@ -22,6 +22,7 @@ from al_core.terminal import progress_bars
 
 if TYPE_CHECKING:
     from al_core.pool_in_parts import Map
+    from al_core.round_in_parts import Chosen
 
 
 @click.command()
@@ -75,7 +76,6 @@ def choose(
     learned = {name for key, name in named.items() if name and key not in measuring}
     if len(learned) < 2 and not CATALOGUE[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
-    place = {name: i for i, name in enumerate(classes)}
     from al_core.batch_images import write_pictures
     from al_core.round_in_parts import Choice, round_in_parts  # with torch, which takes two seconds
 
@@ -87,8 +87,8 @@ def choose(
             run = stack.enter_context(tasks(address))
         work = round_in_parts(
             features.absolute(),  # a worker is in another folder
-            {key: place[name] if name else None for key, name in named.items()},
-            {key: place[name] if name else None for key, name in measuring.items()},
+            _numbered(named, classes),
+            _numbered(measuring, classes),
             len(classes),
             Choice(strategy, per_round, number, seed, sample),
             run,
@@ -98,10 +98,7 @@ def choose(
             chosen = finish(work, show)
         except KeyboardInterrupt:
             raise click.ClickException("Stopped; nothing was written.") from None
-    with out.open("w", newline="", encoding="utf-8") as file:
-        write_row(file, ["key", "score"])
-        for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
-            write_row(file, row)
+    _write_batch(out, chosen)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
     beside.write_text(json.dumps(record | how, indent=1) + "\n", encoding="utf-8")
@@ -111,15 +108,11 @@ def choose(
                 finish(write_pictures(data, chosen.keys, pictures), show)
         except KeyboardInterrupt:
             raise click.ClickException(f"Stopped; {out} is written, {pictures} is not.") from None
-    right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
-    among = f"{chosen.unlabeled:,} images"
-    if chosen.sample is not None and chosen.sample < chosen.unlabeled:
-        among = f"a sample of {chosen.sample:,} of {among}"
-    click.echo(f"{right}{len(chosen.keys):,} chosen among {among}, written to {out}.")
+    click.echo(f"{_told(chosen)}, written to {out}.")
 
 
 def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
-    """Refuse, before anything is computed, to write one file over another."""
+    """Refuse, before anything is computed, what cannot be written, or only over another file."""
     if out in beside:
         raise ConfigError(f"{out} is written beside the batch; write the batch itself to a .csv.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -127,6 +120,27 @@ def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
     read = {path.resolve() for path in inputs if path}
     if taken := read & {path.resolve() for path in (out, *beside)}:
         raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
+
+
+def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None]:
+    """The number of each image's class, None where it was skipped."""
+    place = {name: i for i, name in enumerate(classes)}
+    return {key: place[name] if name else None for key, name in named.items()}
+
+
+def _write_batch(out: Path, chosen: Chosen) -> None:
+    with out.open("w", newline="", encoding="utf-8") as file:
+        write_row(file, ["key", "score"])
+        for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
+            write_row(file, row)
+
+
+def _told(chosen: Chosen) -> str:
+    right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
+    among = f"{chosen.unlabeled:,} images"
+    if chosen.sample is not None and chosen.sample < chosen.unlabeled:
+        among = f"a sample of {chosen.sample:,} of {among}"
+    return f"{right}{len(chosen.keys):,} chosen among {among}"
 
 
 def _classes_by_key(path: Path) -> dict[str, str]:

@@ -66,11 +66,16 @@ def cluster(address: str | None) -> Iterator[Any]:
         ray.shutdown()
 
 
+def cores(ray: Any) -> int:
+    """Of the whole cluster; one where it has none yet."""
+    return max(1, int(ray.cluster_resources().get("CPU", 0)))
+
+
 @contextmanager
 def tasks(address: str | None = None) -> Iterator[Map]:
     """``map`` on a cluster: each item is a task, a few ahead of the answer that is waited for."""
     with cluster(address) as ray:
-        ahead = 2 * max(1, int(ray.cluster_resources().get("CPU", 0)))
+        ahead = 2 * cores(ray)
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer)
 
         def run(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from al_core.cluster import cluster, sentences
+from al_core.cluster import cluster, cores, sentences
 from al_core.errors import ConfigError
 from al_core.features import claim, frozen, needed
 from al_core.locking import wait_for_lock
@@ -73,7 +73,7 @@ def _embed(
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of each step
         data.DataContext.get_current().enable_progress_bars = False
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        actors = gpus or max(1, int(ray.cluster_resources().get("CPU", 0)))
+        actors = gpus or cores(ray)
         parts = data.from_items(list(todo), override_num_blocks=len(todo))
         if gpus:  # as many cores as there are read for them
             parts = parts.map(_read, fn_args=(image_size,), num_cpus=1)

@@ -78,7 +78,7 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Simulations side by side, with ray at most  [default: as many as the machine carries]",
+    help="Simulations side by side, at most  [default: as many as machine or cluster carry]",
 )
 @engine_options("each simulation is a task of a cluster.")
 @click.option(

@@ -2,9 +2,9 @@
 
 The features of all images: in process, with and without what decoding them takes, and by an actor
 on each core, which decodes, without the start of Ray and of its actors, which does not grow with
-the pool. Simulations on digits: by two processes, and as
-tasks, with all that starts. Each in turn, ``--repeat`` times, and once more by Ray, with a worker
-killed in the middle. Needs requirements-dev.txt.
+the pool. Simulations on digits: by two processes, and as tasks, with all that starts. Each in turn,
+``--repeat`` times, and once more by Ray, with a worker killed in the middle. Needs
+requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -120,10 +119,10 @@ def kill_a_worker(name: str) -> None:
 def _is_ours(process: int) -> bool:
     while process > 1 and process != os.getpid():
         stat = Path(f"/proc/{process}/stat")
-        with suppress(OSError):  # it may end at this moment
+        try:
             process = int(stat.read_text().rpartition(")")[2].split()[1])
-            continue
-        return False
+        except OSError:  # it has ended
+            return False
     return process == os.getpid()
 
 

@@ -19,6 +19,7 @@ from al_core.images import Dataset
 from al_core.leases import take_new_batch
 from al_core.loop import choose_batch, latest_predictions, refit
 from al_core.network import build
+from al_core.partitions import part_path, write_part
 from al_core.pool import Annotation
 from al_core.predictions import load_predictions
 from al_core.progress import finish
@@ -83,6 +84,10 @@ def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     np.save(home / "foreign" / "train.npy", np.zeros((7, 3)))
     with pytest.raises(WeightsError, match="other images or weights"):
         finish(embed_into(home / "foreign", str(weights), dataset))
+    (home / "nobodys").mkdir()
+    write_part(part_path(home / "nobodys", 0), ["a"], np.zeros((1, 3), np.float16))
+    with pytest.raises(WeightsError, match="other images or weights"):
+        finish(embed_into(home / "nobodys", str(weights), dataset))
     with pytest.raises(WeightsError, match="choose some"):
         finish(embed_into(home / "none", "none", dataset))
 
