@@ -45,5 +45,17 @@ class UnknownExperiment(StoreError):
 
 def is_lack_of_memory(error: BaseException) -> bool:
     """Whether less work at a time might have gone well; torch says it in words."""
-    said = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    said = (
+        "out of memory",
+        "can't allocate memory",
+        "not enough memory",
+        "alloc_failed",
+        "unable to find an engine",  # cuDNN, where no algorithm's scratch space fits any more
+    )
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in said)
+
+
+def has_lost_the_gpu(error: BaseException) -> bool:
+    """Whether CUDA can do nothing more for this process: its context is gone for good."""
+    said = ("device-side assert", "illegal memory access", "unspecified launch failure")
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)

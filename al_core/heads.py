@@ -141,8 +141,9 @@ def fit_head(
     """One head on all labels, with the penalty that cross-validation on them chooses, and what
     that says. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
     found = cross_validate(embeddings, labels, classes, generator)
-    alike = torch.ones(1, len(labels))
-    return fit_heads(embeddings, labels, classes, alike, torch.tensor([found.penalty])), found
+    alike = torch.ones(1, len(labels), device=labels.device)
+    penalties = torch.tensor([found.penalty], device=labels.device)
+    return fit_heads(embeddings, labels, classes, alike, penalties), found
 
 
 def temperature(probs: Tensor, labels: Tensor) -> float:

@@ -116,6 +116,8 @@ class _Convolution(nn.Module):
     def forward(self, input: Tensor, plus: Tensor | None = None, relu: bool = True) -> Tensor:
         conv = self.conv
         size = input.shape[2:]
+        if input.device.type != "cpu":
+            return _add_and_relu(conv(input), plus, relu)
         if isinstance(conv, Conv3x3) and prod(conv.output_size(size[0], size[1])) <= TINY:
             if size not in self._matrices:
                 self._matrices[size] = conv.matrix(size[0], size[1], input.dtype)
@@ -125,7 +127,7 @@ class _Convolution(nn.Module):
             rows = functional.linear(pixels.flatten(0, 2), conv.weight.flatten(1), conv.bias)
             return _add_and_relu(rows.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2), plus, relu)
         knows_dtype = input.dtype == torch.float32 or cpu_has_bf16()
-        if _FUSED is None or input.device.type != "cpu" or not knows_dtype:
+        if _FUSED is None or not knows_dtype:
             return _add_and_relu(conv(input), plus, relu)
         how = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, 1)
         if plus is None:

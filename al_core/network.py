@@ -7,8 +7,10 @@ times as much, and is worth it on a GPU.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ class Conv3x3(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """``[N,in,H,W]`` to ``[N,out,H/stride,W/stride]``, rounded up."""
         _, _, height, width = input.shape
-        if height * width > TINY:
+        if height * width > TINY or input.device.type != "cpu":  # a GPU does not wait for padding
             return super().forward(input)
         return self.multiply(input, self.matrix(height, width, input.dtype))
 
@@ -160,7 +162,10 @@ class Hardware:
     def __str__(self) -> str:
         """All that the last bits of a result depend on."""
         dtype, threads = str(self.dtype).removeprefix("torch."), torch.get_num_threads()
-        return f"{self.name} in {dtype}, threads: {threads}, torch: {torch.__version__}"
+        libraries = f"torch: {torch.__version__}"
+        if self.device.type == "cuda":
+            libraries += f", CUDA: {torch.version.cuda}, cuDNN: {_cudnn_version()}"
+        return f"{self.name} in {dtype}, threads: {threads}, {libraries}"
 
     @property
     def exact(self) -> Hardware:
@@ -169,15 +174,36 @@ class Hardware:
 
 
 def find_hardware() -> Hardware:
-    """The best device there is; bf16 where the device has instructions for it, else fp32."""
-    if torch.cuda.is_available():
+    """The best device there is; bf16 where the device has instructions for it, else fp32.
+
+    A card that this torch has no kernels for is left alone, with a warning.
+    """
+    if torch.cuda.is_available() and _computes():
         torch.backends.cudnn.deterministic = True  # the same seed, the same curve
         torch.backends.cudnn.allow_tf32 = False  # fp32 is what others are compared with
+        torch.backends.cuda.matmul.allow_tf32 = False
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return Hardware(torch.device("cuda"), torch.bfloat16 if bf16 else torch.float32)
     if torch.backends.mps.is_available():
         return Hardware(torch.device("mps"), torch.float32)
     return Hardware(torch.device("cpu"), torch.bfloat16 if cpu_has_bf16() else torch.float32)
+
+
+def _cudnn_version() -> int:
+    return torch.backends.cudnn.version() or 0  # type: ignore[no-untyped-call]
+
+
+@cache
+def _computes() -> bool:
+    """Whether the card runs a convolution: one older than torch's kernels is found, and fails."""
+    try:
+        with torch.inference_mode():
+            pixels = torch.ones(1, 1, 3, 3, device="cuda")
+            return functional.conv2d(pixels, pixels).item() == 9
+    except RuntimeError as error:
+        message = str(error).splitlines()[0]
+        warnings.warn(f"The GPU cannot be used ({message}): going on without it.", stacklevel=3)
+        return False
 
 
 def cpu_has_bf16() -> bool:

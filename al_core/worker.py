@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import itertools
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 from weakref import WeakSet
 
-from al_core.errors import ActiveLearningError, is_lack_of_memory
+from al_core.errors import ActiveLearningError, has_lost_the_gpu, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
 LAST_SECONDS = 2  # that the end of the program waits for jobs
@@ -95,11 +96,7 @@ class Job:
             self.error, state = str(error), JobState.FAILED
         except Exception as error:
             traceback.print_exc()  # for whoever reads the server's output
-            self.error = (
-                "There is not enough memory for it: close other programs, or take smaller images."
-                if is_lack_of_memory(error)
-                else f"It failed unexpectedly ({type(error).__name__}: {error})."
-            )
+            self.error = _in_words(error)
             state = JobState.FAILED
         self.reports = self.reports[-1:]
         self.state = state
@@ -113,6 +110,15 @@ class Job:
             self._meanwhile()
         if self._cancelled:
             raise _Cancelled
+
+
+def _in_words(error: Exception) -> str:
+    """What a person is told of an error that nobody foresaw."""
+    if is_lack_of_memory(error):
+        return "There is not enough memory for it: close other programs, or take smaller images."
+    if has_lost_the_gpu(error):
+        return "The GPU has stopped, and this server cannot use it again: start the server anew."
+    return f"It failed unexpectedly ({type(error).__name__}: {error})."
 
 
 def _give_memory_back() -> None:
@@ -132,6 +138,10 @@ def _give_memory_back() -> None:
         libc.free(libc.malloc(MB))
         libc.mallopt(M_TRIM_THRESHOLD, 64 * MB)
         libc.malloc_trim(0)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        with suppress(RuntimeError):  # a card that has stopped
+            torch.cuda.empty_cache()  # or an idle server keeps its peak from other programs
 
 
 class _Cancelled(Exception):

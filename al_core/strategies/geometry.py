@@ -46,10 +46,18 @@ def k_means(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
     centers = points[k_means_plus_plus(distances, len(points), k, first, generator)]
     for _ in range(STEPS):
         cluster = _nearest(points, centers)
-        sums = torch.zeros_like(centers).index_add_(0, cluster, points)
+        sums = _sums(points, cluster, k)
         counts = torch.bincount(cluster, minlength=k)[:, None]
         centers = torch.where(counts > 0, sums / counts.clamp_min(1), centers)
     return _nearest(points, centers)
+
+
+def _sums(points: Tensor, cluster: Tensor, k: int) -> Tensor:
+    """The sum of the ``points`` ``[N,D]`` of each of ``k`` clusters, ``[k,D]``."""
+    sums = points.new_zeros(k, points.shape[1])
+    if points.is_cuda:  # where index_add_ adds in any order; this sorts first
+        return sums.index_put_((cluster,), points, accumulate=True)
+    return sums.index_add_(0, cluster, points)
 
 
 def _nearest(points: Tensor, centers: Tensor) -> Tensor:
