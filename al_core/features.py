@@ -22,7 +22,7 @@ from al_core.learned import waits_for_features
 from al_core.locking import wait_for_lock
 from al_core.network import Hardware, Pretrained, find_hardware
 from al_core.partitions import NOTE, gather, parts_in
-from al_core.predict import BATCH_SIZE, predict
+from al_core.predict import BATCH_SIZE, batch_size, predict
 from al_core.predictions import BEFORE, PoolPredictions, whole_file
 from al_core.progress import Progress, Work, finish
 from al_core.store import home
@@ -30,7 +30,7 @@ from al_core.weights import pretrained_weights
 
 COMPONENTS = 64
 SAMPLE = 5000  # images that the components are found on
-BLOCK = BATCH_SIZE  # images between two marks of how far an embedding has come
+BLOCK = BATCH_SIZE  # images reduced at a time
 WIDEST = 1 << 20  # bytes that the features of one image may take in a file
 PARTS = ("train", "test")
 
@@ -188,7 +188,7 @@ def _embed_part(
     rows = np.lib.format.open_memmap(half, "r+")
     began, start = time.perf_counter(), done
     while done < n:
-        block = np.arange(done, min(done + BLOCK, n))
+        block = np.arange(done, min(done + batch_size(hardware), n))
         reports: list[Progress] = []  # the last one says whether memory is short
         work = predict(network, images, block, hardware, "Computing features")
         rows[block] = finish(work, reports.append).embeddings.numpy()

@@ -17,6 +17,7 @@ from al_core.network import Hardware, in_parts
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512
+ON_GPU = 2048  # a card is kept busy by more
 CALIBRATION_BINS = 15
 
 
@@ -48,6 +49,11 @@ class Metrics:
     confusion: list[list[int]]
 
 
+def batch_size(hardware: Hardware) -> int:
+    """How many images go at a time where memory is not short."""
+    return ON_GPU if hardware.device.type == "cuda" else BATCH_SIZE
+
+
 def predict(
     network: InferenceNetwork,
     images: NDArray[np.uint8] | Tensor,
@@ -55,14 +61,19 @@ def predict(
     hardware: Hardware,
     phase: str,
 ) -> Work[Predictions]:
-    """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``.
+    """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``, on the
+    CPU.
 
     Where memory runs out it goes on with half as many at a time, also when it is called again, and
     its reports say so.
     """
-    n, size = len(positions), min(BATCH_SIZE, network.at_most)
-    probs = torch.empty(n, network.head.out_features)
-    embeddings = torch.empty(n, network.head.in_features, dtype=torch.float16)
+    n, most = len(positions), batch_size(hardware)
+    size = min(most, network.at_most)
+    # Beside the images: one copy at the end, and no card waits for each block's.
+    beside = images.device if isinstance(images, Tensor) else torch.device("cpu")
+    wanted = torch.from_numpy(positions).to(beside) if isinstance(images, Tensor) else positions
+    probs = torch.empty(n, network.head.out_features, device=beside)
+    embeddings = torch.empty(n, network.head.in_features, dtype=torch.float16, device=beside)
     start, done = time.perf_counter(), 0
     while done < n:
         end = min(done + size, n)
@@ -70,20 +81,18 @@ def predict(
         rows = slice(max(end - size, 0), end)
         try:
             with torch.inference_mode():
-                batch = torch.as_tensor(images[positions[rows]]).to(hardware.device)
+                batch = torch.as_tensor(images[wanted[rows]]).to(hardware.device)
                 features = network.embed(batch)
                 logits = network.head(features)
-                embeddings[rows] = features.half().cpu()
-                probs[rows] = logits.float().softmax(1).cpu()
+                embeddings[rows] = features.half().to(beside)
+                probs[rows] = logits.float().softmax(1).to(beside)
             done = end
         except (MemoryError, RuntimeError) as error:
             if size == 1 or not is_lack_of_memory(error):
                 raise
             size = network.at_most = -(-size // 2)
-        yield Progress(
-            in_parts(phase, size, BATCH_SIZE), done, n, "images", time.perf_counter() - start
-        )
-    return Predictions(probs, embeddings)
+        yield Progress(in_parts(phase, size, most), done, n, "images", time.perf_counter() - start)
+    return Predictions(probs.cpu(), embeddings.cpu())
 
 
 def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
@@ -94,9 +103,10 @@ def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
     n, classes = probs.shape
     confidence, said = probs.max(1)
     right = said == targets
-    nll = -probs[torch.arange(n), targets].clamp_min(1e-12).log().mean()
+    nll = -probs.gather(1, targets[:, None]).clamp_min(1e-12).log().mean()
     bins = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
-    gap = torch.zeros(CALIBRATION_BINS).index_add_(0, bins, right.float() - confidence)
+    in_bin = bins == torch.arange(CALIBRATION_BINS, device=bins.device)[:, None]
+    gap = in_bin.float() @ (right.float() - confidence)
     confusion = torch.bincount(targets * classes + said, minlength=classes**2)
     hits = int(right.sum())
     return Metrics(

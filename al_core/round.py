@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -84,7 +85,7 @@ def run_round(
     if features is None:
         model = yield from _fine_tune(config, known, dataset, hardware, generator, temperature)
     else:
-        model = yield from _fit_head(config, known, features, generator)
+        model = yield from _fit_head(config, known, features, hardware, generator)
     trained = time.perf_counter()
 
     test_probs = None
@@ -146,7 +147,9 @@ def _fine_tune(
 
     def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
         fast = InferenceNetwork(net, hardware)
-        return predict(fast, dataset.test.images, wanted, hardware, "Evaluating")
+        return predict(
+            fast, on_device(dataset.test.images, hardware), wanted, hardware, "Evaluating"
+        )
 
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return score_images(net, images, config.strategy, unlabeled, n, hardware)
@@ -155,16 +158,22 @@ def _fine_tune(
 
 
 def _fit_head(
-    config: ExperimentConfig, known: Pool, features: Features, generator: torch.Generator
+    config: ExperimentConfig,
+    known: Pool,
+    features: Features,
+    hardware: Hardware,
+    generator: torch.Generator,
 ) -> Work[_Model]:
     """A linear head, its penalty chosen by cross-validation on the labels alone."""
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
+    x, y = x.to(hardware.device), y.to(hardware.device)
     head, found = fit_head(x, y, len(config.class_names), generator)
 
     def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
-        return Predictions(head.logits(embeddings)[0].softmax(1), embeddings)
+        logits = head.logits(embeddings.to(hardware.device))[0]
+        return Predictions(logits.softmax(1).cpu(), embeddings)
 
     def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
         return predicted(_rows(features.test, wanted), "Evaluating")
@@ -207,10 +216,23 @@ def round_generator(*seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
+_ON_GPU: dict[int, tuple[weakref.ref[NDArray[np.uint8]], Tensor]] = {}  # by the array's id
+
+
 def on_device(images: NDArray[np.uint8], hardware: Hardware) -> NDArray[np.uint8] | Tensor:
-    """The images as one uint8 tensor on the GPU where they fit, else as they are, in memory."""
-    if hardware.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(hardware.device)
-        if images.nbytes < free / 2:
-            return torch.from_numpy(np.ascontiguousarray(images)).to(hardware.device)
-    return images
+    """The images as one uint8 tensor on the GPU where they fit, else as they are, in memory.
+
+    They lie there once, however often they are asked for, for as long as the array is in use.
+    """
+    if hardware.device.type != "cuda":
+        return images
+    there = _ON_GPU.get(id(images))
+    if there is not None:
+        return there[1]
+    free, _ = torch.cuda.mem_get_info(hardware.device)
+    if images.nbytes > free / 2:
+        return images
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(hardware.device)
+    key = id(images)
+    _ON_GPU[key] = (weakref.ref(images, lambda _: _ON_GPU.pop(key, None)), tensor)
+    return tensor

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from al_core import predict as predicting
 from al_core.inference import InferenceNetwork
 from al_core.network import Hardware, Network
-from al_core.predict import Predictions, predict
+from al_core.predict import Predictions, batch_size, predict
 from al_core.progress import Work
 from al_core.strategies import BY_PROBS
 
@@ -67,7 +66,8 @@ def look_again(
     before = score(said.probs[torch.from_numpy(among)])
     order = before.argsort(descending=True)
     after, done, error = before.clone(), 0, 0.0
-    wanted = _whole_batches(2 * n, len(among))
+    size = batch_size(hardware)
+    wanted = _whole_batches(2 * n, size, len(among))
     while done < wanted:
         fresh = order[done:wanted]
         places = among[fresh.numpy()]
@@ -78,10 +78,9 @@ def look_again(
         error = max(error, float((after - before)[fresh].nan_to_num().abs().max()))
         done = wanted
         line = after.topk(n).values[-1]
-        wanted = max(done, _whole_batches(int((before >= line - error).sum()), len(among)))
+        wanted = max(done, _whole_batches(int((before >= line - error).sum()), size, len(among)))
 
 
-def _whole_batches(n: int, most: int) -> int:
-    """``n`` or a little more, so that no batch has a size of its own."""
-    size = predicting.BATCH_SIZE
+def _whole_batches(n: int, size: int, most: int) -> int:
+    """``n`` or a little more, so that no batch of ``size`` images has a size of its own."""
     return min(-(-n // size) * size, most)

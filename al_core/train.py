@@ -15,6 +15,8 @@ from al_core.errors import ConfigError, is_lack_of_memory
 from al_core.network import Hardware, Network, in_parts
 from al_core.progress import TrainingProgress
 
+AHEAD = 256  # steps whose random numbers are drawn at once
+
 
 def fit(
     network: Network,
@@ -38,7 +40,7 @@ def fit(
         raise ConfigError("Training needs at least two labelled images.")
     batch_size = min(config.batch_size, n)
     steps = max(math.ceil(config.epochs * n / batch_size), config.min_steps)
-    order = _shuffled_again_and_again(n, batch_size, generator)
+    batches = _batches(images, batch_size, steps, config, generator)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=config.learning_rate,
@@ -55,8 +57,8 @@ def fit(
     seen, parts = 0, 1
     losses, hits = torch.zeros(2, device=images.device)
     for step in range(1, steps + 1):
-        batch = next(order).to(images.device)
-        x, y = augment(images[batch], config.flip, config.shift, generator), targets[batch]
+        batch, mirrored, offsets = next(batches)
+        x, y = augment(images[batch], mirrored, offsets), targets[batch]
         loss, right, parts = _gradient(network, x, y, hardware, parts)
         optimizer.step()
         schedule.step()
@@ -122,6 +124,26 @@ def _add_gradient(
     return loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()
 
 
+def _batches(
+    images: Tensor, batch_size: int, steps: int, config: TrainConfig, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+    """The positions of each step's images, and what :func:`augment` takes, on the images' device.
+
+    Drawn for many steps at a time: a copy to a GPU waits for all that runs there.
+    """
+    order = _shuffled_again_and_again(len(images), batch_size, generator)
+    for start in range(0, steps, AHEAD):
+        drawn = [
+            (next(order), *draw_augmentation(batch_size, config.flip, config.shift, generator))
+            for _ in range(min(AHEAD, steps - start))
+        ]
+        columns = [
+            [None] * len(drawn) if column[0] is None else torch.stack(column).to(images.device)
+            for column in zip(*drawn, strict=True)
+        ]
+        yield from zip(*columns, strict=True)
+
+
 def _shuffled_again_and_again(
     n: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
@@ -138,19 +160,27 @@ def _shuffled_again_and_again(
         left = left[batch_size:]
 
 
-def augment(images: Tensor, flip: bool, shift: int, generator: torch.Generator) -> Tensor:
-    """Mirror half of a batch and move each image by up to ``shift`` pixels, edges reflected.
+def draw_augmentation(
+    n: int, flip: bool, shift: int, generator: torch.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """Which of ``n`` images are mirrored, bool ``[n]``, and by how much each is moved, down and to
+    the right, int64 ``[2,n,1]`` from ``-shift`` to ``shift``; None for what is not done."""
+    mirrored = torch.rand(n, generator=generator) < 0.5 if flip else None
+    offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator) if shift else None
+    return mirrored, None if offsets is None else offsets - shift
 
-    uint8 ``[N,C,H,W]`` in and out, each image with a draw of its own, all of them at once.
+
+def augment(images: Tensor, mirrored: Tensor | None, offsets: Tensor | None) -> Tensor:
+    """Mirror and move images as :func:`draw_augmentation` has drawn, edges reflected.
+
+    uint8 ``[N,C,H,W]`` in and out, all of them at once; all three on one device.
     """
     n, _, height, width = images.shape
-    if flip:
-        mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5
+    if mirrored is not None:
         images = torch.where(mirrored.view(n, 1, 1, 1), images.flip(3), images)
-    if shift:
-        offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator).to(images.device)
-        rows = _reflect(offsets[0] - shift + torch.arange(height, device=images.device), height)
-        columns = _reflect(offsets[1] - shift + torch.arange(width, device=images.device), width)
+    if offsets is not None:
+        rows = _reflect(offsets[0] + torch.arange(height, device=images.device), height)
+        columns = _reflect(offsets[1] + torch.arange(width, device=images.device), width)
         index = torch.arange(n, device=images.device).view(n, 1, 1)
         # Advanced indices around a slice put the channels last, which is the layout wanted next.
         images = images[index, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)

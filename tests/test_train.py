@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
 from al_core.network import Conv3x3, Hardware, build
-from al_core.train import augment, fit
+from al_core.train import augment, draw_augmentation, fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 
@@ -63,7 +63,7 @@ def test_augmented_images_are_moved_and_mirrored_originals(
     # Each pixel names its row and column, so where it came from can be read off.
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     images = (rows * 16 + columns).to(torch.uint8).expand(n, 1, height, width)
-    moved = augment(images, True, shift, seeded(seed % 2**32))
+    moved = augment(images, *draw_augmentation(len(images), True, shift, seeded(seed % 2**32)))
     assert moved.shape == images.shape
     assert moved.dtype == torch.uint8
     middle = moved[:, 0, height // 2, width // 2].tolist()
@@ -75,7 +75,7 @@ def test_augmented_images_are_moved_and_mirrored_originals(
 
 def test_without_flip_and_shift_images_stay_as_they_are() -> None:
     images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
-    assert torch.equal(augment(images, False, 0, seeded()), images)
+    assert torch.equal(augment(images, *draw_augmentation(len(images), False, 0, seeded())), images)
 
 
 @pytest.mark.parametrize(("stem", "size"), [("torchvision", 7), ("small", 3), ("auto", 7)])
