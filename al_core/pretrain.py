@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+import warnings
+from collections.abc import Callable, Generator
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from al_core import network as networks
+from al_core.captured import Function, captured
 from al_core.config import PretrainConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
 from al_core.images import Dataset
@@ -26,10 +28,10 @@ from al_core.progress import PretrainProgress, Work, finish
 from al_core.query import by_neighbours
 from al_core.round import on_device, round_generator
 from al_core.self_supervised import METHODS, directions
-from al_core.views import random_views
+from al_core.views import draw_views, random_views
 from al_core.weights import save_backbone
 
-VERSION = 1  # of the recipes, written into the file; raised whenever what is learned changes
+VERSION = 2  # of the recipes, written into the file; raised whenever what is learned changes
 WARM_UP = 0.05  # of a run, in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
 REPORT_SECONDS = 1.0
@@ -38,6 +40,12 @@ LOOKED_AT, NEIGHBOURS = 5000, 10
 COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
 FEWEST = 8  # images a step, however short memory is
 MEMORY = 0.95  # of running means, from step to step
+# A crop shows 77% of an image's side on average. Views of that size cost half as much, and things
+# in them are as large as in the whole images that the features are for. torchvision's stem, which
+# shrinks them to a sixteenth, needs all pixels.
+VIEW = 0.75
+COMPILES = 180  # seconds of a run from which compiling pays, which takes half a minute
+IMAGES_A_SECOND = 20_000  # about, where it would
 
 
 def pretrain(
@@ -62,10 +70,10 @@ def pretrain(
         try:
             if out.exists():
                 raise WeightsError(f"{out} is there already; name another file, or delete it.")
-            run = _Run(dataset, config, hardware)
+            run = Run(dataset, config, hardware)
             checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
             if not run.goes_on_from(checkpoint):
-                run = _Run(dataset, config, hardware)
+                run = Run(dataset, config, hardware)
             report = yield from _learn(run, checkpoint)
             save_backbone(run.network, out, run.card(report))
             checkpoint.unlink(missing_ok=True)
@@ -79,16 +87,17 @@ def pretrain(
     return report
 
 
-def _learn(run: _Run, checkpoint: Path) -> Generator[PretrainProgress, None, PretrainProgress]:
+def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, PretrainProgress]:
     """Take steps until the time is over, or the epochs; report once a second."""
-    kept = reported = time.monotonic()
+    kept = reported = last = time.monotonic()
     try:
         while run.done < 1:
             run.take_step()
             now = time.monotonic()
+            run.seconds, last = run.seconds + now - last, now
             if now - reported > REPORT_SECONDS or run.done == 1:
                 yield run.report()
-                reported = now
+                reported = last = time.monotonic()  # whoever asks may have let others go first
             if now - kept > KEEP_SECONDS:
                 run.keep(checkpoint)
                 kept = now
@@ -101,7 +110,7 @@ def _learn(run: _Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pre
     return run.report()
 
 
-class _Run:
+class Run:
     """A run, and how far it has come.
 
     A step draws from generators of its own number and place, so that these are all that a
@@ -126,6 +135,11 @@ class _Run:
             weight_decay=self.method.weight_decay,
             fused=True,
         )
+        self.forward = _compiled(self._forward) if self._is_long() else self._forward
+        is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
+        self.view_size = round((VIEW if is_small else 1) * self.images.shape[-1])
+        self._order: tuple[int, Tensor] | None = None
+        self._work: tuple[int, Function] | None = None  # for batches of that size
         self.step, self.seen, self.seconds = 0, 0, 0.0
         self.loss, self.directions = torch.zeros(2, device=hardware.device)  # running means
         self.neighbours: float | None = None
@@ -145,16 +159,16 @@ class _Run:
         return min(max(by_time, by_epochs), 1.0)
 
     def take_step(self) -> None:
-        started = time.perf_counter()
         x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
         generator = round_generator(self.config.seed, 1, self.step)
+        draws = draw_views(self.method.views * len(x), self.hardware.device, generator)
         # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
         # minibatch SGD" (2017).
         rate = self.method.learning_rate * len(x) / self.method.batch_size
         for group in self.optimizer.param_groups:
             group["lr"] = rate * _schedule(self.done)
         try:
-            loss, spread = self._gradient(x, generator)
+            loss, spread = self._gradient(x, draws)
             self.optimizer.step()
         except (MemoryError, RuntimeError) as error:
             if self.batch_size <= FEWEST or not is_lack_of_memory(error):
@@ -165,35 +179,54 @@ class _Run:
         memory = min(MEMORY, 1 - 1 / self.step)
         self.loss = self.loss.lerp(loss, 1 - memory)
         self.directions = self.directions.lerp(spread, 1 - memory)
-        self.seconds += time.perf_counter() - started
 
-    def _batch(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _batch(self) -> Tensor:
         """The images of this step: all in some order, then all in another."""
         n = len(self.images)
         epoch, place = divmod(self.seen, n)
-        last = (self.seen + self.batch_size - 1) // n
-        orders = [
-            torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
-            for number in range(epoch, last + 1)
-        ]
-        return torch.cat(orders)[place : place + self.batch_size].numpy()
+        if self._order is None or self._order[0] != epoch:
+            # A batch may reach into the next order.
+            both = [
+                torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
+                for number in (epoch, epoch + 1)
+            ]
+            beside = self.images.device if isinstance(self.images, Tensor) else "cpu"
+            self._order = epoch, torch.cat(both).to(beside)
+        return self._order[1][place : place + self.batch_size]
 
-    def _gradient(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _is_long(self) -> bool:
+        """Whether it is worth a minute to have the network compiled for a GPU."""
+        config = self.config
+        if config.minutes is not None:
+            is_long = 60 * config.minutes >= COMPILES
+        else:
+            is_long = (config.epochs or 0) * len(self.images) >= COMPILES * IMAGES_A_SECOND
+        return is_long and self.hardware.device.type == "cuda"
+
+    def _gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, ...]:
         """Leave the gradient in the network; the loss, and the directions of the images' means."""
-        self.optimizer.zero_grad(set_to_none=True)
-        projections = self._project(images, generator)
+        if self._work is None or self._work[0] != len(images):
+            buffers = [*self.network.buffers(), *self.projector.buffers()]
+            forget = partial(self.optimizer.zero_grad, set_to_none=True)
+            work = captured(self._add_gradient, (images, draws), buffers, forget)
+            self._work = len(images), work
+        return self._work[1](images, draws)
+
+    def _add_gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        views = self.method.views
+        x = random_views(images.repeat(views, 1, 1, 1), self.view_size, self.config.flip, draws)
+        projections = F.normalize(self.forward(x).float(), dim=1).view(views, len(images), -1)
         loss = self.method.loss(projections)
         loss.backward()  # type: ignore[no-untyped-call]
         means = F.normalize(projections.detach().mean(0), dim=1)
         return loss.detach(), directions(means)
 
-    def _project(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``[V,N,D]``, rows of length 1, of random views of ``images``."""
-        views, on = self.method.views, self.hardware
-        x = random_views(images.repeat(views, 1, 1, 1), self.config.flip, generator)
+    def _forward(self, views: Tensor) -> Tensor:
+        """Projections ``[N,D]`` of views ``[N,3,H,W]``."""
+        on = self.hardware
         with torch.autocast(on.device.type, on.dtype, enabled=on.dtype != torch.float32):
-            projections = self.projector(self.network.embed(x))
-        return F.normalize(projections.float(), dim=1).view(views, len(images), -1)
+            projections: Tensor = self.projector(self.network.embed(views))
+            return projections
 
     def check(self) -> None:
         """Raise ConfigError where nothing can come of it any more."""
@@ -235,7 +268,8 @@ class _Run:
         some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
         fast = InferenceNetwork(self.network, self.hardware)
         embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
-        truth = torch.from_numpy(targets[some])
+        embeddings = embeddings.to(self.hardware.device)
+        truth = torch.from_numpy(targets[some]).to(self.hardware.device)
         said = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
         return (said == truth).float().mean().item()
 
@@ -243,7 +277,7 @@ class _Run:
         """What the file says of itself."""
         return {
             "method": self.method.title,
-            "views": str(self.method.views),
+            "views": f"{self.method.views} of {self.view_size} pixels",
             "batch_size": str(self.wanted),
             "stem": self.config.stem,
             "flip": str(self.config.flip),
@@ -294,6 +328,24 @@ class _Run:
             path.unlink()
             return False
         return True
+
+
+def _compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same, compiled; as it is where there is no compiler."""
+    fast = torch.compile(forward)
+
+    def either(views: Tensor) -> Tensor:
+        nonlocal fast
+        try:
+            return fast(views)
+        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
+            if fast is forward or is_lack_of_memory(error):
+                raise
+            warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)
+            fast = forward
+            return forward(views)
+
+    return either
 
 
 def _schedule(done: float) -> float:

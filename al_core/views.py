@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,64 +16,87 @@ JITTER, HUE = 0.4, 0.1  # by how much brightness, contrast and saturation change
 JITTERED, GREY = 0.8, 0.1  # shares of the views
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
+PLACES, COLOURS = 5, 6  # draws of a view
 # To luma and two axes of colour, in whose plane the hue is an angle (NTSC's YIQ).
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
 
-def random_views(images: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
-    """One random view of each of ``images``, ``[N,3,H,W]`` from 0 to 255, as float32 of that shape.
+def random_views(images: Tensor, size: int, flip: bool, draws: Tensor) -> Tensor:
+    """One random view of each of ``images``, ``[N,3,H,W]`` from 0 to 255, as float32
+    ``[N,3,size,size]``.
 
     A crop of a fifth to all of the area, resized, perhaps mirrored; most with other colours, some
     grey: Chen et al., "A simple framework for contrastive learning of visual representations"
-    (2020), as it is used on CIFAR-10. Each image has draws of its own, from a CPU generator, and
-    the whole batch is one resampling of places and one linear map of colours.
+    (2020), as it is used on CIFAR-10. Each image has ``draws`` of its own, even from 0 to 1,
+    ``[11,N]``, on the images' device; the whole batch is one resampling of places and one linear
+    map of colours.
     """
     n = len(images)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, generator=generator)
-
-    places = F.affine_grid(
-        _crops(uniform, flip).to(images.device), list(images.shape), align_corners=False
-    )
+    shape = [n, 3, size, size]
+    places = F.affine_grid(_crops(draws[:PLACES], flip), shape, align_corners=False)
     cropped = F.grid_sample(images.float(), places, padding_mode="reflection", align_corners=False)
-    colours, contrast = (part.to(images.device) for part in _colours(uniform))
+    colours, contrast = _colours(draws[PLACES:])
     pixels = colours @ cropped.flatten(2)
     # Contrast is a distance from the mean grey of the view.
-    middle = (LUMA.to(images.device) @ pixels).mean(1).view(n, 1, 1)
+    middle = (_on(images.device).luma @ pixels).mean(1).view(n, 1, 1)
     contrast = contrast.view(n, 1, 1)
-    return (contrast * pixels + (1 - contrast) * middle).clamp(0, 255).view_as(cropped)
+    return (contrast * pixels + (1 - contrast) * middle).clamp(0, 255).view(shape)
 
 
-def _crops(uniform: Callable[[float, float], Tensor], flip: bool) -> Tensor:
+def draw_views(n: int, device: torch.device, generator: torch.Generator) -> Tensor:
+    """The draws of ``n`` views, from a CPU generator: the same on every device."""
+    draws = torch.rand(PLACES + COLOURS, n, generator=generator)
+    if device.type == "cuda":  # whoever draws goes on while they are copied
+        draws = draws.pin_memory()
+    return draws.to(device, non_blocking=True)
+
+
+class _Constants(NamedTuple):
+    luma: Tensor
+    to_yiq: Tensor
+    from_yiq: Tensor
+    same: Tensor
+
+
+@cache
+def _on(device: torch.device) -> _Constants:
+    constants = (LUMA, YIQ, torch.linalg.inv(YIQ), torch.eye(3))
+    return _Constants(*(constant.to(device) for constant in constants))
+
+
+def _between(low: float, high: float, draws: Tensor) -> Tensor:
+    return low + (high - low) * draws
+
+
+def _crops(draws: Tensor, flip: bool) -> Tensor:
     """Where each view lies in its image, ``[N,2,3]``, as affine_grid takes it."""
-    area = uniform(SMALLEST_CROP, 1)
-    aspect = uniform(-math.log(ASPECT), math.log(ASPECT)).exp()
+    size, shape, left, top, side = draws
+    area = _between(SMALLEST_CROP, 1, size)
+    aspect = _between(-math.log(ASPECT), math.log(ASPECT), shape).exp()
     width, height = ((area * ratio).sqrt().clamp_max(1) for ratio in (aspect, 1 / aspect))
-    x, y = uniform(-1, 1) * (1 - width), uniform(-1, 1) * (1 - height)
-    mirrored = uniform(0, 1).round() * 2 - 1 if flip else torch.ones_like(x)
+    x, y = _between(-1, 1, left) * (1 - width), _between(-1, 1, top) * (1 - height)
+    mirrored = side.round() * 2 - 1 if flip else torch.ones_like(x)
     none = torch.zeros_like(x)
     rows = [torch.stack(row, 1) for row in ((width * mirrored, none, x), (none, height, y))]
     return torch.stack(rows, 1)
 
 
-def _colours(uniform: Callable[[float, float], Tensor]) -> tuple[Tensor, Tensor]:
+def _colours(draws: Tensor) -> tuple[Tensor, Tensor]:
     """What brightness, saturation and hue do to channels, ``[N,3,3]``; and contrasts, ``[N]``."""
-    brightness, saturation, contrast = (uniform(1 - JITTER, 1 + JITTER) for _ in range(3))
-    angle = 2 * math.pi * uniform(-HUE, HUE)
+    luma, to_yiq, from_yiq, same = _on(draws.device)
+    brightness, saturation, contrast = _between(1 - JITTER, 1 + JITTER, draws[:3])
+    angle = 2 * math.pi * _between(-HUE, HUE, draws[3])
     n = len(angle)
-    turn = torch.eye(3).repeat(n, 1, 1)
+    turn = same.repeat(n, 1, 1)
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
     turn[:, 2, 1] = angle.sin()
     turn[:, 1, 2] = -turn[:, 2, 1]
-    hue = torch.linalg.inv(YIQ) @ turn @ YIQ
-    same, grey = torch.eye(3), LUMA.expand(3, 3)
+    hue = from_yiq @ turn @ to_yiq
+    grey = luma.expand(3, 3)
     faded = saturation.view(n, 1, 1) * same + (1 - saturation).view(n, 1, 1) * grey
     colours = brightness.view(n, 1, 1) * (faded @ hue)
 
-    jittered = (uniform(0, 1) < JITTERED).view(n, 1, 1)
-    colours = torch.where(jittered, colours, same)
-    is_grey = (uniform(0, 1) < GREY).view(n, 1, 1)
-    return torch.where(is_grey, grey @ colours, colours), torch.where(
-        jittered.flatten(), contrast, torch.ones(n)
-    )
+    jittered, is_grey = draws[4] < JITTERED, (draws[5] < GREY).view(n, 1, 1)
+    colours = torch.where(jittered.view(n, 1, 1), colours, same)
+    contrast = torch.where(jittered, contrast, torch.ones_like(contrast))
+    return torch.where(is_grey, grey @ colours, colours), contrast
