@@ -51,12 +51,18 @@ class Pictures(Dataset):
 
 
 def plain_network(network: Network) -> nn.Module:
-    """torchvision's own ResNet-18 with the weights of ``network``."""
+    """torchvision's own ResNet-18 with the weights and the stem of ``network``, on its device."""
     plain = resnet18(weights=None, num_classes=network.head.out_features)
+    if isinstance(network.backbone.maxpool, nn.Identity):
+        plain.conv1, plain.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
     tensors = dict(network.backbone.state_dict())
     tensors |= {f"fc.{name}": tensor for name, tensor in network.head.state_dict().items()}
     plain.load_state_dict(tensors)
-    return plain.eval()
+    return plain.eval().to(network.mean.device)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
@@ -65,6 +71,7 @@ def plain_epoch(network: nn.Module, pictures: Pictures) -> None:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     for x, y in DataLoader(pictures, batch_size=BATCH, shuffle=True, num_workers=2):
         optimizer.zero_grad()
+        x, y = x.to(_device(network)), y.to(_device(network))
         nn.functional.cross_entropy(network(x), y).backward()
         optimizer.step()
     network.eval()
@@ -76,7 +83,7 @@ def plain(network: nn.Module, pictures: Pictures) -> Peer:
     def score() -> Tensor:
         with torch.no_grad():
             loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
-            return torch.cat([network(x).softmax(1) for x, _ in loader])
+            return torch.cat([network(x.to(_device(network))).softmax(1).cpu() for x, _ in loader])
 
     def choose(probs: Tensor) -> object:
         best = probs.topk(2).values
