@@ -9,17 +9,12 @@ import streamlit as st
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ActiveLearningError, StoreUnavailable
-from al_core.experiment import (
-    Experiment,
-    Phase,
-    check_images,
-    open_experiment,
-    start_experiment,
-)
-from al_core.images import Dataset
-from al_core.leases import close_round
-from al_core.store import Store
-from al_core.worker import JobState
+from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
+from al_core.experiment.leases import close_round
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.jobs import JobState
+from al_core.store.store import Store
 from ui.action import button, redraw
 from ui.annotator import ask_name, is_let_in, welcome_back
 from ui.answers import deliver_kept_answers, tell_of_kept_answers

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from al_core.jobs import Worker
 from al_core.progress import Progress, Work
-from al_core.worker import Worker
 from ui import garbage
 
 
@@ -73,7 +73,7 @@ def test_what_a_collection_found_in_use_is_looked_at_again_once_it_is_much(clock
 
 
 def test_what_a_training_leaves_goes_at_its_end(clock, monkeypatch) -> None:
-    monkeypatch.setattr("al_core.worker.BRIEF", -1)
+    monkeypatch.setattr("al_core.jobs.BRIEF", -1)
     loop = Loop()
     gone = weakref.ref(loop)
 

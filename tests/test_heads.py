@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from al_core.heads import PENALTIES, committee, cross_validate, fit_heads, temperature
+from al_core.models.linear_heads import PENALTIES, committee, cross_validate, fit_heads, temperature
 
 FLOWERS = load_iris()
 X = torch.tensor(FLOWERS.data, dtype=torch.float32)

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from al_core import inference
-from al_core import predict as predicting
 from al_core.config import TrainConfig
-from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, Network, build
-from al_core.predict import Predictions, predict
+from al_core.loop.scoring import look_again
+from al_core.models import fast_inference
+from al_core.models import prediction as predicting
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware
+from al_core.models.network import Network, build
+from al_core.models.prediction import Predictions, predict
+from al_core.models.training import fit
 from al_core.progress import Progress, finish
-from al_core.scoring import look_again
 from al_core.strategies.uncertainty import entropy, least_confidence, margin
-from al_core.train import fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 BF16 = Hardware(torch.device("cpu"), torch.bfloat16)
@@ -52,7 +53,7 @@ def test_it_says_the_same_where_nothing_is_fused(monkeypatch: pytest.MonkeyPatch
     network, images = trained("torchvision", 32)
     with torch.inference_mode():
         fused = InferenceNetwork(network, CPU)(torch.from_numpy(images))
-        monkeypatch.setattr(inference, "_FUSED", None)
+        monkeypatch.setattr(fast_inference, "_FUSED", None)
         apart = InferenceNetwork(network, CPU)(torch.from_numpy(images))
     assert torch.allclose(fused, apart, atol=1e-5)
 

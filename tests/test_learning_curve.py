@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from al_core.learning_curve import (
+from al_core.analysis.stopping import (
     Fit,
     Forecast,
     Gain,
@@ -21,8 +21,8 @@ from al_core.learning_curve import (
     gain_in_words,
     is_flat,
 )
-from al_core.predict import wilson_interval
-from al_core.schema import RoundRecord
+from al_core.models.metrics import wilson_interval
+from al_core.store.records import RoundRecord
 
 
 def measured(number: int, labeled: int, hits: int, images: int) -> RoundRecord:

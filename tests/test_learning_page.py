@@ -7,7 +7,7 @@ from desk import A_ROUND, BY_HAND, Desk, hand_in, label_all
 from playwright.sync_api import expect
 
 from al_core.config import ModelConfig
-from al_core.learned import card
+from al_core.models.learned_weights import card
 
 LEARN = ModelConfig("learned", head="linear", learn_minutes=0.12)
 LEARNING = re.compile("Learning features from these images")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_core.pool import Annotation
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 
 ACTS = st.lists(
     st.one_of(

@@ -7,11 +7,11 @@ import pytest
 from bucket import bucket_of
 from tiny import folder_of, parquet_of
 
-from al_core import parts
-from al_core.batch_images import write_pictures
+from al_core.distributed import image_shards
+from al_core.distributed.batch_images import write_pictures
+from al_core.distributed.image_shards import digest_of, parts_of, read_part
 from al_core.errors import ConfigError, SourceError
-from al_core.images import load
-from al_core.parts import digest_of, parts_of, read_part
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 
@@ -30,8 +30,8 @@ def test_parts_hold_the_images_by_their_keys(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
-    monkeypatch.setattr(parts, "ROWS", 4)
-    monkeypatch.setattr(parts, "MOST_ROWS", 5)
+    monkeypatch.setattr(image_shards, "ROWS", 4)
+    monkeypatch.setattr(image_shards, "MOST_ROWS", 5)
     source = tmp_path / "mine"
     if kind.endswith("folder"):
         folder_of(source, *(f"{name}/{i}.png" for i in range(6) for name in "ab"))

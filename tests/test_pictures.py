@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import encoded, picture
 
-from al_core.pictures import decode
+from al_core.images.decoding import decode
 
 
 @pytest.mark.parametrize(

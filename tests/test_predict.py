@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_core.predict import evaluate, wilson_interval
+from al_core.models.metrics import evaluate, wilson_interval
 
 PROBS = torch.tensor([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
 TRUTH = torch.tensor([0, 0, 1, 1])

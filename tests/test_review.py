@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from al_core.analysis.label_quality import agreement, disagrees_strongly, self_confidence
 from al_core.config import ExperimentConfig
-from al_core.experiment import Experiment
-from al_core.pool import Annotation
-from al_core.review import agreement, disagrees_strongly, self_confidence
-from al_core.schema import Batch, Reasons, RoundRecord
-from al_core.since import since
+from al_core.experiment.activity import since
+from al_core.experiment.experiment import Experiment
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch, Reasons, RoundRecord
 
 PROBS = np.array(
     [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.3, 0.7], [0.55, 0.45]], dtype=np.float32

@@ -14,21 +14,23 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_core import pool_in_parts
 from al_core.__main__ import main
-from al_core.catalogue import CATALOGUE
 from al_core.config import ExperimentConfig
+from al_core.distributed import embedding_pool
+from al_core.distributed.streamed_round import Choice, Chosen, round_in_parts
 from al_core.errors import ConfigError
-from al_core.features import Features
-from al_core.heads import Heads
-from al_core.images import Dataset, ImageSet
-from al_core.network import find_hardware
-from al_core.partitions import part_path, write_part
-from al_core.pool import Annotation, Pool
+from al_core.experiment.pool import Pool
+from al_core.features.embedding_files import part_path, write_part
+from al_core.features.read import Features
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
+from al_core.models.hardware import find_hardware
+from al_core.models.linear_heads import Heads
+from al_core.models.seeds import round_generator
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.round import round_generator, run_round
-from al_core.round_in_parts import Choice, Chosen, round_in_parts
+from al_core.store.annotations import Annotation
+from al_core.strategies.catalogue import CATALOGUE
 
 SIZE, TESTS, CLASSES = 600, 50, tuple("abcdefg")
 CHANCE = np.random.default_rng(0)
@@ -105,7 +107,7 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     labels = labels_of(sorted(labelled)) | {KEYS[i]: None for i in skipped}
     choice = Choice(strategy, n, number, seed)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_in_parts, "FILES_A_TASK", at_once)
+        patch.setattr(embedding_pool, "FILES_A_TASK", at_once)
         chosen = in_parts(in_files(Path(folder), *ends), choice, labels)
     keys, metrics, temperature = in_memory(choice, labels)
     assert chosen.keys == keys

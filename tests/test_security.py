@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT
 
 from al_core.errors import ActiveLearningError
-from al_core.images import load
+from al_core.images.dataset_cache import load
+from al_core.models.weights import read_weights
 from al_core.progress import finish
-from al_core.weights import read_weights
 
 PYTHON = [ROOT / "streamlit_app.py", *(ROOT / "al_core").rglob("*.py"), *(ROOT / "ui").glob("*.py")]
 CHECKED = {"cifar10.py"}  # reads the pickles of the official archive, told by its md5

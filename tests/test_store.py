@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
-from al_core.pool import Annotation, Pool
-from al_core.schema import Batch, RoundRecord
-from al_core.store import Store, folder_of
+from al_core.experiment.pool import Pool
+from al_core.files.paths import folder_of
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch, RoundRecord
+from al_core.store.store import Store
 from benchmarks.postgres import Postgres
 
 
@@ -93,7 +95,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
 
 
 def test_processes_that_meet_on_a_new_database_all_open_it(database: str) -> None:
-    code = f"from al_core.store import Store; Store('{database}').experiments()"
+    code = f"from al_core.store.store import Store; Store('{database}').experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0, 0, 0, 0]
 
@@ -163,7 +165,7 @@ def test_a_database_that_cannot_be_opened_is_refused_in_a_sentence(url: str) -> 
 def test_a_locked_database_is_told_and_nothing_is_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("al_core.database.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("al_core.store.database.LOCK_SECONDS", 0.05)
     store = Store(f"sqlite:///{tmp_path / 'al.db'}")
     experiment = new(store)
     with sqlite3.connect(tmp_path / "al.db") as other:
@@ -278,7 +280,7 @@ def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> 
 
 def test_a_lock_is_held_by_one_at_a_time_until_its_holder_ends(database: str) -> None:
     store, code = Store(database), "\n".join((
-        "import sys, time; from al_core.store import Store",
+        "import sys, time; from al_core.store.store import Store",
         f"store = Store('{database}'); lock = store.try_lock('training-1')",
         "print(lock.is_locked, flush=True); time.sleep(60)",
     ))  # fmt: skip

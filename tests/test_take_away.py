@@ -13,14 +13,13 @@ from tiny import folder_of, loaded
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, SourceError
-from al_core.experiment import Experiment, open_experiment
-from al_core.export import export_labels
-from al_core.export_images import export_folders, export_parquet
-from al_core.images import Dataset
-from al_core.import_labels import import_labels, read_labels
-from al_core.pool import Annotation
+from al_core.exchange.images import export_folders, export_parquet
+from al_core.exchange.labels import export_labels, import_labels, read_labels
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.images.dataset import Dataset
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 
 FILES = ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3.png")
 NAMES = ("cat/dog", "cat_dog", "..")

@@ -16,7 +16,7 @@ from desk import (
 )
 from playwright.sync_api import expect
 
-from al_core.pool import Annotation
+from al_core.store.annotations import Annotation
 
 
 def test_two_tabs_label_different_images_and_the_last_one_closes_the_round(desk: Desk) -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from al_core.config import TrainConfig
 from al_core.errors import ConfigError
-from al_core.network import Conv3x3, Hardware, build
-from al_core.train import augment, fit
+from al_core.models.convolution import Conv3x3
+from al_core.models.hardware import Hardware
+from al_core.models.network import build
+from al_core.models.training import augment, fit
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from al_core.errors import ConfigError
+from al_core.jobs import JobState, Worker
 from al_core.progress import Progress, TrainingProgress, Work
-from al_core.worker import JobState, Worker
 
 
 def counting(to: int) -> Work[str]:
@@ -167,7 +167,7 @@ def test_jobs_side_by_side_do_not_wait_for_each_other() -> None:
 def test_a_program_ends_though_a_job_still_runs() -> None:
     code = (
         "import threading\n"
-        "from al_core.worker import Worker\n"
+        "from al_core.jobs import Worker\n"
         "def endless():\n"
         "    threading.Event().wait()\n"
         "    yield\n"
@@ -183,7 +183,7 @@ def test_a_program_that_ends_in_the_middle_of_a_training_ends_well() -> None:
     code = (
         "import time, torch\n"
         "from al_core.progress import Progress\n"
-        "from al_core.worker import Worker\n"
+        "from al_core.jobs import Worker\n"
         "network = torch.nn.Conv2d(8, 64, 3)\n"
         "def train():\n"
         "    while True:\n"

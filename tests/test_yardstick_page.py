@@ -8,12 +8,12 @@ from threading import Event
 import pytest
 from squares import config, of_squares
 
-from al_core.experiment import Experiment
-from al_core.mistakes import wilson_interval
+from al_core.experiment.experiment import Experiment
+from al_core.jobs import Worker
+from al_core.models.metrics import wilson_interval
 from al_core.progress import Progress
-from al_core.reference import against_random, missing, reference_curve
-from al_core.schema import RoundRecord
-from al_core.worker import Worker
+from al_core.simulation.random_baseline import against_random, missing, reference_curve
+from al_core.store.records import RoundRecord
 from ui import yardstick
 
 

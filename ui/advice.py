@@ -9,9 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.learning_curve import (
+from al_core.analysis.stopping import (
     FLAT_ROUNDS,
     Fit,
     Gain,
@@ -24,8 +22,10 @@ from al_core.learning_curve import (
     gain_in_words,
     is_flat,
 )
-from al_core.predictions import load_test_predictions
-from al_core.schema import RoundRecord
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.predictions import load_test_predictions
+from al_core.images.dataset import Dataset
+from al_core.store.records import RoundRecord
 
 
 def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | None:

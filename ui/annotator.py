@@ -9,11 +9,11 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from al_core.errors import ConfigError
-from al_core.experiment import Experiment
+from al_core.experiment.activity import since
+from al_core.experiment.experiment import Experiment
 from al_core.names import LENGTH
-from al_core.pool import annotator_name, now
-from al_core.schema import RoundRecord
-from al_core.since import since
+from al_core.store.annotations import annotator_name, now
+from al_core.store.records import RoundRecord
 from ui.action import redraw
 from ui.text import ago, plain
 

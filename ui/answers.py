@@ -10,11 +10,11 @@ from typing import Any
 import streamlit as st
 
 from al_core.errors import StoreError
-from al_core.experiment import open_experiment
-from al_core.images import Dataset
-from al_core.pool import Annotation
-from al_core.store import Store
-from al_core.undo import undo
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.undo import undo
+from al_core.images.dataset import Dataset
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from ui.annotator import name_or
 from ui.label_grid import CLEAR, SKIP, UNDO, GridEvent, parse_events, source, taken
 

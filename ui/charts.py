@@ -8,8 +8,8 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from al_core.mistakes import class_recall, wilson_interval
-from al_core.schema import RoundRecord
+from al_core.models.metrics import class_recall, wilson_interval
+from al_core.store.records import RoundRecord
 
 HEIGHT, HIGH = 320, 600
 LETTERS = 60  # that stand side by side below a chart

@@ -7,11 +7,11 @@ from itertools import combinations
 
 import streamlit as st
 
-from al_core.comparison import UNITS, Verdict, in_words, judge, scale, summary, where
-from al_core.curves import Axis, Curve, MeasuredOn, accuracy_title, bands
+from al_core.analysis.chart_files import curves_chart
+from al_core.analysis.comparison import UNITS, Verdict, in_words, judge, scale, summary, where
+from al_core.analysis.curves import Axis, Curve, MeasuredOn, accuracy_title, bands
 from al_core.errors import ActiveLearningError
-from al_core.plot import curves_chart
-from al_core.store import Store
+from al_core.store.store import Store
 from ui.curve_choice import choose_curves, shorten
 from ui.text import plain
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from al_core.config import LEARNED, ExperimentConfig, Stem
-from al_core.learned import learned_path
+from al_core.jobs import Job, JobState
+from al_core.models.learned_weights import learned_path
 from al_core.progress import Work
-from al_core.worker import Job, JobState
 from ui.resources import images_key, loader
 from ui.training import duration
 
 if TYPE_CHECKING:
-    from al_core.speed import Speed
+    from al_core.loop.speed import Speed
 
 SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
 UNKNOWN = 10_000  # of sources that were not read yet
@@ -65,7 +65,7 @@ def _words(config: ExperimentConfig, speed: Speed) -> str:
 
 def _measure(stem: Stem, image_size: int) -> Work[Speed]:
     # In the worker's thread, since torch takes seconds to import.
-    from al_core.network import find_hardware
-    from al_core.speed import measure_speed
+    from al_core.loop.speed import measure_speed
+    from al_core.models.hardware import find_hardware
 
     return (yield from measure_speed(stem, image_size, find_hardware()))

@@ -9,11 +9,17 @@ from typing import Any
 
 import streamlit as st
 
-from al_core.curves import Curve, curve_of, read_curves, strategies_in_words, strategies_used
-from al_core.experiment import Experiment, open_experiment
-from al_core.reference import has_reference, reference_curve
-from al_core.simulations import saved_curves
-from al_core.store import Store
+from al_core.analysis.curves import (
+    Curve,
+    curve_of,
+    read_curves,
+    strategies_in_words,
+    strategies_used,
+)
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.simulation.random_baseline import has_reference, reference_curve
+from al_core.simulation.results import saved_curves
+from al_core.store.store import Store
 
 KEY = "curves"  # of the session: the names that are chosen
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from al_core.experiment import Experiment
-from al_core.images import Dataset
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
 from ui.advice import is_clear, last_gain
 from ui.measured import accuracy_name, measured_in_words, rounds_table, why_no_accuracy
 

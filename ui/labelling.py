@@ -10,11 +10,9 @@ from itertools import groupby
 
 import streamlit as st
 
-from al_core.catalogue import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_core.errors import ConfigError, StoreError
-from al_core.experiment import Experiment, open_experiment
-from al_core.images import Dataset
-from al_core.leases import (
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.leases import (
     close_round,
     hand_in,
     held_by_others,
@@ -24,11 +22,13 @@ from al_core.leases import (
     take_new_batch,
     take_open_batch,
 )
+from al_core.experiment.undo import undo
+from al_core.images.dataset import Dataset
+from al_core.jobs import JobState
 from al_core.progress import Work
-from al_core.schema import Batch
-from al_core.store import Store
-from al_core.undo import undo
-from al_core.worker import JobState
+from al_core.store.records import Batch
+from al_core.store.store import Store
+from al_core.strategies.catalogue import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from ui.action import button
 from ui.answers import annotation, grid_key, rows
 from ui.label_grid import ANY, CLEAR, HAND_IN, UNDO, GridEvent, label_grid
@@ -71,8 +71,8 @@ def _choose(
     store: Store, experiment_id: int, tab: str, annotator: str, dataset: Dataset
 ) -> Work[Batch | None]:
     # Imported here, in the worker's thread, for torch takes seconds to import.
-    from al_core.loop import choose_batch
-    from al_core.network import find_hardware
+    from al_core.loop.advance import choose_batch
+    from al_core.models.hardware import find_hardware
 
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
         return choose_batch(experiment, number, dataset, find_hardware())

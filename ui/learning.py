@@ -5,9 +5,9 @@ from __future__ import annotations
 from safetensors import SafetensorError
 
 from al_core.config import LEARNED
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.learned import card, learned_path
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.models.learned_weights import card, learned_path
 from al_core.progress import Work
 from ui.training import duration, keep_running
 
@@ -44,8 +44,8 @@ def how_learned(experiment: Experiment) -> str:
 def _learn(experiment: Experiment, dataset: Dataset) -> Work[None]:
     # In the worker's thread, since torch takes seconds to import.
     from al_core.config import PretrainConfig
-    from al_core.network import find_hardware
-    from al_core.pretrain import pretrain
+    from al_core.features.pretrain import pretrain
+    from al_core.models.hardware import find_hardware
 
     model, train = experiment.config.model, experiment.config.train
     config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)

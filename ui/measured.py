@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from al_core.curves import TITLES, measured_on
-from al_core.experiment import Experiment
-from al_core.schema import RoundRecord
+from al_core.analysis.curves import TITLES, measured_on
+from al_core.experiment.experiment import Experiment
+from al_core.store.records import RoundRecord
 
 
 def accuracy_name(experiment: Experiment) -> str:

@@ -10,11 +10,11 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from al_core.curves import measured_on
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.mistakes import confident_mistakes
-from al_core.predictions import load_predictions, load_test_predictions
+from al_core.analysis.curves import measured_on
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.predictions import load_predictions, load_test_predictions
+from al_core.images.dataset import Dataset
+from al_core.models.metrics import confident_mistakes
 from ui.charts import HIGH, confusion_heatmap, recall_curves, recall_table
 from ui.wall import picture_wall
 

@@ -7,7 +7,6 @@ from typing import get_args
 
 import streamlit as st
 
-from al_core.catalogue import CATALOGUE, FEW_PER_CLASS, FOR_FEW, MEASURED, suits_few_labels, titled
 from al_core.config import (
     LEARNED,
     WEIGHTS,
@@ -19,9 +18,17 @@ from al_core.config import (
     TrainConfig,
     default_train,
 )
-from al_core.images import SOURCES
+from al_core.images.sources import SOURCES
 from al_core.names import HIDDEN, LENGTH
-from al_core.store import Store
+from al_core.store.store import Store
+from al_core.strategies.catalogue import (
+    CATALOGUE,
+    FEW_PER_CLASS,
+    FOR_FEW,
+    MEASURED,
+    suits_few_labels,
+    titled,
+)
 from ui.action import pressed
 from ui.cost import show_cost
 from ui.text import in_a_line

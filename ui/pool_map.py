@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from al_core.analysis.pool_map import PoolMap, load_map, map_pool
 from al_core.errors import StoreError
-from al_core.experiment import Experiment, Phase, open_experiment
-from al_core.images import Dataset
-from al_core.pool_map import PoolMap, load_map, map_pool
-from al_core.predictions import PoolPredictions, load_predictions
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.predictions import PoolPredictions, load_predictions
+from al_core.images.dataset import Dataset
 from al_core.progress import Work
-from al_core.store import Store
+from al_core.store.store import Store
 from ui.action import button
 from ui.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
 from ui.resources import loader
@@ -67,8 +67,8 @@ def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap
 
 def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     # Imported here, in the worker's thread, for torch takes seconds to import.
-    from al_core.loop import latest_predictions
-    from al_core.network import find_hardware
+    from al_core.loop.advance import latest_predictions
+    from al_core.models.hardware import find_hardware
 
     experiment = open_experiment(store, experiment_id)
     said = yield from latest_predictions(experiment, dataset, find_hardware())

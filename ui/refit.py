@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.learned import waits_for_features
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
-from al_core.schema import Batch
-from al_core.store import Store
+from al_core.store.records import Batch
+from al_core.store.store import Store
 from ui.resources import trainer
 
 SHARES = (0.5, 1.0)  # of a batch; when so much of it is answered, the head is fit again
@@ -39,7 +39,7 @@ def refit_when_due(
 
 def _refit(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     # In the worker's thread, since torch takes seconds to import.
-    from al_core.loop import refit
-    from al_core.network import find_hardware
+    from al_core.loop.advance import refit
+    from al_core.models.hardware import find_hardware
 
     yield from refit(store, experiment_id, dataset, find_hardware())

@@ -11,11 +11,12 @@ from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from al_core.errors import StoreError
-from al_core.images import load
-from al_core.leases import Presence
+from al_core.experiment.presence import Presence
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
+from al_core.jobs import Job, Worker
 from al_core.progress import Work
-from al_core.store import Store, home
-from al_core.worker import Job, Worker
+from al_core.store.store import Store
 from ui.garbage import collect_all
 
 
@@ -45,7 +46,7 @@ def warm_up() -> None:
 
 
 def _import_torch() -> Work[None]:
-    import al_core.loop  # noqa: F401
+    import al_core.loop.advance  # noqa: F401
 
     yield from ()
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.reference import against_random
-from al_core.store import Store
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.simulation.random_baseline import against_random
+from al_core.store.store import Store
 from ui.action import redraw
 from ui.advice import advise
 from ui.charts import accuracy_curve

@@ -12,13 +12,14 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
+from al_core.analysis.label_quality import agreement, disagrees_strongly, self_confidence
 from al_core.errors import ActiveLearningError
-from al_core.experiment import Experiment, open_experiment
-from al_core.images import Dataset
-from al_core.pool import Annotation, Pool
-from al_core.predictions import load_predictions
-from al_core.review import agreement, disagrees_strongly, self_confidence
-from al_core.store import Store
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import load_predictions
+from al_core.images.dataset import Dataset
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from ui.action import button
 from ui.answers import grid_key, rows
 from ui.label_grid import GridEvent, Tile, label_grid

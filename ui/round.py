@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import streamlit as st
 
-from al_core.experiment import Experiment, Phase, add_rounds, open_experiment
-from al_core.images import Dataset
-from al_core.learned import waits_for_features
+from al_core.experiment.experiment import Experiment, Phase, add_rounds, open_experiment
+from al_core.images.dataset import Dataset
+from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
-from al_core.store import Store
+from al_core.store.store import Store
 from ui.action import button
 from ui.glance import gain
 from ui.labelling import (
@@ -83,8 +83,8 @@ def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -
 def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
     # Here, in the worker's thread, and not above: torch takes seconds to import, and a page that
     # only shows a batch and a curve does without.
-    from al_core.loop import advance
-    from al_core.network import find_hardware
+    from al_core.loop.advance import advance
+    from al_core.models.hardware import find_hardware
 
     yield from advance(store, experiment_id, dataset, find_hardware())
 

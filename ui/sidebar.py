@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from al_core.catalogue import CATALOGUE, titled
 from al_core.config import ExperimentConfig
-from al_core.reference import can_be_measured
-from al_core.store import Store
+from al_core.simulation.random_baseline import can_be_measured
+from al_core.store.store import Store
+from al_core.strategies.catalogue import CATALOGUE, titled
 from ui.action import attempt, button, redraw, tell
 from ui.resources import load_images, trainer
 from ui.text import in_a_line, plain

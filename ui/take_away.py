@@ -11,14 +11,20 @@ from typing import Any
 import streamlit as st
 
 from al_core.errors import ActiveLearningError
-from al_core.experiment import Experiment, open_experiment
-from al_core.export import export_labels, export_predictions
-from al_core.export_images import export_folders, export_parquet
-from al_core.images import Dataset
-from al_core.import_labels import MOST_PROBLEMS, LabelTable, import_labels, read_labels
+from al_core.exchange.images import export_folders, export_parquet
+from al_core.exchange.labels import (
+    MOST_PROBLEMS,
+    LabelTable,
+    export_labels,
+    export_predictions,
+    import_labels,
+    read_labels,
+)
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.images.dataset import Dataset
+from al_core.jobs import JobState, Worker
 from al_core.progress import Work
-from al_core.store import Store
-from al_core.worker import JobState, Worker
+from al_core.store.store import Store
 from ui.action import button
 from ui.resources import loader, trainer
 from ui.text import plain
@@ -140,8 +146,8 @@ def _predictions(store: Store, experiment: Experiment, dataset: Dataset) -> None
 
 
 def _predict_rest(store: Store, experiment_id: int, dataset: Dataset) -> Work[str]:
-    from al_core.loop import latest_predictions
-    from al_core.network import find_hardware
+    from al_core.loop.advance import latest_predictions
+    from al_core.models.hardware import find_hardware
 
     experiment = open_experiment(store, experiment_id)
     said = yield from latest_predictions(experiment, dataset, find_hardware())

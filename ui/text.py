@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from al_core.catalogue import CATALOGUE
+from al_core.strategies.catalogue import CATALOGUE
 
 
 def plain(text: str) -> str:

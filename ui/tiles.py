@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from al_core.catalogue import titled
-from al_core.experiment import Experiment
-from al_core.images import Dataset
-from al_core.pool import Annotation, Pool
-from al_core.schema import Batch
-from al_core.store import Store
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.pool import Pool
+from al_core.images.dataset import Dataset
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch
+from al_core.store.store import Store
+from al_core.strategies.catalogue import titled
 from ui.label_grid import SKIP, Tile, sprite_text
 
 

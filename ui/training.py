@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from al_core.experiment import Experiment
+from al_core.experiment.experiment import Experiment
+from al_core.jobs import Job, JobState, Worker
 from al_core.progress import PretrainProgress, Progress, TrainingProgress, Work
-from al_core.worker import Job, JobState, Worker
 from ui.action import button
 from ui.resources import trainer
 from ui.text import plain

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from al_core.experiment import Experiment
-from al_core.images import Dataset
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.jobs import JobState
 from al_core.progress import Work
-from al_core.reference import can_be_measured, missing, reference
-from al_core.worker import JobState
+from al_core.simulation.random_baseline import can_be_measured, missing, reference
 from ui.action import button
 from ui.resources import trainer
 from ui.text import plain
@@ -68,7 +68,7 @@ def _key(experiment: Experiment) -> str:
 
 def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
     # In the worker's thread, since torch takes seconds to import.
-    from al_core.network import find_hardware
-    from al_core.reference import run_reference
+    from al_core.models.hardware import find_hardware
+    from al_core.simulation.random_baseline import run_reference
 
     yield from run_reference(experiment, dataset, find_hardware())
