@@ -13,8 +13,8 @@ from al_core.analysis.curves import Curve
 from al_core.models.metrics import wilson_interval
 from al_core.store.annotations import Annotation
 from al_core.store.records import RoundRecord
-from ui.advice import next_target
-from ui.curve_choice import free_name, shorten
+from al_desk.results.curve_choice import free_name, shorten
+from al_desk.results.stopping import next_target
 
 ROUNDS, IMAGES = 8, 10_000
 

@@ -9,7 +9,7 @@ import pytest
 
 from al_core.jobs import Worker
 from al_core.progress import Progress, Work
-from ui import garbage
+from al_desk.server import garbage_collection
 
 
 class Loop:
@@ -34,10 +34,10 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
-    monkeypatch.setattr(garbage.time, "thread_time", clock)
-    monkeypatch.setattr(garbage, "_collections", garbage._Collections())
+    monkeypatch.setattr(garbage_collection.time, "thread_time", clock)
+    monkeypatch.setattr(garbage_collection, "_collections", garbage_collection._Collections())
     gc.disable()
-    garbage.keep_collections_short.__wrapped__()
+    garbage_collection.keep_collections_short.__wrapped__()
     gc.collect()
     yield clock
     gc.callbacks.pop()
@@ -55,7 +55,7 @@ def test_what_a_collection_found_in_use_is_looked_at_again_after_a_while(
     del loop
     gc.collect()
     assert gone() is not None
-    monkeypatch.setattr(garbage, "WHOLE", 0)
+    monkeypatch.setattr(garbage_collection, "WHOLE", 0)
     gc.collect()
     assert gone() is None
 
@@ -82,7 +82,7 @@ def test_what_a_training_leaves_goes_at_its_end(clock, monkeypatch) -> None:
         gc.collect()  # as after a label, meanwhile
 
     ended = threading.Semaphore(0)
-    worker = Worker(afterwards=lambda: (garbage.collect_all(), ended.release()))
+    worker = Worker(afterwards=lambda: (garbage_collection.collect_all(), ended.release()))
     worker.submit("a", training)
     assert ended.acquire(timeout=5)
     del loop
@@ -101,7 +101,7 @@ def test_what_nobody_uses_goes_at_the_next_collection(clock) -> None:
 
 def test_nothing_is_frozen_by_short_collections(clock) -> None:
     frozen = gc.get_freeze_count()
-    clock.took = garbage.SHORT / 2
+    clock.took = garbage_collection.SHORT / 2
     loop = Loop()
     gc.collect()
     gone = weakref.ref(loop)

@@ -11,7 +11,7 @@ from al_core.images.sources import SOURCES
 
 def form() -> None:
     from al_core.store.store import Store
-    from ui.new_experiment import new_experiment
+    from al_desk.setup.new_experiment import new_experiment
 
     new_experiment(Store(), None)
 

@@ -21,7 +21,7 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.progress import finish
 from al_core.store.annotations import Annotation
 from al_core.store.records import Batch
-from ui.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
+from al_desk.results.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
 
 NAMES = ("cat", "dog")
 

@@ -2,18 +2,7 @@
 
 from dataclasses import replace
 
-from desk import (
-    A_ROUND,
-    BY_HAND,
-    QUICK,
-    Desk,
-    batch,
-    hand_in,
-    images,
-    label_all,
-    tiles,
-    toggle,
-)
+from desk import A_ROUND, BY_HAND, QUICK, Desk, batch, hand_in, images, label_all, tiles, toggle
 from playwright.sync_api import expect
 
 from al_core.store.annotations import Annotation

@@ -14,7 +14,7 @@ from al_core.models.metrics import wilson_interval
 from al_core.progress import Progress
 from al_core.simulation.random_baseline import against_random, missing, reference_curve
 from al_core.store.records import RoundRecord
-from ui import yardstick
+from al_desk.results import random_baseline
 
 
 def metrics(hits: int) -> dict:
@@ -51,19 +51,19 @@ def test_a_training_for_it_goes_on_while_the_page_is_drawn_and_rounds_are_done(
         while True:
             yield Progress("Training", 0, 0, "", 0)
 
-    monkeypatch.setattr(yardstick, "trainer", lambda: worker)
-    monkeypatch.setattr(yardstick, "_train", train)
+    monkeypatch.setattr(random_baseline, "trainer", lambda: worker)
+    monkeypatch.setattr(random_baseline, "_train", train)
     dataset = of_squares()
-    yardstick.keep_up(experiment, dataset)
+    random_baseline.keep_up(experiment, dataset)
     assert is_running.wait(10)
     job = worker.running
     assert job is not None
     know(tmp_path, 1, 18, 300)
-    yardstick.keep_up(experiment, dataset)
+    random_baseline.keep_up(experiment, dataset)
     assert worker.job(job.key) is job
     assert job.active
     switched_off = replace(experiment, config=replace(experiment.config, reference=False))
-    yardstick.keep_up(switched_off, dataset)
+    random_baseline.keep_up(switched_off, dataset)
     assert job.wait(10)
     assert begun == [2]
 
