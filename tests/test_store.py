@@ -1,5 +1,6 @@
 """The log: what was written is there, once, in order, whatever happens."""
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.experiment.pool import Pool
@@ -264,6 +266,16 @@ def test_files_lie_apart_by_database_whoever_logs_in(monkeypatch: pytest.MonkeyP
     assert own == folder("postgresql+psycopg://ben@host:5432/one")
     assert own != folder("postgresql+psycopg://ada:secret@host/two")
     assert "secret" not in str(own)
+    # A folder of an earlier day is found again: an address is read as SQLAlchemy reads it.
+    for address in (
+        "sqlite:////tmp/of mine.db?mode=ro",
+        "postgresql+psycopg://ada:a/b?c@[::1]:77/one?options=-c%20x",
+        "postgresql:///one?host=/run/postgresql",
+    ):
+        url = make_url(address)
+        where = (url.get_backend_name(), url.host, url.port or 5432, url.database)
+        digest = hashlib.blake2b(repr(where).encode(), digest_size=6).hexdigest()
+        assert folder(address).parent.name == f"of-{digest}"
 
 
 def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> None:
