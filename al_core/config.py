@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
-from al_core.images import LARGEST, SMALLEST
+from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.names import check_class_names
+from al_core.strategies.catalogue import CATALOGUE
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
@@ -89,7 +89,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True)
 class PretrainConfig:
-    """How features are learned from images alone, see :mod:`al_core.self_supervised`.
+    """How features are learned from images alone, see :mod:`al_core.features.objectives`.
 
     By which ``method``; for so many ``minutes`` of computing or ``epochs``, whichever ends first,
     where an epoch looks at each image once, in several views. ``batch_size`` counts images and is

@@ -20,11 +20,12 @@ import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import open_experiment, start_experiment
-from al_core.images import load
-from al_core.pool import Annotation
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from benchmarks.browser import CLOCK, WATCH_SAVED, chromium, heading, report, serving
 
 TIMED = Path(__file__).with_name("timed_app.py")
@@ -87,8 +88,8 @@ def main(data: str, tries: int, batches: int) -> None:
 def prepare(data: str, per_round: int = BATCH) -> int:
     """An experiment after its first round, with 5,000 annotations in the log; the next one does not
     end."""
-    from al_core.loop import advance
-    from al_core.network import find_hardware
+    from al_core.loop.advance import advance
+    from al_core.models.hardware import find_hardware
 
     store = Store()
     dataset = finish(load(data, cache_dir=Path(os.environ["AL_HOME"]) / "cache"))

@@ -14,15 +14,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from al_core.catalogue import CATALOGUE, titled
-from al_core.comparison import in_words, judge, summary
+from al_core.analysis.comparison import in_words, judge, summary
+from al_core.analysis.curves import Curve
 from al_core.config import ExperimentConfig, default_train
-from al_core.curves import Curve
-from al_core.images import load
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulate import Row
-from al_core.simulations import Simulation, jobs_that_fit, run_all
-from al_core.store import home
+from al_core.simulation.results import Simulation
+from al_core.simulation.runner import jobs_that_fit, run_all
+from al_core.simulation.simulate import Row
+from al_core.strategies.catalogue import CATALOGUE, titled
 
 FIVE = ("random", "least_confidence", "margin", "badge", "uherding")
 

@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_core.features import frozen_features
-from al_core.heads import cross_validate, fit_heads
-from al_core.images import Dataset, load
-from al_core.learned import card
-from al_core.network import find_hardware
+from al_core.features.embed import frozen_features
+from al_core.files.paths import home
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
+from al_core.models.hardware import find_hardware
+from al_core.models.learned_weights import card
+from al_core.models.linear_heads import cross_validate, fit_heads
+from al_core.models.neighbours import by_neighbours
 from al_core.progress import finish
-from al_core.query import by_neighbours
-from al_core.store import home
 from benchmarks.efficiency import grey_pixels
 
 NEIGHBOURS = 20

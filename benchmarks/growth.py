@@ -21,13 +21,14 @@ import numpy as np
 import torch
 
 from al_core.config import ExperimentConfig
-from al_core.features import Features
-from al_core.images import Dataset, ImageSet
-from al_core.network import Hardware
-from al_core.pool import Annotation, Pool
+from al_core.experiment.pool import Pool
+from al_core.features.read import Features
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
+from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.round import run_round
+from al_core.store.annotations import Annotation
 
 WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 BLOCK = 10_000

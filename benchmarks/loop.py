@@ -16,12 +16,12 @@ from pathlib import Path
 import click
 import torch
 
-from al_core.annotators import truth
 from al_core.config import ExperimentConfig, default_train
-from al_core.images import load
-from al_core.network import find_hardware
+from al_core.images.dataset_cache import load
+from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.simulate import Step, simulate
+from al_core.simulation.annotators import truth
+from al_core.simulation.simulate import Step, simulate
 
 
 @click.command()

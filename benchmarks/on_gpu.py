@@ -33,21 +33,25 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from al_core import pretrain as learning
 from al_core.config import ExperimentConfig, ModelConfig, PretrainConfig, TrainConfig
-from al_core.features import Features, embed, frozen
-from al_core.heads import cross_validate, fit_heads
-from al_core.images import Dataset, ImageSet
-from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, build, find_hardware
-from al_core.pool import Annotation, Pool
-from al_core.predict import predict
-from al_core.pretrain import Run, pretrain
+from al_core.experiment.pool import Pool
+from al_core.features import pretrain as learning
+from al_core.features.embed import embed, frozen
+from al_core.features.objectives import METHODS
+from al_core.features.pretrain import Run, pretrain
+from al_core.features.read import Features
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware, find_hardware, on_device
+from al_core.models.linear_heads import cross_validate, fit_heads
+from al_core.models.neighbours import by_neighbours
+from al_core.models.network import build
+from al_core.models.prediction import predict
+from al_core.models.weights import read_weights
 from al_core.progress import finish
-from al_core.query import by_neighbours, choose
-from al_core.round import on_device, run_round
-from al_core.self_supervised import METHODS
-from al_core.weights import read_weights
+from al_core.store.annotations import Annotation
 from benchmarks.peers import Pictures, plain, plain_epoch, plain_network
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -147,7 +151,9 @@ def epochs(bench: Bench) -> None:
     dataset = bench.dataset()
     steps = 3 if bench.tiny else 40
     for method, batch, mode in [
-        ("simclr", 512, "plain"), ("simclr", 512, "default"), ("emp-ssl", 128, "default")
+        ("simclr", 512, "plain"),
+        ("simclr", 512, "default"),
+        ("emp-ssl", 128, "default"),
     ]:
         config = PretrainConfig(method=method, minutes=None, epochs=1000, batch_size=batch,
                                 stem="small")  # fmt: skip

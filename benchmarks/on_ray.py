@@ -27,13 +27,15 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.embed_on_ray import embed_on_ray
-from al_core.features import embed_into, read_features
-from al_core.images import load
+from al_core.distributed.embed import embed_on_ray
+from al_core.distributed.simulate import simulate_on_ray
+from al_core.features.embed import embed_into
+from al_core.features.read import read_features
+from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulate import Row
-from al_core.simulate_on_ray import simulate_on_ray
-from al_core.simulations import Simulation, run_all
+from al_core.simulation.results import Simulation
+from al_core.simulation.runner import run_all
+from al_core.simulation.simulate import Row
 from benchmarks.browser import heading
 
 CORES = os.cpu_count() or 1

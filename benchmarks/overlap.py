@@ -16,21 +16,23 @@ import click
 import numpy as np
 import torch
 
-from al_core import predict as predicting
 from al_core.config import TrainConfig
-from al_core.heads import cross_validate, fit_heads
-from al_core.images import load
-from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, build, find_hardware
-from al_core.pool import Annotation, Pool
-from al_core.predict import Predictions, predict
-from al_core.predictions import PoolPredictions
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
+from al_core.loop.query import choose
+from al_core.loop.scoring import can_be_fast, look_again
+from al_core.models import prediction as predicting
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware, find_hardware
+from al_core.models.linear_heads import cross_validate, fit_heads
+from al_core.models.network import build
+from al_core.models.prediction import Predictions, predict
+from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.scoring import can_be_fast, look_again
-from al_core.store import home
-from al_core.strategies import BY_PROBS, STRATEGIES
-from al_core.train import fit
+from al_core.store.annotations import Annotation
+from al_core.strategies.registry import BY_PROBS, STRATEGIES
 
 LABELED, ASKED, OTHER_BATCH = 1000, 1000, 200
 CPU = torch.device("cpu")

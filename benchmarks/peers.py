@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from al_core.network import Network, channel_statistics
+from al_core.models.network import Network, channel_statistics
 
 BATCH, ASKED = 128, 1000
 

@@ -16,13 +16,15 @@ import click
 import torch
 
 from al_core.config import ExperimentConfig
-from al_core.experiment import open_experiment, start_experiment
-from al_core.images import Dataset, load
-from al_core.loop import advance
-from al_core.network import find_hardware
-from al_core.pool import TRUTH, Annotation
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
+from al_core.loop.advance import advance
+from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.store import Store
 from benchmarks.browser import heading
 
 

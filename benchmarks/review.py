@@ -15,15 +15,16 @@ import click
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from al_core.analysis.label_quality import disagrees_strongly, self_confidence
 from al_core.config import ExperimentConfig, default_train
-from al_core.experiment import initial_images
-from al_core.images import load
-from al_core.network import find_hardware
-from al_core.pool import Annotation, Pool
+from al_core.experiment.pool import Pool
+from al_core.experiment.start import initial_images
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
+from al_core.loop.round import run_round
+from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.review import disagrees_strongly, self_confidence
-from al_core.round import run_round
-from al_core.store import home
+from al_core.store.annotations import Annotation
 
 
 @click.command()

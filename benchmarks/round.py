@@ -36,20 +36,22 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.features import Features
-from al_core.images import Dataset as Images
-from al_core.images import load
-from al_core.inference import InferenceNetwork
-from al_core.network import Hardware, Network, build, find_hardware
-from al_core.pool import Annotation, Pool
-from al_core.predict import Predictions, predict
+from al_core.experiment.pool import Pool
+from al_core.features.read import Features
+from al_core.files.paths import home
+from al_core.images.dataset import Dataset as Images
+from al_core.images.dataset_cache import load
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
+from al_core.loop.scoring import look_again
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware, find_hardware
+from al_core.models.network import Network, build
+from al_core.models.prediction import Predictions, predict
+from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.round import run_round
-from al_core.scoring import look_again
-from al_core.store import home
+from al_core.store.annotations import Annotation
 from al_core.strategies.uncertainty import margin
-from al_core.train import fit
 from benchmarks.peers import (
     ASKED,
     Peer,

@@ -16,10 +16,10 @@ import click
 import numpy as np
 import torch
 
-from al_core.cluster import tasks
-from al_core.partitions import ROWS, part_path, write_part
+from al_core.distributed.ray_cluster import tasks
+from al_core.distributed.streamed_round import Choice, round_in_parts
+from al_core.features.embedding_files import ROWS, part_path, write_part
 from al_core.progress import finish
-from al_core.round_in_parts import Choice, round_in_parts
 from benchmarks.browser import heading
 
 WIDTH, CLASSES, LABELS = 512, 10, 1000

@@ -17,11 +17,12 @@ from datetime import date
 import click
 import torch
 
-from al_core.catalogue import titled
-from al_core.pool import Annotation, Pool
-from al_core.predictions import PoolPredictions
-from al_core.query import choose
-from al_core.strategies import STRATEGIES
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.loop.query import choose
+from al_core.store.annotations import Annotation
+from al_core.strategies.catalogue import titled
+from al_core.strategies.registry import STRATEGIES
 
 WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 

@@ -19,11 +19,11 @@ import click
 import numpy as np
 
 from al_core.config import ExperimentConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
-from al_core.pool import Annotation
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from benchmarks.browser import free_port, heading
 from benchmarks.postgres import Postgres, installed, running
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.store import Store
 
 APP = Path(__file__).parents[1] / "streamlit_app.py"
 A_ROUND = 180_000  # milliseconds a round may take on a busy machine

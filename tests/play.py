@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 from squares import CPU
 
-from al_core.experiment import Experiment, Phase, open_experiment
-from al_core.images import Dataset
-from al_core.leases import close_round, hand_in, lapses_at, take_new_batch
-from al_core.loop import advance, choose_batch, refit
-from al_core.network import Hardware
-from al_core.pool import Annotation
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.leases import close_round, hand_in, lapses_at, take_new_batch
+from al_core.experiment.undo import undo
+from al_core.images.dataset import Dataset
+from al_core.loop.advance import advance, choose_batch, refit
+from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.schema import Batch
-from al_core.store import Store
-from al_core.undo import undo
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch
+from al_core.store.store import Store
 
 TABS = ("ada", "ben")
 

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import open_experiment
-from al_core.images import Dataset, ImageSet
-from al_core.leases import hand_in
-from al_core.loop import advance
-from al_core.network import Hardware
-from al_core.pool import Annotation
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.leases import hand_in
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.advance import advance
+from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 QUICK = TrainConfig(epochs=1, min_steps=3, batch_size=8)

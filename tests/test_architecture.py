@@ -1,53 +1,54 @@
-"""Imports run one way, and what must start fast stays light."""
+"""Imports run one way between folders, and what must start fast stays light."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
-PAGE = ["streamlit_app.py", *(str(p.relative_to(ROOT)) for p in (ROOT / "ui").glob("*.py"))]
-
 CORE = sorted((ROOT / "al_core").rglob("*.py"))
+DESK = sorted((ROOT / "al_desk").rglob("*.py"))
+PACKAGES = [path for path in (*CORE, *DESK) if path.name == "__init__.py"]
 
-# Each module may import the ones before it, and none of its own line or after.
-LAYERS = [
-    ["errors", "progress"],
-    ["arrays", "catalogue", "cells", "engine", "heads", "locking", "names", "partitions", "plot"],
-    ["terminal"],
-    ["download", "pictures"],
-    ["cifar10", "parquet"],
-    ["sources"],
-    ["images"],
-    ["strategies"],
-    ["config", "mistakes", "pool"],
-    ["schema"],
-    ["database", "log", "rows"],
-    ["store"],
-    ["experiment", "learned", "network", "parts", "pool_in_parts", "predictions"],
-    [
-        "annotators",
-        "curves",
-        "export",
-        "export_images",
-        "import_labels",
-        "leases",
-        "pool_map",
-        "review",
-        "since",
-        "undo",
-    ],
-    ["batch_images", "inference"],
-    ["comparison", "learning_curve", "predict", "query", "train", "weights"],
-    ["features", "scoring"],
-    ["round", "self_supervised", "views"],
-    ["loop", "pretrain", "reference", "round_in_parts", "simulate", "speed", "worker"],
-    ["replay", "simulations"],
-    ["cluster"],
-    ["embed_on_ray", "simulate_on_ray"],
-    ["simulate_command", "choose_command"],
-    ["__main__"],
-]
+# What each folder of al_core, and each file beside them, imports of the others: nothing else.
+IN_THE_CORE = {
+    "errors": "",
+    "progress": "",
+    "names": "errors",
+    "jobs": "errors progress",
+    "files": "errors progress",
+    "strategies": "errors",
+    "images": "errors progress files",
+    "store": "errors names files",
+    "config": "errors names images strategies",
+    "models": "errors progress files config",
+    "features": "errors progress files images config models",
+    "experiment": "errors progress files images store config models",
+    "exchange": "errors progress files images store experiment",
+    "analysis": "errors progress files store strategies experiment",
+    "loop": "errors progress files images store strategies config models features experiment",
+    "simulation": "errors progress files images store strategies config models features experiment "
+    "analysis loop",
+    "distributed": "errors progress files images strategies models features loop simulation",
+    "cli": "errors progress files images store strategies config models features experiment "
+    "exchange analysis loop simulation distributed",
+    "__main__": "cli",
+}
+# What each folder of al_desk imports of the others; al_core they may all see.
+IN_THE_DESK = {
+    "grid": "",
+    "server": "",
+    "widgets": "server",
+    "results": "server widgets",
+    "setup": "server widgets",
+    "labelling": "server widgets grid setup results",
+    "page": "server widgets setup results labelling",
+}
+NOT_FOR_THE_DESK = {"cli", "distributed", "__main__"}
 
 
 def imported(path: Path) -> set[str]:
@@ -63,22 +64,73 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_every_module_of_the_core_imports_only_what_lies_below_it() -> None:
-    level = {name: i for i, names in enumerate(LAYERS) for name in names}
-    core = ROOT / "al_core"
-    files = {path: path.relative_to(core).parts[0].removesuffix(".py") for path in CORE}
-    assert set(level) == set(files.values()) - {"__init__", "migrations"}
-    for path, name in files.items():
-        for other in imported(path):
-            below = other.removeprefix("al_core.").split(".")[0]
-            if other.startswith("al_core.") and below in level and below != name:
-                assert level[below] < level[name], f"{name} imports {below}"
+def room(path: Path) -> str:
+    """The folder below al_core or al_desk in which a file lies, or the file itself."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
+
+
+def rooms_seen(path: Path, package: str) -> Iterator[str]:
+    """The folders of a package that a file imports from."""
+    for name in imported(path):
+        top, _, rest = name.partition(".")
+        if top == package and rest:
+            yield rest.partition(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "files", "table"),
+    [("al_core", CORE, IN_THE_CORE), ("al_desk", DESK, IN_THE_DESK)],
+    ids=["al_core", "al_desk"],
+)
+def test_a_folder_imports_from_those_it_may_and_from_no_other(
+    package: str, files: list[Path], table: dict[str, str]
+) -> None:
+    may = {name: set(others.split()) for name, others in table.items()}
+    seen: dict[str, set[str]] = {name: set() for name in table}
+    for path in files:
+        if room(path) == "__init__":
+            assert not set(rooms_seen(path, package)), path
+            continue
+        others = set(rooms_seen(path, package)) - {room(path)}
+        assert others <= may[room(path)], f"{path}: {others - may[room(path)]}"
+        seen[room(path)] |= others
+    assert seen == may, "the table allows what nobody needs"
+
+
+@pytest.mark.parametrize("table", [IN_THE_CORE, IN_THE_DESK], ids=["al_core", "al_desk"])
+def test_the_folders_import_each_other_in_no_circle(table: dict[str, str]) -> None:
+    order = TopologicalSorter({name: others.split() for name, others in table.items()})
+    assert set(order.static_order()) == set(table)
 
 
 def test_the_core_knows_nothing_of_the_page() -> None:
     for path in CORE:
         roots = {name.split(".")[0] for name in imported(path)}
-        assert not roots & {"streamlit", "ui", "streamlit_app"}, path.name
+        assert not roots & {"streamlit", "al_desk", "streamlit_app"}, path
+
+
+def test_the_page_knows_neither_the_command_line_nor_the_cluster() -> None:
+    for path in DESK:
+        assert not NOT_FOR_THE_DESK & set(rooms_seen(path, "al_core")), path
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.parent.name)
+def test_a_package_is_a_docstring_alone_and_names_its_files(path: Path) -> None:
+    """Else whoever imports one of its files would import more than that file needs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (only,) = tree.body
+    text = ast.get_docstring(tree)
+    assert isinstance(only, ast.Expr)
+    assert text
+    files = {other.stem for other in path.parent.glob("*.py")} - {"__init__", "__main__"}
+    folders = {other.parent.name for other in path.parent.glob("*/__init__.py")}
+    missing = {name for name in files | folders if name not in text}
+    assert not missing, missing
+
+
+def test_settings_are_imported_without_torch_and_without_a_database() -> None:
+    code = "import sys, al_core.config; assert not {'torch', 'sqlalchemy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_page_is_imported_without_torch() -> None:
@@ -87,18 +139,16 @@ def test_the_page_is_imported_without_torch() -> None:
     What needs torch is imported within the functions that the worker runs.
     """
     lazily = {
-        f"al_core.{name}" for name in ("loop", "network", "predict", "pretrain", "speed", "weights")
+        f"al_core.{name}"
+        for name in ("features.pretrain", "loop.advance", "loop.speed", "models.hardware")
     }
-    names = {name for page in PAGE for name in imported(ROOT / page)} - lazily
+    names = {name for path in DESK for name in imported(path)} - lazily
     modules = [n for n in names if (ROOT / (n.replace(".", "/") + ".py")).exists()]
-    assert "al_core.store" in modules
+    assert "al_core.store.store" in modules
     code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_first_batch_does_not_wait_for_what_draws_charts() -> None:
-    page = ast.parse((ROOT / "streamlit_app.py").read_text(encoding="utf-8"))
-    first = [node.module for node in page.body if isinstance(node, ast.ImportFrom)]
-    assert "ui.round" in first
-    code = f"import sys, {', '.join(first[1:])}; assert 'altair' not in sys.modules"
+    code = "import sys, al_desk.page; assert 'altair' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

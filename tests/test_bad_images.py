@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tiny import encoded, folder_of, loaded, picture, sentence, shard
 
-from al_core.pictures import MOST_PIXELS, decode
+from al_core.images.decoding import MOST_PIXELS, decode
 
 GOOD = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(2)]
 

@@ -14,16 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import encoded, loaded, picture, sentence
 
-from al_core.cells import as_meant, write_row
+from al_core.analysis.curves import read_curves
 from al_core.config import ExperimentConfig
-from al_core.curves import read_curves
 from al_core.errors import ConfigError
-from al_core.experiment import Experiment
-from al_core.export import export_labels, export_predictions
-from al_core.images import Dataset, ImageSet
-from al_core.import_labels import read_labels
+from al_core.exchange.labels import export_labels, export_predictions, read_labels
+from al_core.experiment.experiment import Experiment
+from al_core.files.csv_cells import as_meant, write_row
+from al_core.images.dataset import Dataset, ImageSet
 from al_core.names import HIDDEN, check_class_names
-from al_core.pool import Annotation
+from al_core.store.annotations import Annotation
 
 LIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CLASSES = ("cat", "dog")

@@ -11,12 +11,12 @@ import pytest
 from tiny import pixels_of
 
 from al_core.config import ExperimentConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
-from al_core.pool import Annotation
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.schema import Batch, RoundRecord
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch, RoundRecord
+from al_core.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,12 +9,12 @@ import pytest
 from desk import A_ROUND, QUICK, Desk
 from playwright.sync_api import Page, expect
 
-from al_core.curves import Curve
-from al_core.pool import Annotation
-from al_core.predict import wilson_interval
-from al_core.schema import RoundRecord
-from ui.advice import next_target
-from ui.curve_choice import free_name, shorten
+from al_core.analysis.curves import Curve
+from al_core.models.metrics import wilson_interval
+from al_core.store.annotations import Annotation
+from al_core.store.records import RoundRecord
+from al_desk.results.curve_choice import free_name, shorten
+from al_desk.results.stopping import next_target
 
 ROUNDS, IMAGES = 8, 10_000
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from al_core.comparison import Comparison, holm, in_words, judge, summary, where
-from al_core.config import ExperimentConfig
-from al_core.curves import (
+from al_core.analysis.comparison import Comparison, holm, in_words, judge, summary, where
+from al_core.analysis.curves import (
     Curve,
     MeasuredOn,
     accuracy_title,
@@ -21,10 +20,11 @@ from al_core.curves import (
     strategies_in_words,
     strategies_used,
 )
+from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
-from al_core.experiment import Experiment
-from al_core.pool import TRUTH, Annotation
-from al_core.schema import Batch, RoundRecord
+from al_core.experiment.experiment import Experiment
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import Batch, RoundRecord
 
 accuracies = st.lists(st.floats(0, 1), min_size=2, max_size=6)
 

@@ -13,10 +13,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from al_core import cifar10
-from al_core.download import Patience, download
 from al_core.errors import DownloadError, SourceError
-from al_core.images import load
+from al_core.files.download import Patience, download
+from al_core.images import cifar10
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 FILE = np.random.default_rng(0).bytes(400_000)

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 from tiny import picture
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 BRIEF = TrainConfig(epochs=1, min_steps=2)

@@ -11,24 +11,19 @@ import torch
 from squares import CPU, QUICK, config, label_batch, of_squares, squares, train
 
 from al_core.errors import ConfigError, SourceError, WeightsError
-from al_core.experiment import (
-    Phase,
-    add_rounds,
-    check_images,
-    open_experiment,
-    start_experiment,
-)
-from al_core.images import Dataset
-from al_core.inference import InferenceNetwork
-from al_core.leases import hand_in
-from al_core.loop import advance
-from al_core.pool import TRUTH, Annotation
-from al_core.predict import predict
+from al_core.experiment.experiment import Phase, add_rounds, check_images, open_experiment
+from al_core.experiment.leases import hand_in
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.jobs import Job
+from al_core.loop.advance import advance
+from al_core.loop.round import run_round
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.prediction import predict
+from al_core.models.weights import load_network, weights_path
 from al_core.progress import finish
-from al_core.round import run_round
-from al_core.store import Store
-from al_core.weights import load_network, weights_path
-from al_core.worker import Job
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.store import Store
 
 
 @pytest.fixture
@@ -157,7 +152,7 @@ def test_a_round_that_is_stopped_or_fails_leaves_nothing_and_starts_again_the_sa
         assert open_experiment(store, experiment).rounds == ()
     parts = (
         *("round.fit", "round.predict", "round.score_images", "round.evaluate"),
-        *("loop.save_network", "loop.save_predictions", "loop.choose"),
+        *("advance.save_network", "advance.save_predictions", "advance.choose"),
     )
     for part, error, said in zip(
         parts,
@@ -166,7 +161,7 @@ def test_a_round_that_is_stopped_or_fails_leaves_nothing_and_starts_again_the_sa
         strict=False,
     ):
         with monkeypatch.context() as broken:
-            broken.setattr(f"al_core.{part}", Mock(side_effect=error))
+            broken.setattr(f"al_core.loop.{part}", Mock(side_effect=error))
             job = Job("round", lambda: advance(store, experiment, dataset, CPU))
             job.run()
         assert said in job.error

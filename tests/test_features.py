@@ -10,28 +10,29 @@ from safetensors.torch import save_file
 from squares import CPU, config, label_batch, of_squares, train
 from torchvision.models import resnet18
 
-from al_core import features
 from al_core.config import ModelConfig
 from al_core.errors import ConfigError, WeightsError
-from al_core.experiment import open_experiment, start_experiment
-from al_core.features import embed, embed_into, frozen_features, read_features
-from al_core.images import Dataset
-from al_core.leases import take_new_batch
-from al_core.loop import choose_batch, latest_predictions, refit
-from al_core.network import build
-from al_core.partitions import part_path, write_part
-from al_core.pool import Annotation
-from al_core.predictions import load_predictions
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.leases import take_new_batch
+from al_core.experiment.predictions import load_predictions
+from al_core.experiment.start import start_experiment
+from al_core.features.embed import embed, embed_into, frozen_features
+from al_core.features.embedding_files import part_path, write_part
+from al_core.features.read import read_features
+from al_core.images.dataset import Dataset
+from al_core.loop.advance import choose_batch, latest_predictions, refit
+from al_core.models.network import build
+from al_core.models.weights import read_weights, save_network
 from al_core.progress import finish
-from al_core.reference import reference, run_reference
-from al_core.store import Store
-from al_core.weights import read_weights, save_network
+from al_core.simulation.random_baseline import reference, run_reference
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
-    monkeypatch.setattr(features, "BLOCK", 16)
+    monkeypatch.setattr("al_core.features.embed.BLOCK", 16)
     return tmp_path
 
 
@@ -64,7 +65,7 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     assert np.array_equal(again.train, whole.train)
     assert np.array_equal(again.test, whole.test)
 
-    monkeypatch.setattr(features, "predict", None)  # nothing is computed again
+    monkeypatch.setattr("al_core.features.embed.predict", None)  # nothing is computed again
     assert np.array_equal(
         finish(embed(dataset, pretrained, CPU, home / "stopped")).test, whole.test
     )
@@ -182,7 +183,7 @@ def test_the_batch_after_this_one_is_chosen_while_this_one_is_labelled(
     assert not set(ready.images) & set(batch.images)
     assert ready.model == 1  # it has seen labels of the batch in hand
     with monkeypatch.context() as patch:
-        patch.setattr("al_core.loop.choose", None)  # it is there already
+        patch.setattr("al_core.loop.advance.choose", None)  # it is there already
         assert chosen(2).images == ready.images
     store.change_config(experiment, {"strategy": "k_center"})
     assert chosen(2).strategy == "k_center"

@@ -20,27 +20,26 @@ from safetensors.numpy import save_file
 from squares import of_squares
 from tiny import encoded, folder_of, loaded, shard
 
-from al_core.annotators import find_annotator
+from al_core.analysis.curves import read_curves
+from al_core.analysis.pool_map import PoolMap, load_map, save_map
 from al_core.config import ExperimentConfig
-from al_core.curves import read_curves
 from al_core.errors import ActiveLearningError
-from al_core.features import read_features
-from al_core.images import Dataset
-from al_core.import_labels import read_labels
-from al_core.network import Hardware
-from al_core.pool_map import PoolMap, load_map, save_map
-from al_core.predictions import (
+from al_core.exchange.labels import read_labels
+from al_core.experiment.predictions import (
     PoolPredictions,
     load_predictions,
-    load_ready,
     load_test_predictions,
     save_predictions,
-    save_ready,
     save_test_predictions,
 )
-from al_core.schema import Batch, Reasons
-from al_core.simulations import FORMAT, saved_curves
-from al_core.weights import load_network, read_weights
+from al_core.experiment.ready_batch import load_ready, save_ready
+from al_core.features.read import read_features
+from al_core.images.dataset import Dataset
+from al_core.models.hardware import Hardware
+from al_core.models.weights import load_network, read_weights
+from al_core.simulation.annotators import find_annotator
+from al_core.simulation.results import FORMAT, saved_curves
+from al_core.store.records import Batch, Reasons
 
 CPU = Hardware.__new__(Hardware)
 EXAMPLES = 20  # for each reader

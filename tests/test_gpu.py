@@ -11,22 +11,25 @@ import torch
 from squares import CPU, config, of_squares
 
 from al_core.config import PretrainConfig, TrainConfig
-from al_core.features import Features
-from al_core.heads import fit_head
-from al_core.inference import InferenceNetwork
-from al_core.network import Network, build, find_hardware
-from al_core.pool import Annotation, Pool
-from al_core.predict import batch_size, evaluate, predict
-from al_core.predictions import PoolPredictions
-from al_core.pretrain import pretrain
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.features.pretrain import pretrain
+from al_core.features.read import Features
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
+from al_core.loop.scoring import look_again, score_images
+from al_core.loop.speed import measure_speed
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import find_hardware, on_device
+from al_core.models.linear_heads import fit_head
+from al_core.models.metrics import evaluate
+from al_core.models.network import Network, build
+from al_core.models.prediction import batch_size, predict
+from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.round import on_device, run_round
-from al_core.scoring import look_again, score_images
-from al_core.speed import measure_speed
-from al_core.strategies import STRATEGIES
+from al_core.store.annotations import Annotation
+from al_core.strategies.registry import STRATEGIES
 from al_core.strategies.uncertainty import margin
-from al_core.train import fit
 
 pytestmark = pytest.mark.gpu
 
@@ -233,9 +236,7 @@ def test_out_of_memory_halves_the_batch_and_says_so() -> None:
     network = build(5, "small", HARDWARE, images, torch.Generator().manual_seed(0))
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(
-        (torch.cuda.memory_reserved() + 600 * 2**20) / total
-    )
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 600 * 2**20) / total)
     try:
         large = replace(BRIEF, batch_size=1024, min_steps=2, epochs=1)
         work = fit(network, x, y, large, HARDWARE, torch.Generator().manual_seed(0))

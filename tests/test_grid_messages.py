@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ui.label_grid import ANY, HAND_IN, GridEvent, Tile, label_grid, parse_events, sprite
+from al_desk.grid.events import ANY, HAND_IN, GridEvent, parse_events
+from al_desk.grid.label_grid import Tile, label_grid
+from al_desk.grid.sprites import sprite
 
 GOOD = [[7, 1, 5]]
 NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}, {"mount": "a", "events": GOOD}]

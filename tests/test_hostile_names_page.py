@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from tiny import encoded
 
-from al_core.experiment import start_experiment
-from al_core.images import load
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 SCRIPT = "<script>window.hacked=1</script>"

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import folder_of, loaded, picture, sentence
 
-from al_core import images
-from al_core.images import load
-from al_core.pictures import Content
+from al_core.images import dataset_cache
+from al_core.images.dataset_cache import load
+from al_core.images.decoding import Content
 from al_core.progress import finish
 
 
@@ -43,7 +43,7 @@ def test_the_share_for_testing_is_fair_whatever_the_classes(targets, random):
         pictures=(),
     )
     readable = np.ones(len(keys), dtype=bool)
-    train, test = images._split(content, readable)
+    train, test = dataset_cache._split(content, readable)
     assert sorted([*train, *test]) == list(range(len(keys)))
     for target in set(targets):
         in_test = int((content.targets[test] == target).sum())
@@ -58,7 +58,7 @@ def files_of(cache):
 
 def test_a_second_load_decodes_nothing(pets, cache, monkeypatch):
     first = loaded(pets, cache)
-    monkeypatch.setattr(images, "decode_all", None)
+    monkeypatch.setattr(dataset_cache, "decode_all", None)
     second = loaded(pets, cache)
     assert second.fingerprint == first.fingerprint
     assert (second.train.images == first.train.images).all()
@@ -118,7 +118,7 @@ def test_what_a_crashed_run_left_is_removed_and_what_a_living_one_writes_is_not(
 
 def test_two_processes_that_load_at_once_both_end_right(pets, cache):
     script = (
-        "import sys; from pathlib import Path; from al_core.images import load;"
+        "import sys; from pathlib import Path; from al_core.images.dataset_cache import load;"
         "from al_core.progress import finish;"
         "print(finish(load(sys.argv[1], cache_dir=Path(sys.argv[2]))).fingerprint)"
     )
@@ -137,7 +137,7 @@ def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(pets, cache, monke
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(images, "decode_all", full)
+    monkeypatch.setattr(dataset_cache, "decode_all", full)
     assert "disk is full" in sentence(pets, cache)
     assert not list(cache.glob("*.tmp"))
 
@@ -150,7 +150,7 @@ def test_a_source_that_went_away_is_missed_even_where_it_is_cached(pets, cache):
 
 def test_the_module_is_imported_without_anything_heavy():
     heavy = "torch", "torchvision", "streamlit", "pyarrow", "sklearn", "PIL", "requests"
-    script = f"import sys, al_core.images; print(*(set({heavy}) & set(sys.modules)))"
+    script = f"import sys, al_core.images.dataset_cache; print(*(set({heavy}) & set(sys.modules)))"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from ui.label_grid import ANY, HAND_IN, UNDO
+from al_desk.grid.events import ANY, HAND_IN, UNDO
 
 
 def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):

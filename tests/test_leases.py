@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from al_core import leases
 from al_core.config import ExperimentConfig
-from al_core.experiment import Experiment, Phase, open_experiment
-from al_core.leases import (
-    Presence,
+from al_core.experiment import leases
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.leases import (
     close_round,
     hand_in,
     held_by_others,
     take_new_batch,
     take_open_batch,
 )
-from al_core.pool import TRUTH, Annotation
+from al_core.experiment.presence import Presence
 from al_core.progress import Work, finish
-from al_core.schema import Batch, RoundRecord
-from al_core.store import Store
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import Batch, RoundRecord
+from al_core.store.store import Store
 
 CONFIG = ExperimentConfig(initial=2, per_round=3, rounds=3, class_names=("a", "b"))
 HERE: set[str] = set()

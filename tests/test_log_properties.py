@@ -23,14 +23,15 @@ from hypothesis.stateful import (
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
-from al_core.experiment import open_experiment, start_experiment
-from al_core.images import Dataset, ImageSet
-from al_core.leases import draw_at_random, hand_in, take_new_batch, take_open_batch
-from al_core.pool import Annotation
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.leases import draw_at_random, hand_in, take_new_batch, take_open_batch
+from al_core.experiment.start import start_experiment
+from al_core.experiment.undo import undo
+from al_core.images.dataset import Dataset, ImageSet
 from al_core.progress import Work, finish
-from al_core.schema import Batch, RoundRecord
-from al_core.store import Store
-from al_core.undo import undo
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch, RoundRecord
+from al_core.store.store import Store
 from benchmarks.postgres import Postgres
 
 SIZE = 24

@@ -11,24 +11,18 @@ from hypothesis import strategies as st
 from squares import CPU, config, label_batch, of_squares, squares, train
 
 from al_core.errors import ConfigError
-from al_core.experiment import (
-    Experiment,
-    Phase,
-    initial_images,
-    open_experiment,
-    set_aside,
-    start_experiment,
-)
-from al_core.images import Dataset
-from al_core.leases import take_new_batch
-from al_core.loop import choose_batch
-from al_core.pool import Pool
-from al_core.predictions import PoolPredictions
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.leases import take_new_batch
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.experiment.start import initial_images, set_aside, start_experiment
+from al_core.images.dataset import Dataset
+from al_core.loop.advance import choose_batch
+from al_core.loop.query import choose
+from al_core.loop.round import run_round
 from al_core.progress import finish
-from al_core.query import choose
-from al_core.round import run_round
-from al_core.schema import Batch
-from al_core.store import Store
+from al_core.store.records import Batch
+from al_core.store.store import Store
 
 BY_HAND = config(initial=12, per_round=10, initial_labels="person", random_share=0.2)
 
@@ -101,7 +95,7 @@ def test_nothing_is_chosen_by_the_labels_that_measure(
         known.append(set(pool.labeled.tolist()))
         return choose(strategy, n, said, pool, *rest)
 
-    monkeypatch.setattr("al_core.loop.choose", watched)
+    monkeypatch.setattr("al_core.loop.advance.choose", watched)
     train(store, unmeasured, experiment)
     now = open_experiment(store, experiment)
     assert known == [set(now.pool.labeled.tolist()) - now.at_random]

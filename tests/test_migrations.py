@@ -9,11 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, create_engine, text
 
-from al_core import database as opening
 from al_core.errors import StoreError
-from al_core.pool import Annotation
-from al_core.schema import Batch, metadata
-from al_core.store import Store
+from al_core.store import database as opening
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch
+from al_core.store.store import Store
+from al_core.store.tables import metadata
 
 FIRST_RELEASE = Path(__file__).with_name("first_release.sql")
 FAILS = """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from al_core.mistakes import class_recall, confident_mistakes
+from al_core.models.metrics import class_recall, confident_mistakes
 
 PROBS = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0.3, 0.7], [0.6, 0, 0.4], [0.1, 0, 0.9]])
 TARGETS = np.array([0, 0, 1, 2, 1])

@@ -24,10 +24,11 @@ from al_core.config import (
     check_fits_a_page,
 )
 from al_core.errors import ConfigError, StoreError, UnknownExperiment
-from al_core.experiment import open_experiment, start_experiment
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.start import start_experiment
 from al_core.names import check_class_names
-from al_core.pool import annotator_name
-from al_core.store import Store
+from al_core.store.annotations import annotator_name
+from al_core.store.store import Store
 
 ODD = [
     "<script>window.hacked = 1</script>", "Robert'); DROP TABLE experiments;--", '"quoted"',

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from al_core.images import SOURCES
+from al_core.images.sources import SOURCES
 
 
 def form() -> None:
-    from al_core.store import Store
-    from ui.new_experiment import new_experiment
+    from al_core.store.store import Store
+    from al_desk.setup.new_experiment import new_experiment
 
     new_experiment(Store(), None)
 

@@ -14,18 +14,20 @@ from tiny import parquet_of
 from torchvision.models import resnet18
 
 from al_core.__main__ import main
-from al_core.cluster import tasks
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.embed_on_ray import embed_on_ray
+from al_core.distributed.embed import embed_on_ray
+from al_core.distributed.ray_cluster import tasks
+from al_core.distributed.simulate import simulate_on_ray
+from al_core.distributed.streamed_round import Choice, round_in_parts
 from al_core.errors import ConfigError, WeightsError
-from al_core.features import embed_into, read_features
-from al_core.images import load
-from al_core.partitions import part_path, write_part
+from al_core.features.embed import embed_into
+from al_core.features.embedding_files import part_path, write_part
+from al_core.features.read import read_features
+from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.round_in_parts import Choice, round_in_parts
-from al_core.simulate import Row
-from al_core.simulate_on_ray import simulate_on_ray
-from al_core.simulations import Simulation, run_one
+from al_core.simulation.results import Simulation
+from al_core.simulation.runner import run_one
+from al_core.simulation.simulate import Row
 from benchmarks.on_ray import kill_a_worker
 
 pytestmark = pytest.mark.skipif(

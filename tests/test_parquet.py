@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import folder_of, loaded, sentence, shard
 
-from al_core.parquet import read_parquet
+from al_core.images.parquet import read_parquet
 from al_core.progress import finish
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "cifar10"

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from desk import QUICK
 
-from al_core.experiment import Experiment
-from al_core.pool import Annotation
-from al_core.pool_map import (
+from al_core.analysis.pool_map import (
     MOST,
     MOST_LABELED,
     PoolMap,
@@ -18,10 +16,12 @@ from al_core.pool_map import (
     sample_images,
     save_map,
 )
-from al_core.predictions import PoolPredictions
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.predictions import PoolPredictions
 from al_core.progress import finish
-from al_core.schema import Batch
-from ui.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch
+from al_desk.results.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
 
 NAMES = ("cat", "dog")
 

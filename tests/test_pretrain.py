@@ -17,16 +17,17 @@ from squares import CPU
 from al_core.__main__ import main
 from al_core.config import PretrainConfig
 from al_core.errors import ConfigError, WeightsError
-from al_core.features import embed
-from al_core.images import Dataset, load
-from al_core.learned import card, learned_path
-from al_core.network import build
-from al_core.pretrain import pretrain
+from al_core.features.augmentations import draw_views, random_views
+from al_core.features.embed import embed
+from al_core.features.objectives import METHODS, coding_rate, directions, nt_xent
+from al_core.features.pretrain import pretrain
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
+from al_core.models.learned_weights import card, learned_path
+from al_core.models.neighbours import by_neighbours
+from al_core.models.network import build
+from al_core.models.weights import read_weights, save_backbone
 from al_core.progress import PretrainProgress, finish
-from al_core.query import by_neighbours
-from al_core.self_supervised import METHODS, coding_rate, directions, nt_xent
-from al_core.views import draw_views, random_views
-from al_core.weights import read_weights, save_backbone
 
 MARGIN = 0.1
 BRIEF = PretrainConfig(minutes=None, epochs=1, batch_size=32, flip=False)
@@ -39,7 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(autouse=True)
 def every_step_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("al_core.pretrain.REPORT_SECONDS", 0)
+    monkeypatch.setattr("al_core.features.pretrain.REPORT_SECONDS", 0)
 
 
 def first(dataset: Dataset, n: int) -> Dataset:
@@ -132,7 +133,7 @@ def test_where_memory_is_short_fewer_images_go_at_a_time(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return random_views(images, *rest)
 
-    monkeypatch.setattr("al_core.pretrain.random_views", short)
+    monkeypatch.setattr("al_core.features.pretrain.random_views", short)
     last = finish(pretrain(first(digits, 64), BRIEF, CPU, tmp_path / "out.safetensors"))
     assert "16 images at a time for lack of memory" in last.phase
     assert last.epoch == 1
@@ -145,7 +146,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
         path.write_bytes(b"as far as it went")
         raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
 
-    monkeypatch.setattr("al_core.pretrain.KEEP_SECONDS", 0)
+    monkeypatch.setattr("al_core.features.pretrain.KEEP_SECONDS", 0)
     monkeypatch.setattr("torch.save", full)
     out = tmp_path / "out.safetensors"
     finish(pretrain(first(digits, 64), BRIEF, CPU, out))

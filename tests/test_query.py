@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from al_core.errors import ConfigError
-from al_core.pool import Annotation, Pool
-from al_core.predictions import PoolPredictions
-from al_core.query import choose
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.loop.query import choose
+from al_core.store.annotations import Annotation
 
 CPU = torch.device("cpu")
 SIZE = 60

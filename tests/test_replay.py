@@ -17,16 +17,18 @@ from tiny import folder_of
 from torchvision.models import resnet18
 
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
-from al_core.experiment import Experiment, open_experiment, start_experiment
-from al_core.images import Dataset, load
-from al_core.learned import learned_path
-from al_core.leases import take_new_batch
-from al_core.loop import advance, choose_batch, latest_predictions
-from al_core.network import find_hardware
-from al_core.predictions import load_predictions
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.leases import take_new_batch
+from al_core.experiment.predictions import load_predictions
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
+from al_core.loop.advance import advance, choose_batch, latest_predictions
+from al_core.loop.replay import Replayed, replay, summed_up
+from al_core.models.hardware import find_hardware
+from al_core.models.learned_weights import learned_path
 from al_core.progress import finish
-from al_core.replay import Replayed, replay, summed_up
-from al_core.store import Store
+from al_core.store.store import Store
 
 # Those that look at what the model says, not only at embeddings, which may be frozen.
 STRATEGIES = ("least_confidence", "entropy", "badge", "bald", "uherding")

@@ -10,14 +10,16 @@ import pytest
 from conftest import ROOT
 
 from al_core.errors import ActiveLearningError
-from al_core.images import load
+from al_core.images.dataset_cache import load
+from al_core.models.weights import read_weights
 from al_core.progress import finish
-from al_core.weights import read_weights
 
-PYTHON = [ROOT / "streamlit_app.py", *(ROOT / "al_core").rglob("*.py"), *(ROOT / "ui").glob("*.py")]
+HOUSE = (ROOT / "al_core", ROOT / "al_desk")
+PYTHON = [ROOT / "streamlit_app.py", *(path for top in HOUSE for path in top.rglob("*.py"))]
+SCRIPTS = sorted((ROOT / "al_desk").rglob("*.js"))
 CHECKED = {"cifar10.py"}  # reads the pickles of the official archive, told by its md5
 NEVER = {"eval", "exec", "compile", "__import__", "system", "popen"}
-ALLOWED_HTML = {"streamlit_app.py", "wall.py"}  # a constant; names that were escaped
+ALLOWED_HTML = {"page.py", "picture_wall.py"}  # a constant; names that were escaped
 RUNS_TEXT = re.compile(r"(inner|outer)HTML|insertAdjacent|document\.write|\beval\(|Function\(")
 
 
@@ -54,7 +56,7 @@ def test_no_file_is_unpickled_and_no_text_is_run(path: Path) -> None:
         assert not name.endswith(".html") or path.name in ALLOWED_HTML, name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ui").glob("*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_no_script_makes_elements_of_text(path: Path) -> None:
     assert RUNS_TEXT.findall(path.read_text("utf-8")) == []
 

@@ -17,10 +17,11 @@ from tiny import pixels_of
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ActiveLearningError
-from al_core.images import load
+from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulate import Row
-from al_core.simulations import Simulation, run_all, run_one, saved_curves
+from al_core.simulation.results import Simulation, saved_curves
+from al_core.simulation.runner import run_all, run_one
+from al_core.simulation.simulate import Row
 
 ROOT = Path(__file__).parents[1]
 SIZE = 1438  # of the digits' pool

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tiny import folder_of, loaded, sentence
 
-from al_core import sources
 from al_core.errors import SourceError
-from al_core.images import load
+from al_core.images import sources
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 

@@ -1,5 +1,6 @@
 """The log: what was written is there, once, in order, whatever happens."""
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -13,11 +14,14 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
-from al_core.pool import Annotation, Pool
-from al_core.schema import Batch, RoundRecord
-from al_core.store import Store, folder_of
+from al_core.experiment.pool import Pool
+from al_core.files.paths import folder_of
+from al_core.store.annotations import Annotation
+from al_core.store.records import Batch, RoundRecord
+from al_core.store.store import Store
 from benchmarks.postgres import Postgres
 
 
@@ -93,7 +97,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
 
 
 def test_processes_that_meet_on_a_new_database_all_open_it(database: str) -> None:
-    code = f"from al_core.store import Store; Store('{database}').experiments()"
+    code = f"from al_core.store.store import Store; Store('{database}').experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0, 0, 0, 0]
 
@@ -163,7 +167,7 @@ def test_a_database_that_cannot_be_opened_is_refused_in_a_sentence(url: str) -> 
 def test_a_locked_database_is_told_and_nothing_is_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("al_core.database.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("al_core.store.database.LOCK_SECONDS", 0.05)
     store = Store(f"sqlite:///{tmp_path / 'al.db'}")
     experiment = new(store)
     with sqlite3.connect(tmp_path / "al.db") as other:
@@ -262,6 +266,16 @@ def test_files_lie_apart_by_database_whoever_logs_in(monkeypatch: pytest.MonkeyP
     assert own == folder("postgresql+psycopg://ben@host:5432/one")
     assert own != folder("postgresql+psycopg://ada:secret@host/two")
     assert "secret" not in str(own)
+    # A folder of an earlier day is found again: an address is read as SQLAlchemy reads it.
+    for address in (
+        "sqlite:////tmp/of mine.db?mode=ro",
+        "postgresql+psycopg://ada:a/b?c@[::1]:77/one?options=-c%20x",
+        "postgresql:///one?host=/run/postgresql",
+    ):
+        url = make_url(address)
+        where = (url.get_backend_name(), url.host, url.port or 5432, url.database)
+        digest = hashlib.blake2b(repr(where).encode(), digest_size=6).hexdigest()
+        assert folder(address).parent.name == f"of-{digest}"
 
 
 def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> None:
@@ -278,7 +292,7 @@ def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> 
 
 def test_a_lock_is_held_by_one_at_a_time_until_its_holder_ends(database: str) -> None:
     store, code = Store(database), "\n".join((
-        "import sys, time; from al_core.store import Store",
+        "import sys, time; from al_core.store.store import Store",
         f"store = Store('{database}'); lock = store.try_lock('training-1')",
         "print(lock.is_locked, flush=True); time.sleep(60)",
     ))  # fmt: skip

@@ -7,17 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_core.catalogue import CATALOGUE
 from al_core.errors import ConfigError
-from al_core.strategies import SCORES, STRATEGIES, Candidates
+from al_core.strategies.candidates import Candidates
+from al_core.strategies.catalogue import CATALOGUE
 from al_core.strategies.coverage import herding_radius, typicality
-from al_core.strategies.uncertainty import (
-    bald,
-    entropy,
-    least_confidence,
-    margin,
-    variation_ratio,
-)
+from al_core.strategies.registry import SCORES, STRATEGIES
+from al_core.strategies.uncertainty import bald, entropy, least_confidence, margin, variation_ratio
 
 PROBS = torch.tensor([
     [0.90, 0.05, 0.05],  # sure

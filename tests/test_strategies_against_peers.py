@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_core.strategies import STRATEGIES, Candidates
+from al_core.strategies.candidates import Candidates
 from al_core.strategies.coverage import REFERENCES
+from al_core.strategies.registry import STRATEGIES
 
 skactiveml = pytest.importorskip("skactiveml.classifier")
 pool = pytest.importorskip("skactiveml.pool", reason="pip install scikit-activeml")

@@ -7,10 +7,10 @@ from pathlib import Path
 from desk import A_ROUND, APP, BY_HAND, hand_in, images, label_all, label_in_both
 from playwright.sync_api import Browser, Page, expect
 
-from al_core.experiment import start_experiment
-from al_core.images import load
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.store import Store
 from benchmarks.postgres import Postgres
 
 

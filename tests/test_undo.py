@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_core.pool import Annotation, Pool
-from al_core.undo import undo
+from al_core.experiment.pool import Pool
+from al_core.experiment.undo import undo
+from al_core.store.annotations import Annotation
 
 ASKED = [0, 1, 2]
 

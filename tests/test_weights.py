@@ -13,9 +13,10 @@ import torch
 from torchvision.models import resnet18
 
 from al_core.errors import WeightsError
-from al_core.network import Hardware, build
+from al_core.models.hardware import Hardware
+from al_core.models.network import build
+from al_core.models.weights import imagenet_weights
 from al_core.progress import finish
-from al_core.weights import imagenet_weights
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 NOWHERE = "http://127.0.0.1:1/resnet18-0123abcd.pth"  # nobody listens on that port

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from al_core.errors import SourceError
-from al_core.images import load
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 

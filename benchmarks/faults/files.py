@@ -27,15 +27,17 @@ def while_writing(home: Path, kills: int, rng: random.Random) -> Iterator[Tally]
     home.mkdir()
     pictures = home / "pictures"
     write_pictures(pictures)
-    program = [sys.executable, "-c", "import sys, al_core.pretrain as p; p.KEEP_SECONDS = 0.3; "
+    program = [sys.executable, "-c", "import sys, al_core.features.pretrain as p; "
+               "p.KEEP_SECONDS = 0.3; "
                "from al_core.__main__ import main; main(sys.argv[1:])"]  # fmt: skip
     weights = str(home / "weights.safetensors")
     learn = [*program, "pretrain", "--data", "digits", "--epochs", "3", "--seed", "1", "--out"]
     run([*learn, weights], home / "first")
 
     def cache(target: Path) -> list[str]:
-        code = f"from al_core.images import load; from al_core.progress import finish; " \
-               f"from pathlib import Path; finish(load({str(pictures)!r}, image_size=64, " \
+        code = f"from al_core.images.dataset_cache import load; " \
+               f"from al_core.progress import finish; from pathlib import Path; " \
+               f"finish(load({str(pictures)!r}, image_size=64, " \
                f"cache_dir=Path({str(target)!r})))"  # fmt: skip
         return [sys.executable, "-c", code]
 

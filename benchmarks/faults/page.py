@@ -16,11 +16,12 @@ from playwright.sync_api import Browser, Page, expect
 from safetensors.numpy import load_file
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import Experiment, open_experiment, start_experiment
-from al_core.images import load
-from al_core.pool import Annotation
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from benchmarks.browser import Server, free_port, serving
 from benchmarks.faults.tally import Tally
 
@@ -123,8 +124,8 @@ def until_asked(page: Page, number: int, count: int) -> None:
 
 def undisturbed(home: Path, rounds: int) -> Experiment:
     """The same experiment, labelled alike, of a program that nobody kills."""
-    from al_core.loop import advance
-    from al_core.network import find_hardware
+    from al_core.loop.advance import advance
+    from al_core.models.hardware import find_hardware
 
     experiment, store = start(home, BY_HAND), Store(url(home))
     dataset = finish(load("digits", cache_dir=home / "cache"))

@@ -18,7 +18,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from al_core.images import load
+from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
 from benchmarks.browser import heading, in_memory
 

@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
-from al_core.experiment import start_experiment
-from al_core.images import load
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store import Store
+from al_core.store.store import Store
 from benchmarks.browser import Server, chromium, heading, in_memory, serving
 
 BATCH, BATCHES = 20, 15  # images in a batch, batches of an experiment

@@ -18,13 +18,15 @@ import numpy as np
 from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment import open_experiment, start_experiment
-from al_core.images import Dataset, load
-from al_core.pool import Annotation, now
-from al_core.predictions import PoolPredictions, save_predictions, save_test_predictions
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.predictions import PoolPredictions, save_predictions, save_test_predictions
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.schema import Batch, Reasons, RoundRecord
-from al_core.store import Store
+from al_core.store.annotations import Annotation, now
+from al_core.store.records import Batch, Reasons, RoundRecord
+from al_core.store.store import Store
 from benchmarks.browser import chromium, heading, report, serving
 from benchmarks.desk import BATCH, TIMED, Desk
 from benchmarks.start import started

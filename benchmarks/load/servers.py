@@ -17,8 +17,8 @@ import click
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from al_core.pool import Annotation
-from al_core.store import Store
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
 from benchmarks.browser import Server, chromium, free_port, heading, report, serving
 from benchmarks.desk import prepare
 from benchmarks.load.tabs import TRAINS, WAIT, begin_training, images, open_tab, type_in_turn

@@ -1,0 +1,70 @@
+"""Learning curves as a chart, for the page and for a file; colours from whoever draws it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from al_core.errors import ConfigError
+
+HEIGHT = 320  # pixels
+FORMATS = (".svg", ".png")
+
+
+def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy") -> alt.LayerChart:
+    """Mean accuracy, named ``title``, with its 95% band, a colour and a shape for each name.
+
+    ``table`` comes from :func:`al_core.analysis.curves.bands`; a band that is missing, or that of
+    two seeds, is not drawn.
+    """
+    names = table["name"].unique().tolist()
+    legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=340, symbolSize=90)
+    scale = alt.Scale(domain=names, scheme="tableau10")  # told apart in the light as in the dark
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "x:Q",
+            title=x_title,
+            axis=alt.Axis(format="~s" if table["x"].max() >= 10_000 else ",~f", tickCount=6),
+            scale=alt.Scale(zero=False, nice=False, padding=12),
+        ),
+        color=alt.Color("name:N", scale=scale, legend=legend),
+        tooltip=[
+            alt.Tooltip("name:N", title="Curve"),
+            alt.Tooltip("x:Q", title=x_title, format=",.4~r"),
+            alt.Tooltip("mean:Q", title=title, format=".1%"),
+            alt.Tooltip("low:Q", title="95% interval, from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            alt.Tooltip("seeds:Q", title="Seeds"),
+        ],
+    )
+    y = alt.Y(
+        "mean:Q",
+        title=title,
+        axis=alt.Axis(format="~%"),
+        scale=alt.Scale(zero=False, nice=False, padding=10),  # no tick above 100%
+    )
+    layers = [base.mark_line(strokeWidth=2).encode(y=y)]
+    # By shape as well, for whoever does not tell the colours apart.
+    shape = alt.Shape("name:N", scale=alt.Scale(domain=names), legend=legend)
+    layers.append(base.mark_point(size=45, filled=True, opacity=1).encode(y=y, shape=shape))
+    # Two seeds have a band many times as high as the curves: drawn, it would hide everything. And
+    # a layer without data has no extent, of which the browser complains.
+    if (table["low"].notna() & (table["seeds"] != 2)).any():
+        known = base.transform_filter("isValid(datum.low) && datum.seeds != 2")
+        band = known.mark_area(fillOpacity=0.15)
+        layers.insert(0, band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"))
+    # Streamlit would fit all into the height, and a long legend would leave no room for the curves.
+    size = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return alt.LayerChart(layer=layers, height=HEIGHT, autosize=size)
+
+
+def save_chart(chart: alt.LayerChart, path: Path) -> None:
+    """Write a chart as a vector or a bitmap, by the suffix of ``path``.
+
+    Raises ConfigError for any other suffix.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"A chart is written as {' or '.join(FORMATS)}, not as {path.name}.")
+    chart.properties(width=480).save(path, scale_factor=2)

@@ -1,0 +1,258 @@
+"""Learning curves as data: of experiments and of tables, and their bands over seeds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from al_core.errors import ConfigError
+from al_core.experiment.experiment import Experiment
+from al_core.files.csv_cells import as_meant
+from al_core.store.annotations import TRUTH
+from al_core.strategies.catalogue import titled
+
+Axis = Literal["labeled", "minutes"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+Kind = Literal["test", "random"]
+TITLES: dict[Kind, str] = {"test": "Test accuracy", "random": "Accuracy on random images"}
+COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
+MOST = 2**53  # labels, or the number of a seed, in a table; larger ones are no longer exact there
+LONGEST_LOOK = 60_000  # milliseconds; whoever takes longer for one image has left the desk
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredOn:
+    """The images that an accuracy is about: those of the test set or of a random sample, of
+    ``data`` with that ``fingerprint``, both empty where nobody has said."""
+
+    kind: Kind = "test"
+    data: str = ""
+    fingerprint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} images" + (f" of {self.data}" if self.data else "")
+
+    def compares_with(self, other: MeasuredOn) -> bool:
+        """Whether the heights of two curves mean the same; where nobody has said, they may."""
+        alike = True
+        if self.fingerprint and other.fingerprint:
+            alike = self.fingerprint == other.fingerprint
+        elif self.data and other.data:
+            alike = self.data == other.data
+        return alike and self.kind == other.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run, a point a round: accuracies on the images ``on``, as shares.
+
+    Runs of the same ``name`` differ in their ``seed`` alone. ``low`` and ``high`` are the 95%
+    Wilson interval of each point, ``minutes`` what persons had spent looking by then; None where
+    that is not known.
+    """
+
+    name: str
+    seed: int
+    labeled: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+    minutes: tuple[float, ...] | None = None
+    on: MeasuredOn = MeasuredOn()
+
+    def points(self, axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Where the curve stands along ``axis``, ascending, float64 ``[P]``, and the round of each.
+
+        A round that cost nothing, as where the truth answers, stands in for the one before it.
+        """
+        x = np.array(getattr(self, axis) or (), dtype=np.float64)
+        last = np.append(np.diff(x) > 0, True)[: len(x)]
+        return x[last], np.flatnonzero(last)
+
+    def at(self, axis: Axis, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The accuracy at ``x`` within the curve, by straight lines between its points."""
+        places, rounds = self.points(axis)
+        accuracy: NDArray[np.float64] = np.interp(x, places, np.array(self.accuracy)[rounds])
+        return accuracy
+
+
+def curve_of(experiment: Experiment) -> Curve | None:
+    """What an experiment has measured, None where it has no accuracy yet."""
+    measured = [record for record in experiment.rounds if record.metrics]
+    if not measured:
+        return None
+    metrics = [record.metrics or {} for record in measured]
+    looks = [
+        (a.round, min(a.milliseconds, LONGEST_LOOK) / 60_000)
+        for a in experiment.annotations
+        if a.annotator != TRUTH and a.milliseconds is not None
+    ]
+    return Curve(
+        experiment.name,
+        experiment.config.seed,
+        tuple(record.labeled for record in measured),
+        tuple(m["accuracy"] for m in metrics),
+        tuple(m["interval"][0] for m in metrics),
+        tuple(m["interval"][1] for m in metrics),
+        tuple(sum(time for k, time in looks if k <= record.round) for record in measured)
+        if looks
+        else None,
+        measured_on(experiment),
+    )
+
+
+def measured_on(experiment: Experiment) -> MeasuredOn:
+    """What the accuracies of an experiment are about."""
+    config = experiment.config
+    kind: Kind = "random" if config.random_share else "test"  # with a test set there is no share
+    return MeasuredOn(kind, Path(config.data).name, experiment.fingerprint)
+
+
+def strategies_used(experiment: Experiment) -> tuple[tuple[int, str], ...]:
+    """Who chose what the rounds were trained on: each strategy with the first round it chose for,
+    in their order; the one that would be next where none has chosen yet. The first images, see
+    ``config.start``, are not among it."""
+    chosen = [
+        (batch.round, batch.strategy)
+        for batch in sorted(experiment.batches, key=lambda batch: (batch.round, batch.id))
+        if 0 < batch.round < experiment.next_round
+    ]
+    if not chosen:
+        return ((1, experiment.config.strategy),)
+    return tuple(next(group) for _, group in groupby(chosen, key=lambda choice: choice[1]))
+
+
+def strategies_in_words(experiment: Experiment) -> str:
+    """The same by their titles."""
+    return ", then ".join(titled(strategy) for _, strategy in strategies_used(experiment))
+
+
+def accuracy_title(curves: Iterable[Curve]) -> str:
+    """What the height of ``curves`` is, with its kind where that is one."""
+    kinds = {curve.on.kind for curve in curves}
+    return TITLES[kinds.pop()] if len(kinds) == 1 else "Accuracy"
+
+
+def read_curves(content: bytes, file_name: str) -> list[Curve]:
+    """The curves in a table as ``python -m al_core simulate`` writes it, one a strategy and seed.
+
+    Raises ConfigError, in a sentence, for anything else.
+    """
+    try:
+        table = pd.read_csv(io.BytesIO(content))[COLUMNS].dropna()
+        numbers = table[COLUMNS[1:]].apply(pd.to_numeric)
+    # Of pandas: no table, no such column, numbers too large.
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise ConfigError(
+            f"{file_name} is not a table as “python -m al_core simulate” writes it, with the "
+            f"columns {', '.join(COLUMNS[:-1])} and {COLUMNS[-1]}, the last three numbers."
+        ) from error
+    if numbers.empty:
+        raise ConfigError(f"{file_name} has no row with a test accuracy.")
+    if not numbers["test_accuracy"].between(0, 1).all():
+        raise ConfigError(f"{file_name} has test accuracies that are not between 0 and 1.")
+    counts = numbers[["seed", "labeled"]]
+    if not ((counts >= 0) & (counts <= MOST) & (counts % 1 == 0)).all(axis=None):
+        raise ConfigError(f"{file_name} has seeds or counts of labels that are no whole numbers.")
+    runs: dict[tuple[str, int], list[tuple[int, float]]] = {}
+    for row in zip(table["strategy"], *(numbers[column] for column in COLUMNS[1:]), strict=True):
+        strategy, seed, labeled, accuracy = row
+        run = runs.setdefault((as_meant(str(strategy)), int(seed)), [])
+        run.append((int(labeled), float(accuracy)))
+    curves = []
+    for (name, seed), points in runs.items():
+        labels, accuracies = zip(*sorted(points), strict=True)
+        curves.append(Curve(name, seed, labels, accuracies))
+    return curves
+
+
+def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:
+    """The curves that have ``axis``, those of a name together; of one seed the last one counts."""
+    groups: dict[str, dict[int, Curve]] = {}
+    for curve in curves:
+        if getattr(curve, axis):
+            groups.setdefault(curve.name, {})[curve.seed] = curve
+    return {name: list(group.values()) for name, group in groups.items()}
+
+
+def shared_range(curves: Iterable[Curve], axis: Axis) -> tuple[float, float] | None:
+    """From where to where all ``curves`` have been measured; None where that is nowhere."""
+    places = [curve.points(axis)[0] for curve in curves]
+    start = max((x[0] for x in places), default=0.0)
+    end = min((x[-1] for x in places), default=0.0)
+    return (float(start), float(end)) if start < end else None
+
+
+def bands(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame:
+    """A row for each name and place: ``name, x, mean, low, high, seeds, band``.
+
+    Runs of one name are averaged, with straight lines between their points, wherever one of them
+    has a point and all are measured; ``low`` to ``high`` is the 95% interval of the mean over
+    seeds by Student, "The probable error of a mean" (1908). For one run alone it is the Wilson
+    interval of each point, missing where that is not known. Runs of one name that share no range
+    give no row.
+    """
+    rows = [
+        table
+        for group in by_name(curves, axis).values()
+        if (table := _single(group[0], axis) if len(group) == 1 else _mean(group, axis)) is not None
+    ]
+    columns = ["name", "x", "mean", "low", "high", "seeds", "band"]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+
+
+def _single(curve: Curve, axis: Axis) -> pd.DataFrame:
+    x, rounds = curve.points(axis)
+    nothing = (np.nan,) * len(curve.accuracy)
+    low, high = (np.array(bound or nothing)[rounds] for bound in (curve.low, curve.high))
+    mean = np.array(curve.accuracy)[rounds]
+    kind = "Wilson" if curve.low else "none"
+    return pd.DataFrame({
+        "name": curve.name, "x": x, "mean": mean, "low": low, "high": high, "seeds": 1, "band": kind
+    })  # fmt: skip
+
+
+def _mean(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame | None:
+    both = shared_range(curves, axis)
+    if both is None:
+        return None
+    places = np.unique(np.concatenate([curve.points(axis)[0] for curve in curves]))
+    x = places[(both[0] <= places) & (places <= both[1])]
+    accuracy = np.stack([curve.at(axis, x) for curve in curves])
+    mean, half = accuracy.mean(0), student_margin(accuracy)
+    low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 1)
+    return pd.DataFrame({
+        "name": curves[0].name, "x": x, "mean": mean, "low": low, "high": high,
+        "seeds": len(curves), "band": "Student",
+    })  # fmt: skip
+
+
+def student_margin(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half the 95% interval of the mean over the first axis of ``values`` ``[n,...]``, n >= 2."""
+    from scipy.special import stdtrit  # takes a moment, and a page that labels does without
+
+    n = len(values)
+    margin: NDArray[np.float64] = stdtrit(n - 1, 0.975) * values.std(0, ddof=1) / np.sqrt(n)
+    return margin
+
+
+def area(curve: Curve, axis: Axis, start: float, end: float) -> float:
+    """The curve's mean accuracy from ``start`` to ``end``, which lie within it: the area under its
+    straight lines, divided by the range."""
+    places = curve.points(axis)[0]
+    x = np.array([start, *places[(start < places) & (places < end)], end])
+    accuracy = curve.at(axis, x)
+    return float(np.diff(x) @ (accuracy[1:] + accuracy[:-1]) / (2 * (end - start)))
+
+
+def points(share: float) -> str:
+    """A share in percentage points, with the minus sign that is as wide as a plus."""
+    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")

@@ -1,0 +1,84 @@
+"""Second thoughts: which labels look wrong, and how far people agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.experiment.experiment import Experiment
+from al_core.store.annotations import what_stands
+
+
+def self_confidence(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How likely the model holds each given label, ``p(label)``; the lowest look wrong first.
+
+    ``probs`` ``[L,C]``, ``labels`` ``[L]``, answers ``[L]``: Kuan & Mueller, "Model-agnostic label
+    quality scoring to detect real-world label errors" (2022).
+    """
+    return probs[np.arange(len(labels)), labels]
+
+
+def disagrees_strongly(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the model is as sure of another class as it is, on average, of images of that class.
+
+    ``probs`` ``[L,C]``, ``labels`` ``[L]``, answers ``[L]``: the off-diagonal of the confident
+    joint, equation 1 of Northcutt et al., "Confident learning" (2021). A class that nobody has
+    used has no average, and is no candidate.
+    """
+    classes = probs.shape[1]
+    threshold = np.full(classes, np.inf)
+    for label in np.unique(labels).tolist():
+        threshold[label] = probs[labels == label, label].mean()
+    confident = np.where(probs >= threshold, probs, -1.0)
+    strong: NDArray[np.bool_] = (confident.max(1) >= 0) & (confident.argmax(1) != labels)
+    return strong
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two annotators agree on the ``images`` that both have labelled.
+
+    ``share`` of them have the same label; ``kappa`` is Cohen's, None where it is undefined because
+    both always gave one and the same label.
+    """
+
+    first: str
+    second: str
+    images: int
+    share: float
+    kappa: float | None
+
+
+def agreement(experiment: Experiment) -> list[Agreement]:
+    """Cohen's kappa for each two annotators with images in common, the last label of each counting.
+
+    Cohen, "A coefficient of agreement for nominal scales" (1960). Only labels that were given blind
+    count: whoever sees a label and leaves it alone says nothing, and whoever corrects it is not
+    independent. Labels that came with the images count as an annotator's as well.
+    """
+    labels: dict[str, dict[int, int]] = {}
+    for annotator in {annotation.annotator for annotation in experiment.annotations}:
+        own = (a for a in experiment.annotations if a.annotator == annotator)
+        labels[annotator] = {
+            image: said[-1].label
+            for image, said in what_stands(own).items()
+            if said and said[-1].label is not None and not said[-1].guess_shown
+        }
+    return [
+        _agreement(first, second, [(labels[first][i], labels[second][i]) for i in sorted(common)])
+        for first, second in combinations(sorted(labels), 2)
+        if (common := labels[first].keys() & labels[second].keys())
+    ]
+
+
+def _agreement(first: str, second: str, pairs: list[tuple[int, int]]) -> Agreement:
+    from sklearn.metrics import cohen_kappa_score  # takes a second to import
+
+    a, b = np.array(pairs).T
+    share = float((a == b).mean())
+    only_one = len(np.unique(pairs)) == 1
+    kappa = None if only_one else float(cohen_kappa_score(a, b))
+    return Agreement(first, second, len(pairs), share, kappa)

@@ -1,0 +1,159 @@
+"""``python -m al_core choose``: a batch out of a pool too large for one machine's memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from al_core.cli.options import engine_options
+from al_core.cli.terminal import progress_bars
+from al_core.errors import ConfigError
+from al_core.exchange.labels import key_and_class
+from al_core.files.csv_cells import as_meant, write_row
+from al_core.progress import finish
+from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
+
+if TYPE_CHECKING:
+    from al_core.distributed.embedding_pool import Map
+    from al_core.distributed.streamed_round import Chosen
+
+
+@click.command()
+@click.option("--features", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="The folder that embed --engine ray has written.")  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="A CSV with the columns key and class_name, as export writes it; an empty class "
+              "is a skip  [default: no labels yet]")  # fmt: skip
+@click.option("--test", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="The same of images that measure the head, and are not asked about."
+              )  # fmt: skip
+@click.option("--strategy", type=click.Choice(list(CATALOGUE)), default="margin", show_default=True)
+@click.option("--per-round", type=click.IntRange(1), default=100, show_default=True,
+              help="Images to ask about.")  # fmt: skip
+@click.option("--round", "number", type=click.IntRange(0), default=0, show_default=True,
+              help="The number of this round: chance differs from one to the next.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--sample", type=click.IntRange(1), default=50_000, show_default=True,
+              help="Images that strategies which compare all with all look at, drawn evenly."
+              )  # fmt: skip
+@click.option("--data", help="Where the images lie, as for embed: the batch is written as parquet "
+              "too, which the desk opens.")  # fmt: skip
+@engine_options("the files are read by all cores of a cluster.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="The CSV to write, best first; how it was chosen is written beside it, as JSON."
+              )  # fmt: skip
+def choose(
+    features: Path,
+    labels: Path | None,
+    test: Path | None,
+    strategy: str,
+    per_round: int,
+    number: int,
+    seed: int,
+    sample: int,
+    data: str | None,
+    engine: str,
+    address: str | None,
+    out: Path,
+) -> None:
+    """Fit a linear head to labels, and choose what to ask next, file by file.
+
+    The pool may be larger than memory: its embeddings stay in their files, of which a few are read
+    at a time, here or on a Ray cluster.
+    """
+    beside, pictures = out.with_suffix(".json"), out.with_suffix(".parquet")
+    _check(out, (beside, pictures), labels, test)
+    named = _classes_by_key(labels) if labels else {}
+    measuring = _classes_by_key(test) if test else {}
+    classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
+    learned = {name for key, name in named.items() if name and key not in measuring}
+    if len(learned) < 2 and not CATALOGUE[strategy].starts:
+        raise ConfigError(TOO_FEW.format(strategy))
+    from al_core.distributed.batch_images import write_pictures
+    from al_core.distributed.streamed_round import (  # with torch, which takes two seconds
+        Choice,
+        round_in_parts,
+    )
+
+    with ExitStack() as stack:
+        run: Map = map
+        if engine == "ray":
+            from al_core.distributed.ray_cluster import tasks
+
+            run = stack.enter_context(tasks(address))
+        work = round_in_parts(
+            features.absolute(),  # a worker is in another folder
+            _numbered(named, classes),
+            _numbered(measuring, classes),
+            len(classes),
+            Choice(strategy, per_round, number, seed, sample),
+            run,
+        )
+        show = stack.enter_context(progress_bars(""))
+        try:
+            chosen = finish(work, show)
+        except KeyboardInterrupt:
+            raise click.ClickException("Stopped; nothing was written.") from None
+    _write_batch(out, chosen)
+    record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
+    how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
+    beside.write_text(json.dumps(record | how, indent=1) + "\n", encoding="utf-8")
+    if data is not None:
+        try:
+            with progress_bars("") as show:
+                finish(write_pictures(data, chosen.keys, pictures), show)
+        except KeyboardInterrupt:
+            raise click.ClickException(f"Stopped; {out} is written, {pictures} is not.") from None
+    click.echo(f"{_told(chosen)}, written to {out}.")
+
+
+def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
+    """Refuse, before anything is computed, what cannot be written, or only over another file."""
+    if out in beside:
+        raise ConfigError(f"{out} is written beside the batch; write the batch itself to a .csv.")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise ConfigError(f"Nothing can be written to {out.parent}: name another folder in --out.")
+    read = {path.resolve() for path in inputs if path}
+    if taken := read & {path.resolve() for path in (out, *beside)}:
+        raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
+
+
+def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None]:
+    """The number of each image's class, None where it was skipped."""
+    place = {name: i for i, name in enumerate(classes)}
+    return {key: place[name] if name else None for key, name in named.items()}
+
+
+def _write_batch(out: Path, chosen: Chosen) -> None:
+    with out.open("w", newline="", encoding="utf-8") as file:
+        write_row(file, ["key", "score"])
+        for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
+            write_row(file, row)
+
+
+def _told(chosen: Chosen) -> str:
+    right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
+    among = f"{chosen.unlabeled:,} images"
+    if chosen.sample is not None and chosen.sample < chosen.unlabeled:
+        among = f"a sample of {chosen.sample:,} of {among}"
+    return f"{right}{len(chosen.keys):,} chosen among {among}"
+
+
+def _classes_by_key(path: Path) -> dict[str, str]:
+    """The class of each image in a CSV, "" where it was skipped."""
+    classes: dict[str, str] = {}
+    try:
+        for row, cell, given in key_and_class(path.read_bytes()):
+            key, name = as_meant(cell), as_meant(given.strip()).strip()
+            if classes.setdefault(key, name) != name:
+                raise ConfigError(f"Row {row}: {key} stands above with another class.")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return classes

@@ -1,0 +1,78 @@
+"""``export`` and ``import``: labels out of an experiment, and into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from al_core.cli.terminal import progress_bars
+from al_core.exchange.images import export_folders, export_parquet
+from al_core.exchange.labels import MOST_PROBLEMS, export_labels, import_labels, read_labels
+from al_core.experiment.experiment import Experiment, check_images, open_experiment
+from al_core.files.paths import home
+from al_core.images.dataset import Dataset
+from al_core.images.dataset_cache import load
+from al_core.progress import finish
+from al_core.store.annotations import annotator_name
+from al_core.store.store import Store
+
+
+@click.command()
+@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["csv", "folders", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="A table of labels; the images, one folder per class; the images as Hugging Face parquet.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What to write; for folders a new folder, or a zip file.",
+)
+def export(name: str, form: str, out: Path) -> None:
+    """Write an experiment's labels, the last label of each image."""
+    experiment = open_experiment(Store(), name)
+    if form == "csv":
+        with out.open("w", newline="", encoding="utf-8") as file:
+            rows = export_labels(experiment, file)
+    else:
+        write = export_folders if form == "folders" else export_parquet
+        dataset = images_of(experiment)
+        with progress_bars("") as show:
+            rows = finish(write(experiment, dataset, out), show)
+    click.echo(f"{rows:,} images written to {out}.")
+
+
+@click.command("import")
+@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="A CSV with the columns key and class_name.")  # fmt: skip
+@click.option("--annotator", default="me", show_default=True, help="Written beside each label.")
+def import_table(name: str, labels: Path, annotator: str) -> None:
+    """Read labels from a CSV: all of its rows, or none."""
+    annotator = annotator_name(annotator)
+    store = Store()
+    experiment = open_experiment(store, name)
+    dataset = images_of(experiment)
+    table = read_labels(labels.read_bytes(), dataset, experiment.config.class_names)
+    for row, reason in table.problems[:MOST_PROBLEMS]:
+        click.echo(f"Row {row}: {reason}", err=True)
+    if more := len(table.problems[MOST_PROBLEMS:]):
+        click.echo(f"And {more:,} more.", err=True)
+    new = import_labels(store, experiment, table, dataset, annotator)
+    click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
+
+
+def images_of(experiment: Experiment) -> Dataset:
+    """The images of an experiment, after a look that they are those it was started on."""
+    config = experiment.config
+    with progress_bars("") as show:
+        loading = load(config.data, image_size=config.image_size, cache_dir=home() / "cache")
+        dataset = finish(loading, show)
+    check_images(experiment, dataset)
+    return dataset

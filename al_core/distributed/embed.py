@@ -1,0 +1,140 @@
+"""The features of a pool by a Ray cluster: an encoder on each GPU, or core, embeds part by part."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from al_core.distributed.image_shards import Part, digest_of, keys_of, parts_of, read_part
+from al_core.distributed.ray_cluster import cluster, cores, sentences
+from al_core.errors import ConfigError
+from al_core.features.embed import claim, frozen, needed
+from al_core.features.embedding_files import note_of, part_path, rows_in, write_part
+from al_core.files.locks import wait_for_lock
+from al_core.models.hardware import find_hardware
+from al_core.models.network import Pretrained
+from al_core.models.prediction import BATCH_SIZE, predict
+from al_core.progress import Progress, Work, finish
+
+WHOLE = 64  # images are embedded in multiples: few at a time are computed by other kernels
+
+
+def embed_on_ray(
+    source: str, weights: str, out: Path, image_size: int, address: str | None = None
+) -> Work[tuple[int, int]]:
+    """Write the features that ``weights`` see in all images of ``source`` into the folder ``out``,
+    as :mod:`al_core.features.embedding_files` reads them; returns of how many images, and how many
+    could not be read, which are left out.
+
+    ``source`` is as for :func:`al_core.images.dataset_cache.load`, or the address of a folder of
+    images or parquet in an object store (s3://, gs://, ...). One actor for each GPU, or core, holds
+    the weights; ``out`` must be a folder that all of them share. Stopped anywhere, it goes on with
+    the files that are not there, or damaged; a worker that is lost costs what it had in hand.
+    Raises SourceError, ConfigError and WeightsError, in a sentence.
+    """
+    yield Progress("Listing", 0, 0, "files", 0)
+    parts, fingerprint = yield from parts_of(source, image_size)
+    if weights == "learned" and not fingerprint:
+        raise ConfigError(
+            "With the engine ray, learned weights are named by their file: pretrain --out."
+        )
+    pretrained = yield from needed(weights, fingerprint)
+    what = f"{digest_of(parts, fingerprint)}-{image_size}-{pretrained.digest}"
+    claim(out, note_of(what, len(parts)))
+    lock = yield from wait_for_lock(out / "lock")
+    try:
+        files = [part_path(out, part["number"]) for part in parts]
+        todo = [p for p, file in zip(parts, files, strict=True) if rows_in(file) is None]
+        if todo:
+            yield from _embed(todo, len(parts), pretrained, out, image_size, address)
+        count = sum(rows_in(file) or 0 for file in files)
+    finally:
+        lock.release()
+    return count, sum(len(keys_of(part)) for part in parts) - count
+
+
+def _embed(
+    todo: Sequence[Part],
+    of: int,
+    pretrained: Pretrained,
+    out: Path,
+    image_size: int,
+    address: str | None,
+) -> Work[None]:
+    began, done = time.perf_counter(), of - len(todo)
+    with cluster(address) as ray:
+        from ray import data
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of each step
+        data.DataContext.get_current().enable_progress_bars = False
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        actors = gpus or cores(ray)
+        parts = data.from_items(list(todo), override_num_blocks=len(todo))
+        if gpus:  # as many cores as there are read for them
+            parts = parts.map(_read, fn_args=(image_size,), num_cpus=1)
+        embedded = parts.map(
+            _Encoder,
+            fn_constructor_args=(ray.put(pretrained), str(out.absolute()), image_size),
+            compute=data.ActorPoolStrategy(size=min(actors, len(todo))),
+            num_gpus=1 if gpus else 0,
+            num_cpus=0 if gpus else 1,
+        )
+        with sentences("The features cannot be computed"):
+            # Not fetched ahead: stopped halfway, the thread for that goes on asking Ray, which
+            # starts a cluster anew for it.
+            for said in embedded.iter_batches(batch_size=1, prefetch_batches=0):
+                if problem := str(said["problem"][0]):
+                    raise ConfigError(f"The features cannot be computed ({problem}).")
+                done += 1
+                seconds = (time.perf_counter() - began) * done / (done - of + len(todo))
+                yield Progress("Computing features", done, of, "files", seconds)
+
+
+def _read(part: Part, image_size: int) -> Part:
+    """In a task: the images of a part, with which it is a part like those that hold their own."""
+    try:
+        keys, images = read_part(part, image_size)
+    except Exception as error:
+        return {"number": part["number"], "problem": f"{type(error).__name__}: {error}"}
+    return {"number": part["number"], "keys": keys, "images": images}
+
+
+class _Encoder:
+    """The weights, in an actor of their own: reads a part, embeds it, writes its file."""
+
+    def __init__(self, pretrained: Any, out: str, image_size: int) -> None:
+        import ray
+
+        hardware = find_hardware()
+        if hardware.device.type == "cpu":
+            torch.set_num_threads(1)  # an actor for each core
+        self._hardware = hardware
+        weights: Pretrained = ray.get(pretrained)  # of the cluster, once for each machine
+        self._network = frozen(weights, hardware.exact)
+        self._out, self._size = Path(out), image_size
+
+    def __call__(self, part: Part) -> dict[str, Any]:
+        """What went wrong comes as an answer: Ray wraps what is raised in words of its own."""
+        problem = part.get("problem") or ""
+        try:
+            if not problem:
+                self._embed(part)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        return {"number": part["number"], "problem": problem}
+
+    def _embed(self, part: Part) -> None:
+        keys, images = read_part(part, self._size)
+        embeddings = np.empty((len(keys), self._network.head.in_features), np.float16)
+        for start in range(0, len(keys), BATCH_SIZE):
+            rows = np.arange(start, min(start + BATCH_SIZE, len(keys)))
+            whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
+            said = finish(predict(self._network, images, whole, self._hardware, ""))
+            embeddings[rows] = said.embeddings[: len(rows)].numpy()
+        write_part(part_path(self._out, part["number"]), keys, embeddings)

@@ -1,0 +1,258 @@
+"""One round of a linear head on embeddings that no machine holds at once: what ``run_round`` and
+``query.choose`` do with a whole pool, file by file, with the same numbers and the same choice.
+
+Held at once are the embeddings of the labelled images and, of the rest, the best so far or a
+sample.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from al_core.distributed.embedding_pool import (
+    Map,
+    PoolInParts,
+    Stretch,
+    damage_told,
+    each,
+    embeddings_at,
+    keys_at,
+    look_up,
+)
+from al_core.errors import ConfigError
+from al_core.features.embedding_files import read_embeddings
+from al_core.loop.query import check_numbers, committee_for
+from al_core.models.linear_heads import Heads, fit_head
+from al_core.models.metrics import evaluate
+from al_core.models.seeds import round_generator
+from al_core.progress import Progress, Work
+from al_core.strategies.candidates import LIMIT, Candidates
+from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
+from al_core.strategies.registry import SCORES, STRATEGIES
+
+SAMPLING = 1  # what tells the generator of the sample from that of the choice
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which ``n`` images to ask about after ``round``, and by what. Strategies that need the whole
+    pool look at an even ``sample`` of so many images, where there are more."""
+
+    strategy: str
+    n: int
+    round: int = 0
+    seed: int = 0
+    sample: int = LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A batch: the ``keys`` of its images, best first, and the ``scores`` they were ranked by, None
+    without any.
+
+    It was chosen among ``unlabeled`` images or, where it is given, an even ``sample`` of them, by a
+    head fit to ``labeled`` ones. ``penalty`` and ``temperature`` are the head's, None where too
+    little is known to fit one; ``metrics`` is what it is worth on the test images. ``seconds`` is
+    what each step took.
+    """
+
+    keys: list[str]
+    scores: list[float] | None
+    labeled: int
+    unlabeled: int
+    sample: int | None
+    penalty: float | None
+    temperature: float | None
+    metrics: dict[str, Any] | None
+    seconds: dict[str, float]
+
+
+def round_in_parts(
+    folder: Path,
+    labels: Mapping[str, int | None],
+    test: Mapping[str, int | None],
+    classes: int,
+    choice: Choice,
+    run: Map = map,
+) -> Work[Chosen]:
+    """Fit a head to ``labels``, class numbers by key (None: skipped, and not asked again), measure
+    it on ``test``, and choose among all other images of ``folder``.
+
+    Whoever does the work, the same files, labels and choice give the same batch on the same kind of
+    processor. It is the one that ``run_round`` and ``choose`` give for these images in memory, in
+    the order of the files, unless a sample was taken. Raises ConfigError, in a sentence, where
+    labels have no embedding, files are damaged, or the strategy needs a head and the labels name
+    fewer than two classes.
+    """
+    began = time.perf_counter()
+    classes = max(classes, 2)  # those that labels have named so far may be none
+    pool = yield from look_up(folder, {*labels, *test}, run)
+    x, y = pool.known({key: label for key, label in labels.items() if key not in test})
+    looked_up = time.perf_counter()
+
+    yield Progress("Fitting", 0, 0, "", 0)
+    generator = round_generator(choice.seed, choice.round)
+    head = found = metrics = None
+    if len(set(y.tolist())) > 1:
+        head, found = fit_head(x, y, classes, generator)
+        seen, truth = pool.known(test)
+        if len(truth):
+            metrics = asdict(evaluate(_probs(head, seen, classes), truth))
+    elif not CATALOGUE[choice.strategy].starts:
+        raise ConfigError(TOO_FEW.format(choice.strategy))
+    fitted = time.perf_counter()
+
+    if not pool.unlabeled:
+        raise ConfigError(f"All images of {folder} have a label; none is left to ask about.")
+    choice = replace(choice, n=min(choice.n, pool.unlabeled))
+    sample = scores = None
+    generator = round_generator(choice.seed, choice.round + 1, 0)
+    if choice.strategy in SCORES or choice.strategy == "random":
+        heads = committee_for(choice.strategy, x, y, classes, generator) if head else None
+        score = partial(_scored, choice.strategy, head, heads, classes)
+        best = yield from _rank(pool, score, choice.n, generator, run)
+        places = best.places
+        scores = best.scores.tolist() if choice.strategy in SCORES else None
+    else:
+        sample = min(max(choice.sample, choice.n), pool.unlabeled)
+        some, embeddings = yield from _sample(pool, sample, choice, run)
+        candidates = Candidates(
+            _probs(head, embeddings, classes),
+            embeddings,
+            x if len(x) else embeddings[:0],
+            temperature=found.temperature if found else 1.0,
+        )
+        yield Progress("Choosing", 0, 0, "", 0)
+        places = some[STRATEGIES[choice.strategy](candidates, choice.n, generator).numpy()]
+    keys = yield from keys_at(pool, places, run)
+    return Chosen(
+        keys=keys,
+        scores=scores,
+        labeled=len(y),
+        unlabeled=pool.unlabeled,
+        sample=sample,
+        penalty=found.penalty if found else None,
+        temperature=found.temperature if found else None,
+        metrics=metrics,
+        seconds={
+            "look_up": looked_up - began,
+            "fit": fitted - looked_up,
+            "choose": time.perf_counter() - fitted,
+        },
+    )
+
+
+def _sample(
+    pool: PoolInParts, n: int, choice: Choice, run: Map
+) -> Work[tuple[NDArray[np.int64], Tensor]]:
+    """``n`` of the images that nothing is known of, drawn evenly: positions, ascending, and their
+    embeddings. All of them are as they are."""
+    chance = np.random.default_rng((choice.seed, choice.round + 1, SAMPLING))
+    numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
+    # The k-th image that nothing is known of lies so many places on as known ones lie before it.
+    before = pool.places - np.arange(len(pool.places))
+    places = numbers + np.searchsorted(before, numbers, side="right")
+    embeddings = yield from embeddings_at(pool, places, run)
+    check_numbers(embeddings)
+    return places, embeddings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """Positions of images with their scores, float32, and the numbers drawn to break ties."""
+
+    places: NDArray[np.int64]
+    scores: Tensor
+    ties: Tensor
+
+    def best(self, n: int) -> _Ranked:
+        """The ``n`` highest scores, equals in the order of what was drawn, as
+        :func:`al_core.strategies.uncertainty.ranked` has them."""
+        order = self.ties.argsort()
+        order = order[self.scores[order].argsort(descending=True, stable=True)[:n]]
+        return _Ranked(self.places[order.numpy()], self.scores[order], self.ties[order])
+
+    @staticmethod
+    def of(several: Iterable[_Ranked]) -> _Ranked:
+        several = list(several)
+        return _Ranked(
+            np.concatenate([one.places for one in several]),
+            torch.cat([one.scores for one in several]),
+            torch.cat([one.ties for one in several]),
+        )
+
+
+def _rank(
+    pool: PoolInParts,
+    score: Callable[[Tensor], Tensor],
+    n: int,
+    generator: torch.Generator,
+    run: Map,
+) -> Work[_Ranked]:
+    """The ``n`` best of the pool: each task keeps its own, and of those the best are taken."""
+
+    def drawn() -> Iterator[Stretch]:
+        """The pool in turn; as many numbers are drawn as if it were drawn for at once."""
+        for stretch in pool.stretches(pool.places):
+            yield replace(stretch, state=generator.get_state())
+            _draw(sum(stretch.counts) - len(stretch.places), generator)
+
+    best = [_Ranked(np.empty(0, np.int64), torch.empty(0), torch.empty(0, dtype=torch.float64))]
+
+    def take(some: _Ranked) -> None:
+        best[0] = _Ranked.of([best[0], some]).best(n)
+
+    work = partial(_best_of, score, n)
+    yield from each(run, work, drawn(), "Choosing", len(pool.files), take)
+    return best[0]
+
+
+def _best_of(score: Callable[[Tensor], Tensor], n: int, stretch: Stretch) -> _Ranked:
+    """In a task: the ``n`` best images of its files, of those that nothing is known of."""
+    generator = torch.Generator()
+    assert stretch.state is not None
+    generator.set_state(stretch.state)
+    best: list[_Ranked] = []
+    for file, start, closed in stretch.each():
+        with damage_told(file):
+            embeddings = read_embeddings(file)
+        rows = np.delete(np.arange(len(embeddings)), closed)
+        scores = score(torch.from_numpy(embeddings[rows]))
+        best = [_Ranked.of([*best, _Ranked(start + rows, scores, _draw(len(rows), generator))])]
+        best = [best[0].best(n)]
+    return best[0]
+
+
+def _scored(
+    strategy: str, head: Heads | None, heads: Heads | None, classes: int, embeddings: Tensor
+) -> Tensor:
+    """The score, float32 ``[N]``, of images by their embeddings; 0 without one."""
+    if strategy not in SCORES or not len(embeddings):
+        return torch.zeros(len(embeddings))
+    votes = heads.logits(embeddings).softmax(2) if heads else None
+    nothing = embeddings[:0]
+    return SCORES[strategy](Candidates(_probs(head, embeddings, classes), nothing, nothing, votes))
+
+
+def _probs(head: Heads | None, embeddings: Tensor, classes: int) -> Tensor:
+    """Probabilities ``[N,C]``; without a head nothing is likelier than anything else."""
+    if head is None:
+        return torch.full((len(embeddings), classes), 1 / classes)
+    probs = head.logits(embeddings)[0].softmax(1)
+    check_numbers(probs)
+    return probs
+
+
+def _draw(n: int, generator: torch.Generator) -> Tensor:
+    """``n`` numbers as :func:`al_core.strategies.candidates.shuffled` draws them."""
+    return torch.empty(n, dtype=torch.float64).uniform_(generator=generator)

@@ -1,0 +1,203 @@
+"""The labelled images themselves: one folder per class, or parquet as Hugging Face keeps it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import time
+import unicodedata
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from al_core.errors import SourceError
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.images.sources import SOURCES
+from al_core.progress import Progress, Work
+
+ROWS_AT_ONCE = 1000  # pictures of one parquet row group, which are in memory together
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """One labelled image as a file."""
+
+    label: int
+    key: str
+    name: str  # fit for any file system, and no other image's
+    content: bytes
+
+
+def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
+    """Write each labelled image into a folder of its class below ``target``, or into a zip file of
+    such folders where ``target`` is named so; returns how many there are.
+
+    Where the images came as files, those are copied as they are; else they are written as PNG, in
+    the experiment's size. Raises SourceError if it cannot be done.
+    """
+    folders = _distinct(_file_name(name) for name in experiment.config.class_names)
+    count = 0
+    with _whole_or_not(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
+        for picture in _pictures(experiment, dataset):
+            if isinstance(picture, Progress):
+                yield picture
+            else:
+                write(f"{folders[picture.label]}/{picture.name}", picture.content)
+                count += 1
+    return count
+
+
+def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
+    """Write the labelled images to one parquet file in Hugging Face's image layout, with the
+    columns ``image``, ``label`` and ``key``; returns how many there are.
+
+    The pictures are those of :func:`export_folders`. Raises SourceError if it cannot be done.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(experiment.config.class_names)
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": names, "_type": "ClassLabel"},
+        "key": {"dtype": "string", "_type": "Value"},
+    }
+    picture_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema(
+        [("image", picture_type), ("label", pa.int64()), ("key", pa.string())],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    count = 0
+    with _whole_or_not(target) as half, pq.ParquetWriter(half, schema) as writer:
+        rows: list[_Picture] = []
+
+        def flush() -> None:
+            columns = [
+                [{"bytes": row.content, "path": row.name} for row in rows],
+                [row.label for row in rows],
+                [row.key for row in rows],
+            ]
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            writer.write_table(pa.table(arrays, schema=schema))
+            rows.clear()
+
+        for picture in _pictures(experiment, dataset):
+            if isinstance(picture, Progress):
+                yield picture
+                continue
+            rows.append(picture)
+            count += 1
+            if len(rows) == ROWS_AT_ONCE:
+                flush()
+        flush()
+    return count
+
+
+def _pictures(experiment: Experiment, dataset: Dataset) -> Iterator[Progress | _Picture]:
+    """Each labelled image, and reports of progress between them."""
+    pool, train = experiment.pool, dataset.train
+    labeled = pool.labeled.tolist()
+    files = [_file(experiment.config.data, train.keys[image]) for image in labeled]
+    names = _distinct(
+        _file_name(file.name if file else f"{_stem(train.keys[image])}.png")
+        for file, image in zip(files, labeled, strict=True)
+    )
+    start = time.perf_counter()
+    for done, (image, label, file, name) in enumerate(
+        zip(labeled, pool.labels.tolist(), files, names, strict=True), start=1
+    ):
+        try:
+            content = file.read_bytes() if file else _png(train.images[image])
+        except OSError as error:
+            raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
+        yield _Picture(label, train.keys[image], name, content)
+        yield Progress("Writing", done, len(labeled), "images", time.perf_counter() - start)
+
+
+def _file(source: str, key: str) -> Path | None:
+    """The file of that key, or None where the images did not come as files of their own."""
+    if source in SOURCES or not Path(source).is_dir():
+        return None
+    folder = Path(source).resolve()
+    path = (folder / key).resolve()  # links that lead out of the source are not followed
+    return path if path.is_relative_to(folder) and path.is_file() else None
+
+
+def _stem(key: str) -> str:
+    """A key's last part, without the suffix of a picture."""
+    return re.sub(r"\.(jpe?g|png|webp|gif|bmp|tiff?|ppm)$", "", Path(key).name, flags=re.I)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(target, "PNG")
+    return target.getvalue()
+
+
+def _file_name(name: str) -> str:
+    """``name`` without what a file system might take for something else."""
+    safe = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).strip().strip(".")
+    return safe.encode("utf-8")[:120].decode("utf-8", "ignore") or "_"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number before the suffix of each that stood there before."""
+    taken: set[str] = set()
+    numbers: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        free, number = name, numbers.get(_as_files(name), 1)
+        while _as_files(free) in taken:
+            number += 1
+            stem, dot, suffix = name.rpartition(".")
+            free = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
+        taken.add(_as_files(free))
+        numbers[_as_files(name)] = number
+        distinct.append(free)
+    return distinct
+
+
+def _as_files(name: str) -> str:
+    """Some file systems take cat and Cat for one, and é for e with an accent."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@contextmanager
+def _whole_or_not(target: Path) -> Generator[Path]:
+    """A path to write to, which becomes ``target`` when all went well."""
+    half = target.with_name(f".{target.name}.part")
+    try:
+        yield half
+        half.replace(target)
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error.strerror}.") from error
+    finally:
+        if half.is_dir():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            half.unlink(missing_ok=True)
+
+
+@contextmanager
+def _folder_or_zip(target: Path, as_zip: bool) -> Generator[Callable[[str, bytes], None]]:
+    """How to write one file below ``target``."""
+    if as_zip:
+        with zipfile.ZipFile(target, "w") as archive:  # pictures are compressed already
+            yield lambda name, content: archive.writestr(name, content)
+        return
+
+    def write(name: str, content: bytes) -> None:
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    yield write

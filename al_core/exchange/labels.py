@@ -1,0 +1,189 @@
+"""Labels as a table: read from one that somebody brings, all of its rows or none; written from the
+log alone, with what a network says of the rest."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.errors import ConfigError
+from al_core.experiment.experiment import Experiment
+from al_core.files.csv_cells import as_meant, write_row
+from al_core.images.dataset import Dataset
+from al_core.store.annotations import Annotation
+from al_core.store.store import Store
+
+KEY = "key"
+CLASS = ("class_name", "class name", "class", "label")  # the first that the table has
+MOST_PROBLEMS = 1000  # that are told one by one
+LONGEST = 200  # characters of a cell that a sentence quotes
+COLUMNS = (
+    "key", "image", "label", "class_name", "round", "strategy", "score", "annotator", "created_at",
+    "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """A table of labels as it fits an experiment.
+
+    ``labels`` maps positions in the training set to class indices, None for a skip; ``problems``
+    are the rows that fit nowhere, by their number in the file, 1 the first, with the reason.
+    """
+
+    labels: dict[int, int | None]
+    problems: list[tuple[int, str]]
+
+
+def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> LabelTable:
+    """Read a CSV with the columns ``key`` and ``class_name`` (or with just these two and no
+    header), separated by commas, semicolons or tabs. An empty class name is a skip.
+
+    Raises ConfigError where it is no such table at all.
+    """
+    position = {k: i for i, k in enumerate(dataset.train.keys)}
+    number = {n.strip(): i for i, n in enumerate(class_names)}
+    labels: dict[int, int | None] = {}
+    problems = []
+    for row, key, given in key_and_class(table):
+        image = _look_up(key, position)
+        label = _look_up(given, number)
+        if image is None:
+            problems.append((row, f"No image has the key “{_in_short(key)}”."))
+        elif label is None and given.strip():
+            problems.append((row, f"There is no class “{_in_short(given)}”."))
+        elif labels.setdefault(image, label) != label:
+            problems.append((row, f"The key “{_in_short(key)}” stands above with another class."))
+    return LabelTable(labels, problems)
+
+
+def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
+    """The cells of the two columns in each row that holds something, behind its number, 1 the
+    first. Raises ConfigError where the table has no such columns."""
+    rows = _rows(table)
+    head = next(rows, [])
+    key, name, has_head = _columns(head)
+    for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
+        if any(map(str.strip, cells)):
+            yield row, _cell(cells, key), _cell(cells, name)
+
+
+def import_labels(
+    store: Store, experiment: Experiment, table: LabelTable, dataset: Dataset, annotator: str
+) -> int:
+    """Write a table's labels to the log, in one transaction; returns how many are new.
+
+    Those that say what the log says already are left out, so a table may be imported twice.
+    Raises ConfigError, and writes nothing, while a row has a problem.
+    """
+    if table.problems:
+        raise ConfigError(
+            f"Rows that fit no image or class: {len(table.problems):,}; nothing was imported."
+        )
+    answers = experiment.pool.answers
+    new = [
+        Annotation(image, label, experiment.label_round, annotator, key=dataset.train.keys[image])
+        for image, label in table.labels.items()
+        if image not in answers or answers[image].label != label
+    ]
+    store.append(experiment.id, new)
+    return len(new)
+
+
+def _rows(table: bytes) -> Iterator[list[str]]:
+    """The cells of each row."""
+    encoding = "utf-16" if table[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = table.decode(encoding)
+        if "\0" in text:  # another encoding, or no text
+            raise csv.Error("it holds zero bytes")
+        first_line = text.lstrip().partition("\n")[0]
+        delimiter = max(",;\t", key=first_line.count)
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"This is no table of text ({error}); save it as CSV, in UTF-8."
+        ) from error
+
+
+def _columns(head: list[str]) -> tuple[int, int, bool]:
+    """Where key and class name stand, and whether the first row says so."""
+    head = [cell.strip().lower() for cell in head]
+    if KEY in head:
+        for name in CLASS:
+            if name in head:
+                return head.index(KEY), head.index(name), True
+    if len(head) == 2 and KEY not in head:
+        return 0, 1, False
+    raise ConfigError("The table needs the columns “key” and “class_name”.")
+
+
+def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
+    """What a cell names: as an export writes it, as it stands, or without the spaces around it."""
+    for form in (as_meant(cell), cell, as_meant(cell.strip()), cell.strip()):
+        if form in known:
+            return known[form]
+    return None
+
+
+def _cell(cells: list[str], column: int) -> str:
+    return cells[column] if column < len(cells) else ""
+
+
+def _in_short(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def export_labels(experiment: Experiment, file: TextIO) -> int:
+    """Write the last label of each image to ``file`` as CSV; returns the number of rows.
+
+    A skipped image has an empty label and class name; ``seconds`` is how long the person looked,
+    empty where nobody measured it. ``strategy`` and ``score`` are those by
+    which the image was chosen; images the truth labelled at the start were drawn at random.
+    """
+    chosen = {
+        image: (batch.strategy, "" if score is None else score)
+        for batch in experiment.batches
+        for image, score in zip(batch.images, batch.scores or repeat(None), strict=False)
+    } | dict.fromkeys(experiment.at_random, ("random", ""))
+    write_row(file, COLUMNS)
+    answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
+    for answer in answers:
+        label = answer.label
+        write_row(file, [
+            answer.key,
+            answer.image,
+            "" if label is None else label,
+            "" if label is None else experiment.config.class_names[label],
+            answer.round,
+            *chosen.get(answer.image, ("random", "")),
+            answer.annotator,
+            answer.created_at.isoformat(timespec="milliseconds"),
+            "" if answer.milliseconds is None else answer.milliseconds / 1000,
+        ])  # fmt: skip
+    return len(answers)
+
+
+def export_predictions(
+    keys: Sequence[str],
+    images: NDArray[np.int64],
+    probs: NDArray[np.float32],
+    class_names: Sequence[str],
+    file: TextIO,
+) -> None:
+    """Write the most likely class of each image to ``file`` as CSV.
+
+    ``keys`` and ``images`` ``[N]`` name them, ``probs`` is ``[N,C]``.
+    """
+    write_row(file, ["key", "image", "label", "class_name", "probability"])
+    said = probs.argmax(1)
+    for key, image, label, prob in zip(keys, images.tolist(), said, probs.max(1), strict=True):
+        write_row(file, [key, image, label, class_names[label], f"{prob:.4f}"])

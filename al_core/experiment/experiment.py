@@ -1,0 +1,231 @@
+"""One experiment: the log folded into a pool and a phase.
+
+An experiment *is* its log. Opening it, reloading the page, undoing, a crash and a second tab all
+come through :func:`open_experiment`; nothing else is remembered anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.config import ExperimentConfig
+from al_core.errors import ConfigError, SourceError
+from al_core.experiment.pool import Pool
+from al_core.experiment.start import set_aside
+from al_core.images.dataset import Dataset
+from al_core.store.annotations import Annotation, now, what_stands
+from al_core.store.records import Batch, Known, RoundRecord
+from al_core.store.store import Store
+
+
+class Phase(StrEnum):
+    """What an experiment waits for."""
+
+    TRAINING = "training"
+    LABELLING = "labelling"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A snapshot of one experiment. Round 0 trains on the initial images; the batch of round k is
+    labelled before round k trains."""
+
+    id: int
+    name: str
+    config: ExperimentConfig
+    fingerprint: str
+    pool_size: int
+    annotations: tuple[Annotation, ...]
+    batches: tuple[Batch, ...]
+    rounds: tuple[RoundRecord, ...]
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Who is labelled by now."""
+        return Pool.fold(self.pool_size, self.annotations)
+
+    def pool_of(self, number: int) -> Pool:
+        """What round ``number`` trains on: labels given for it or before.
+
+        Those of a batch that is labelled meanwhile belong to a later round.
+        """
+        return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
+
+    @property
+    def known(self) -> Known:
+        """What this snapshot has read of the log, for whoever comes back to it by
+        :meth:`as_of`."""
+        return Known(
+            len(self.annotations),
+            len(self.batches),
+            len(self.rounds),
+            [place for place, batch in enumerate(self.batches) if batch.handed_in_at is None],
+            self.config.strategy,
+            self.config.per_round,
+        )
+
+    def as_of(self, known: Known) -> Experiment:
+        """The experiment as somebody found it earlier who had read so much of its log."""
+        batches = [
+            replace(
+                batch,
+                handed_in_at=None if place in known.open else batch.handed_in_at or now(),
+            )
+            for place, batch in enumerate(self.batches[: known.batches])
+        ]
+        return replace(
+            self,
+            config=replace(self.config, strategy=known.strategy, per_round=known.per_round),
+            annotations=self.annotations[: known.annotations],
+            batches=tuple(batches),
+            rounds=self.rounds[: known.rounds],
+        )
+
+    def batch_size(self, number: int) -> int:
+        """How many images a batch of round ``number`` asks about, as far as there are any."""
+        return self.config.per_round if number else self.config.initial
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round that trains next."""
+        return len(self.rounds)
+
+    @property
+    def open_batches(self) -> list[Batch]:
+        """The batches that wait to be labelled and handed in, the earliest round first."""
+        still_open = (batch for batch in self.batches if batch.handed_in_at is None)
+        return sorted(still_open, key=lambda batch: (batch.round, batch.id))
+
+    @property
+    def open_batch(self) -> Batch | None:
+        """The first of them."""
+        return next(iter(self.open_batches), None)
+
+    @property
+    def open_images(self) -> set[int]:
+        """The images of the open batches: nobody else is to be asked about them."""
+        return {image for batch in self.open_batches for image in batch.images}
+
+    @property
+    def free_images(self) -> NDArray[np.int64]:
+        """The images that a strategy may choose from, ascending, int64 ``[F]``."""
+        return np.setdiff1d(self.pool.unlabeled, [*self.open_images, *self.set_aside])
+
+    @cached_property
+    def set_aside(self) -> list[int]:
+        """The images that no strategy may choose: an even sample of the pool, to measure with."""
+        return set_aside(self.config, self.pool_size)
+
+    @cached_property
+    def at_random(self) -> frozenset[int]:
+        """Those of them that a batch has asked about so far; nothing is ever trained on them."""
+        return frozenset(image for batch in self.batches for image in batch.at_random or ())
+
+    def draw_to_measure(self, count: int) -> list[int]:
+        """The images to measure with in the next batch of ``count``: its share of them."""
+        asked = self.pool.answers.keys() | self.open_images
+        waiting = [image for image in self.set_aside if image not in asked]
+        drawn = len(self.set_aside) - len(waiting)
+        share = self.config.random_share
+        due = min(int(share * (len(asked) + count)) - drawn, math.ceil(share * count))
+        return waiting[: max(due, 0)]
+
+    @property
+    def can_train(self) -> bool:
+        """Whether at least two classes have a label to train on."""
+        answers = self.pool.answers.values()
+        labels = {a.label for a in answers if a.image not in self.at_random}
+        return len(labels - {None}) >= 2
+
+    @property
+    def label_round(self) -> int:
+        """The first round that trains on a label given now, outside of any batch."""
+        return self.next_round + (self.phase is Phase.TRAINING)
+
+    def is_closed(self, number: int) -> bool:
+        """Whether all that round ``number`` waited for is handed in, or nothing is left to ask."""
+        of_round = [batch for batch in self.batches if batch.round == number]
+        if of_round:
+            return all(batch.handed_in_at for batch in of_round)
+        if number == 0:
+            return bool(self.annotations)  # labelled by the truth
+        return not len(self.free_images) and not self.open_batches
+
+    def is_untouched(self, number: int) -> bool:
+        """Whether nothing of round ``number`` was handed in yet."""
+        return not any(b.round == number and b.handed_in_at for b in self.batches)
+
+    @property
+    def phase(self) -> Phase:
+        """What happens next. The last round chooses a batch too, for whoever adds a round.
+
+        Where all images are used up and trained on, the experiment ends before its last round.
+        """
+        if self.next_round > self.config.rounds:
+            return Phase.FINISHED
+        if not self.is_closed(self.next_round):
+            return Phase.LABELLING
+        if not self.rounds or any(batch.round == self.next_round for batch in self.batches):
+            return Phase.TRAINING
+        more = len(self.pool.labeled) != self.rounds[-1].labeled
+        return Phase.TRAINING if more else Phase.FINISHED
+
+    def disagreement(self, number: int) -> tuple[int, int, bool]:
+        """Of the labels of round ``number``: how many had a guess of the model before them, how
+        many differ from it, and whether any guess was seen before its label was given.
+
+        The first label of an image counts that was not undone: after it, the guess was in sight.
+        """
+        standing = what_stands(a for a in self.annotations if a.round <= number)
+        pairs = [
+            (first, top[0][0])
+            for batch in self.batches
+            if batch.round == number and batch.reasons is not None and batch.reasons.top is not None
+            for image, top in zip(batch.images, batch.reasons.top, strict=True)
+            if (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
+        ]
+        disagreed = sum(first.label != guess for first, guess in pairs)
+        return len(pairs), disagreed, any(first.guess_shown for first, _ in pairs)
+
+
+def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = False) -> Experiment:
+    """Fold the log of one experiment; raises UnknownExperiment.
+
+    Only ``with_reasons`` do batches that were handed in have theirs, which takes longer.
+    """
+    record = store.experiment(name_or_id)
+    return Experiment(
+        record.id,
+        record.name,
+        ExperimentConfig.from_json(record.config),
+        record.fingerprint,
+        record.pool_size,
+        store.log(record.id),
+        tuple(store.batches(record.id, with_reasons)),
+        tuple(store.rounds(record.id)),
+    )
+
+
+def check_images(experiment: Experiment, dataset: Dataset) -> None:
+    """Raise SourceError where ``dataset`` is not what the experiment was started on."""
+    if dataset.fingerprint != experiment.fingerprint:
+        raise SourceError(
+            f"The images at “{experiment.config.data}” are not the ones that “{experiment.name}” "
+            "was started on, so its labels would point at the wrong images; bring the former "
+            "images back, or start a new experiment. The labels are safe and can be exported."
+        )
+
+
+def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
+    """Let a finished experiment go on for ``more`` rounds; raises ConfigError if it cannot."""
+    left = len(experiment.pool.unlabeled)
+    if not left or (more - 1) * experiment.config.per_round >= left:
+        raise ConfigError("There are not enough unlabelled images left for that many rounds.")
+    store.change_config(experiment.id, {"rounds": experiment.next_round - 1 + more})

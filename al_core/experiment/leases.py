@@ -1,0 +1,180 @@
+"""Who labels what: batches are handed out as leases that lapse, so that nobody is asked twice.
+
+A *holder* is one browser tab of one server. Its lease ends when it hands in, when it has been
+silent for ten minutes, or as soon as the tab, or its server, is known to be gone: then whoever
+comes next goes on with the batch. A round trains once nobody holds a batch of it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from al_core.errors import ConfigError
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.start import mix
+from al_core.models.learned_weights import waits_for_features
+from al_core.progress import Work
+from al_core.store.annotations import now
+from al_core.store.records import Batch
+from al_core.store.store import Store
+
+LEASE = timedelta(minutes=10)
+
+IsGone = Callable[[str], bool]  # a holder whose tab or server is known to be gone
+Choose = Callable[[Experiment, int], Work[Batch | None]]  # a batch for a round
+
+
+def lapses_at() -> datetime:
+    """When a lease that is given or renewed now lapses."""
+    return now() + LEASE
+
+
+def is_held(batch: Batch, is_gone: IsGone) -> bool:
+    """Whether somebody labels an open batch now."""
+    if batch.handed_in_at or batch.holder is None or batch.leased_until is None:
+        return False
+    return batch.leased_until > now() and not is_gone(batch.holder)
+
+
+def held_by_others(
+    experiment: Experiment, number: int, holder: str, is_gone: IsGone
+) -> list[Batch]:
+    """The batches of a round that others than ``holder`` label now."""
+    return [
+        batch
+        for batch in experiment.open_batches
+        if batch.round == number and batch.holder != holder and is_held(batch, is_gone)
+    ]
+
+
+def take_open_batch(
+    store: Store, experiment: Experiment, holder: str, annotator: str, is_gone: IsGone
+) -> Batch | None:
+    """The open batch that ``holder`` goes on with: its own, else one that nobody holds.
+
+    Of those that nobody holds, the annotator's own come first: after a restart of the server,
+    everybody finds their batch again.
+    """
+    candidates = [b for b in experiment.open_batches if b.round <= experiment.config.rounds]
+    mine = [batch for batch in candidates if batch.holder == holder]
+    free = [batch for batch in candidates if not is_held(batch, is_gone)]
+    for batch in mine + sorted(free, key=lambda batch: batch.annotator != annotator):
+        until = lapses_at()
+        if store.lease(batch, holder, annotator, until):
+            return replace(batch, holder=holder, annotator=annotator, leased_until=until)
+    return None
+
+
+def take_new_batch(
+    store: Store, experiment_id: int, holder: str, annotator: str, is_gone: IsGone, choose: Choose
+) -> Work[Batch | None]:
+    """A batch for ``holder``, chosen now where none is open; None while there is nothing to label.
+
+    It belongs to the round that is being labelled, or, where the experiment lets people label
+    while a round trains, to the next one that they have not labelled yet: somebody faster than the
+    machine gets all rounds that were asked for, chosen by the latest model there is.
+    """
+    while True:
+        experiment = open_experiment(store, experiment_id)
+        if batch := take_open_batch(store, experiment, holder, annotator, is_gone):
+            return batch
+        number = round_to_label(experiment, holder)
+        if number is None:
+            return None
+        if experiment.next_round == 0 and experiment.config.start == "random":
+            chosen = draw_at_random(experiment, number)
+        else:
+            chosen = yield from choose(experiment, number)
+        if chosen is None:
+            return None
+        held = replace(chosen, holder=holder, annotator=annotator, leased_until=lapses_at())
+        batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
+        if batch_id is not None:
+            return replace(held, id=batch_id)
+        # Another tab was quicker: its batch stands there, and the next turn chooses anew.
+
+
+def round_to_label(experiment: Experiment, holder: str) -> int | None:
+    """The round that a further batch for ``holder`` would belong to, or None for no batch."""
+    if experiment.phase is Phase.FINISHED:
+        return None
+    given = {batch.round for batch in experiment.batches if batch.holder == holder}
+    for number in range(experiment.next_round, experiment.config.rounds + 1):
+        if number in given or experiment.is_closed(number):
+            continue
+        now_or_ahead = number == experiment.next_round or experiment.config.label_while_training
+        has_model = number == 0 or experiment.next_round > 0
+        # Learning features may take half an hour, so one batch is chosen without a model. No more:
+        # all rounds would be over before anything was learned.
+        blind = number == 1 and waits_for_features(experiment.config, experiment.fingerprint)
+        return number if now_or_ahead and (has_model or blind) else None
+    return None
+
+
+def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
+    """A batch of round ``number`` for which no model is asked; None where no images are left."""
+    count = experiment.batch_size(number)
+    seed = [experiment.config.seed, len(experiment.batches)]
+    measuring = experiment.draw_to_measure(count)
+    drawn = np.random.default_rng(seed).permutation(experiment.free_images)
+    images = mix(drawn[: count - len(measuring)].tolist(), measuring)
+    if not images:
+        return None
+    known = experiment.known
+    return Batch(number, "random", images, None, at_random=measuring or None, known=known)
+
+
+def hand_in(
+    store: Store,
+    experiment_id: int,
+    batch: Batch,
+    is_gone: IsGone = lambda holder: False,
+) -> None:
+    """Close a batch, and with it its round, unless somebody else labels a batch of that round;
+    nothing happens where it is closed already.
+
+    While fewer than two classes have a label there is nothing to train on (everything was
+    skipped, say): then more images, drawn at random, are asked about first. Raises ConfigError
+    while an image of the batch is neither labelled nor skipped, or when no images are left.
+    """
+    experiment = open_experiment(store, experiment_id)
+    answers = experiment.pool.answers
+    still_open = sum(image not in answers for image in batch.images)
+    if still_open:
+        raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
+    further = None
+    if not experiment.can_train:
+        further = draw_at_random(experiment, batch.round)
+        if further is None:
+            raise ConfigError(
+                "Training needs labels of at least two classes, and no images are left: "
+                "change some of the answers."
+            )
+    place = len(experiment.batches)
+    if further is not None:
+        store.hand_in(batch.id, (experiment_id, further, place))
+    elif store.hand_in(batch.id):
+        close_round(store, experiment_id, batch.round, is_gone)
+
+
+def close_round(store: Store, experiment_id: int, number: int, is_gone: IsGone) -> None:
+    """Close a round of which something was handed in, unless somebody still labels a batch of it.
+
+    Of the batches that nobody holds, one without an answer is withdrawn at once, and its images go
+    back to the pool; one with answers is closed with what it has when its lease has lapsed, so that
+    whoever only reloads the page finds it again.
+    """
+    experiment = open_experiment(store, experiment_id)
+    of_round = [batch for batch in experiment.batches if batch.round == number]
+    left = [batch for batch in of_round if batch.handed_in_at is None]
+    if len(left) == len(of_round) or not experiment.can_train:
+        return
+    for batch in left:
+        touched = any(image in experiment.pool.answers for image in batch.images)
+        lapsed = batch.leased_until is None or batch.leased_until <= now()
+        if not is_held(batch, is_gone) and (lapsed or not touched):
+            store.hand_in(batch.id)

@@ -1,0 +1,96 @@
+"""How an experiment starts: its first row of the log, its first images, those it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.config import ExperimentConfig, check_fits_a_page
+from al_core.errors import ConfigError
+from al_core.images.dataset import Dataset
+from al_core.images.sources import SOURCES
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import Batch, Known
+from al_core.store.store import Store
+
+
+def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
+    """The positions an experiment starts from, drawn at random by its seed, int64 ``[initial]``."""
+    drawn = np.random.default_rng(config.seed).permutation(pool_size)
+    if kept := set_aside(config, pool_size):
+        drawn = drawn[np.isin(drawn, kept, invert=True)]
+    return drawn[: config.initial]
+
+
+def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
+    """The positions that no strategy may choose, in the order in which they are asked about.
+
+    They are drawn before anything is known of them, so that whatever is measured on any first part
+    of them is measured on an even sample of the pool.
+    """
+    count = int(config.random_share * pool_size)
+    drawn = np.random.default_rng([config.seed, 1]).permutation(pool_size)[:count]
+    return drawn.tolist()  # type: ignore[no-any-return]
+
+
+def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset: Dataset) -> int:
+    """Write a new experiment on ``dataset`` to the log and return its id.
+
+    ``config.initial`` images are drawn at random: labelled by the truth at once, or handed to the
+    person as the batch of round 0. Where another strategy starts, that batch is chosen later, for
+    it takes a while. Classes come from the dataset where it has them. Images are set aside to
+    measure with only where the dataset has no test image with a known truth. Raises ConfigError
+    where the settings and the images do not fit, or for the name.
+    """
+    names = dataset.train.class_names or config.class_names
+    # Absolute, so that it is found again from another working directory.
+    data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
+    config = replace(config, class_names=names, data=data)
+    if (dataset.test.targets >= 0).any():
+        config = replace(config, random_share=0.0)
+    config.check_against(len(dataset.train), dataset.has_truth)
+    by_truth = config.initial_labels == "truth"
+    at_once = config.per_round if by_truth else max(config.per_round, config.initial)
+    check_fits_a_page(at_once, config.image_size)
+    if by_truth and config.start != "random":
+        raise ConfigError(
+            "A start by a strategy is labelled by you; choose that, or a random start."
+        )
+    size = len(dataset.train)
+    initial = initial_images(config, size).tolist() if by_truth else []
+    by_chance = not by_truth and config.start == "random"
+    return store.create_experiment(
+        name,
+        config.to_json(),
+        dataset.fingerprint,
+        len(dataset.train),
+        first_annotations=[
+            Annotation(i, int(dataset.train.targets[i]), 0, TRUTH, key=dataset.train.keys[i])
+            for i in initial
+        ],
+        first_batch=first_batch(config, size) if by_chance else None,
+    )
+
+
+def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
+    """The batch that an experiment begins with where it starts at random and is labelled by a
+    person."""
+    measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
+    drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
+    known = Known(0, 0, 0, [], config.strategy, config.per_round)
+    images = mix(drawn.tolist(), measuring)
+    return Batch(0, "random", images, None, at_random=measuring or None, known=known)
+
+
+def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:
+    """The ``chosen`` images of a batch in their order, and those to measure with anywhere among
+    them, so that nobody labels them otherwise, or last."""
+    images = [*chosen]
+    rng = np.random.default_rng([*measuring])
+    for image in measuring:
+        images.insert(int(rng.integers(len(images) + 1)), image)
+    return images

@@ -1,0 +1,9 @@
+"""Embeddings that need no label, computed once and kept; learned from images alone.
+
+read             Features, out of files
+embed            those of some weights, computed
+embedding_files  many files of keys and features
+pretrain         a network learns from images alone
+objectives       what it is to learn: EMP-SSL, SimCLR
+augmentations    the views of an image it learns from
+"""

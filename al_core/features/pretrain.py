@@ -1,0 +1,353 @@
+"""pretrain(): a network learns features from images alone; no label is read."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Generator
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from al_core.config import PretrainConfig, check_enough_to_learn_from
+from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
+from al_core.features.augmentations import draw_views, random_views
+from al_core.features.objectives import METHODS, directions
+from al_core.files.locks import wait_for_lock
+from al_core.images.dataset import Dataset
+from al_core.models import network as networks
+from al_core.models.cuda_graph import Function, captured
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware, in_parts, on_device
+from al_core.models.neighbours import by_neighbours
+from al_core.models.prediction import predict
+from al_core.models.seeds import round_generator
+from al_core.models.weights import save_backbone
+from al_core.progress import PretrainProgress, Work, finish
+
+VERSION = 2  # of the recipes, written into the file; raised whenever what is learned changes
+WARM_UP = 0.05  # of a run, in which the learning rate rises
+KEEP_SECONDS = 60  # between two checkpoints
+REPORT_SECONDS = 1.0
+LOOKS = 20  # at how good the features are, evenly over a run
+LOOKED_AT, NEIGHBOURS = 5000, 10
+COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
+FEWEST = 8  # images a step, however short memory is
+MEMORY = 0.95  # of running means, from step to step
+# A crop shows 77% of an image's side on average. Views of that size cost half as much, and things
+# in them are as large as in the whole images that the features are for. torchvision's stem, which
+# shrinks them to a sixteenth, needs all pixels.
+VIEW = 0.75
+COMPILES = 180  # seconds of a run from which compiling pays, which takes half a minute
+IMAGES_A_SECOND = 20_000  # about, where it would
+
+
+def pretrain(
+    dataset: Dataset, config: PretrainConfig, hardware: Hardware, out: Path
+) -> Work[PretrainProgress]:
+    """Learn from the training images of ``dataset`` and write ResNet-18's weights to ``out``.
+
+    Returns the last report. A checkpoint beside ``out`` is written once a minute, and when the work
+    is closed: asked for again, it goes on from there, and gives what it would have given. The
+    truth, where it is known, is looked at for the reports and for nothing else.
+
+    Where memory runs out, half as many images go at a time, and the reports say so.
+
+    Raises ConfigError where there are too few images, or where the features collapse: all images
+    come to look alike. Raises WeightsError where ``out`` is there already, or cannot be written.
+    """
+    check_enough_to_learn_from(len(dataset.train))
+    locked = out.with_suffix(".lock")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = yield from wait_for_lock(locked)
+        try:
+            if out.exists():
+                raise WeightsError(f"{out} is there already; name another file, or delete it.")
+            run = Run(dataset, config, hardware)
+            checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
+            if not run.goes_on_from(checkpoint):
+                run = Run(dataset, config, hardware)
+            report = yield from _learn(run, checkpoint)
+            save_backbone(run.network, out, run.card(report))
+            checkpoint.unlink(missing_ok=True)
+            locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
+        finally:
+            lock.release()
+    except OSError as error:
+        raise WeightsError(
+            f"{out} cannot be written ({error}); make room on the disk, or name another file."
+        ) from error
+    return report
+
+
+def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, PretrainProgress]:
+    """Take steps until the time is over, or the epochs; report once a second."""
+    kept = reported = last = time.monotonic()
+    try:
+        while run.done < 1:
+            run.take_step()
+            now = time.monotonic()
+            run.seconds, last = run.seconds + now - last, now
+            if now - reported > REPORT_SECONDS or run.done == 1:
+                yield run.report()
+                reported = last = time.monotonic()  # whoever asks may have let others go first
+            if now - kept > KEEP_SECONDS:
+                run.keep(checkpoint)
+                kept = now
+    except GeneratorExit:
+        run.keep(checkpoint)
+        raise
+    except ConfigError:
+        checkpoint.unlink(missing_ok=True)  # nothing can come of it
+        raise
+    return run.report()
+
+
+class Run:
+    """A run, and how far it has come.
+
+    A step draws from generators of its own number and place, so that these are all that a
+    checkpoint needs to know of chance.
+    """
+
+    def __init__(self, dataset: Dataset, config: PretrainConfig, hardware: Hardware) -> None:
+        self.dataset, self.config, self.hardware = dataset, config, hardware
+        self.method = METHODS[config.method]
+        self.images = on_device(dataset.train.images, hardware)
+        self.batch_size = min(config.batch_size or self.method.batch_size, len(self.images))
+        self.wanted = self.batch_size
+        generator = round_generator(config.seed)
+        self.network = networks.build(2, config.stem, hardware, dataset.train.images, generator)
+        self.network.train()
+        width = self.network.head.in_features
+        self.projector = self.method.projector(width, generator).to(hardware.device)
+        self.optimizer = torch.optim.SGD(
+            [*self.network.backbone.parameters(), *self.projector.parameters()],
+            lr=self.method.learning_rate,
+            momentum=0.9,
+            weight_decay=self.method.weight_decay,
+            fused=True,
+        )
+        self.forward = _compiled(self._forward) if self._is_long() else self._forward
+        is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
+        self.view_size = round((VIEW if is_small else 1) * self.images.shape[-1])
+        self._order: tuple[int, Tensor] | None = None
+        self._work: tuple[int, Function] | None = None  # for batches of that size
+        self.step, self.seen, self.seconds = 0, 0, 0.0
+        self.loss, self.directions = torch.zeros(2, device=hardware.device)  # running means
+        self.neighbours: float | None = None
+        self.looks, self.words = 0, ""  # of the latest look
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the images."""
+        return self.seen / len(self.images)
+
+    @property
+    def done(self) -> float:
+        """Share of the run, by time or by epochs, whichever has come further."""
+        config = self.config
+        by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
+        by_epochs = self.epoch / config.epochs if config.epochs else 0.0
+        return min(max(by_time, by_epochs), 1.0)
+
+    def take_step(self) -> None:
+        x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
+        generator = round_generator(self.config.seed, 1, self.step)
+        draws = draw_views(self.method.views * len(x), self.hardware.device, generator)
+        # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
+        # minibatch SGD" (2017).
+        rate = self.method.learning_rate * len(x) / self.method.batch_size
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * _schedule(self.done)
+        try:
+            loss, spread = self._gradient(x, draws)
+            self.optimizer.step()
+        except (MemoryError, RuntimeError) as error:
+            if self.batch_size <= FEWEST or not is_lack_of_memory(error):
+                raise
+            self.batch_size = max(self.batch_size // 2, FEWEST)
+            return
+        self.step, self.seen = self.step + 1, self.seen + len(x)
+        memory = min(MEMORY, 1 - 1 / self.step)
+        self.loss = self.loss.lerp(loss, 1 - memory)
+        self.directions = self.directions.lerp(spread, 1 - memory)
+
+    def _batch(self) -> Tensor:
+        """The images of this step: all in some order, then all in another."""
+        n = len(self.images)
+        epoch, place = divmod(self.seen, n)
+        if self._order is None or self._order[0] != epoch:
+            # A batch may reach into the next order.
+            both = [
+                torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
+                for number in (epoch, epoch + 1)
+            ]
+            beside = self.images.device if isinstance(self.images, Tensor) else "cpu"
+            self._order = epoch, torch.cat(both).to(beside)
+        return self._order[1][place : place + self.batch_size]
+
+    def _is_long(self) -> bool:
+        """Whether it is worth a minute to have the network compiled for a GPU."""
+        config = self.config
+        if config.minutes is not None:
+            is_long = 60 * config.minutes >= COMPILES
+        else:
+            is_long = (config.epochs or 0) * len(self.images) >= COMPILES * IMAGES_A_SECOND
+        return is_long and self.hardware.device.type == "cuda"
+
+    def _gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, ...]:
+        """Leave the gradient in the network; the loss, and the directions of the images' means."""
+        if self._work is None or self._work[0] != len(images):
+            buffers = [*self.network.buffers(), *self.projector.buffers()]
+            forget = partial(self.optimizer.zero_grad, set_to_none=True)
+            work = captured(self._add_gradient, (images, draws), buffers, forget)
+            self._work = len(images), work
+        return self._work[1](images, draws)
+
+    def _add_gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        views = self.method.views
+        x = random_views(images.repeat(views, 1, 1, 1), self.view_size, self.config.flip, draws)
+        projections = F.normalize(self.forward(x).float(), dim=1).view(views, len(images), -1)
+        loss = self.method.loss(projections)
+        loss.backward()  # type: ignore[no-untyped-call]
+        means = F.normalize(projections.detach().mean(0), dim=1)
+        return loss.detach(), directions(means)
+
+    def _forward(self, views: Tensor) -> Tensor:
+        """Projections ``[N,D]`` of views ``[N,3,H,W]``."""
+        on = self.hardware
+        with torch.autocast(on.device.type, on.dtype, enabled=on.dtype != torch.float32):
+            projections: Tensor = self.projector(self.network.embed(views))
+            return projections
+
+    def check(self) -> None:
+        """Raise ConfigError where nothing can come of it any more."""
+        if not math.isfinite(self.loss.item()):
+            raise ConfigError("Learning features diverged; start with other weights.")
+        is_alike = self.directions.item() < COLLAPSED
+        if self.step >= PATIENCE and self.done > WARM_UP and is_alike:
+            raise ConfigError(
+                "The features have collapsed: to the network all images look alike. If they are "
+                "not, start with other weights, or learn from more images."
+            )
+
+    def report(self) -> PretrainProgress:
+        """How far it is; raises ConfigError as :meth:`check` does."""
+        self.check()
+        loss, spread = self.loss.item(), self.directions.item()
+        if self.done * LOOKS >= self.looks:
+            self.looks = int(self.done * LOOKS) + 1
+            self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}".replace("-", "−")
+            if self.dataset.has_truth:
+                self.neighbours = self._accuracy_of_neighbours()
+                self.words += f", nearest neighbours {self.neighbours:.1%}"
+        return PretrainProgress(
+            phase=in_parts(self.words, self.batch_size, self.wanted),
+            done=100 * self.done,
+            total=100,
+            unit="%",
+            seconds=self.seconds,
+            epoch=self.epoch,
+            loss=loss,
+            directions=spread,
+            neighbours=self.neighbours,
+        )
+
+    def _accuracy_of_neighbours(self) -> float:
+        """How many of some thousand training images most of the ten nearest of the others are of
+        the same class with."""
+        targets = self.dataset.train.targets
+        some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
+        fast = InferenceNetwork(self.network, self.hardware)
+        embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
+        embeddings = embeddings.to(self.hardware.device)
+        truth = torch.from_numpy(targets[some]).to(self.hardware.device)
+        said = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
+        return (said == truth).float().mean().item()
+
+    def card(self, report: PretrainProgress) -> dict[str, str]:
+        """What the file says of itself."""
+        return {
+            "method": self.method.title,
+            "views": f"{self.method.views} of {self.view_size} pixels",
+            "batch_size": str(self.wanted),
+            "stem": self.config.stem,
+            "flip": str(self.config.flip),
+            "seed": str(self.config.seed),
+            "epochs": f"{report.epoch:.2f}",
+            "seconds": f"{self.seconds:.0f}",
+            "device": self.hardware.name,
+            "source": self.dataset.fingerprint,
+            "version": str(VERSION),
+        }
+
+    @property
+    def digest(self) -> str:
+        """Tells runs apart that cannot go on from one another; how long one is may change."""
+        config = self.config
+        of = [self.dataset.fingerprint, config.method, self.wanted, config.stem, config.flip,
+              config.seed, VERSION]  # fmt: skip
+        return blake2b(repr(of).encode(), digest_size=6).hexdigest()
+
+    def keep(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all: a full disk does not end the run."""
+        self.check()
+        half = path.with_suffix(".part")
+        state = {
+            "at": [self.step, self.seen, self.seconds, self.loss.item(), self.directions.item()],
+            "network": self.network.state_dict(),
+            "projector": self.projector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        try:
+            torch.save(state, half)
+            half.replace(path)
+        except (OSError, RuntimeError):  # torch has an error of its own for a full disk
+            half.unlink(missing_ok=True)
+
+    def goes_on_from(self, path: Path) -> bool:
+        """Take up a checkpoint, if there is one. False where it is damaged: then it is deleted, and
+        this run is of no use."""
+        if not path.exists():
+            return True
+        try:
+            state = torch.load(path, map_location=self.hardware.device, weights_only=True)
+            for part in ("network", "projector", "optimizer"):
+                getattr(self, part).load_state_dict(state[part])
+            self.step, self.seen, self.seconds, *means = state["at"]
+            self.loss, self.directions = torch.tensor(means, device=self.hardware.device)
+        except Exception:  # torch raises whatever the damage happens to trip over
+            path.unlink()
+            return False
+        return True
+
+
+def _compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same, compiled; as it is where there is no compiler."""
+    fast = torch.compile(forward)
+
+    def either(views: Tensor) -> Tensor:
+        nonlocal fast
+        try:
+            return fast(views)
+        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
+            if fast is forward or is_lack_of_memory(error):
+                raise
+            warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)
+            fast = forward
+            return forward(views)
+
+    return either
+
+
+def _schedule(done: float) -> float:
+    """Share of the peak of the learning rate: a short rise, then half a cosine."""
+    return min(done / WARM_UP, 1.0) * (1 + math.cos(math.pi * done)) / 2

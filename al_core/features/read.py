@@ -1,0 +1,67 @@
+"""Frozen embeddings, and reading them from a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.errors import ConfigError
+from al_core.features.embedding_files import gather, parts_in
+from al_core.files.arrays import open_arrays, read_array
+from al_core.images.dataset import Dataset
+
+WIDEST = 1 << 20  # bytes that the features of one image may take in a file
+PARTS = ("train", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Frozen embeddings: ``train`` float16 ``[N,D]``, ``test`` float16 ``[M,D]``, in the order of
+    the images, perhaps memory-mapped; ``digest`` tells them from others."""
+
+    train: NDArray[np.float16]
+    test: NDArray[np.float16]
+    digest: str
+
+
+def read_features(path: Path, dataset: Dataset) -> Features:
+    """Read embeddings from an ``.npz`` file with the arrays ``train`` and ``test``, or from a
+    folder with ``train.npy`` and ``test.npy``, or with many files
+    (:mod:`al_core.features.embedding_files`).
+
+    Raises ConfigError, in a sentence, where they are missing or do not fit the images.
+    """
+    try:
+        if path.is_dir() and parts_in(path):
+            arrays = gather(path, dataset.train.keys, dataset.test.keys)
+        elif path.is_dir():
+            arrays = [read_array(path / f"{part}.npy") for part in PARTS]
+        else:
+            most = WIDEST * max(len(dataset.train), len(dataset.test), 1)
+            with open_arrays(path, PARTS, most) as file:
+                arrays = [file[part] for part in PARTS]
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as embeddings: it must be an .npz file with the arrays "
+            f"“train” and “test”, or a folder that embed has written ({error})."
+        ) from error
+    half = []
+    for name, rows, images in zip(PARTS, arrays, (dataset.train, dataset.test), strict=True):
+        if rows.ndim != 2 or len(rows) != len(images) or rows.dtype.kind != "f":
+            raise ConfigError(
+                f"The embeddings “{name}” in {path} are {rows.dtype}, {rows.shape}; there must be "
+                f"{len(images):,} rows of floating-point numbers, one for each image."
+            )
+        with np.errstate(over="ignore"):
+            half.append(rows.astype(np.float16))
+        if not np.isfinite(half[-1]).all():
+            raise ConfigError(
+                f"Some of the embeddings “{name}” in {path} are no numbers, or too large for half "
+                "precision, which ends at 65,504."
+            )
+    digest = blake2b(half[0].tobytes() + half[1].tobytes(), digest_size=8).hexdigest()
+    return Features(half[0], half[1], digest)

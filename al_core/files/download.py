@@ -1,0 +1,211 @@
+"""Download one file from the first of several mirrors that delivers it whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from al_core.errors import DownloadError
+from al_core.files.locks import wait_for_lock
+from al_core.progress import Progress, Work
+
+CHUNK_BYTES = 1 << 16
+TICK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When a mirror is given up: after ``silence_s`` without a byte, or when it brought fewer
+    than ``least_bytes_per_s`` on average over ``window_s``.
+
+    A mirror that crawls is worse than one that is down: CIFAR-10's official host has taken
+    57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
+    """
+
+    silence_s: float = 10.0
+    window_s: float = 20.0
+    least_bytes_per_s: float = 100_000.0
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    checksum: str,
+    otherwise: str = "try again later",
+    patience: Patience = Patience(),
+) -> Work[None]:
+    """Bring the file that all of ``urls`` serve to ``target``, reporting bytes.
+
+    What was received stays in ``target`` + ``.part`` and is continued, by the next mirror or by
+    the next call. ``target`` appears only whole, with the right ``checksum`` (see
+    :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in
+    what to do ``otherwise``, when every mirror has failed, and OSError when the disk refuses.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    lock = yield from wait_for_lock(target.with_name(target.name + ".lock"))
+    try:
+        if target.exists():
+            return
+        problems = []
+        for url in urls:
+            problem = yield from _from_mirror(url, part, checksum, patience)
+            if problem is None:
+                os.replace(part, target)
+                return
+            problems.append(f"{urlsplit(url).netloc or url}: {problem}")
+    finally:
+        lock.release()
+    raise DownloadError(
+        f"{target.name} could not be downloaded ({'; '.join(problems)}): {otherwise}."
+    )
+
+
+def matches(path: Path, checksum: str) -> bool:
+    """Whether a file has ``checksum``: an algorithm, a colon, and the first digits in hex."""
+    algorithm, digits = checksum.split(":")
+    with path.open("rb") as file:
+        made = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return made.hexdigest().startswith(digits)
+
+
+def _from_mirror(url: str, part: Path, checksum: str, patience: Patience) -> Work[str | None]:
+    """Complete ``part`` from ``url`` and check it; return what went wrong, or None."""
+    continued = _size(part) > 0
+    problem = yield from _fetch(url, part, patience)
+    if problem is None and not matches(part, checksum):
+        part.unlink()
+        problem = "not the expected file"
+        if continued:  # perhaps only what lay there before was wrong
+            problem = yield from _from_mirror(url, part, checksum, patience)
+    return problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A mirror's first word: the bytes start at ``start`` of ``total`` (0: it does not say)."""
+
+    start: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    problem: str | None
+
+
+_Heard = _Answer | bytes | _End
+
+
+def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
+    """Append to ``part`` what ``url`` sends after it; return what went wrong, or None.
+
+    The network is listened to in a thread: only so can a name that does not resolve, a
+    handshake that hangs or a byte now and then be given up in time, and cancelled at once.
+    """
+    done = _size(part)
+    total = 0
+    heard: queue.Queue[_Heard] = queue.Queue(maxsize=64)
+    stopped = threading.Event()
+
+    def put(item: _Heard) -> bool:
+        while not stopped.is_set():
+            try:
+                heard.put(item, timeout=TICK_S)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    threading.Thread(target=_listen, args=(url, done, put, patience), daemon=True).start()
+    began = window_began = time.monotonic()
+    window_bytes = 0
+    silent = 0.0
+    try:
+        with part.open("ab") as file:
+            while True:
+                try:
+                    item = heard.get(timeout=TICK_S)
+                    silent = 0.0
+                except queue.Empty:
+                    item = b""
+                    silent += TICK_S
+                if isinstance(item, _End):
+                    broke_off = item.problem is None and 0 < done < total
+                    return "broke off" if broke_off else item.problem
+                if isinstance(item, _Answer):
+                    total = item.total
+                    if item.start != done:  # the mirror does not continue: start over
+                        file.truncate(0)
+                        done = 0
+                else:
+                    file.write(item)
+                    done += len(item)
+                    window_bytes += len(item)
+                now = time.monotonic()
+                if silent >= patience.silence_s:
+                    return f"silent for {patience.silence_s:g} s"
+                if now - window_began >= patience.window_s:
+                    if window_bytes < patience.least_bytes_per_s * (now - window_began):
+                        return f"below {patience.least_bytes_per_s / 1000:g} kB/s"
+                    window_began, window_bytes = now, 0
+                yield Progress(f"Downloading {part.stem}", done, total, "bytes", now - began)
+    finally:
+        stopped.set()
+
+
+def _listen(url: str, start: int, put: Callable[[_Heard], bool], patience: Patience) -> None:
+    """Put what ``url`` sends from byte ``start`` on, until all is sent or ``put`` returns False."""
+    import requests
+
+    # Without "identity" a server may pack the archive once more, and offsets mean nothing.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=patience.silence_s) as answer:
+            if answer.status_code == 416:  # nothing after start: all of it is here already
+                put(_End(None))
+                return
+            if answer.status_code not in (200, 206):
+                put(_End(f"status {answer.status_code}"))
+                return
+            put(
+                _first_word(
+                    answer.status_code,
+                    answer.headers.get("Content-Range", ""),
+                    start,
+                    int(answer.headers.get("Content-Length", 0)),
+                )
+            )
+            for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                if not put(chunk):
+                    return
+        put(_End(None))
+    except requests.Timeout:
+        put(_End("no answer"))
+    except requests.ConnectionError:
+        put(_End("no connection"))
+    except Exception as error:  # whatever it is that ails this mirror, the next one is asked
+        put(_End(f"broke off ({type(error).__name__})"))
+
+
+def _first_word(status: int, content_range: str, start: int, length: int) -> _Answer:
+    """Read ``Content-Range: bytes 500-999/1000``; a plain 200 sends everything from the start."""
+    if status != 206:
+        return _Answer(0, length)
+    span, _, total = content_range.removeprefix("bytes ").partition("/")
+    sent_from = int(span.partition("-")[0])
+    if sent_from not in (0, start):
+        raise ValueError(f"asked for byte {start}, got byte {sent_from}")
+    return _Answer(sent_from, int(total) if total.isdigit() else sent_from + length)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

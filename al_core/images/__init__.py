@@ -1,0 +1,10 @@
+"""Images of a source, decoded and cached.
+
+dataset        ImageSet and Dataset
+dataset_cache  load(), with its cache
+sources        which there are: a name, or a path
+folder         a folder of images
+cifar10        CIFAR-10, downloaded or from a path
+parquet        images in parquet files
+decoding       pictures to pixels of one size
+"""

@@ -1,0 +1,240 @@
+"""load(): images as one array, from a cache where it holds.
+
+    data = finish(load("digits", cache_dir=Path(".al/cache")))
+    data.train.images.shape  # (1438, 3, 32, 32)
+
+A decoded source lies in ``cache_dir/<signature>/`` and is memory-mapped from there. The
+signature says which files were decoded, by name, size and time; the fingerprint says what was
+in them, and outlives copying and touching.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_core.errors import SourceError
+from al_core.files.locks import try_lock, wait_for_lock
+from al_core.images.dataset import Dataset, ImageSet, check_size
+from al_core.images.decoding import Content, Found, decode_all
+from al_core.images.sources import find
+from al_core.progress import Progress, Work
+
+TEST_SHARE = 0.2
+FORMAT = 2  # of the cache; raise it whenever the same files decode or split differently
+ROWS = 1024  # images copied between two reports
+
+
+def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]:
+    """Load ``source`` (a name out of SOURCES, or a path), from the cache where it holds.
+
+    Where the source has no labelled test split, a fifth of each class becomes one, always the
+    same. Raises SourceError where there are no images to learn from, and DownloadError.
+    """
+    check_size(image_size)
+    cache_dir = Path(cache_dir)
+    found = yield from find(source)
+    folder = cache_dir / _signature(found, image_size)
+    index = _valid_index(folder)
+    if index is None:
+        with _refusals_as_sentences(cache_dir):
+            index = yield from _build(found, image_size, folder)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    targets = np.load(folder / "targets.npy")
+    targets.setflags(write=False)
+    names, keys, count = tuple(index["class_names"]), index["keys"], index["train"]
+    return Dataset(
+        source=source,
+        train=ImageSet(images[:count], targets[:count], names, keys[:count]),
+        test=ImageSet(images[count:], targets[count:], names, keys[count:]),
+        fingerprint=index["fingerprint"],
+        unreadable=tuple(index["unreadable"]),
+    )
+
+
+def _signature(found: Found, image_size: int) -> str:
+    about = [FORMAT, found.kind, found.where, image_size, found.stamps]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+
+def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
+    """Decode a source into ``folder``, which appears only complete; return its index."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = yield from wait_for_lock(folder.with_suffix(".lock"))
+    scratch = folder.with_suffix(".tmp")
+    try:
+        if (index := _valid_index(folder)) is not None:  # another process was faster
+            return index
+        for path in (scratch, folder):  # left by a crash; damaged
+            shutil.rmtree(path, ignore_errors=True)
+        _sweep(folder.parent)
+        scratch.mkdir()
+        content = yield from found.read(image_size, folder.parent)
+        index = yield from _decode_into(scratch, content, image_size, found.where)
+        os.replace(scratch, folder)
+        return index
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        lock.release()
+
+
+def _sweep(cache_dir: Path) -> None:
+    """Remove what crashed runs left: unfinished folders whose lock nobody holds."""
+    for scratch in cache_dir.glob("*.tmp"):
+        lock = try_lock(scratch.with_suffix(".lock"))
+        if lock is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+            lock.release()
+
+
+def _decode_into(
+    folder: Path, content: Content, image_size: int, where: str
+) -> Work[dict[str, Any]]:
+    """Write images.npy, targets.npy and index.json: training images first, then test images."""
+    with (folder / "decoded").open("wb") as raw:
+        readable = yield from decode_all(content.pictures, len(content.keys), image_size, raw)
+    if where and not os.path.exists(where):
+        raise SourceError(f"{where} disappeared while it was read: check its disk.")
+    train, test = _split(content, readable)
+    _check(content, readable, train, where)
+    rows = np.concatenate([train, test])
+    keys = [content.keys[row] for row in rows.tolist()]
+    targets = content.targets[rows]
+    about = {"train": len(train), "class_names": content.class_names, "keys": keys}
+    digest = hashlib.sha256(json.dumps([image_size, about]).encode())
+    digest.update(targets.astype("<i8").tobytes())
+    with (folder / "images.npy").open("wb") as file, (folder / "decoded").open("rb") as raw:
+        yield from _copy_rows(raw, rows, image_size, file, digest.update)
+        _settle(file)
+    (folder / "decoded").unlink()
+    with (folder / "targets.npy").open("wb") as file:
+        np.save(file, targets)
+        _settle(file)
+    unreadable = [content.keys[row] for row in np.flatnonzero(~readable).tolist()]
+    index = about | {
+        "fingerprint": digest.hexdigest()[:16],
+        "unreadable": [*content.left_out, *unreadable],
+        "files": _file_stamps(folder),
+    }
+    body = json.dumps(index)
+    with (folder / "index.json").open("wb") as file:
+        file.write(f"{_sha256(body)}\n{body}".encode())
+        _settle(file)
+    return index
+
+
+def _split(
+    content: Content, readable: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows for training and for testing. Without a labelled test split, a fifth of each class.
+
+    Which fifth is decided by a hash of the keys: the same on every machine, and nearly the same
+    after a few images were added.
+    """
+    keys = content.keys
+    known = content.targets >= 0
+    in_test = content.in_test & known & readable
+    in_train = ~content.in_test & readable
+    if not in_test.any():
+        for target in np.unique(content.targets[in_train & known]):
+            of_class = np.flatnonzero(in_train & (content.targets == target))
+            shuffled = sorted(of_class.tolist(), key=lambda row: _sha256(f"split 0 {keys[row]}"))
+            in_test[shuffled[: round(TEST_SHARE * len(shuffled))]] = True
+        in_train &= ~in_test
+    return np.flatnonzero(in_train), np.flatnonzero(in_test)
+
+
+def _check(
+    content: Content, readable: NDArray[np.bool_], train: NDArray[np.int64], where: str
+) -> None:
+    """Raise SourceError unless there is something to learn from."""
+    if not len(content.keys):
+        raise SourceError(f"{where} holds no images.")
+    if not len(train):
+        raise SourceError(
+            f"None of the training images of {where} can be read ({(~readable).sum()} are damaged)."
+        )
+    targets = content.targets[train]
+    one_target = targets.min() >= 0 and targets.min() == targets.max()
+    if len(content.class_names) == 1 or one_target:
+        name = content.class_names[targets.max()]
+        raise SourceError(
+            f"{where} holds images of one class only ({name}), and two are needed: to name the "
+            "classes while labelling, put the images beside each other in one folder."
+        )
+
+
+def _copy_rows(
+    raw: BinaryIO,
+    rows: NDArray[np.int64],
+    image_size: int,
+    file: BinaryIO,
+    update: Callable[[bytes], None],
+) -> Work[None]:
+    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy."""
+    began = time.monotonic()
+    shape = (len(rows), 3, image_size, image_size)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    length = 3 * image_size * image_size
+    for start in range(0, len(rows), ROWS):
+        for row in rows[start : start + ROWS]:
+            raw.seek(int(row) * length)
+            pixels = raw.read(length)
+            file.write(pixels)
+            update(pixels)
+        done = min(start + ROWS, len(rows))
+        yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
+
+
+def _valid_index(folder: Path) -> dict[str, Any] | None:
+    """The index of a cached source, unless a file of it is missing or not as it was written."""
+    try:
+        digest, body = (folder / "index.json").read_text("utf-8").split("\n", 1)
+        if digest != _sha256(body):
+            return None
+        index: dict[str, Any] = json.loads(body)
+        return index if index["files"] == _file_stamps(folder) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _file_stamps(folder: Path) -> dict[str, list[int]]:
+    stats = {name: os.stat(folder / name) for name in ("images.npy", "targets.npy")}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def _refusals_as_sentences(cache_dir: Path) -> Iterator[None]:
+    """Readers turn their own OSErrors into sentences: what is left comes from the cache."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SourceError(
+                f"The disk is full: make room for the cache in {cache_dir}."
+            ) from error
+        raise SourceError(
+            f"The cache folder {cache_dir} cannot be written ({error.strerror or error}): "
+            "choose another one or change its permissions."
+        ) from error

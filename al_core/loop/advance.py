@@ -1,0 +1,271 @@
+"""The loop of an experiment: run the round it waits for, write it down, choose what to ask next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+
+from al_core.errors import StoreUnavailable, WeightsError
+from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
+from al_core.experiment.predictions import (
+    BEFORE,
+    PoolPredictions,
+    drop_predictions_before,
+    load_predictions,
+    save_predictions,
+    save_test_predictions,
+)
+from al_core.experiment.ready_batch import load_ready, save_ready
+from al_core.experiment.start import mix
+from al_core.features.embed import features_of
+from al_core.files.locks import Lock, wait_for_lock
+from al_core.images.dataset import Dataset
+from al_core.loop.cold_start import untrained_predictions
+from al_core.loop.query import choose, explained
+from al_core.loop.round import Outcome, run_round
+from al_core.loop.scoring import score_images
+from al_core.models.hardware import Hardware
+from al_core.models.linear_heads import temperature
+from al_core.models.seeds import round_generator
+from al_core.models.weights import load_network, save_network, weights_path
+from al_core.progress import Progress, Work
+from al_core.store.records import Batch
+from al_core.store.store import Store
+
+
+def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    """Run the round an experiment waits for, and write its weights and its record to the log.
+
+    It chooses the batch of the next round too, unless somebody labels that one already. Stopped
+    anywhere before the end, nothing is written, and the round starts again cleanly. Where another
+    server trains it already, this waits for its end.
+    """
+    lock = yield from wait_for_lock(lambda: _turn(store, experiment_id))
+    try:
+        yield from _advance(store, experiment_id, dataset, hardware)
+    finally:
+        lock.release()
+
+
+def _turn(store: Store, experiment_id: int) -> Lock | None:
+    """The lock of whoever trains an experiment; a database that is away is waited for as well."""
+    with suppress(StoreUnavailable):
+        return store.try_lock(f"training-{experiment_id}")
+    return None
+
+
+def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    experiment = open_experiment(store, experiment_id, with_reasons=True)
+    if experiment.phase is not Phase.TRAINING:
+        return
+    check_images(experiment, dataset)
+    number = experiment.next_round
+    before = _temperature(experiment, number)
+    outcome, said = yield from train(experiment, number, dataset, hardware, before)
+    yield Progress("Saving", 0, 0, "", 0)
+    if outcome.network is not None:
+        save_network(outcome.network, weights_path(experiment_id, number))
+    save_predictions(experiment_id, said)
+    if outcome.test_probs is not None:
+        save_test_predictions(experiment_id, number, outcome.test_probs)
+    compared, disagreed, shown = experiment.disagreement(number)
+
+    yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
+    experiment = open_experiment(store, experiment_id)  # the person labelled meanwhile
+    started = time.perf_counter()
+    batch = None
+    if all(batch.round <= number for batch in experiment.batches):
+        batch = choose_by(said, experiment, number + 1, hardware)
+    record = replace(
+        outcome.record,
+        known=said.known,
+        select_seconds=time.perf_counter() - started,
+        compared=compared,
+        disagreed=disagreed,
+        guesses_shown=shown,
+    )
+    yield from _when_free(
+        lambda: store.add_round(experiment_id, record, batch, place=len(experiment.batches))
+    )
+    drop_predictions_before(experiment_id, number)
+
+
+def train(
+    experiment: Experiment,
+    number: int,
+    dataset: Dataset,
+    hardware: Hardware,
+    temperature: float = 1.0,
+) -> Work[tuple[Outcome, PoolPredictions]]:
+    """Round ``number`` from what ``experiment`` has read of its log, and what its model says.
+
+    Where it trains a network, ``temperature`` is what the logits are best divided by.
+    """
+    features = yield from features_of(experiment.config, dataset, hardware)
+    outcome = yield from run_round(
+        experiment.config,
+        number,
+        experiment.pool_of(number),
+        dataset,
+        hardware,
+        features,
+        at_random=experiment.at_random,
+        temperature=temperature,
+        ahead=_ahead(experiment),
+    )
+    assert outcome.said is not None
+    return outcome, replace(outcome.said, known=experiment.known)
+
+
+def _when_free(write: Callable[[], None]) -> Work[None]:
+    """Write as soon as the database can be written: a training should not be in vain."""
+    began = time.monotonic()
+    while True:
+        try:
+            return write()
+        except StoreUnavailable as error:
+            yield Progress(f"Waiting: {error}", 0, 0, "", time.monotonic() - began)
+            time.sleep(0.5)
+
+
+def _ahead(experiment: Experiment) -> int:
+    """How many images others may be asked about before the batch that is chosen next: those of open
+    batches, and of one that is handed out meanwhile."""
+    return len(experiment.open_images) + experiment.config.per_round
+
+
+def _temperature(experiment: Experiment, number: int) -> float:
+    """By what the logits of the network before round ``number`` are best divided, judged by the
+    labels of this round, none of which it had seen; 1 where that is not on disk."""
+    before = load_predictions(experiment.id, number - 1)
+    pool = experiment.pool_of(number).without(experiment.at_random)
+    given = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
+    if before is None or not given:
+        return 1.0
+    labels = torch.tensor([pool.answers[i].label for i in given])
+    return temperature(torch.from_numpy(before.probs[given]), labels)
+
+
+def latest_predictions(
+    experiment: Experiment, dataset: Dataset, hardware: Hardware
+) -> Work[PoolPredictions]:
+    """What the latest model says of every training image: from disk, else from the model, else
+    from training that again, as on a server whose disk is not that of the one that trained.
+
+    Before the first round nothing is likelier than anything else, but images have embeddings.
+    Raises WeightsError for a file that is damaged.
+    """
+    size, classes = len(dataset.train), len(experiment.config.class_names)
+    number = experiment.next_round - 1
+    for latest in (number + 1, number):  # a head that was refit is ahead of its round
+        said = load_predictions(experiment.id, latest)
+        if said is not None and said.probs.shape == (size, classes):
+            return said
+    if number == BEFORE:
+        return (yield from untrained_predictions(experiment.config, dataset, hardware))
+    record = experiment.rounds[number]
+    # As it was said then, whatever has been labelled since: the same batch, with the file or not.
+    then = experiment.as_of(record.known) if record.known else experiment
+    weights = weights_path(experiment.id, number)
+    if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
+        _, said = yield from train(then, number, dataset, hardware)
+    else:
+        if not weights.exists():
+            yield from _train_again(then, number, dataset, hardware, record.temperature or 1.0)
+        network = load_network(weights, hardware)
+        unlabeled = then.pool_of(number).unlabeled
+        n = then.config.per_round + _ahead(then)
+        whole = yield from score_images(
+            network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
+        )
+        probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
+        said = PoolPredictions(number, probs, embeddings, record.temperature or 1.0, record.known)
+    with suppress(WeightsError):  # then it is computed again the next time
+        save_predictions(experiment.id, said)
+    return said
+
+
+def _train_again(
+    then: Experiment, number: int, dataset: Dataset, hardware: Hardware, temperature: float
+) -> Work[None]:
+    """The network of a round whose weights lie elsewhere; once, however many ask for it."""
+    weights = weights_path(then.id, number)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    lock = yield from wait_for_lock(weights.with_suffix(".lock"))
+    try:
+        if not weights.exists():
+            outcome, _ = yield from train(then, number, dataset, hardware, temperature)
+            assert outcome.network is not None
+            save_network(outcome.network, weights)
+    finally:
+        lock.release()
+
+
+def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    """Fit a head to the labels there are, those of the batch in hand too, and choose what follows.
+
+    For experiments with a linear head, while somebody labels: the batch after this one is ready
+    when they are. Nothing of it is written to the log; the round itself trains on all labels.
+    """
+    experiment = open_experiment(store, experiment_id)
+    check_images(experiment, dataset)
+    number = experiment.next_round
+    if experiment.config.model.head != "linear" or not experiment.can_train:
+        return
+    _, said = yield from train(experiment, number, dataset, hardware)
+    save_predictions(experiment_id, said)
+    yield Progress("Choosing", 0, 0, "", 0)
+    batch = choose_by(said, experiment, number + 1, hardware)
+    if batch is not None:
+        save_ready(experiment_id, batch)
+
+
+def choose_batch(
+    experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
+) -> Work[Batch | None]:
+    """A batch of round ``number``, chosen by the latest model, apart from those that are open."""
+    ready = load_ready(experiment.id, number)
+    if ready is not None and _still_holds(ready, experiment):
+        return ready
+    said = yield from latest_predictions(experiment, dataset, hardware)
+    yield Progress("Choosing", 0, 0, "", 0)
+    return choose_by(said, experiment, number, hardware)
+
+
+def _still_holds(batch: Batch, experiment: Experiment) -> bool:
+    """Whether a batch that was chosen in advance is what would be asked for now."""
+    config = experiment.config
+    measuring = experiment.draw_to_measure(config.per_round)
+    chosen = set(batch.images).difference(measuring)
+    return (
+        batch.strategy == config.strategy
+        and list(batch.at_random or ()) == measuring
+        and len(batch.images) == config.per_round
+        and chosen.issubset(experiment.free_images.tolist())
+    )
+
+
+def choose_by(
+    said: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
+) -> Batch | None:
+    """A batch of round ``number`` by what a model ``said``, from what ``experiment`` has read of
+    its log; None where no images are left."""
+    config, free = experiment.config, experiment.free_images
+    strategy = config.start if said.model == BEFORE else config.strategy
+    count = experiment.batch_size(number)
+    measuring = experiment.draw_to_measure(count)
+    generator = round_generator(config.seed, number, len(experiment.batches))
+    wanted = count - len(measuring)
+    known = experiment.pool.without(experiment.at_random)
+    picks, score = choose(strategy, wanted, said, known, free, generator, hardware.device)
+    images = mix(picks.tolist(), measuring)
+    if not images:
+        return None
+    batch = Batch(
+        number, strategy, images, None, at_random=measuring or None, known=experiment.known
+    )
+    return explained(batch, said, free, known.labeled, score)

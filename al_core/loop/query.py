@@ -1,0 +1,123 @@
+"""Choosing a batch: a strategy applied to what a network said of the pool, and the reasons why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from al_core.errors import ConfigError
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import BEFORE, PoolPredictions
+from al_core.models.linear_heads import Heads, committee, cross_validate
+from al_core.models.neighbours import nearest
+from al_core.store.records import Batch, Reasons
+from al_core.strategies.candidates import Candidates
+from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import BY_PROBS, SCORES, STRATEGIES
+
+TOP_CLASSES = 3
+NEAREST = 5
+
+
+def choose(
+    strategy: str,
+    n: int,
+    said: PoolPredictions,
+    pool: Pool,
+    unlabeled: NDArray[np.int64],
+    generator: torch.Generator,
+    device: torch.device,
+) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """``n`` of the positions ``unlabeled``, best first, or all there are; and the score of each of
+    ``unlabeled``, for strategies that have one.
+
+    What ``pool`` has labels for is what they are compared with. All of it is computed on
+    ``device``. Raises ConfigError where what the model ``said`` are no numbers.
+    """
+    if not len(unlabeled):
+        return unlabeled, None
+    # A gigabyte for a million images: not copied for a strategy that does not look at them.
+    seen = unlabeled[:0] if strategy in BY_PROBS else unlabeled
+    candidates = Candidates(
+        torch.from_numpy(said.probs[unlabeled]).to(device),
+        torch.from_numpy(said.embeddings[seen]).to(device),
+        torch.from_numpy(said.embeddings[pool.labeled]).to(device),
+        temperature=said.temperature,
+    )
+    check_numbers(candidates.probs)
+    check_numbers(candidates.embeddings)
+    labels = torch.from_numpy(pool.labels).to(device)
+    heads = committee_for(
+        strategy, candidates.labeled_embeddings, labels, said.probs.shape[1], generator
+    )
+    if heads is not None:
+        votes = heads.logits(candidates.embeddings).softmax(2)
+        candidates = replace(candidates, votes=votes)
+    picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
+    score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
+    return unlabeled[picks.cpu().numpy()], score
+
+
+def check_numbers(rows: torch.Tensor) -> None:
+    """Raise ConfigError unless all are finite, looked at in blocks: a mask of all is large too."""
+    if not all(bool(block.isfinite().all()) for block in torch.split(rows, 8192)):
+        raise ConfigError(
+            "What the model says of some images are no numbers, so none can be chosen by it; "
+            "choose a lower learning rate, or the strategy “random”."
+        )
+
+
+def committee_for(
+    strategy: str,
+    known: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
+    generator: torch.Generator,
+) -> Heads | None:
+    """The ten heads that ``strategy`` asks, fit to the embeddings ``known`` ``[L,D]`` and their
+    ``labels`` int64 ``[L]``; None where it asks none, or too little is known."""
+    if not CATALOGUE[strategy].committee or len(known) < 2:
+        return None
+    penalty = cross_validate(known, labels, classes, generator).penalty
+    return committee(known, labels, classes, penalty, generator)
+
+
+def explained(
+    batch: Batch,
+    said: PoolPredictions,
+    unlabeled: NDArray[np.int64],
+    labeled: NDArray[np.int64],
+    score: NDArray[np.float32] | None,
+) -> Batch:
+    """``batch`` with its scores and the reasons for each of its images.
+
+    ``score`` belongs to ``unlabeled``, among which the batch was chosen; an image that was not has
+    none.
+    """
+    images = np.array(batch.images, dtype=np.int64)
+    scores = ranks = top = None
+    if score is not None:
+        place = {image: i for i, image in enumerate(unlabeled.tolist())}
+        own = [score[place[image]] if image in place else None for image in batch.images]
+        scores = [None if s is None else float(s) for s in own]
+        ranks = [None if s is None else int((score > s).sum()) + 1 for s in own]
+    if said.model != BEFORE:
+        probs = torch.from_numpy(said.probs[images])
+        best = probs.topk(min(TOP_CLASSES, probs.shape[1]), dim=1)
+        top = [
+            list(zip(classes, (round(p, 4) for p in shares), strict=True))
+            for classes, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+    embeddings = torch.from_numpy(said.embeddings[images])
+    near = nearest(embeddings, torch.from_numpy(said.embeddings[labeled]), NEAREST)
+    similar = labeled[near.numpy()].tolist()
+    return replace(
+        batch,
+        scores=scores,
+        model=None if said.model == BEFORE else said.model,
+        model_known=said.known,
+        reasons=Reasons(len(unlabeled), top, ranks, similar, said.by_pixels),
+    )

@@ -1,0 +1,212 @@
+"""One round: train on the labels so far, evaluate on the test set, score every image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from al_core.config import ExperimentConfig
+from al_core.experiment.pool import Pool
+from al_core.experiment.predictions import PoolPredictions
+from al_core.features.read import Features
+from al_core.images.dataset import Dataset
+from al_core.loop.scoring import score_images
+from al_core.models import network as networks
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware, on_device
+from al_core.models.linear_heads import fit_head
+from al_core.models.metrics import evaluate
+from al_core.models.network import Network
+from al_core.models.prediction import Predictions, predict
+from al_core.models.seeds import round_generator
+from al_core.models.training import fit
+from al_core.models.weights import pretrained_weights
+from al_core.progress import Progress, Work
+from al_core.store.records import RoundRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a round gives: its record, the network (None for a head on embeddings), what it says of
+    every training image (None if it was not asked), and of the test images whose truth is known,
+    ``[M,C]`` (None if there are none)."""
+
+    record: RoundRecord
+    network: Network | None
+    said: PoolPredictions | None
+    test_probs: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """Something trained: ``test`` is what it says of some test images, ``score`` what of all
+    training images, for so many of the unlabelled ones to be chosen. ``history`` is its training's;
+    its logits are best divided by ``temperature``."""
+
+    network: Network | None
+    history: list[list[float]]
+    temperature: float
+    test: Callable[[NDArray[np.int64]], Work[Predictions]]
+    score: Callable[[NDArray[np.int64], int], Work[Predictions]]
+
+
+def run_round(
+    config: ExperimentConfig,
+    number: int,
+    pool: Pool,
+    dataset: Dataset,
+    hardware: Hardware,
+    features: Features | None = None,
+    at_random: Collection[int] = (),
+    temperature: float = 1.0,
+    scoring: bool = True,
+    ahead: int = 0,
+) -> Work[Outcome]:
+    """Round ``number`` of an experiment, from its settings and its pool alone.
+
+    The same settings, labels, number and machine give the same outcome, whatever ran before: each
+    round starts from fresh weights and from a generator of its own. It trains a network, or with
+    ``features`` a linear head on them, on every label but those of the images ``at_random``, which
+    measure it where there is no test set. Without ``scoring`` the pool is not looked at. What a
+    ranking strategy chooses by it, beyond ``ahead`` images that others may be asked about first, is
+    what fp32 would choose.
+
+    A head finds its temperature by cross-validation. A network has seen all labels there are, so
+    ``temperature`` is taken from the round before, whose network had not seen this round's labels.
+    """
+    generator = round_generator(config.seed, number)
+    known = pool.without(at_random)
+    started = time.perf_counter()
+    if features is None:
+        model = yield from _fine_tune(config, known, dataset, hardware, generator, temperature)
+    else:
+        model = yield from _fit_head(config, known, features, hardware, generator)
+    trained = time.perf_counter()
+
+    test_probs = None
+    to_test = np.flatnonzero(dataset.test.targets >= 0)
+    if len(to_test):
+        test = yield from model.test(to_test)
+        test_probs = test.probs.numpy()
+    evaluated = time.perf_counter()
+
+    said = None
+    if scoring:
+        whole = yield from model.score(pool.unlabeled, config.per_round + ahead)
+        embeddings = features.train if features is not None else whole.embeddings.numpy()
+        said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
+    scored = time.perf_counter()
+
+    record = RoundRecord(
+        round=number,
+        labeled=len(pool.labeled),
+        metrics=_measure(dataset, test_probs, said, pool, at_random),
+        history=model.history,
+        train_seconds=trained - started,
+        evaluate_seconds=evaluated - trained,
+        score_seconds=scored - evaluated,
+        select_seconds=0,
+        images_scored=len(pool.unlabeled) if scoring else 0,
+        temperature=model.temperature,
+        computed_on=str(hardware),
+    )
+    return Outcome(record, model.network, said, test_probs)
+
+
+def _fine_tune(
+    config: ExperimentConfig,
+    known: Pool,
+    dataset: Dataset,
+    hardware: Hardware,
+    generator: torch.Generator,
+    temperature: float,
+) -> Work[_Model]:
+    """A network, from fresh weights or pretrained ones."""
+    images = on_device(dataset.train.images, hardware)
+    pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
+    net = networks.build(
+        len(config.class_names),
+        config.model.stem,
+        hardware,
+        dataset.train.images,
+        generator,
+        pretrained,
+    )
+    x = torch.as_tensor(images[known.labeled]).to(hardware.device)
+    y = torch.from_numpy(known.labels).to(hardware.device)
+    history = []
+    for report in fit(net, x, y, config.train, hardware, generator):
+        if report.ends_epoch:
+            history.append([report.epoch, report.loss, report.accuracy])
+        yield report
+
+    def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
+        fast = InferenceNetwork(net, hardware)
+        return predict(
+            fast, on_device(dataset.test.images, hardware), wanted, hardware, "Evaluating"
+        )
+
+    def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
+        return score_images(net, images, config.strategy, unlabeled, n, hardware)
+
+    return _Model(net, history, temperature, test, score)
+
+
+def _fit_head(
+    config: ExperimentConfig,
+    known: Pool,
+    features: Features,
+    hardware: Hardware,
+    generator: torch.Generator,
+) -> Work[_Model]:
+    """A linear head, its penalty chosen by cross-validation on the labels alone."""
+    yield Progress("Training", 0, 0, "", 0)
+    x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
+    x, y = x.to(hardware.device), y.to(hardware.device)
+    head, found = fit_head(x, y, len(config.class_names), generator)
+
+    def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
+        yield Progress(phase, 0, 0, "", 0)
+        logits = head.logits(embeddings.to(hardware.device))[0]
+        return Predictions(logits.softmax(1).cpu(), embeddings)
+
+    def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
+        return predicted(_rows(features.test, wanted), "Evaluating")
+
+    def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
+        return predicted(torch.from_numpy(features.train), "Scoring")
+
+    return _Model(None, [], found.temperature, test, score)
+
+
+def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:
+    """Some of the embeddings; all of them are not copied."""
+    return torch.from_numpy(rows if len(wanted) == len(rows) else rows[wanted])
+
+
+def _measure(
+    dataset: Dataset,
+    test_probs: NDArray[np.float32] | None,
+    said: PoolPredictions | None,
+    pool: Pool,
+    at_random: Collection[int],
+) -> dict[str, Any] | None:
+    """How right a model is on the test set, else on the images drawn at random that have a label;
+    None where there is neither."""
+    if test_probs is not None:
+        targets = dataset.test.targets[dataset.test.targets >= 0]
+        return asdict(evaluate(torch.from_numpy(test_probs), torch.from_numpy(targets))) | {
+            "on": "test"
+        }
+    drawn = np.isin(pool.labeled, list(at_random))
+    if said is None or not drawn.any():
+        return None
+    probs = torch.from_numpy(said.probs[pool.labeled[drawn]])
+    return asdict(evaluate(probs, torch.from_numpy(pool.labels[drawn]))) | {"on": "random"}

@@ -1,0 +1,102 @@
+"""What a round costs on this machine, from a measurement of a few seconds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from al_core.config import ExperimentConfig, Stem, TrainConfig
+from al_core.loop.scoring import can_be_fast
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware
+from al_core.models.linear_heads import fit_head, fit_heads
+from al_core.models.network import build
+from al_core.models.prediction import BATCH_SIZE, predict
+from al_core.models.training import fit
+from al_core.progress import Progress, Work, finish
+
+WIDTH, CLASSES = 512, 10
+STEPS = 4  # of training, timed after as many that are not
+LABELS, ROWS = 500, 10_000  # of the head that is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Images a second in ``training``, in ``predicting``, and in predicting in ``fp32``; seconds a
+    linear head takes to ``fit`` each label, and to ``score`` each image."""
+
+    training: float
+    predicting: float
+    fp32: float
+    fit: float
+    score: float
+
+    def of_fine_tuning(self, config: ExperimentConfig, images: int) -> float:
+        """Seconds of a first round, with ``images`` to look at."""
+        train = config.train
+        batch = min(train.batch_size, config.initial)
+        steps = max(math.ceil(train.epochs * config.initial / batch), train.min_steps)
+        scoring = self.predicting if can_be_fast(config.strategy) else self.fp32
+        return steps * batch / self.training + images / scoring
+
+    def of_features(self, images: int) -> float:
+        """Seconds that the features of ``images`` take, once."""
+        return images / self.fp32
+
+    def of_head(self, config: ExperimentConfig, images: int) -> float:
+        """Seconds of a first round with a linear head."""
+        return config.initial * self.fit + images * self.score
+
+
+def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed]:
+    """Train, predict and fit a head for a moment, on random images and embeddings."""
+    yield Progress("Measuring what a round takes", 0, 0, "", 0)
+    generator = torch.Generator().manual_seed(0)
+    shape = (BATCH_SIZE, 3, image_size, image_size)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    network = build(CLASSES, stem, hardware, images.numpy(), generator)
+
+    def predicting(on: Hardware) -> Callable[[], object]:
+        fast, everything = InferenceNetwork(network, on), np.arange(BATCH_SIZE)
+        return lambda: finish(predict(fast, images, everything, on, ""))
+
+    config = TrainConfig(epochs=1, min_steps=STEPS)
+    few = images[: STEPS * config.batch_size].to(hardware.device)
+    labels = torch.randint(CLASSES, (len(few),), generator=generator).to(hardware.device)
+
+    def training() -> None:
+        finish(fit(network, few, labels, config, hardware, generator))
+
+    x = torch.randn(ROWS, WIDTH, generator=generator).half()
+    y = torch.randint(CLASSES, (LABELS,), generator=generator)
+
+    def fitting() -> None:
+        fit_head(x[:LABELS], y, CLASSES, generator)
+
+    head = fit_heads(x[:LABELS], y, CLASSES, torch.ones(1, LABELS), torch.ones(1), iterations=1)
+    seconds = []
+    parts = (
+        predicting(hardware),
+        predicting(hardware.exact),
+        training,
+        fitting,
+        lambda: head.logits(x),
+    )
+    for work in parts:
+        work()  # the first call loads kernels, and nobody waits for that twice
+        yield Progress("Measuring what a round takes", 0, 0, "", 0)
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return Speed(
+        predicting=BATCH_SIZE / seconds[0],
+        fp32=BATCH_SIZE / seconds[1],
+        training=len(few) / seconds[2],
+        fit=seconds[3] / LABELS,
+        score=seconds[4] / ROWS,
+    )

@@ -1,0 +1,193 @@
+"""fit(): train a network on the labelled images, one report an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from al_core.config import TrainConfig
+from al_core.errors import ConfigError, is_lack_of_memory
+from al_core.models.hardware import Hardware, in_parts
+from al_core.models.network import Network
+from al_core.progress import TrainingProgress
+
+AHEAD = 256  # steps whose random numbers are drawn at once
+
+
+def fit(
+    network: Network,
+    images: Tensor,
+    targets: Tensor,
+    config: TrainConfig,
+    hardware: Hardware,
+    generator: torch.Generator,
+) -> Generator[TrainingProgress, None, None]:
+    """Train ``network`` in place by SGD with momentum and the one-cycle schedule.
+
+    ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
+    ``generator`` is a CPU generator. One report an epoch, and one a second within a long epoch, so
+    that a progress bar moves and whoever stops asking has not long to wait. Where memory runs out,
+    a batch goes in parts from then on, and the reports say so. The schedule: Smith & Topin,
+    "Super-convergence" (2019). Raises ConfigError for fewer than two images, or when the loss is no
+    longer a number.
+    """
+    n = len(images)
+    if n < 2:
+        raise ConfigError("Training needs at least two labelled images.")
+    batch_size = min(config.batch_size, n)
+    steps = max(math.ceil(config.epochs * n / batch_size), config.min_steps)
+    batches = _batches(images, batch_size, steps, config, generator)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.momentum > 0,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False
+    )
+    network.train()
+    start = last = time.perf_counter()
+    seen, parts = 0, 1
+    losses, hits = torch.zeros(2, device=images.device)
+    for step in range(1, steps + 1):
+        batch, mirrored, offsets = next(batches)
+        x, y = augment(images[batch], mirrored, offsets), targets[batch]
+        loss, right, parts = _gradient(network, x, y, hardware, parts)
+        optimizer.step()
+        schedule.step()
+        seen += len(y)
+        losses += loss
+        hits += right
+        now = time.perf_counter()
+        ends_epoch = step == steps or step * batch_size // n > (step - 1) * batch_size // n
+        if ends_epoch or now - last > 1:
+            if not math.isfinite(losses.item()):
+                raise ConfigError("The training diverged; choose a lower learning rate.")
+            yield TrainingProgress(
+                in_parts("Training", -(-batch_size // parts), batch_size),
+                step,
+                steps,
+                "steps",
+                now - start,
+                step * batch_size / n,
+                losses.item() / seen,
+                hits.item() / seen,
+                ends_epoch,
+            )
+            last = now
+        if ends_epoch:
+            seen, losses, hits = 0, torch.zeros_like(losses), torch.zeros_like(hits)
+
+
+def _gradient(
+    network: Network, images: Tensor, targets: Tensor, hardware: Hardware, parts: int
+) -> tuple[Tensor, Tensor, int]:
+    """Leave the gradient of a batch in ``network``; the sum of its losses, how many it got right.
+
+    The batch goes in so many ``parts``, each with a batch norm of its own, and in twice as many
+    whenever memory runs out; how many it came to is the third of what is returned.
+    """
+    while True:
+        network.zero_grad(set_to_none=True)
+        losses, hits = torch.zeros(2, device=images.device)
+        try:
+            for x, y in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+                loss, right = _add_gradient(network, x, y, len(y) / len(targets), hardware)
+                losses += loss
+                hits += right
+            return losses, hits, parts
+        except (MemoryError, RuntimeError) as error:
+            # Batch norm cannot take a single image.
+            if 4 * parts > len(targets) or not is_lack_of_memory(error):
+                raise
+            parts *= 2
+
+
+def _add_gradient(
+    network: Network, x: Tensor, y: Tensor, share: float, hardware: Hardware
+) -> tuple[Tensor, Tensor]:
+    """Add the gradient of a part of a batch; its own function, so that nothing of a part that did
+    not fit into memory outlives it."""
+    with torch.autocast(
+        hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
+    ):
+        logits = network(x)
+    loss = F.cross_entropy(logits.float(), y)
+    (loss * share).backward()  # type: ignore[no-untyped-call]
+    return loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()
+
+
+def _batches(
+    images: Tensor, batch_size: int, steps: int, config: TrainConfig, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+    """The positions of each step's images, and what :func:`augment` takes, on the images' device.
+
+    Drawn for many steps at a time: a copy to a GPU waits for all that runs there.
+    """
+    order = _shuffled_again_and_again(len(images), batch_size, generator)
+    for start in range(0, steps, AHEAD):
+        drawn = [
+            (next(order), *draw_augmentation(batch_size, config.flip, config.shift, generator))
+            for _ in range(min(AHEAD, steps - start))
+        ]
+        columns = [
+            [None] * len(drawn) if column[0] is None else torch.stack(column).to(images.device)
+            for column in zip(*drawn, strict=True)
+        ]
+        yield from zip(*columns, strict=True)
+
+
+def _shuffled_again_and_again(
+    n: int, batch_size: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Positions of all ``n`` images, shuffled anew each time round, in batches without end.
+
+    A batch may reach into the next round: all are of one size, so that nothing is compiled or
+    kept for another, and none is a single image, which batch norm cannot take.
+    """
+    left = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(left) < batch_size:
+            left = torch.cat([left, torch.randperm(n, generator=generator)])
+        yield left[:batch_size]
+        left = left[batch_size:]
+
+
+def draw_augmentation(
+    n: int, flip: bool, shift: int, generator: torch.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """Which of ``n`` images are mirrored, bool ``[n]``, and by how much each is moved, down and to
+    the right, int64 ``[2,n,1]`` from ``-shift`` to ``shift``; None for what is not done."""
+    mirrored = torch.rand(n, generator=generator) < 0.5 if flip else None
+    offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator) if shift else None
+    return mirrored, None if offsets is None else offsets - shift
+
+
+def augment(images: Tensor, mirrored: Tensor | None, offsets: Tensor | None) -> Tensor:
+    """Mirror and move images as :func:`draw_augmentation` has drawn, edges reflected.
+
+    uint8 ``[N,C,H,W]`` in and out, all of them at once; all three on one device.
+    """
+    n, _, height, width = images.shape
+    if mirrored is not None:
+        images = torch.where(mirrored.view(n, 1, 1, 1), images.flip(3), images)
+    if offsets is not None:
+        rows = _reflect(offsets[0] + torch.arange(height, device=images.device), height)
+        columns = _reflect(offsets[1] + torch.arange(width, device=images.device), width)
+        index = torch.arange(n, device=images.device).view(n, 1, 1)
+        # Advanced indices around a slice put the channels last, which is the layout wanted next.
+        images = images[index, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    return images
+
+
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    """Positions outside of ``0..size-1`` mirrored back inside."""
+    return (size - 1) - ((size - 1) - positions.abs()).abs()

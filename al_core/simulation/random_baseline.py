@@ -1,0 +1,151 @@
+"""What as many labels would have given, had they been picked at random: the yardstick of a curve.
+
+It is trained in the background, on images whose truth is known and with the truth as annotator,
+and kept beside the experiment's weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from al_core.analysis.curves import Curve, measured_on, points, strategies_in_words
+from al_core.analysis.stopping import gain_between
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.pool import Pool
+from al_core.experiment.start import initial_images
+from al_core.files.atomic import whole_file
+from al_core.files.paths import folder_of
+from al_core.images.dataset import Dataset
+from al_core.progress import Work
+from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import RoundRecord
+
+if TYPE_CHECKING:
+    from al_core.models.hardware import Hardware
+
+
+def can_be_measured(dataset: Dataset) -> bool:
+    """Whether the truth is known of every training image and of some test images."""
+    return dataset.has_truth and bool((dataset.test.targets >= 0).any())
+
+
+def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
+    """The metrics with as many random labels, by round, as far as they are known."""
+    found = {}
+    for record in experiment.rounds:
+        if _is_random(experiment, record):
+            found[record.round] = record.metrics or {}
+        else:
+            with suppress(OSError, ValueError):
+                kept = json.loads(_path(experiment, record).read_text(encoding="utf-8"))
+                if kept is None or _are_metrics(kept):
+                    found[record.round] = kept
+    return found
+
+
+def _are_metrics(kept: Any) -> bool:
+    """Whether a file holds what is read from it here, and was not damaged."""
+    try:
+        counts = [count for row in kept["confusion"] for count in row]
+        shares = [kept["accuracy"], *kept["interval"]]
+        return len(shares) == 3 and 0 <= min(shares) <= max(shares) <= 1 and min(counts) >= 0
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def missing(experiment: Experiment) -> Sequence[RoundRecord]:
+    """The rounds whose reference is not known yet, or is damaged."""
+    known = reference(experiment)
+    return [record for record in experiment.rounds if record.round not in known]
+
+
+def has_reference(experiment_id: int) -> bool:
+    """Whether any round of an experiment has one on disk."""
+    return any(_folder(experiment_id).glob("random-*.json"))
+
+
+def reference_curve(experiment: Experiment) -> Curve | None:
+    """The reference as a curve beside that of the experiment, None where nothing is known of it."""
+    known = reference(experiment)
+    rounds = [record for record in experiment.rounds if known.get(record.round)]
+    if not rounds:
+        return None
+    metrics = [known[record.round] for record in rounds]
+    return Curve(
+        f"{experiment.name}, random labels",
+        experiment.config.seed,
+        tuple(record.labeled for record in rounds),
+        tuple(m["accuracy"] for m in metrics),
+        tuple(m["interval"][0] for m in metrics),
+        tuple(m["interval"][1] for m in metrics),
+        on=measured_on(experiment),
+    )
+
+
+def against_random(experiment: Experiment) -> str:
+    """How the latest round whose reference is known stands to it, in a sentence; empty where there
+    is none.
+
+    What the reference said of each test image is not kept, so the interval is the one for
+    independent proportions, which is wider.
+    """
+    known = reference(experiment)
+    rounds = [record for record in experiment.rounds if record.round and known.get(record.round)]
+    if not rounds:
+        return ""
+    record = rounds[-1]
+    at_random = replace(record, metrics=known[record.round])
+    gain = gain_between(at_random, record)
+    if gain is None:
+        return ""
+    name = strategies_in_words(experiment)
+    given = f"{record.labeled:,} random labels give {known[record.round]['accuracy']:.1%}"
+    bounds = (gain.low, gain.high) if gain.gain > 0 else (-gain.high, -gain.low)
+    interval = f"95% interval {points(bounds[0])} to {points(bounds[1])}, one run"
+    side = "above" if gain.gain > 0 else "below"
+    if bounds[0] > 0:
+        return f"{given}: {name} is {points(abs(gain.gain))} points {side} ({interval})."
+    return (
+        f"{given}: {name} cannot be told apart from them ({points(abs(gain.gain))} points {side}, "
+        f"{interval})."
+    )
+
+
+def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
+    """Train what is missing, a round at a time, each with its settings and its number of labels."""
+    from al_core.features.embed import features_of
+    from al_core.loop.round import run_round
+
+    features = yield from features_of(experiment.config, dataset, hardware)
+    for record in missing(experiment):
+        config = replace(experiment.config, initial=record.labeled)
+        images = initial_images(config, len(dataset.train))
+        labels = [
+            Annotation(int(image), int(dataset.train.targets[image]), record.round, TRUTH)
+            for image in images
+        ]
+        pool = Pool.fold(len(dataset.train), labels)
+        outcome = yield from run_round(
+            config, record.round, pool, dataset, hardware, features, scoring=False
+        )
+        with whole_file(_path(experiment, record)) as file:
+            file.write(json.dumps(outcome.record.metrics).encode())
+
+
+def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
+    """Whether a round was trained on random images with the truth's labels itself."""
+    return record.round == 0 and experiment.config.initial_labels == "truth"
+
+
+def _path(experiment: Experiment, record: RoundRecord) -> Path:
+    head = "" if experiment.config.model.head == "fine-tune" else "-head"
+    return _folder(experiment.id) / f"random-{record.round}-{record.labeled}{head}.json"
+
+
+def _folder(experiment_id: int) -> Path:
+    return folder_of(experiment_id)

@@ -1,0 +1,175 @@
+"""Many simulated experiments: side by side, kept on disk, and going on where they stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from al_core.errors import ActiveLearningError, ConfigError
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
+from al_core.progress import Progress, finish
+from al_core.simulation.results import (
+    Simulation,
+    all_that_matters,
+    digest_of,
+    read_steps,
+    write_steps,
+)
+
+if TYPE_CHECKING:
+    from al_core.simulation.simulate import Row
+
+MEMORY = 3_000_000_000  # bytes a run may take, images included
+
+
+def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress | Row]:
+    """Run simulations, ``jobs`` processes at a time: reports of progress, and rows as they come.
+
+    Each round is kept under ``$AL_HOME/simulations``. Whatever was kept before is not run again;
+    its rows come first. Stopped anywhere, the processes end, and what they have finished stays.
+    Raises the first error that any of them meets.
+    """
+    with closing(_in_processes(simulations, jobs)) as reports:
+        yield from merged(simulations, reports)
+
+
+def merged(
+    simulations: Sequence[Simulation], reports: Iterable[tuple[Any, Progress | Row | None]]
+) -> Iterator[Progress | Row]:
+    """What many simulations report, each time with who does, as reports of all of them."""
+    rounds = sum(one.config.rounds + 1 for one in simulations)
+    done = 0
+    running: dict[Any, Progress] = {}
+    for who, report in reports:
+        if isinstance(report, Progress):
+            running[who] = report
+        else:
+            running.pop(who, None)
+            if report is not None:
+                done += 1
+                yield report
+        # Most of a round is its training; it counts as done when its row is there.
+        parts = sum(
+            one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
+        )
+        yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
+
+
+def _in_processes(
+    simulations: Sequence[Simulation], jobs: int
+) -> Generator[tuple[int, Progress | Row | None]]:
+    """What processes of this machine report; None at the end of each simulation."""
+    context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
+    tasks, reports = context.Queue(), context.Queue()
+    for one in simulations:
+        tasks.put(one)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    workers = [
+        context.Process(target=_work, args=(tasks, reports, threads), daemon=True)
+        for _ in range(min(jobs, len(simulations)))
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        ended = 0
+        while ended < len(simulations):
+            try:
+                who, report = reports.get(timeout=1)
+            except queue.Empty:
+                if any(worker.exitcode not in (None, 0) for worker in workers):
+                    raise ConfigError(
+                        "A simulation ended without a word, most often for want of memory: run "
+                        "fewer side by side with --jobs."
+                    ) from None
+                continue
+            if isinstance(report, Exception):
+                raise report
+            ended += report is None
+            yield who, report
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def jobs_that_fit(simulations: int) -> int:
+    """How many simulations this machine carries side by side: one a core, as far as memory goes;
+    one where there is a GPU to share."""
+    from al_core.models.hardware import find_hardware
+
+    if find_hardware().device.type != "cpu":
+        return 1
+    free = float("inf")
+    with suppress(ValueError, OSError, AttributeError):  # not every system tells
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
+
+
+def _work(tasks: Any, reports: Any, threads: int) -> None:
+    """In a process of its own: take simulations, until there are none left."""
+    import torch
+
+    # Two programs that both use all cores wait for each other most of the time.
+    torch.set_num_threads(threads)
+    who, parent = os.getpid(), multiprocessing.parent_process()
+    try:
+        while True:
+            try:
+                simulation = tasks.get(timeout=1)
+            except queue.Empty:
+                return
+            for report in run_one(simulation):
+                if parent is None or not parent.is_alive():
+                    return  # it was killed, and nobody else ends this
+                reports.put((who, report))
+            reports.put((who, None))
+    except ActiveLearningError as error:
+        reports.put((who, error))
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        reports.put((who, ConfigError(f"It failed ({type(error).__name__}: {error}).")))
+
+
+def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
+    """Run one simulation in this process, from where it stopped: its rows, and its progress."""
+    from al_core.features.embed import frozen_features
+    from al_core.features.read import read_features
+    from al_core.models.hardware import find_hardware
+    from al_core.models.weights import pretrained_weights
+    from al_core.simulation.annotators import find_annotator
+    from al_core.simulation.simulate import Step, simulate
+
+    config = simulation.config
+    dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
+    config = replace(config, class_names=dataset.train.class_names)
+    annotator = find_annotator(simulation.annotator, dataset)
+    features = None
+    if simulation.embeddings:
+        features = read_features(Path(simulation.embeddings), dataset)
+    elif config.model.head == "linear":
+        features = yield from frozen_features(config.model.weights, dataset, find_hardware())
+    digest = features.digest if features else ""
+    if features is None and config.model.weights not in ("none", "imagenet"):
+        weights = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
+        digest = weights.digest if weights else ""
+    depends_on = all_that_matters(replace(simulation, config=config), dataset.fingerprint, digest)
+    path = home() / "simulations" / f"{digest_of(depends_on)}.json"
+    steps = read_steps(path)[: config.rounds + 1]
+    if any(max(step.asked, default=0) >= len(dataset.train) for step in steps):
+        steps = []  # damaged
+    yield from (step.row for step in steps)
+    for report in simulate(config, dataset, annotator, find_hardware(), features, steps):
+        if isinstance(report, Step):
+            steps.append(report)
+            write_steps(path, simulation, depends_on, steps)
+            yield report.row
+        else:
+            yield report

@@ -1,0 +1,60 @@
+"""Reading the annotations of an experiment again and again, each of them once.
+
+They only ever grow, and every page reads them several times: 50,000 took 0.27 s each time.
+"""
+
+from threading import Lock
+
+from sqlalchemy import Connection, func, select
+
+from al_core.store.annotations import Annotation
+from al_core.store.tables import annotations
+
+KEPT = 4  # experiments whose annotations stay in memory; 50,000 are 20 MB
+COLUMNS = [annotations.c[slot] for slot in Annotation.__slots__]
+
+
+class Log:
+    """What was read before of some experiments of one database; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, tuple[Annotation, ...]]] = {}
+        self._lock = Lock()
+
+    def read(self, connection: Connection, experiment_id: int) -> tuple[Annotation, ...]:
+        """All annotations of an experiment as they are now, in the order they were made."""
+        with self._lock:
+            last, known = self._known.get(experiment_id, (0, ()))
+        last, said = _go_on(connection, experiment_id, last, known)
+        with self._lock:
+            self._known.pop(experiment_id, None)
+            self._known[experiment_id] = last, said
+            for former in list(self._known)[:-KEPT]:
+                del self._known[former]
+        return said
+
+
+def _go_on(
+    connection: Connection, experiment_id: int, last: int, known: tuple[Annotation, ...]
+) -> tuple[int, tuple[Annotation, ...]]:
+    """The annotations up to now, after those up to the row ``last`` are ``known``; with the number
+    of the last row.
+
+    What is known holds if as many rows as before come up to ``last``, and that row is the same: a
+    database that somebody has put in its place has another there, and PostgreSQL may show rows
+    late whose numbers are lower. One statement asks for all of it, so it is one moment's truth.
+    """
+    of_experiment = annotations.c.experiment_id == experiment_id
+    earlier = select(func.count()).where(of_experiment, annotations.c.id < last).scalar_subquery()
+    query = (
+        select(annotations.c.id, earlier, *COLUMNS)
+        .where(of_experiment, annotations.c.id >= last)
+        .order_by(annotations.c.id)
+    )
+    rows = connection.execute(query).all()
+    new = tuple(Annotation(*row[2:]) for row in rows)
+    if not known:
+        return (rows[-1][0] if rows else 0), new
+    if not rows or rows[0][1] != len(known) - 1 or new[0] != known[-1]:
+        return _go_on(connection, experiment_id, 0, ())
+    return rows[-1][0], known + new[1:]

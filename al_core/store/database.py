@@ -1,0 +1,291 @@
+"""A database to keep the log in: opened, brought up to date, and its errors as sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from al_core.errors import ConfigError, StoreError, StoreUnavailable
+from al_core.files.locks import Lock, try_lock
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+NEWEST = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+VERSIONS = "al_version"  # the table that says which of them a database has seen
+OPEN_SECONDS = 10  # how long a program that starts waits for another that creates the tables
+# How long a writer waits for another before it says so. A person who labels should hear of it
+# soon; whoever can wait longer tries again.
+LOCK_SECONDS = 1
+
+
+class Database:
+    """A database with all tables of :mod:`al_core.store.tables` in place, as they are today; safe
+    to share between threads.
+
+    Every method raises StoreError, in a sentence: StoreUnavailable where it may work later.
+    """
+
+    def __init__(self, address: str) -> None:
+        with _sentences("opened"):
+            self.url = make_url(address)
+            self._file: Path | None = None
+            how: dict[str, Any] = {}
+            if self.url.get_backend_name() == "postgresql":
+                self.url = self.url.update_query_dict(_patient(self.url))
+                # A connection may have broken since it was used last.
+                how["pool_pre_ping"] = True
+                self._locking = create_engine(
+                    self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+                )
+            self._engine = create_engine(self.url, json_deserializer=_json_or_none, **how)
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                path = Path(self.url.database)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                event.listen(self._engine, "connect", _prepare_sqlite)
+                # Two processes on a new file would both find no tables, and both create them.
+                with FileLock(f"{path}.lock", timeout=OPEN_SECONDS):
+                    _bring_up_to_date(self._engine)
+                self._engine.dispose()
+                self._file = path
+                _keep_to_the_file(self._engine, path)
+            else:
+                _bring_up_to_date(self._engine)
+
+    def close(self) -> None:
+        """Let go of it; it is not usable after."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with."""
+        with _sentences("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, taken: str = "") -> Iterator[Connection]:
+        """A transaction: all of it is on disk at the end, or nothing.
+
+        ``taken`` is the sentence for a value that must be unique and is there already.
+        """
+        with _sentences("written", taken):
+            with self._engine.begin() as connection:
+                written = self._file and _identity(self._file)
+                yield connection
+            # SQLite writes on into a file that was moved away or deleted, and nobody would know.
+            if self._file and _identity(self._file) != written:
+                raise FileNotFoundError(f"{self._file} was replaced")
+
+    def try_lock(self, name: str) -> Lock | None:
+        """A lock that one of all who use this database can hold; None where somebody does."""
+        with _sentences("locked"):
+            if self._file is not None:
+                folder = self._file.with_name("locks")
+                folder.mkdir(exist_ok=True)
+                return try_lock(folder / f"{name}.lock")
+            return _take_advisory_lock(self._locking, name)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds the lock of that name now."""
+        if self._file is None:
+            with self.writing() as connection:  # at whose end it is free again
+                free = func.pg_try_advisory_xact_lock(number_of(name))
+                return not connection.execute(select(free)).scalar()
+        lock = self.try_lock(name)
+        if lock is not None:
+            lock.release()
+        return lock is None
+
+
+class AdvisoryLock:
+    """A lock of PostgreSQL; it lasts as long as a connection that is there for nothing else."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def release(self, force: bool = False) -> None:
+        """Let somebody else have it, at once: a server notes only later that a connection ended."""
+        with suppress(SQLAlchemyError):
+            self._connection.execute(select(func.pg_advisory_unlock_all()))
+        self._connection.close()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the connection is still there."""
+        if not self._connection.closed:
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+            except SQLAlchemyError:
+                self._connection.close()
+        return not self._connection.closed
+
+
+def _take_advisory_lock(engine: Engine, name: str) -> AdvisoryLock | None:
+    connection = engine.connect()
+    taken = connection.execute(select(func.pg_try_advisory_lock(number_of(name)))).scalar()
+    if taken:
+        return AdvisoryLock(connection)
+    connection.close()
+    return None
+
+
+def _json_or_none(text: str) -> Any:
+    """A damaged value is None, so that one row does not hide the others from a list."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    """Run the migrations that a database has not seen, all of them or none.
+
+    Raises StoreError for one of a later version of this program.
+    """
+    with engine.connect() as connection:
+        if _version(connection) != NEWEST:
+            with _alone(connection):
+                _migrate(connection)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """A transaction beside which nobody else migrates."""
+    connection.rollback()
+    if connection.dialect.name == "sqlite":
+        # The driver would begin none before a table is changed, and each change would stand alone.
+        driver: Any = connection.connection.dbapi_connection
+        driver.isolation_level = None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{OPEN_SECONDS}s'")
+        connection.execute(select(func.pg_advisory_xact_lock(number_of("migrations"))))
+    yield
+    connection.commit()
+
+
+def _version(connection: Connection) -> str | None:
+    """The last migration that a database has seen; None before the first.
+
+    Raises StoreError where this program does not know it.
+    """
+    if not inspect(connection).has_table(VERSIONS):
+        return None
+    seen = connection.execute(text(f"SELECT version_num FROM {VERSIONS}")).scalar()
+    if seen is not None and seen > NEWEST:
+        raise StoreError(
+            f"The database was written by a later version of this program (its tables are of "
+            f"version {seen}, this one knows {NEWEST}): update the program, or set AL_HOME or "
+            "AL_DATABASE_URL to another one."
+        )
+    return seen
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command  # takes a moment, and is needed once in a database's life
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection, "version_table": VERSIONS})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    if _version(connection) != NEWEST:  # another program may have been quicker
+        command.upgrade(config, "head")
+
+
+def _patient(url: URL) -> dict[str, str]:
+    """What a PostgreSQL is to be told beside what its address says: a writer does not wait long for
+    another, and either end hears within a minute that the other's machine is gone."""
+    alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+    settings = {"lock_timeout": f"{LOCK_SECONDS}s"} | {f"tcp_{n}": v for n, v in alive.items()}
+    said = url.query.get("options", "")
+    options = " ".join([*(f"-c {name}={value}" for name, value in settings.items()), str(said)])
+    own = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **alive}
+    return {name: str(v) for name, v in own.items() if name not in url.query} | {"options": options}
+
+
+def number_of(name: str) -> int:
+    """The number by which PostgreSQL knows a lock of that name, of 64 bits."""
+    digest = hashlib.blake2b(f"active learning: {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def _prepare_sqlite(connection: SqliteConnection, _: object) -> None:
+    """Readers never wait (WAL), writers wait for each other, a commit survives a power cut."""
+    connection.execute(f"PRAGMA busy_timeout={int(LOCK_SECONDS * 1000)}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _keep_to_the_file(engine: Engine, path: Path) -> None:
+    """Use no connection to a file that lies elsewhere by now, and create no empty one instead."""
+
+    @event.listens_for(engine, "do_connect")
+    def is_there(*_: Any) -> None:
+        _identity(path)
+
+    @event.listens_for(engine, "connect")
+    def note(_: Any, record: Any) -> None:
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def compare(_: Any, record: Any, __: Any) -> None:
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError  # the pool connects anew
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file has that name now; raises FileNotFoundError where none has."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} has disappeared") from None
+    return stat.st_dev, stat.st_ino
+
+
+@contextmanager
+def _sentences(doing: str, taken: str = "") -> Iterator[None]:
+    """Turn what the database says into a StoreError that a person can act on."""
+    try:
+        yield
+    except IntegrityError as error:
+        if taken:
+            raise ConfigError(taken) from error
+        raise StoreError(f"The database refused a row: {error.orig}.") from error
+    except (SQLAlchemyError, OSError, ImportError, UnicodeError) as error:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
+        for symptom, advice in _ADVICE.items():
+            if symptom in cause:
+                cause = f"{cause}; {advice}"
+                break
+        for_now = isinstance(error, OperationalError | OSError)
+        kind = StoreUnavailable if for_now else StoreError
+        raise kind(f"The database cannot be {doing}: {cause}.") from error
+
+
+_ADVICE = {
+    "could not be acquired": "another program holds the lock; try again",
+    "No module named 'psycopg'": "pip install -r requirements-postgresql.txt",
+    "No module named 'psycopg2'": "let its address begin with postgresql+psycopg://",
+    "lock timeout": "another program holds it",
+    "full": "make room on the disk",
+    "locked": "another program holds it",
+    "readonly": "allow writing to the file and its folder",
+    "disk I/O error": "see that its disk works and may be written",
+    "has disappeared": "bring the file back, or start the program again for a new one",
+    "was replaced": "it is not the file that was opened",
+    "no such table": "it is not the database that was opened; start the program again",
+    "not a database": "move the file away, or set AL_HOME to another folder",
+    "malformed": "restore it from a copy, or set AL_HOME to another folder",
+    "unable to open": "see that the folder exists and may be written, or set AL_HOME",
+    "Permission denied": "allow writing there, or set AL_HOME to another folder",
+}

@@ -1,0 +1,276 @@
+"""The log: everything that must survive, in one database.
+
+``annotations`` only ever grows; what a person changed or took back is a later row. A batch is
+written when it is chosen; after that only who holds it and when it was handed in may change. A
+round's record and the batch its model chose are written in one transaction, so there is never one
+without the other.
+"""
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, insert, select, update
+
+from al_core.errors import UnknownExperiment
+from al_core.files.locks import Lock
+from al_core.files.paths import home
+from al_core.names import checked
+from al_core.store.annotation_cache import COLUMNS, Log
+from al_core.store.annotations import Annotation, now
+from al_core.store.database import Database
+from al_core.store.records import Batch, ExperimentRecord, RoundRecord
+from al_core.store.rows import append_annotations, batch_of, insert_once, write_batch
+from al_core.store.tables import annotations, batches, experiments, rounds
+
+
+class Store:
+    """A database of experiments; safe to share between threads.
+
+    Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at ``$AL_HOME/al.db``.
+    Every method raises StoreError, in a sentence, when the database or its disk refuses.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
+        self._database = Database(address)
+        self._log = Log()
+
+    def close(self) -> None:
+        """Let go of the database; the store is not usable after."""
+        self._database.close()
+
+    # What one server does at a time
+
+    def try_lock(self, name: str) -> Lock | None:
+        """A lock that one of all who use this database can hold; None where somebody does. It is
+        freed when whoever holds it ends."""
+        return self._database.try_lock(name)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds the lock of that name now."""
+        return self._database.is_locked(name)
+
+    # Experiments
+
+    def create_experiment(
+        self,
+        name: str,
+        config: dict[str, Any],
+        fingerprint: str,
+        pool_size: int,
+        first_annotations: Iterable[Annotation] = (),
+        first_batch: Batch | None = None,
+    ) -> int:
+        """Write a new experiment with what it starts from; returns its id.
+
+        Raises ConfigError for a name that is empty, too long, no plain text, or taken.
+        """
+        name = checked("An experiment", name)
+        values = {
+            "name": name,
+            "config": config,
+            "fingerprint": fingerprint,
+            "pool_size": pool_size,
+        }
+        with self._database.writing(_taken(name)) as connection:
+            key = connection.execute(insert(experiments).values(values)).inserted_primary_key
+            assert key is not None
+            experiment_id: int = key[0]
+            append_annotations(connection, experiment_id, first_annotations)
+            if first_batch is not None:
+                write_batch(connection, experiment_id, first_batch)
+        return experiment_id
+
+    def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
+        """The experiments, newest first; or the deleted ones."""
+        gone = experiments.c.deleted_at.is_not(None)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(experiments)
+                .where(gone if deleted else ~gone)
+                .order_by(experiments.c.id.desc())
+            )
+            return [ExperimentRecord(**row._mapping) for row in rows]
+
+    def experiment(self, name_or_id: str | int) -> ExperimentRecord:
+        """One experiment by name or id; raises UnknownExperiment."""
+        column = experiments.c.id if isinstance(name_or_id, int) else experiments.c.name
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(experiments).where(column == name_or_id, experiments.c.deleted_at.is_(None))
+            ).first()
+        if row is None:
+            known = ", ".join(f"“{e.name}”" for e in self.experiments()[:10]) or "none yet"
+            raise UnknownExperiment(f"There is no experiment “{name_or_id}”; there are: {known}.")
+        return ExperimentRecord(**row._mapping)
+
+    def rename_experiment(self, experiment_id: int, name: str) -> None:
+        """Give an experiment another name; raises ConfigError as for a new one."""
+        name = checked("An experiment", name)
+        self._update(experiment_id, _taken(name), name=name)
+
+    def change_config(self, experiment_id: int, changes: dict[str, Any]) -> None:
+        """Give some settings of an experiment other values; the others stay, also where another
+        tab changes one of them at this moment."""
+        here = experiments.c.id == experiment_id
+        with self._database.writing() as connection:
+            row = update(experiments).where(here)
+            # Whoever writes first reads alone: SQLite takes no lock for a SELECT.
+            connection.execute(row.values(config=experiments.c.config))
+            config = connection.execute(select(experiments.c.config).where(here)).scalar_one()
+            connection.execute(row.values(config=config | changes))
+
+    def delete_experiment(self, experiment_id: int) -> None:
+        """Put an experiment out of sight. Its labels stay in the log, and it can be restored."""
+        self._update(experiment_id, "", deleted_at=now())
+
+    def restore_experiment(self, experiment_id: int) -> None:
+        """Bring a deleted experiment back; raises ConfigError if its name is taken by now."""
+        self._update(
+            experiment_id,
+            "Another experiment has its name by now; rename that one first.",
+            deleted_at=None,
+        )
+
+    # The log of one experiment
+
+    def append(
+        self,
+        experiment_id: int,
+        new: Iterable[Annotation],
+        renewed: tuple[Batch, datetime] | None = None,
+    ) -> None:
+        """Add annotations, in order, in one transaction: all are on disk when this returns.
+
+        One whose ``event`` the experiment has already is not written again. ``renewed`` is a batch
+        and until when its lease now lasts, unless somebody else holds it by now.
+        """
+        with self._database.writing() as connection:
+            append_annotations(connection, experiment_id, new)
+            if renewed is not None:
+                batch, until = renewed
+                mine = (batches.c.id == batch.id, batches.c.holder == batch.holder)
+                connection.execute(update(batches).where(*mine).values(leased_until=until))
+
+    def log(self, experiment_id: int) -> tuple[Annotation, ...]:
+        """All annotations of an experiment, in the order they were made; those that were read
+        before are not read again."""
+        with self._database.reading() as connection:
+            return self._log.read(connection, experiment_id)
+
+    def annotations(
+        self, experiment_id: int, images: Collection[int] | None = None
+    ) -> list[Annotation]:
+        """All annotations of an experiment, or of some images, in the order they were made."""
+        query = select(*COLUMNS).where(annotations.c.experiment_id == experiment_id)
+        if images is not None:
+            query = query.where(annotations.c.image.in_(list(images)))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(annotations.c.id))
+            return [Annotation(*row) for row in rows]
+
+    def batches(self, experiment_id: int, with_reasons: bool = True) -> list[Batch]:
+        """All batches of an experiment, in the order they were chosen.
+
+        Reasons are most of a batch. Without ``with_reasons`` only open batches have theirs.
+        """
+        wanted = (
+            batches.c.reasons
+            if with_reasons
+            else case((batches.c.handed_in_at.is_(None), batches.c.reasons)).label("reasons")
+        )
+        columns = [wanted if c is batches.c.reasons else c for c in batches.c]
+        with self._database.reading() as connection:
+            return [
+                batch_of(row)
+                for row in connection.execute(
+                    select(*columns)
+                    .where(batches.c.experiment_id == experiment_id)
+                    .order_by(batches.c.id)
+                )
+            ]
+
+    def batch(self, batch_id: int) -> Batch | None:
+        """One batch as it is now."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
+        return None if row is None else batch_of(row)
+
+    def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
+        """Write the batch that comes ``place``-th, from 0, and return its id; None where one stands
+        there already."""
+        with self._database.writing() as connection:
+            return write_batch(connection, experiment_id, batch, place)
+
+    def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
+        """Give an open batch to ``holder``; False if it is no longer as ``batch`` says."""
+        return self._change_batch(
+            batch.id,
+            batches.c.handed_in_at.is_(None),
+            batches.c.holder.is_not_distinct_from(batch.holder),
+            batches.c.leased_until.is_not_distinct_from(batch.leased_until),
+            holder=holder,
+            annotator=annotator,
+            leased_until=until,
+        )
+
+    def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
+        """Open a batch again that was handed in, for ``holder``."""
+        self._change_batch(
+            batch_id, handed_in_at=None, holder=holder, annotator=annotator, leased_until=until
+        )
+
+    def hand_in(self, batch_id: int, further: tuple[int, Batch, int] | None = None) -> bool:
+        """Close a batch; False where it is closed already.
+
+        ``further``, an experiment, a batch and its place, is written with it, both or neither.
+        """
+        still_open = (batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
+        with self._database.writing() as connection:
+            closed = connection.execute(
+                update(batches).where(*still_open).values(handed_in_at=now())
+            )
+            if closed.rowcount and further is not None:
+                write_batch(connection, *further)
+        return closed.rowcount > 0
+
+    def rounds(self, experiment_id: int) -> list[RoundRecord]:
+        """The finished rounds of an experiment, in order."""
+        columns = [c for c in rounds.c if c.name not in ("id", "experiment_id")]
+        query = (
+            select(*columns).where(rounds.c.experiment_id == experiment_id).order_by(rounds.c.round)
+        )
+        with self._database.reading() as connection:
+            return [RoundRecord(**row._mapping) for row in connection.execute(query)]
+
+    def add_round(
+        self, experiment_id: int, record: RoundRecord, batch: Batch | None, place: int | None = None
+    ) -> None:
+        """Write a finished round and the batch its model chose, both or neither.
+
+        A round that is there already (another server was quicker) stays as it is, and so does a
+        batch that came ``place``-th meanwhile.
+        """
+        with self._database.writing() as connection:
+            values = {"experiment_id": experiment_id, **asdict(record)}
+            added = insert_once(connection, rounds).values(values).returning(rounds.c.id)
+            if connection.execute(added).scalar() is not None and batch is not None:
+                write_batch(connection, experiment_id, batch, place)
+
+    def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
+        change = update(batches).where(batches.c.id == batch_id, *where).values(**values)
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount > 0
+
+    def _update(self, experiment_id: int, taken: str, **values: Any) -> None:
+        with self._database.writing(taken) as connection:
+            connection.execute(
+                update(experiments).where(experiments.c.id == experiment_id).values(**values)
+            )
+
+
+def _taken(name: str) -> str:
+    return f"There is an experiment “{name}” already; choose another name."

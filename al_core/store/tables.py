@@ -1,0 +1,140 @@
+"""What the log is made of: its tables, which :mod:`al_core.store.store` alone reads and writes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from al_core.store.annotations import now
+from al_core.store.records import Known
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC; SQLite itself would forget the time zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class KnownAsJson(TypeDecorator[Known]):
+    """A row's :class:`Known`; None in rows of before it was kept."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Known | None:
+        return Known(**value) if value else None
+
+
+metadata = MetaData()
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("pool_size", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    Column("deleted_at", UtcDateTime),
+    Index(
+        "one_live_experiment_per_name",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("place", Integer),
+    Column("round", Integer, nullable=False),
+    Column("strategy", String(64), nullable=False),
+    Column("images", JSON, nullable=False),
+    Column("scores", JSON),
+    Column("at_random", JSON(none_as_null=True)),
+    Column("model", Integer),
+    Column("reasons", JSON(none_as_null=True)),
+    Column("known", KnownAsJson),
+    Column("model_known", KnownAsJson),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    Column("handed_in_at", UtcDateTime),
+    Column("holder", Text),
+    Column("annotator", Text),
+    Column("leased_until", UtcDateTime),
+    # Two servers may choose a batch at the same moment; the second to write it chooses again.
+    Index("one_batch_per_place", "experiment_id", "place", unique=True),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("round", Integer, nullable=False),
+    Column("image", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("label", Integer),
+    Column("cleared", Boolean, nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("event", String(64)),
+    Column("milliseconds", Integer),
+    Column("undoes", Boolean, nullable=False, server_default=false()),
+    Column("guess_shown", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("experiment_id", "event"),
+    Index("annotations_of_an_image", "experiment_id", "image"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("round", Integer, nullable=False),
+    Column("labeled", Integer, nullable=False),
+    Column("metrics", JSON),
+    Column("history", JSON, nullable=False),
+    Column("train_seconds", Float, nullable=False),
+    Column("evaluate_seconds", Float, nullable=False),
+    Column("score_seconds", Float, nullable=False),
+    Column("select_seconds", Float, nullable=False),
+    Column("images_scored", Integer, nullable=False),
+    Column("compared", Integer, nullable=False, server_default="0"),
+    Column("disagreed", Integer, nullable=False, server_default="0"),
+    Column("guesses_shown", Boolean, nullable=False, server_default=false()),
+    Column("known", KnownAsJson),
+    Column("temperature", Float),
+    Column("computed_on", Text),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("experiment_id", "round"),
+)

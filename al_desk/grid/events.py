@@ -1,0 +1,61 @@
+"""What a person does in the labelling grid, as the browser sends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+SKIP = -1
+CLEAR = -2
+UNDO = -3
+HAND_IN = -4
+ANY = -1  # the image of an event that is about none in particular
+_DAY = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class GridEvent:
+    """One thing the person did: ``act`` is a class index, ``SKIP``, ``CLEAR``, ``UNDO`` or
+    ``HAND_IN``.
+
+    ``UNDO`` takes back the last act on ``image``, or, where that is ``ANY``, the last act before
+    this grid was drawn. ``event_id`` ("mount:number") names the event once and for all.
+    ``milliseconds`` is the time spent on the tile since it was reached or since the event before,
+    whichever is later, shared out where many were labelled at once.
+    """
+
+    event_id: str
+    image: int
+    act: int
+    milliseconds: int
+
+
+def parse_events(
+    state: object, images: Collection[int], classes: int
+) -> tuple[str, int, list[tuple[int, GridEvent]]]:
+    """What a browser sent: its mount, how many events there were so far, and those in this
+    message, each with its number. It may have sent anything: what does not fit is left out.
+
+    >>> parse_events({"mount": "a", "first": 3, "events": [[7, 1, 250]]}, {7}, 2)
+    ('a', 4, [(3, GridEvent(event_id='a:3', image=7, act=1, milliseconds=250))])
+    """
+    match state:
+        case {"mount": str(mount), "first": int(first), "events": list(rows)} if (
+            re.fullmatch("[a-z0-9]{1,64}", mount) and 0 <= first < 10**9
+        ):
+            pass
+        case _:
+            return "", 0, []
+    events = []
+    for number, row in enumerate(rows, start=first):
+        # type(), not isinstance(): True is an int as well.
+        if not (isinstance(row, list) and [type(part) for part in row] == [int, int, int]):
+            continue
+        image, act, milliseconds = row
+        about_one = image in images and UNDO <= act < classes
+        about_none = image == ANY and act in (UNDO, HAND_IN)
+        if milliseconds >= 0 and (about_one or about_none):
+            event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY))
+            events.append((number, event))
+    return mount, first + len(rows), events

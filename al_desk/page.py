@@ -1,0 +1,233 @@
+"""The page, top to bottom: choose an experiment, do what it waits for, look at what it gave."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import streamlit as st
+
+from al_core.config import ExperimentConfig
+from al_core.errors import ActiveLearningError, StoreUnavailable
+from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
+from al_core.experiment.leases import close_round
+from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
+from al_core.jobs import JobState
+from al_core.store.store import Store
+from al_desk.labelling.answers import deliver_kept_answers, tell_of_kept_answers
+from al_desk.labelling.review import leave_review, review
+from al_desk.labelling.workflow import train_and_label
+from al_desk.results.headline import at_a_glance
+from al_desk.results.random_baseline import keep_up
+from al_desk.server.garbage_collection import keep_collections_short
+from al_desk.server.resources import (
+    draw_again_when_it_answers,
+    is_gone,
+    load_images,
+    loader,
+    open_store,
+)
+from al_desk.setup.annotator import ask_name, welcome_back
+from al_desk.setup.import_export import take_away
+from al_desk.setup.login import is_let_in
+from al_desk.setup.new_experiment import new_experiment
+from al_desk.setup.sidebar import choose_experiment, labelling_settings, show_experiment
+from al_desk.widgets.buttons import button, redraw
+from al_desk.widgets.formatting import plain
+from al_desk.widgets.job_progress import watch
+
+
+def command_line() -> argparse.Namespace:
+    """What stands behind ``streamlit run streamlit_app.py --``."""
+    # Lenient: a parser that gives up would end the script, and the page would stay blank.
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--data", nargs="?", help="cifar10, digits, or a path to images")
+    return parser.parse_known_args(sys.argv[1:])[0]
+
+
+def offer_new_experiment(store: Store) -> None:
+    """The form; what it asks for is started in the page, where there is room for progress."""
+    try:
+        started = new_experiment(store, command_line().data)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if started is not None:
+        st.session_state["starting"] = started
+        load_images(started[1].data, started[1].image_size, fresh=True)
+
+
+def start(store: Store, name: str, config: ExperimentConfig) -> None:
+    """Read the images, with a progress bar, and write the experiment to the log."""
+    job = load_images(config.data, config.image_size)
+    if job.active:
+        watch(job, f"Reading the images of “{config.data}”")
+        return
+    del st.session_state["starting"]
+    if job.state is JobState.DONE:
+        try:
+            show_experiment(start_experiment(store, name, config, job.result))
+        except ActiveLearningError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+    elif job.error:
+        st.error(plain(job.error), icon=":material/error:")
+    else:
+        st.info("Cancelled; nothing was started.", icon=":material/info:")
+
+
+def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
+    """One experiment: what it waits for on top, what it has shown below."""
+    experiment = open_experiment(store, experiment_id)
+    if experiment.phase is Phase.LABELLING and not experiment.is_untouched(experiment.next_round):
+        close_round(store, experiment_id, experiment.next_round, is_gone)
+        experiment = open_experiment(store, experiment_id)
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.title(plain(experiment.name), anchor=False, width="content")
+        view = choose_view("Label", "Review", "Compare")
+    # By its place Streamlit (1.67) knows a fragment, and it drops a press in one that has moved
+    # meanwhile: what comes and goes above does not move these.
+    glance, news, work, outcome = (st.container() for _ in range(4))
+    with news:
+        welcome_back(experiment, annotator)
+        dataset = images_of(experiment)
+    with glance:
+        at_a_glance(experiment, dataset)
+    with news:
+        keep_up(experiment, dataset)
+    with work:
+        if dataset is not None:
+            if view == "Review":
+                review(store, experiment, dataset, annotator, show_truth)
+            else:
+                leave_review()
+            train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
+            deliver_kept_answers(store, experiment_id, dataset)
+        else:
+            tell_of_kept_answers()
+    # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
+    from al_desk.results.compare import compare
+    from al_desk.results.tabs import show_results
+
+    with outcome:
+        if view == "Compare":
+            compare(store, experiment_id)
+            return
+        show_results(store, experiment, dataset)
+        take_away(store, experiment, dataset, annotator)
+
+
+def choose_view(*views: str) -> str:
+    """What the page is about; kept in its address."""
+    return st.segmented_control(
+        "View",
+        views,
+        default=views[0],
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=redraw,
+    )
+
+
+def images_of(experiment: Experiment) -> Dataset | None:
+    """The images an experiment was started on, or None after saying why they are not there."""
+    config = experiment.config
+    job = load_images(config.data, config.image_size)
+    if job.active:
+        watch(job, f"Reading the images of “{config.data}”")
+        return None
+    if job.state is not JobState.DONE:
+        st.error(plain(job.error or "Reading the images was cancelled."), icon=":material/error:")
+        button("Try again", lambda: loader().forget(job.key), icon=":material/refresh:")
+        return None
+    dataset: Dataset = job.result
+    try:
+        check_images(experiment, dataset)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None
+    if dataset.unreadable:
+        with st.expander(
+            f"Files that could not be read and are left out: {len(dataset.unreadable):,}"
+        ):
+            st.dataframe({"file": dataset.unreadable}, hide_index=True)
+    return dataset
+
+
+def welcome(store: Store) -> None:
+    """What this is, for somebody who has nothing open; and what was measured so far."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.title("Active-learning desk", anchor=False, width="content")
+        view = choose_view("Start", "Compare")
+    if view == "Compare":
+        from al_desk.results.compare import compare  # and altair with it
+
+        compare(store, None)
+        return
+    st.write(
+        "For many images and little patience: a network learns from your labels, round by round, "
+        "which images to ask you about next."
+    )
+    steps = (
+        (":material/photo_library:", "Start", "Choose images in the sidebar and start."),
+        (":material/keyboard:", "Label", "Type a digit for each image it asks about."),
+        (":material/show_chart:", "Watch", "Hand in, and see how much better it became."),
+    )
+    for column, (icon, title, text) in zip(st.columns(3), steps, strict=True):
+        with column.container(border=True):
+            st.markdown(f"#### {icon} {title}")
+            st.write(text)
+
+
+def page() -> None:
+    """Draw the page once."""
+    keep_collections_short()
+    st.set_page_config(
+        "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
+    )
+    # Streamlit's own download of a table would hand a spreadsheet live formulas, see csv_cells.py.
+    st.html(
+        "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV'])"
+        "{ display: none } .stMainBlockContainer { padding-top: 3rem }"
+        "@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.5rem } }</style>"
+    )
+    if not is_let_in():
+        return
+    try:
+        store = open_store()
+        with st.sidebar:
+            experiment_id = choose_experiment(store)
+            annotator = ask_name()
+            if experiment_id is not None:
+                labelling_settings(store, experiment_id)
+            show_truth = st.toggle(
+                "Show the truth", help="While labelling; for demonstrations.", on_change=redraw
+            )
+            new = st.expander(
+                "New experiment",
+                expanded=experiment_id is None,
+                icon=":material/add:",
+                key=f"new-{experiment_id is None}",
+                on_change=redraw,
+            )
+            if new.open:  # closed, its many fields would travel with each label
+                with new:
+                    offer_new_experiment(store)
+        if "starting" in st.session_state:
+            start(store, *st.session_state["starting"])
+        elif experiment_id is not None:
+            desk(store, experiment_id, annotator, show_truth)
+        if "starting" not in st.session_state and experiment_id is None:
+            welcome(store)
+            tell_of_kept_answers()
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        if isinstance(error, StoreUnavailable):
+            tell_of_kept_answers()
+            draw_again_when_it_answers()

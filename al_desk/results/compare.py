@@ -1,0 +1,183 @@
+"""Experiments and simulations side by side: curves, areas, and what is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import streamlit as st
+
+from al_core.analysis.chart_files import curves_chart
+from al_core.analysis.comparison import UNITS, Verdict, in_words, judge, scale, summary, where
+from al_core.analysis.curves import Axis, Curve, MeasuredOn, accuracy_title, bands
+from al_core.errors import ActiveLearningError
+from al_core.store.store import Store
+from al_desk.results.curve_choice import choose_curves, shorten
+from al_desk.widgets.formatting import plain
+
+AXIS_NAMES: dict[str, Axis] = {"Labels": "labeled", "Minutes spent": "minutes"}
+TITLES = {"labels": "Labelled images", "minutes": "Minutes spent labelling",
+          "seconds": "Seconds spent labelling"}  # fmt: skip
+FIRST = 5  # sentences of a kind that are seen at once
+REST = {
+    "trending_up": "More differences",
+    "drag_handle": "More pairs that cannot be told apart",
+    "help": "Pairs with too few seeds to say anything",
+}
+HELP = """
+- **Curves** show the accuracy on images that the model never trains on: test images or, where
+  there are none, images drawn at random. Runs that differ in their seed alone are averaged, and the
+  band is the 95% interval of that average; for two runs it would fill the chart and is left out.
+  For one run it is the interval that comes from the number of those images.
+- **Mean accuracy** is the area under a curve, divided by the range that all of them share: what is
+  good early counts as much as what is good late.
+- **Differences** are tested by paired t-tests, since runs of one seed start from the same images;
+  never between curves that are measured on different ones. The more pairs are tried, the more look
+  real by chance; Holm's correction makes up for that.
+- **Minutes** are the time between an image's turn and its answer; more than a minute counts as one.
+"""
+
+
+@st.fragment
+def compare(store: Store, current: int | None) -> None:
+    """Choose curves, and see what they say side by side; ``current`` is the open experiment."""
+    try:
+        curves = choose_curves(store, current)
+    except ActiveLearningError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if not curves:
+        st.info(
+            "Choose experiments or simulations above, or add a table that “python -m al_core "
+            "simulate” has written.",
+            icon=":material/compare_arrows:",
+        )
+        return
+    curves, common = shorten(curves)
+    axis = AXIS_NAMES[_axis_name(curves)]
+    shown = [curve for curve in curves if getattr(curve, axis)]
+    table = bands(shown, axis)
+    unit, size = scale(axis, table["x"].max())
+    table["x"] *= size
+    st.altair_chart(curves_chart(table, TITLES[unit], accuracy_title(shown)), key="compared-curves")
+    if common:
+        st.caption(plain(f"All of them: {common}."))
+    if axis == "minutes":
+        st.caption("Labels that the truth gave, or that were imported, cost no time here.")
+    _warn_of_different_images(shown)
+    _name_left_out(curves, shown, set(table["name"]))
+    judged = [curve for curve in shown if len(curve.points(axis)[0]) > 1]
+    verdict = judge(judged, axis, _against(judged))
+    if not judged:
+        st.info("A curve begins with its second round.", icon=":material/info:")
+    elif verdict is None:
+        st.info(
+            f"There is no range of {UNITS[axis]} in which all of these curves were measured, "
+            "so they cannot be compared. Leave one out, or run it for more rounds.",
+            icon=":material/info:",
+        )
+    else:
+        _show_areas(verdict, judged)
+        _show_comparisons(verdict)
+    with st.expander("How to read this", icon=":material/help:"):
+        st.markdown(HELP)
+
+
+def _axis_name(curves: Sequence[Curve]) -> str:
+    timed = any(curve.minutes for curve in curves)
+    if not timed:
+        return "Labels"
+    return st.segmented_control(
+        "Along", list(AXIS_NAMES), default="Labels", required=True, key="axis", bind="query-params"
+    )
+
+
+def _against(curves: Sequence[Curve]) -> str | None:
+    """With which curve all others are compared, None for each with each."""
+    names = sorted({curve.name for curve in curves})
+    if len(names) < 3:
+        return None
+    return st.selectbox(
+        "Compare with",
+        names,
+        None,
+        placeholder="Each other",
+        width=320,
+        help="Against one alone there are fewer questions, and each needs less to be answered.",
+    )
+
+
+def _name_left_out(curves: Sequence[Curve], shown: Sequence[Curve], drawn: set[str]) -> None:
+    """Say which curves are not drawn, and why."""
+    untimed = sorted({c.name for c in curves} - {c.name for c in shown})
+    if untimed:
+        st.caption(plain(f"Left out, since nobody's time was measured: {', '.join(untimed)}."))
+    apart = sorted({c.name for c in shown} - drawn)
+    if apart:
+        st.caption(plain(f"Left out, since their runs share no range: {', '.join(apart)}."))
+
+
+def _warn_of_different_images(curves: Sequence[Curve]) -> None:
+    """Say where the heights of curves do not compare, and where nobody knows."""
+    names: dict[MeasuredOn, set[str]] = {}
+    for curve in curves:
+        names.setdefault(curve.on, set()).add(curve.name)
+    if any(not one.compares_with(other) for one, other in combinations(names, 2)):
+        groups = "; ".join(f"{', '.join(sorted(group))}: {on}" for on, group in names.items())
+        st.warning(
+            plain(
+                "Not all of these curves are measured on the same images, so their heights do not "
+                f"compare, and no test is made between them ({groups})."
+            ),
+            icon=":material/warning:",
+        )
+    elif len(names) > 1 and MeasuredOn() in names:
+        st.caption(
+            "A table does not say which images it was measured on; it is taken to be the same."
+        )
+
+
+def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
+    table = summary(verdict, curves)
+    table[["area", "sd", "final"]] *= 100
+    if table["images"].nunique() == 1:
+        table = table.drop(columns="images")
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "name": "Curve",
+            "images": "Measured on",
+            "area": number(
+                "Mean accuracy",
+                format="%.1f%%",
+                help=f"The area under the curve {where(verdict)}, divided by that range.",
+            ),
+            "sd": number("± SD", format="%.1f", help="Standard deviation over seeds, in points."),
+            "seeds": number("Seeds", format="%d"),
+            "final": number(
+                "Final accuracy", format="%.1f%%", help="Of each run's last round, averaged."
+            ),
+        },
+    )
+    if len(table) > 1:
+        st.caption(f"Mean accuracy {where(verdict)}, which all of these curves cover.")
+
+
+def _show_comparisons(verdict: Verdict) -> None:
+    """Each pair in words: real differences first, then those that chance may have made."""
+    groups: dict[str, list[str]] = {"trending_up": [], "drag_handle": [], "help": []}
+    for found in verdict.comparisons:
+        icon = "help" if found.p is None else "trending_up" if found.is_real else "drag_handle"
+        groups[icon].append(f":material/{icon}: {plain(in_words(found, verdict))}")
+    for icon, title in REST.items():
+        shown = min(len(groups[icon]), FIRST)
+        if icon == "help" and len(groups[icon]) > FIRST:
+            shown = 0
+        for sentence in groups[icon][:shown]:
+            st.markdown(sentence)
+        if rest := groups[icon][shown:]:
+            with st.expander(f"{title}: {len(rest)}"):
+                st.markdown("\n\n".join(rest))

@@ -1,0 +1,145 @@
+"""Which curves to put side by side: of experiments, of their random labels, of simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from al_core.analysis.curves import (
+    Curve,
+    curve_of,
+    read_curves,
+    strategies_in_words,
+    strategies_used,
+)
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.simulation.random_baseline import has_reference, reference_curve
+from al_core.simulation.results import saved_curves
+from al_core.store.store import Store
+
+KEY = "curves"  # of the session: the names that are chosen
+
+
+def choose_curves(store: Store, current: int | None) -> list[Curve]:
+    """The curves a person picks, those of the open experiment ``current`` to begin with.
+
+    Raises ConfigError for a table that is none.
+    """
+    experiments = {
+        record.name: record.id
+        for record in store.experiments()
+        if any(one.metrics for one in store.rounds(record.id))
+    }
+    at_random = {
+        free_name(f"{name}, random labels", experiments, "reference"): number
+        for name, number in experiments.items()
+        if has_reference(number)
+    }
+    simulated: dict[str, list[Curve]] = {}
+    for curve in saved_curves():
+        name = free_name(curve.name, [*experiments, *at_random], "simulated")
+        simulated.setdefault(name, []).append(curve)
+    options = [*experiments, *at_random, *simulated]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = _pick(options, experiments, current)
+        files = _tables()
+    curves = _together(store, experiments, chosen, curve_of, strategies_in_words)
+    curves += _together(store, at_random, chosen, reference_curve, lambda _: "Random labels")
+    for name in chosen:
+        curves += [replace(curve, name=name) for curve in simulated.get(name, ())]
+    for file in files:
+        taken = {curve.name for curve in curves}
+        curves += [
+            replace(curve, name=free_name(curve.name, taken, Path(file.name).stem))
+            for curve in read_curves(file.getvalue(), file.name)
+        ]
+    return curves
+
+
+def _pick(
+    options: Sequence[str], experiments: Mapping[str, int], current: int | None
+) -> Sequence[str]:
+    own = [name for name, number in experiments.items() if number == current]
+    # Opened before its first round had ended, an experiment joins the others when that has.
+    if own and st.session_state.pop("not-yet-measured", None) == current:
+        st.session_state[KEY] = [*st.session_state.get(KEY, ()), *own]
+    elif current is not None and not own:
+        st.session_state["not-yet-measured"] = current
+    return st.multiselect(
+        "Experiments and simulations",
+        options,
+        default=own,
+        placeholder="Choose what to compare" if options else "None measured yet",
+        disabled=not options,
+        key=KEY,
+        bind="query-params",
+    )
+
+
+def _tables() -> Sequence[Any]:
+    with st.popover("Add tables", icon=":material/upload:"):
+        return st.file_uploader(
+            "Tables that “python -m al_core simulate” has written",
+            type="csv",
+            accept_multiple_files=True,
+            key="tables",
+        )
+
+
+def _together(
+    store: Store,
+    experiments: Mapping[str, int],
+    chosen: Sequence[str],
+    curve: Callable[[Experiment], Curve | None],
+    title: Callable[[Experiment], str],
+) -> list[Curve]:
+    """The ``curve`` of each of the ``experiments`` that are chosen; those that differ in their seed
+    alone are runs of one name, which begins with their ``title``."""
+    alike: dict[object, list[Experiment]] = {}
+    for name in chosen:
+        if name in experiments:
+            experiment = open_experiment(store, experiments[name])
+            alike.setdefault(_all_but_the_seed(experiment), []).append(experiment)
+    curves = []
+    for group in alike.values():
+        seeds = {experiment.config.seed for experiment in group}
+        together = len(seeds) == len(group) > 1
+        name = f"{title(group[0])}, {len(group)} experiments"
+        for one in filter(None, map(curve, group)):
+            curves.append(replace(one, name=name) if together else one)
+    return curves
+
+
+def _all_but_the_seed(experiment: Experiment) -> object:
+    """What experiments that are seeds of one another share: images, settings, and who chose."""
+    settings = replace(
+        experiment.config,
+        strategy="random",  # the next batch's; what counts is who chose those before
+        seed=0,
+        rounds=0,
+        show_guesses=False,
+        reference=False,
+    )
+    return experiment.fingerprint, settings, strategies_used(experiment)
+
+
+def free_name(name: str, taken: Iterable[str], more: str) -> str:
+    """A name that is not among those ``taken``."""
+    return name if name not in taken else f"{name} ({more})"
+
+
+def shorten(curves: Sequence[Curve]) -> tuple[Sequence[Curve], str]:
+    """The curves without the settings in their names that all have in common, and those."""
+    names = {curve.name: curve.name.partition(", ") for curve in curves}
+    tails = {tail for _, _, tail in names.values()}
+    if (
+        len(names) == 1
+        or len(tails) > 1
+        or len({head for head, _, _ in names.values()}) < len(names)
+    ):
+        return curves, ""
+    return [replace(curve, name=names[curve.name][0]) for curve in curves], tails.pop()

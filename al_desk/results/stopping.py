@@ -1,0 +1,118 @@
+"""When to stop: what the last labels gained, and how many more a target would take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from al_core.analysis.stopping import (
+    FLAT_ROUNDS,
+    Fit,
+    Gain,
+    correlation,
+    fit_curve,
+    flat_in_words,
+    forecast,
+    forecast_in_words,
+    gain_between,
+    gain_in_words,
+    is_flat,
+)
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.predictions import load_test_predictions
+from al_core.images.dataset import Dataset
+from al_core.store.records import RoundRecord
+
+
+def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | None:
+    """Say what can be said by now, in sentences.
+
+    Returns the curve fitted, ``labeled, accuracy, low, high``, as far ahead as may be said.
+    """
+    rounds = [record for record in experiment.rounds if record.metrics]
+    last = last_gain(experiment, dataset)
+    if last is None:
+        return None
+    rises = last.low > 0
+    st.markdown(f":material/{'trending_up' if rises else 'trending_flat'}: {gain_in_words(last)}")
+    of_three = _gain(experiment, dataset, rounds[-1 - FLAT_ROUNDS :: FLAT_ROUNDS])
+    if of_three is not None and is_flat(of_three):
+        st.markdown(f":material/flag: {flat_in_words(of_three)}")
+        return None
+    metrics = [record.metrics or {} for record in rounds]
+    fit = fit_curve(
+        [record.labeled for record in rounds],
+        [measured["accuracy"] for measured in metrics],
+        [sum(map(sum, measured["confusion"])) for measured in metrics],
+    )
+    if fit is None:
+        return None
+    return _look_ahead(fit, metrics[-1]["accuracy"], experiment)
+
+
+def last_gain(experiment: Experiment, dataset: Dataset | None) -> Gain | None:
+    """What the labels of the last round have brought; None before two rounds were measured."""
+    return _gain(experiment, dataset, [r for r in experiment.rounds if r.metrics][-2:])
+
+
+def is_clear(gain: Gain) -> bool:
+    """Whether a gain is surely one, or surely a loss."""
+    return gain.low > 0 or gain.high < 0
+
+
+def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFrame:
+    nearest = next_target(accuracy)
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    target = left.number_input(
+        "Target accuracy, %",
+        min_value=0.0,
+        max_value=100.0,
+        value=nearest,
+        step=1.0,
+        format="%g",
+        key=f"target-{experiment.id}-{nearest}",
+    )
+    said = forecast(fit, target / 100)
+    if target / 100 <= accuracy:
+        right.markdown("That is reached.")
+    elif said is None:
+        right.markdown("The curve so far cannot tell when that will be reached.")
+    else:
+        right.markdown(forecast_in_words(said, len(experiment.pool.unlabeled)))
+    # A target that is reached, or out of sight, leaves the curve as it was.
+    ahead = said or forecast(fit, nearest / 100)
+    labels = np.linspace(
+        experiment.rounds[0].labeled, fit.labeled + (ahead.high if ahead else 0), 100
+    )
+    mean, low, high = fit.at(labels)
+    return pd.DataFrame({"labeled": labels, "accuracy": mean, "low": low, "high": high})
+
+
+def next_target(accuracy: float) -> float:
+    """The next multiple of 5% above ``accuracy``, in percent; near the end the next percent."""
+    step = 5 if accuracy < 0.95 else 1
+    return min(100.0, float(step * (int(100 * accuracy + 1e-9) // step + 1)))
+
+
+def _gain(
+    experiment: Experiment, dataset: Dataset | None, rounds: Sequence[RoundRecord]
+) -> Gain | None:
+    """From the first to the second of ``rounds``, on the same images where both are on disk."""
+    if len(rounds) < 2:
+        return None
+    before, after = (_right(experiment.id, record.round, dataset) for record in rounds)
+    known = before is not None and after is not None
+    return gain_between(*rounds, correlation(before, after) if known else 0.0)
+
+
+def _right(experiment_id: int, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
+    """Which test images the network of round ``number`` was right on; None where that is lost."""
+    probs = load_test_predictions(experiment_id, number)
+    if probs is None or dataset is None:
+        return None
+    truth = dataset.test.targets[dataset.test.targets >= 0]
+    return probs.argmax(1) == truth if len(probs) == len(truth) else None

@@ -1,0 +1,131 @@
+"""What an experiment has shown so far, in tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from al_core.experiment.experiment import Experiment
+from al_core.images.dataset import Dataset
+from al_core.simulation.random_baseline import against_random
+from al_core.store.store import Store
+from al_desk.results.mistakes import show_classes, show_mistakes
+from al_desk.results.pool_map import show_map
+from al_desk.results.pretraining import how_learned
+from al_desk.results.random_baseline import random_labels, show_progress
+from al_desk.results.rounds_table import (
+    accuracy_name,
+    measured_in_words,
+    rounds_table,
+    why_no_accuracy,
+)
+from al_desk.results.stopping import advise
+from al_desk.widgets.buttons import redraw
+from al_desk.widgets.charts import accuracy_curve
+from al_desk.widgets.training_curves import draw_history
+
+
+# A fragment: another tab, or another round, draws nothing else again.
+@st.fragment
+def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
+    """Everything the rounds so far have given, in tabs; only the one in sight is drawn."""
+    if not experiment.rounds:
+        return
+    names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
+    tabs = dict(zip(names, st.tabs(names, key="results", on_change=redraw), strict=True))
+    shown = next(name for name, tab in tabs.items() if tab.open)
+    with tabs[shown]:
+        unmeasured = experiment.rounds[-1].metrics is None
+        match shown:
+            case "Accuracy" | "Classes" | "Mistakes" if unmeasured:
+                st.info(why_no_accuracy(experiment), icon=":material/info:")
+            case "Accuracy":
+                _show_accuracy(experiment, dataset)
+            case "Classes":
+                show_classes(experiment)
+            case "Mistakes":
+                number = _pick_round(experiment, "mistakes")
+                show_mistakes(experiment, number, dataset)
+            case "Map":
+                show_map(store, experiment.id, dataset)
+            case "Rounds":
+                _show_rounds(experiment)
+            case "Training":
+                history = experiment.rounds[_pick_round(experiment, "training")].history
+                if history:
+                    draw_history(history, history[-1][0])
+                else:
+                    words = "A linear head is fit to all labels at once: there are no epochs."
+                    st.caption(f"{words} {how_learned(experiment)}")
+
+
+def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
+    chart = st.container()
+    ahead = advise(experiment, dataset)
+    at_random = random_labels(experiment)
+    table = rounds_table(experiment.rounds)
+    curve = accuracy_curve(table, accuracy_name(experiment), ahead, at_random)
+    chart.altair_chart(curve, key="accuracy-curve")
+    note = (
+        "Each point is one round; the band is its 95% Wilson interval. "
+        f"{measured_in_words(experiment, every_round=True)}"
+    )
+    if len(table) > 1:
+        note += (
+            " Intervals are about the choice of these images alone: another training on the same "
+            "labels would differ as well."
+        )
+    if ahead is not None:
+        note += (
+            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with the "
+            "95% interval of where it leads."
+        )
+    if at_random is not None:
+        note += " Grey: as many labels picked at random, the truth as annotator; one run."
+    chart.caption(note)
+    if words := against_random(experiment):
+        st.markdown(f":material/casino: {words}")
+    show_progress(experiment)
+
+
+def _show_rounds(experiment: Experiment) -> None:
+    table = rounds_table(experiment.rounds)
+    shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
+    table[shares] = 100 * table[shares].astype(float)
+    st.dataframe(table, hide_index=True, placeholder="–", column_config=_COLUMNS)
+
+
+def _pick_round(experiment: Experiment, what: str) -> int:
+    last = len(experiment.rounds) - 1
+    if last == 0:
+        return 0
+    return int(st.slider("Round", 0, last, last, key=f"{what}-{experiment.id}-{last}"))
+
+
+def _column(title: str, form: str, note: str | None = None) -> Any:
+    return st.column_config.NumberColumn(title, format=form, help=note)
+
+
+_COLUMNS = {
+    "round": _column("Round", "%d"),
+    "labeled": _column("Labelled", "localized"),
+    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on random ones."),
+    "change": _column("Change", "%+.1f", "Since the round before, in points."),
+    "low": _column("95% from", "%.1f%%", "Wilson interval."),
+    "high": _column("to", "%.1f%%"),
+    "images": _column("Measured on", "localized", "Images that measured the accuracy."),
+    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."),
+    "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
+    "disagreement": _column(
+        "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
+    ),
+    "guesses_shown": st.column_config.CheckboxColumn(
+        "Guesses shown", help="Whether a guess was seen before its label was given."
+    ),
+    "train_seconds": _column("Training", "%.1f s"),
+    "evaluate_seconds": _column("Evaluating", "%.1f s"),
+    "score_seconds": _column("Scoring", "%.1f s"),
+    "select_seconds": _column("Choosing", "%.2f s"),
+    "images_scored": _column("Images scored", "localized", "The whole unlabelled pool."),
+}

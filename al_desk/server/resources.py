@@ -1,0 +1,103 @@
+"""What all tabs of one server share: the store, the workers, the loaded images, who is here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+import streamlit as st
+from streamlit.runtime import Runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from al_core.errors import StoreError
+from al_core.experiment.presence import Presence
+from al_core.files.paths import home
+from al_core.images.dataset_cache import load
+from al_core.jobs import Job, Worker
+from al_core.progress import Work
+from al_core.store.store import Store
+from al_desk.server.garbage_collection import collect_all
+
+
+def open_store() -> Store:
+    """The database; raises StoreError while it cannot be opened, and tries anew each time."""
+    return _open_store(os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}")
+
+
+@st.cache_resource(show_spinner=False)
+def _open_store(url: str) -> Store:
+    return Store(url)
+
+
+@st.fragment(run_every=2.0)
+def draw_again_when_it_answers() -> None:
+    """Look at the database until it can be read, then draw the page."""
+    with suppress(StoreError):
+        open_store().experiments()
+        st.rerun()
+
+
+def warm_up() -> None:
+    """Import torch while the person looks at the first images: it takes seconds, and choosing the
+    next batch should not begin with it."""
+    if "torch" not in sys.modules:
+        loader().submit("torch", _import_torch)
+
+
+def _import_torch() -> Work[None]:
+    import al_core.loop.advance  # noqa: F401
+
+    yield from ()
+
+
+def this_tab() -> str:
+    """The name under which this browser tab holds its batch."""
+    context = get_script_run_ctx()
+    assert context is not None
+    return f"{_presence().server}/{context.session_id}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the tab that held a batch was closed, or its server has ended."""
+    server, _, session = holder.partition("/")
+    if server == _presence().server:
+        return not Runtime.instance().is_active_session(session)
+    return _presence().is_gone(server)
+
+
+@st.cache_resource(show_spinner=False)
+def _presence() -> Presence:
+    return Presence(open_store())
+
+
+@st.cache_resource(show_spinner=False)
+def trainer() -> Worker:
+    """Runs the rounds of all experiments, one after another: there is one device."""
+    return Worker(afterwards=collect_all)
+
+
+@st.cache_resource(show_spinner=False)
+def loader() -> Worker:
+    """Reads images, which needs no device; a slow download holds up nobody else."""
+    return Worker(side_by_side=True)
+
+
+def images_key(source: str, image_size: int) -> str:
+    """The key of the job that loads a source."""
+    return f"{source} at {image_size}"
+
+
+def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
+    """The job that loads a source, or has loaded it; its result is a Dataset.
+
+    ``fresh`` looks at the source again, whatever was loaded before.
+    """
+    key = images_key(source, image_size)
+    job = loader().job(key)
+    if job is None or (fresh and not job.active):
+        job = loader().submit(
+            key, lambda: load(source, image_size=image_size, cache_dir=home() / "cache")
+        )
+        job.wait(1.5)  # a cached source is there at once, and the page need not flicker
+    return job

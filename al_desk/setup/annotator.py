@@ -1,0 +1,88 @@
+"""Who labels: a name that the browser remembers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import quote, unquote
+
+import streamlit as st
+
+from al_core.errors import ConfigError
+from al_core.experiment.activity import since
+from al_core.experiment.experiment import Experiment
+from al_core.names import LENGTH
+from al_core.store.annotations import annotator_name, now
+from al_core.store.records import RoundRecord
+from al_desk.widgets.buttons import redraw
+from al_desk.widgets.formatting import ago, plain
+
+COOKIE = "annotator"
+QUIET = timedelta(minutes=10)  # a shorter absence in which nothing happened is not worth a line
+
+_remember = st.components.v2.component(
+    "remember_annotator",
+    js="""export default ({ data }) => {
+        document.cookie = `annotator=${data}; path=/; max-age=31536000; SameSite=Lax`;
+    }""",
+)
+
+
+def ask_name() -> str:
+    """The annotator's name, as this browser or the login knows it; "me" until it is given."""
+    login = name_or(str(st.user.get("name", "")), "me")
+    known = name_or(unquote(st.context.cookies.get(COOKIE, "")), login)
+    name = st.text_input(
+        "Your name",
+        known,
+        key="annotator",
+        max_chars=LENGTH,
+        help="Written beside each label; this browser remembers it.",
+        on_change=redraw,
+    )
+    try:
+        name = annotator_name(name) if name.strip() else "me"
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        name = known
+    if COOKIE in st.context.cookies or name != "me":
+        _remember(key="remember-annotator", data=quote(name, safe=""))
+    return name
+
+
+def name_or(given: str, otherwise: str) -> str:
+    """A name as the log keeps it, or ``otherwise`` where it cannot be one."""
+    try:
+        return annotator_name(given)
+    except ConfigError:
+        return otherwise
+
+
+def welcome_back(experiment: Experiment, annotator: str) -> None:
+    """What has happened since the annotator was here last, until the next batch is handed in."""
+    told = st.session_state.setdefault("since", {})
+    place = (experiment.id, annotator)
+    if place not in told:
+        told[place] = (len(experiment.batches), _what_happened(experiment, annotator))
+    batches, text = told[place]
+    if text and batches == len(experiment.batches):
+        st.caption(f":material/history: {text}")
+
+
+def _what_happened(experiment: Experiment, annotator: str) -> str:
+    past = since(experiment, annotator)
+    if past is None:
+        return ""
+    parts = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
+    for record in past.rounds:
+        parts.append(f"round {record.round} was trained{_accuracy(record)}")
+    if not parts and now() - past.at < QUIET:
+        return ""
+    events = "; ".join(parts) or "nothing has happened"
+    return f"Your last label was {ago(past.at)}. Since then: {events}."
+
+
+def _accuracy(record: RoundRecord) -> str:
+    if record.metrics is None:
+        return ""
+    low, high = record.metrics["interval"]
+    return f" ({record.metrics['accuracy']:.1%}, 95% interval {100 * low:.1f}–{high:.1%})"

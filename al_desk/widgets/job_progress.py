@@ -1,0 +1,138 @@
+"""A running round: what it does, how far it is, how long it takes, and a way to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from al_core.experiment.experiment import Experiment
+from al_core.jobs import Job, JobState, Worker
+from al_core.progress import PretrainProgress, Progress, Work
+from al_desk.server.resources import trainer
+from al_desk.widgets.buttons import button
+from al_desk.widgets.formatting import plain
+from al_desk.widgets.training_curves import draw_training
+
+
+def round_key(experiment_id: int, number: int) -> str:
+    """The key of the job that runs a round."""
+    return f"experiment {experiment_id}, round {number}"
+
+
+def stop_round(experiment: Experiment) -> None:
+    """Stop the round that trains now, as if it had never begun."""
+    trainer().withdraw(round_key(experiment.id, experiment.next_round))
+
+
+def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
+    """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for.
+
+    ``brief`` leaves out the curves and is drawn half as often: somebody labels meanwhile, and each
+    drawing costs about as much as a label.
+    """
+    seconds = 2.0 if brief else 1.0
+    if not brief:
+        _draw_again_at_end(job)
+        st.subheader(plain(title), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
+        # Outside: Streamlit (1.67) drops a press in a fragment that the page drawn meanwhile lacks.
+        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
+    if not brief:
+        st.fragment(_draw_curves, run_every=seconds)(job)
+
+
+# More often than the drawing, for somebody who waits.
+@st.fragment(run_every=0.2)
+def _draw_again_at_end(job: Job) -> None:
+    if not job.active:
+        st.rerun()
+
+
+def _draw_bar(job: Job, title: str, worker: Worker | None) -> None:
+    if not job.active:
+        st.rerun()
+    progress = job.progress
+    text = _words(progress)
+    if job.state is JobState.WAITING and worker and worker.running:
+        text = f"Waiting for another training. {_words(worker.running.progress)}"
+    if title:
+        text = f"{plain(title)}. {text}"
+    st.progress(progress.fraction if progress else 0.0, text=text)
+
+
+def _draw_curves(job: Job) -> None:
+    draw_training(job.reports)
+
+
+def _cancel(job: Job) -> str:
+    job.cancel()
+    return "Stopping as soon as the step at hand is done."
+
+
+def keep_running(
+    key: str,
+    work: Callable[[], Work[Any]],
+    title: str,
+    stopped: str,
+    again: str,
+    brief: bool,
+    aside: bool = False,
+) -> None:
+    """Run ``work`` on the device, show how far it is, and draw the page again at its end.
+
+    What failed, or was ``stopped`` as that sentence says, waits for the button ``again``.
+    ``aside`` lets all other work on the device go first.
+    """
+    job = trainer().job(key) or trainer().submit(key, work, background=aside)
+    if job.active:
+        watch(job, title, trainer(), brief)
+        return
+    if job.state is JobState.DONE:  # ended after the log was read
+        trainer().forget(key)
+        st.rerun()
+    if job.error:
+        st.error(plain(job.error), icon=":material/error:")
+    else:
+        st.info(stopped, icon=":material/info:")
+    _notice_another(job)
+    button(
+        again, lambda: trainer().forget(key), f"again-{key}", type="primary",
+        icon=":material/replay:",
+    )  # fmt: skip
+
+
+@st.fragment(run_every=2.0)
+def _notice_another(job: Job) -> None:
+    """Draw the page again where another tab has started the job again."""
+    if trainer().job(job.key) is not job:
+        st.rerun()
+
+
+def _words(progress: Progress | None) -> str:
+    if progress is None:
+        return "Getting ready"
+    words = progress.phase
+    if isinstance(progress, PretrainProgress):
+        words = f"{progress.fraction:.0%} done"
+        if progress.neighbours is not None:
+            words += f", nearest neighbours are right on {progress.neighbours:.0%} of the images"
+    elif progress.unit == "bytes" and progress.total:
+        words += f": {progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
+    elif progress.total:
+        words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+    left = progress.seconds_left
+    if left is not None and left >= 1:
+        words += f", about {duration(left)} left"
+    return words
+
+
+def duration(seconds: float) -> str:
+    """In the unit a person would take."""
+    if seconds < 0.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,85 @@
+"""What a picture looks like decoded."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import encoded, picture
+
+from al_core.images.decoding import decode
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("L", (8, 8), 70), (70, 70, 70)),
+        (Image.new("1", (8, 8), 1), (255, 255, 255)),
+        (Image.new("LA", (8, 8), (0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 255)), (255, 0, 0)),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (8, 8), (0, 0, 0, 51)), (204, 204, 204)),
+        (Image.new("RGB", (8, 8), (9, 200, 3)).convert("P", palette=1), (9, 200, 3)),
+        (Image.fromarray(np.full((8, 8), 32768, dtype=np.uint16)), (128, 128, 128)),
+        (Image.fromarray(np.full((8, 8), 300, dtype=np.uint16)), (1, 1, 1)),
+    ],
+)
+def test_every_kind_of_png_becomes_rgb(image, expected):
+    pixels = decode(encoded(image), 8)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (3, 8, 8)
+    assert pixels[:, 4, 4].tolist() == list(expected)
+
+
+def test_a_transparent_palette_lies_on_white():
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([200, 0, 0])
+    assert decode(encoded(image, transparency=0), 8)[:, 0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.5, 128), (1.0, 255), (32768.0, 128)])
+def test_floats_are_scaled_by_their_range(value, expected):
+    tiff = encoded(Image.fromarray(np.full((8, 8), value, dtype=np.float32)), "TIFF")
+    assert decode(tiff, 8)[0, 0, 0] == expected
+
+
+def test_cmyk_becomes_rgb():
+    red, green, blue = decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), 8)
+    assert red.min() > 240
+    assert max(green.max(), blue.max()) < 15
+
+
+def test_a_rotation_noted_by_the_camera_is_applied():
+    image = picture(0)
+    image.paste((255, 255, 255), (0, 0, 8, 4))  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right to see it as it was
+    pixels = decode(encoded(image, exif=exif), 8)
+    assert pixels[0, :, 7].min() == 255
+    assert pixels[0, :, 0].max() == 0
+
+
+def test_the_first_frame_of_an_animation_counts():
+    gif = encoded(picture(50), "GIF", save_all=True, append_images=[picture(90)])
+    assert decode(gif, 8)[0, 0, 0] == 50
+
+
+def test_the_middle_of_a_long_picture_is_kept():
+    image = picture(0, (40, 10))
+    image.paste((200, 200, 200), (15, 0, 25, 10))
+    assert (decode(encoded(image), 10) == 200).all()
+
+
+def test_pixels_of_the_right_size_are_left_alone():
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert (decode(encoded(Image.fromarray(noise)), 8) == noise.transpose(2, 0, 1)).all()
+
+
+@given(
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(8, 24),
+)
+def test_any_picture_takes_the_asked_shape(mode, width, height, size):
+    assert decode(encoded(Image.new(mode, (width, height))), size).shape == (3, size, size)

@@ -1,0 +1,109 @@
+"""Training: how long, on what, and that it learns."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from al_core.config import TrainConfig
+from al_core.errors import ConfigError
+from al_core.models.convolution import Conv3x3
+from al_core.models.hardware import Hardware
+from al_core.models.network import build
+from al_core.models.training import augment, draw_augmentation, fit
+
+CPU = Hardware(torch.device("cpu"), torch.float32)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def train(n: int, config: TrainConfig) -> list:
+    images = np.random.default_rng(0).integers(0, 100, (n, 3, 16, 16)).astype(np.uint8)
+    targets = np.arange(n) % 2
+    images[targets == 1] += 100
+    network = build(2, "torchvision", CPU, images, seeded())
+    x, y = torch.from_numpy(images), torch.from_numpy(targets)
+    return list(fit(network, x, y, config, CPU, seeded()))
+
+
+def test_there_is_one_report_an_epoch_and_the_last_one_is_the_end() -> None:
+    reports = train(20, TrainConfig(epochs=3, min_steps=0, batch_size=8))
+    assert [report.done for report in reports] == [3, 5, 8]  # 24, 40 and 64 images seen
+    assert [report.epoch for report in reports] == [1.2, 2, 3.2]
+    assert reports[-1].fraction == 1
+    assert reports[-1].seconds_left == 0
+
+
+def test_few_labels_are_trained_for_as_many_steps_as_many_labels() -> None:
+    (*_, few) = train(4, TrainConfig(epochs=1, min_steps=12, batch_size=8))
+    (*_, many) = train(90, TrainConfig(epochs=1, min_steps=12, batch_size=8))
+    assert few.total == many.total == 12
+
+
+def test_an_odd_image_at_the_end_does_not_break_batch_norm() -> None:
+    assert train(9, TrainConfig(epochs=1, min_steps=0, batch_size=8))[-1].done == 2
+
+
+def test_training_learns_what_can_be_learned() -> None:
+    first, *_, last = train(16, TrainConfig(epochs=12, min_steps=0, batch_size=8))
+    assert last.accuracy > 0.9
+    assert last.loss < first.loss
+
+
+def test_one_image_is_too_few() -> None:
+    with pytest.raises(ConfigError, match="two labelled images"):
+        train(1, TrainConfig())
+
+
+@given(st.integers(1, 6), st.integers(5, 9), st.integers(5, 9), st.integers(0, 4), st.integers(0))
+def test_augmented_images_are_moved_and_mirrored_originals(
+    n: int, height: int, width: int, shift: int, seed: int
+) -> None:
+    # Each pixel names its row and column, so where it came from can be read off.
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    images = (rows * 16 + columns).to(torch.uint8).expand(n, 1, height, width)
+    moved = augment(images, *draw_augmentation(len(images), True, shift, seeded(seed % 2**32)))
+    assert moved.shape == images.shape
+    assert moved.dtype == torch.uint8
+    middle = moved[:, 0, height // 2, width // 2].tolist()
+    for value in middle:
+        assert abs(value // 16 - height // 2) <= shift
+        column = value % 16
+        assert min(abs(column - width // 2), abs(width - 1 - column - width // 2)) <= shift
+
+
+def test_without_flip_and_shift_images_stay_as_they_are() -> None:
+    images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
+    assert torch.equal(augment(images, *draw_augmentation(len(images), False, 0, seeded())), images)
+
+
+@pytest.mark.parametrize(("stem", "size"), [("torchvision", 7), ("small", 3), ("auto", 7)])
+def test_the_stem_is_torchvisions_own_on_a_cpu_unless_asked_otherwise(stem: str, size: int) -> None:
+    network = build(10, stem, CPU, np.zeros((2, 3, 32, 32), np.uint8), seeded())
+    assert network.backbone.conv1.kernel_size == (size, size)
+    assert network.eval()(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape == (2, 10)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    images = np.zeros((2, 3, 16, 16), np.uint8)
+    one, same, other = (build(3, "auto", CPU, images, seeded(s)).head.weight for s in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (1, 3), (4, 1), (5, 4)])
+def test_leaving_padding_out_of_a_convolution_changes_no_result(
+    stride: int, height: int, width: int
+) -> None:
+    images = torch.randn(4, 8, height, width, generator=seeded())
+    short = Conv3x3(8, 6, stride)
+    full = torch.nn.Conv2d(8, 6, 3, stride, padding=1, bias=False)
+    full.load_state_dict(short.state_dict())
+    for conv in (short, full):
+        conv(images).square().sum().backward()
+    assert torch.allclose(short(images), full(images), atol=1e-6)
+    assert torch.allclose(short.weight.grad, full.weight.grad, atol=1e-4)

@@ -1,1 +1,0 @@
-"""What the page is made of: the labelling grid (``label_grid``) and the charts."""
