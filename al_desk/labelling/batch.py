@@ -53,7 +53,8 @@ def take_batch(
         watch(job, "Choosing the next batch")
     elif job.state is JobState.DONE:
         loader().forget(key)
-        return job.result
+        chosen: Batch | None = job.result
+        return chosen
     else:
         st.error(plain(job.error or "Choosing was cancelled."), icon=":material/error:")
         button("Choose again", lambda: loader().forget(key), icon=":material/refresh:")

@@ -53,9 +53,9 @@ def compare(store: Store, current: int | None) -> None:
             icon=":material/compare_arrows:",
         )
         return
-    curves, common = shorten(curves)
-    axis = AXIS_NAMES[_axis_name(curves)]
-    shown = [curve for curve in curves if getattr(curve, axis)]
+    shortened, common = shorten(curves)
+    axis = AXIS_NAMES[_axis_name(shortened)]
+    shown = [curve for curve in shortened if getattr(curve, axis)]
     table = bands(shown, axis)
     unit, size = scale(axis, table["x"].max())
     table["x"] *= size
@@ -65,7 +65,7 @@ def compare(store: Store, current: int | None) -> None:
     if axis == "minutes":
         st.caption("Labels that the truth gave, or that were imported, cost no time here.")
     _warn_of_different_images(shown)
-    _name_left_out(curves, shown, set(table["name"]))
+    _name_left_out(shortened, shown, set(table["name"]))
     judged = [curve for curve in shown if len(curve.points(axis)[0]) > 1]
     verdict = judge(judged, axis, _against(judged))
     if not judged:

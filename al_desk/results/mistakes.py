@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def show_classes(experiment: Experiment) -> None:
     last["labels"] = last["class"].map(_labels_by_class(experiment)).fillna(0)
     shares = ["recall", "low", "high", "change"]
     last[shares] = 100 * last[shares]
-    look = {
+    look: dict[str, Any] = {
         "hide_index": True,
         "column_config": _COLUMNS,
         "placeholder": "–",

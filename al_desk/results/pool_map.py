@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import altair as alt
@@ -86,7 +86,7 @@ def _show(
         )
         lit = list(names)
         if len(names) > len(COLOURS) and by != CONFIDENCE:
-            common = table[by].value_counts().index.intersection(names, sort=False)
+            common = table[by].value_counts().index.intersection([*names], sort=False)
             lit = st.multiselect(
                 "Classes in colour",
                 names,
@@ -147,7 +147,7 @@ def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> 
         "y": drawn.points[:, 1].round(1),
         "image": drawn.images.astype(np.int32),
         "rank": rank,
-        "state": pd.Categorical.from_codes(rank, STATES),
+        "state": pd.Categorical.from_codes(rank, pd.Index(STATES)),
         GUESS: names[guess],
         LABEL: names[label],
         CONFIDENCE: probs.max(1).round(2),
@@ -192,7 +192,7 @@ def _brushed(table: pd.DataFrame, brush: dict[str, list[float]], dataset: Datase
     )
 
 
-def _caption(row: dict[str, Any]) -> tuple[str, str]:
+def _caption(row: dict[Hashable, Any]) -> tuple[str, str]:
     if row[LABEL] != NO_LABEL:
         return row[LABEL], "label"
     if row[GUESS] == HIDDEN:

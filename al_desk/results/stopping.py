@@ -104,9 +104,10 @@ def _gain(
     """From the first to the second of ``rounds``, on the same images where both are on disk."""
     if len(rounds) < 2:
         return None
+    first, second = rounds
     before, after = (_right(experiment.id, record.round, dataset) for record in rounds)
-    known = before is not None and after is not None
-    return gain_between(*rounds, correlation(before, after) if known else 0.0)
+    phi = correlation(before, after) if before is not None and after is not None else 0.0
+    return gain_between(first, second, phi)
 
 
 def _right(experiment_id: int, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:

@@ -173,7 +173,7 @@ def _source(preselected: str | None) -> str:
         return source
     return st.text_input(
         "Path",
-        value="" if preselected in (None, *SOURCES) else preselected,
+        value="" if preselected is None or preselected in SOURCES else preselected,
         placeholder="/home/me/pictures",
         help="On the machine this runs on: train/<class>/…, or <class>/…, or just images; or "
         "parquet as Hugging Face keeps image datasets; or a copy of CIFAR-10's archive.",

@@ -20,6 +20,7 @@ COLOURS = [
 ]  # fmt: skip
 GREY = "#8c8c8c"
 STATES = ("Unlabelled", "Labelled", "Chosen")  # of an image on the map
+Layered = alt.LayerChart | alt.FacetChart  # as altair has it
 
 
 def accuracy_curve(
@@ -27,7 +28,7 @@ def accuracy_curve(
     title: str,
     ahead: pd.DataFrame | None = None,
     at_random: pd.DataFrame | None = None,
-) -> alt.LayerChart:
+) -> Layered:
     """Accuracy against labelled images, with the 95% band; ``table`` from rounds_table, where it
     leads from :func:`al_desk.results.stopping.advise`, as many random labels from
     :func:`al_desk.results.random_baseline.random_labels`."""
@@ -106,7 +107,7 @@ def recall_table(rounds: Sequence[RoundRecord], class_names: Sequence[str]) -> p
     return table
 
 
-def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
+def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> Layered:
     """Recall against labelled images, a line for each class; ``table`` from recall_table. Classes
     that are ``lit`` have their intervals, the others stay grey in the back."""
     base = alt.Chart().encode(
@@ -146,7 +147,7 @@ def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
 
 
 def training_curve(
-    history: Sequence[Sequence[float]],
+    history: Sequence[Sequence[float | None]],
     column: Literal["loss", "accuracy"],
     epochs: float,
     title: str,
@@ -156,7 +157,7 @@ def training_curve(
     table = pd.DataFrame(list(history), columns=["epoch", "loss", "accuracy"])
     table = table.dropna(subset=column)
     axis, number = (alt.Axis(), ".3f") if column == "loss" else (alt.Axis(format="%"), ".1%")
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_line(strokeWidth=2, point=len(table) == 1)
         .encode(
@@ -169,11 +170,10 @@ def training_curve(
         )
         .properties(height=180)
     )
+    return chart
 
 
-def confusion_heatmap(
-    confusion: Sequence[Sequence[int]], class_names: Sequence[str]
-) -> alt.LayerChart:
+def confusion_heatmap(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> Layered:
     """What the model said against the truth, counts; rows are the truth. A click selects a
     ``cell``."""
     cells = pd.DataFrame(
@@ -222,17 +222,17 @@ def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str)
     map selects, as ``brush``."""
     legend = alt.Legend(title=None, orient="top", symbolFillColor=GREY, symbolStrokeColor=outline)
     mark = alt.Chart(points).mark_point(filled=True, stroke=outline)
-    flat = {"axis": None, "scale": alt.Scale(nice=False, zero=False, padding=8)}
+    scale = alt.Scale(nice=False, zero=False, padding=8)
 
     def by_state(channel: type, *values: float | str) -> Any:
         kind = "nominal" if channel is alt.Shape else "ordinal"  # as the browser wants them
         scale = alt.Scale(domain=STATES, range=values)
         return channel("state", type=kind, scale=scale, legend=legend)
 
-    return (
+    chart: alt.Chart = (
         mark.encode(
-            x=alt.X("x:Q", **flat),
-            y=alt.Y("y:Q", **flat),
+            x=alt.X("x:Q", axis=None, scale=scale),
+            y=alt.Y("y:Q", axis=None, scale=scale),
             color=colour,
             shape=by_state(alt.Shape, "circle", "circle", "diamond"),
             size=by_state(alt.Size, 14, 50, 160),
@@ -247,3 +247,4 @@ def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str)
         .add_params(alt.selection_interval(name="brush"))
         .properties(height=HIGH)
     )
+    return chart

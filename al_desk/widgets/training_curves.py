@@ -13,9 +13,8 @@ def draw_training(reports: list[Progress]) -> None:
     """Loss and accuracy of the training among ``reports``, side by side."""
     learning = [r for r in reports if isinstance(r, PretrainProgress)]
     if learning:
-        last = learning[-1]
         rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
-        whole = last.epoch / max(last.fraction, 0.01)
+        whole = learning[-1].epoch / max(learning[-1].fraction, 0.01)
         draw_history(rows, whole, "Loss", "Right by neighbours")
     epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
