@@ -32,7 +32,7 @@ from al_core.progress import Work, finish
 from al_core.store.annotations import Annotation
 from al_core.store.records import Batch, RoundRecord
 from al_core.store.store import Store
-from benchmarks.postgres import Postgres
+from tests.postgres import Postgres
 
 SIZE = 24
 PEOPLE = st.sampled_from(["ada", "ben"])

@@ -1,4 +1,5 @@
+// @ts-check
 export default function ({ data }) {
-  (window.gridStatus ??= {})[data.grid] = data;
+  (globalThis.gridStatus ??= {})[data.grid] = data;
   dispatchEvent(new CustomEvent("grid-status", { detail: data.grid }));
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands above the pictures: how far the batch is, what went wrong, the buttons, the classes.
 // Part of one module with label_grid.js.
 

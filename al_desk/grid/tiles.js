@@ -1,3 +1,4 @@
+// @ts-check
 // A frame, which never changes while a batch lasts, and the tiles that are made from it.
 
 // Four bytes say how long the JSON is; the sheet of pictures follows it.

@@ -1,3 +1,4 @@
+// @ts-check
 // Answers of grids that are not on the page any more: it is said that they wait here, and they are
 // sent until they are saved. A grid that is on the page does so itself; but a server that was started
 // anew knows nothing of the fragment that the grid is in, and answers nothing until the whole page is

@@ -27,9 +27,10 @@ from al_core.progress import finish
 from al_core.store.annotations import Annotation, now
 from al_core.store.records import Batch, Reasons, RoundRecord
 from al_core.store.store import Store
-from benchmarks.browser import chromium, heading, report, serving
+from benchmarks.browser import heading, report
 from benchmarks.desk import BATCH, TIMED, Desk
 from benchmarks.start import started
+from tests.servers import chromium, serving
 
 ANNOTATIONS, INITIAL, AGAIN = 50_000, 1000, 4000
 PEOPLE = ("ada", "grace", "me")
