@@ -18,6 +18,8 @@ from al_core.store.annotations import Annotation
 from al_core.store.records import Batch, RoundRecord
 from al_core.store.store import Store
 
+pytestmark = pytest.mark.slow  # a process each
+
 ROOT = Path(__file__).parents[1]
 
 
