@@ -1,5 +1,6 @@
 """The map of the pool: who is on it, what it keeps together, and what it gives away."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from al_core.store.records import Batch
 from al_desk.results.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
 
 NAMES = ("cat", "dog")
+STEPS = 150
 
 
-def clusters(count: int, each: int = 40, shift: int = 0) -> PoolPredictions:
+def clusters(count: int, each: int = 20, shift: int = 0) -> PoolPredictions:
     """Images in clusters far apart, in turn; ``shift`` turns what is embedded where."""
     rng = np.random.default_rng(shift)
     embeddings = rng.normal(size=(count * each, 64))
@@ -48,9 +50,19 @@ def distances(middles: np.ndarray) -> np.ndarray:
     return between[np.triu_indices(len(middles), 1)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """And few neighbours: enough for eighty images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("al_core.analysis.pool_map.EARLY", 50)
+        patch.setattr("al_core.analysis.pool_map.STEPS", STEPS)
+        patch.setattr("al_core.analysis.pool_map.PERPLEXITY", 8)
+        yield
+
+
 @pytest.fixture(scope="module")
-def drawn() -> PoolMap:
-    return finish(draw_map(clusters(4), np.arange(160), seed=0))
+def drawn(few_steps: None) -> PoolMap:
+    return finish(draw_map(clusters(4), np.arange(80), seed=0))
 
 
 def test_clusters_that_lie_far_apart_stay_apart(drawn: PoolMap) -> None:
@@ -59,14 +71,14 @@ def test_clusters_that_lie_far_apart_stay_apart(drawn: PoolMap) -> None:
 
 
 def test_the_same_seed_draws_the_same_map(drawn: PoolMap) -> None:
-    again = finish(draw_map(clusters(4), np.arange(160), seed=0))
+    again = finish(draw_map(clusters(4), np.arange(80), seed=0))
     np.testing.assert_array_equal(again.points, drawn.points)
 
 
 def test_a_map_begins_where_the_former_one_ended(drawn: PoolMap) -> None:
     """Another network embeds the same images elsewhere; each cluster keeps its side of the map."""
     turned = PoolMap(0, drawn.images, drawn.points @ np.array([[0, 1], [-1, 0]], np.float32))
-    images = np.arange(160)
+    images = np.arange(80)
     after = finish(draw_map(clusters(4, shift=9), images, 0, former=turned))
     now, before = centres(after.points, 4)[0], centres(turned.points, 4)[0]
     cosine = (now * before).sum(1) / np.linalg.norm(now, axis=1) / np.linalg.norm(before, axis=1)
@@ -74,8 +86,8 @@ def test_a_map_begins_where_the_former_one_ended(drawn: PoolMap) -> None:
 
 
 def test_new_images_begin_where_the_most_alike_of_the_former_ones_lay(drawn: PoolMap) -> None:
-    half = PoolMap(0, drawn.images[:80], drawn.points[:80])
-    after = finish(draw_map(clusters(4), np.arange(160), 0, former=half))
+    half = PoolMap(0, drawn.images[:40], drawn.points[:40])
+    after = finish(draw_map(clusters(4), np.arange(80), 0, former=half))
     middles, spread = centres(after.points, 4)
     assert distances(middles).min() > 2 * spread
 
@@ -88,10 +100,10 @@ def test_a_few_images_and_images_that_are_all_alike_have_a_map_too() -> None:
 
 
 def test_it_reports_its_steps_and_can_be_stopped_between_them() -> None:
-    work = draw_map(clusters(2), np.arange(80), 0)
+    work = draw_map(clusters(2), np.arange(40), 0)
     reports = [next(work) for _ in range(3)]
     work.close()
-    assert [report.fraction for report in reports] == [0, 10 / 370, 20 / 370]
+    assert [report.fraction for report in reports] == [0, 10 / STEPS, 20 / STEPS]
 
 
 def test_a_large_pool_is_sampled_and_all_that_is_chosen_is_on_it() -> None:

@@ -92,7 +92,7 @@ def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
 def test_a_run_that_is_stopped_goes_on_and_gives_what_it_would_have_given(
     digits: Dataset, tmp_path: Path
 ) -> None:
-    few, config = first(digits, 128), replace(BRIEF, epochs=4)
+    few, config = first(digits, 64), replace(BRIEF, epochs=4)
     finish(pretrain(few, config, CPU, tmp_path / "whole.safetensors"))
     out = tmp_path / "stopped.safetensors"
     for share in (30, 60):
@@ -165,7 +165,7 @@ def test_a_collapse_is_caught(
     monkeypatch.setitem(METHODS, "emp-ssl", fast)
     few = replace(BRIEF, epochs=50)
     with pytest.raises(ConfigError, match="have collapsed"):
-        finish(pretrain(first(digits, 128), few, CPU, tmp_path / "out.safetensors"))
+        finish(pretrain(first(digits, 64), few, CPU, tmp_path / "out.safetensors"))
     assert not (tmp_path / "out.safetensors").exists()
 
 
