@@ -29,7 +29,9 @@ class ModelConfig:
     """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
     ``weights`` are ``none``, ``imagenet``, ``learned`` from the images themselves, for
-    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. ``head`` is
+    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. In place of
+    weights, ``embeddings`` may name what they would give: a file, or a folder that embed has
+    written. ``head`` is
     ``fine-tune`` where the whole network is trained, each round anew, and ``linear`` where the
     weights stay as they are and a linear head on their features is trained. ``auto`` is the stem
     that the weights of a file have; else the one for small images on a GPU and torchvision's own
@@ -40,6 +42,7 @@ class ModelConfig:
     stem: Stem = "auto"
     head: Head = "fine-tune"
     learn_minutes: float = 30.0
+    embeddings: str = ""
 
     def __post_init__(self) -> None:
         _text("weights", self.weights)
@@ -50,7 +53,10 @@ class ModelConfig:
             )
         _one_of("stem", self.stem, get_args(Stem))
         _one_of("head", self.head, get_args(Head))
-        if self.head == "linear" and self.weights == "none":
+        _text("embeddings", self.embeddings)
+        if self.embeddings and (self.head != "linear" or self.weights != "none"):
+            raise ConfigError("On embeddings only a linear head can be trained, without weights.")
+        if self.head == "linear" and self.weights == "none" and not self.embeddings:
             raise ConfigError(
                 "A linear head is trained on the features of weights that were learned before; "
                 "choose imagenet, learned or a .safetensors file for them."

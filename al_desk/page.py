@@ -7,7 +7,7 @@ import sys
 
 import streamlit as st
 
-from al_core.config import ExperimentConfig
+from al_core.config import ExperimentConfig, check_fits_a_page
 from al_core.errors import ActiveLearningError, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
 from al_core.experiment.leases import close_round
@@ -67,6 +67,9 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
     del st.session_state["starting"]
     if job.state is JobState.DONE:
         try:
+            by_truth = config.initial_labels == "truth"
+            most = config.per_round if by_truth else max(config.per_round, config.initial)
+            check_fits_a_page(most, config.image_size)
             show_experiment(start_experiment(store, name, config, job.result))
         except ActiveLearningError as error:
             st.error(plain(str(error)), icon=":material/error:")

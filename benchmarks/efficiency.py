@@ -16,7 +16,7 @@ import numpy as np
 
 from al_core.analysis.comparison import in_words, judge, summary
 from al_core.analysis.curves import Curve
-from al_core.config import ExperimentConfig, default_train
+from al_core.config import ExperimentConfig, ModelConfig, default_train
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
@@ -77,14 +77,16 @@ def main(
         strategies = tuple(CATALOGUE)
     if pixels:
         embeddings = grey_pixels(data)
+    model = ModelConfig()
+    if embeddings:
+        model = ModelConfig(head="linear", embeddings=str(embeddings.absolute()))
     simulations = [
         Simulation(
             ExperimentConfig(
                 data=data, strategy=strategy, seed=seed, initial=initial, per_round=per_round,
-                rounds=rounds, start=start, train=default_train(data),
+                rounds=rounds, start=start, train=default_train(data), model=model,
             ),
             annotator,
-            str(embeddings.absolute()) if embeddings else "",
         )
         for seed, strategy in itertools.product(range(seeds), strategies)
     ]  # fmt: skip

@@ -42,7 +42,7 @@ from al_core.features.pretrain import Run, pretrain
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, find_hardware, on_device
 from al_core.models.linear_heads import cross_validate, fit_heads
@@ -307,7 +307,7 @@ def rounds(bench: Bench) -> None:
             class_names=NAMES, model=model or ModelConfig(), train=TrainConfig(**train, **test),
         )  # fmt: skip
         pool = Pool.fold(size, known)
-        outcome = finish(run_round(config, 0, pool, dataset, bench.hardware, features))
+        outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), bench.hardware))
         generator = torch.Generator().manual_seed(0)
         start = time.perf_counter()
         choose("margin", 100, outcome.said, pool, pool.unlabeled, generator,

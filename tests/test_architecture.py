@@ -18,6 +18,7 @@ PACKAGES = [path for path in (*CORE, *DESK) if path.name == "__init__.py"]
 IN_THE_CORE = {
     "errors": "",
     "progress": "",
+    "seeds": "",
     "names": "errors",
     "jobs": "errors progress",
     "files": "errors progress",
@@ -26,14 +27,14 @@ IN_THE_CORE = {
     "store": "errors names files",
     "config": "errors names images strategies",
     "models": "errors progress files config",
-    "features": "errors progress files images config models",
-    "experiment": "errors progress files images store config models",
+    "features": "errors progress seeds files images config models",
+    "experiment": "errors progress seeds files images store config models",
     "exchange": "errors progress files images store experiment",
     "analysis": "errors progress files store strategies experiment",
-    "loop": "errors progress files images store strategies config models features experiment",
+    "loop": "errors progress seeds files images store strategies config models features experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",
-    "distributed": "errors progress files images strategies models features loop simulation",
+    "distributed": "errors progress seeds files images strategies models features loop simulation",
     "cli": "errors progress files images store strategies config models features experiment "
     "exchange analysis loop simulation distributed",
     "__main__": "cli",

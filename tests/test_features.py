@@ -143,7 +143,7 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     now = open_experiment(store, experiment)
     assert [record.labeled for record in now.rounds] == [12, 22]
     assert now.rounds[-1].metrics["accuracy"] > 0.9
-    said = load_predictions(experiment, 1)
+    said = load_predictions(Store().folder(experiment), 1)
     frozen = finish(frozen_features(str(weights), dataset, CPU))
     assert Path(said.embeddings.filename).samefile(frozen.train.filename)
 

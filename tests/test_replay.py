@@ -168,7 +168,7 @@ def test_what_a_round_said_is_computed_again_as_it_was_where_its_file_is_gone(
     for _ in range(2):
         label_batch(Store(), dataset, experiment)
         train(Store(), dataset, experiment)
-    said = load_predictions(experiment, 1)
+    said = load_predictions(Store().folder(experiment), 1)
     folder = home / "weights" / str(experiment)
     (folder / "predictions-1" / "probs.npy").unlink()
     first = open_experiment(Store(), experiment).annotations[0]

@@ -24,11 +24,11 @@ from al_core.features.embedding_files import part_path, write_part
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import find_hardware
 from al_core.models.linear_heads import Heads
-from al_core.models.seeds import round_generator
 from al_core.progress import finish
+from al_core.seeds import generator
 from al_core.store.annotations import Annotation
 from al_core.strategies.catalogue import CATALOGUE
 
@@ -67,10 +67,11 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
         data="digits", class_names=CLASSES, strategy=choice.strategy, seed=choice.seed
     )
     features, hardware = Features(ROWS[:SIZE], ROWS[SIZE:], ""), find_hardware()
-    outcome = finish(run_round(config, choice.round, pool, DATA, hardware, features))
-    generator = round_generator(choice.seed, choice.round + 1, 0)
+    task = RoundTask(config, choice.round, pool, DATA, features)
+    outcome = finish(run_round(task, hardware))
+    chance = generator(choice.seed, "batch", choice.round)
     picks, _ = choose(
-        choice.strategy, choice.n, outcome.said, pool, pool.unlabeled, generator, hardware.device
+        choice.strategy, choice.n, outcome.said, pool, pool.unlabeled, chance, hardware.device
     )
     return [KEYS[i] for i in picks], outcome.record.metrics, outcome.said.temperature
 

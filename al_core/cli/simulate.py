@@ -124,7 +124,11 @@ def simulate(
     if embeddings is None and head == "linear" and weights == "none":
         raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
     # Embeddings take the place of weights and of what they see.
-    model = ModelConfig(weights, stem, head) if embeddings is None else ModelConfig()
+    model = (
+        ModelConfig(weights, stem, head)
+        if embeddings is None
+        else ModelConfig(head=head, embeddings=str(embeddings.absolute()))
+    )
     train = default_train(data)
     train = replace(
         train,
@@ -139,7 +143,6 @@ def simulate(
                 rounds=rounds, model=model, train=train, seed=seed,
             ),
             annotator,
-            str(embeddings.absolute()) if embeddings else "",
         )
         # Seed by seed, so that what is stopped has compared the strategies on some of them.
         for seed, strategy in itertools.product(dict.fromkeys(seeds), dict.fromkeys(strategies))

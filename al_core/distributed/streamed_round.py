@@ -34,8 +34,8 @@ from al_core.features.embedding_files import read_embeddings
 from al_core.loop.query import check_numbers, committee_for
 from al_core.models.linear_heads import Heads, fit_head
 from al_core.models.metrics import evaluate
-from al_core.models.seeds import round_generator
 from al_core.progress import Progress, Work
+from al_core.seeds import generator, numpy_generator
 from al_core.strategies.candidates import LIMIT, Candidates
 from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
 from al_core.strategies.registry import SCORES, STRATEGIES
@@ -101,10 +101,10 @@ def round_in_parts(
     looked_up = time.perf_counter()
 
     yield Progress("Fitting", 0, 0, "", 0)
-    generator = round_generator(choice.seed, choice.round)
+    training = generator(choice.seed, "round", choice.round, "training")
     head = found = metrics = None
     if len(set(y.tolist())) > 1:
-        head, found = fit_head(x, y, classes, generator)
+        head, found = fit_head(x, y, classes, training)
         seen, truth = pool.known(test)
         if len(truth):
             metrics = asdict(evaluate(_probs(head, seen, classes), truth))
@@ -116,11 +116,11 @@ def round_in_parts(
         raise ConfigError(f"All images of {folder} have a label; none is left to ask about.")
     choice = replace(choice, n=min(choice.n, pool.unlabeled))
     sample = scores = None
-    generator = round_generator(choice.seed, choice.round + 1, 0)
+    chance = generator(choice.seed, "batch", choice.round)
     if choice.strategy in SCORES or choice.strategy == "random":
-        heads = committee_for(choice.strategy, x, y, classes, generator) if head else None
+        heads = committee_for(choice.strategy, x, y, classes, chance) if head else None
         score = partial(_scored, choice.strategy, head, heads, classes)
-        best = yield from _rank(pool, score, choice.n, generator, run)
+        best = yield from _rank(pool, score, choice.n, chance, run)
         places = best.places
         scores = best.scores.tolist() if choice.strategy in SCORES else None
     else:
@@ -133,7 +133,7 @@ def round_in_parts(
             temperature=found.temperature if found else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
-        places = some[STRATEGIES[choice.strategy](candidates, choice.n, generator).numpy()]
+        places = some[STRATEGIES[choice.strategy](candidates, choice.n, chance).numpy()]
     keys = yield from keys_at(pool, places, run)
     return Chosen(
         keys=keys,
@@ -157,7 +157,7 @@ def _sample(
 ) -> Work[tuple[NDArray[np.int64], Tensor]]:
     """``n`` of the images that nothing is known of, drawn evenly: positions, ascending, and their
     embeddings. All of them are as they are."""
-    chance = np.random.default_rng((choice.seed, choice.round + 1, SAMPLING))
+    chance = numpy_generator(choice.seed, "sample", choice.round)
     numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
     # The k-th image that nothing is known of lies so many places on as known ones lie before it.
     before = pool.places - np.arange(len(pool.places))

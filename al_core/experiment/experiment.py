@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Experiment:
     annotations: tuple[Annotation, ...]
     batches: tuple[Batch, ...]
     rounds: tuple[RoundRecord, ...]
+    folder: Path = Path()  # of its files
 
     @cached_property
     def pool(self) -> Pool:
@@ -210,6 +212,7 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
         store.log(record.id),
         tuple(store.batches(record.id, with_reasons)),
         tuple(store.rounds(record.id)),
+        store.folder(record.id),
     )
 
 

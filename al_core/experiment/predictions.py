@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from al_core.errors import WeightsError
 from al_core.files.arrays import read_array
 from al_core.files.atomic import whole_file
-from al_core.files.paths import folder_of
 from al_core.store.records import Known
 
 ABANDONED_SECONDS = 3600  # after which nobody writes on what is half written
@@ -42,12 +41,12 @@ class PoolPredictions:
     by_pixels: bool = False
 
 
-def save_predictions(experiment_id: int, said: PoolPredictions) -> None:
+def save_predictions(experiment: Path, said: PoolPredictions) -> None:
     """Write them, whole or not at all.
 
     Raises WeightsError if they cannot be written.
     """
-    folder = _folder(experiment_id, said.model)
+    folder = _folder(experiment, said.model)
     half = folder.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         half.mkdir(parents=True, exist_ok=True)
@@ -84,29 +83,29 @@ def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
     np.save(path, embeddings)
 
 
-def save_test_predictions(experiment_id: int, number: int, probs: NDArray[np.float32]) -> None:
+def save_test_predictions(experiment: Path, number: int, probs: NDArray[np.float32]) -> None:
     """Keep what the network of round ``number`` said of the test images, ``[M,C]``, in half
     precision, a row for each image whose truth is known: 200 kB for 10,000 images.
 
     Raises WeightsError if it cannot be written.
     """
-    with whole_file(_test_path(experiment_id, number)) as file:
+    with whole_file(_test_path(experiment, number)) as file:
         np.save(file, probs.astype(np.float16))
 
 
-def load_test_predictions(experiment_id: int, number: int) -> NDArray[np.float16] | None:
+def load_test_predictions(experiment: Path, number: int) -> NDArray[np.float16] | None:
     """What :func:`save_test_predictions` kept, ``[M,C]``; None if it is not on disk."""
     with suppress(OSError, ValueError, TypeError):
-        probs = read_array(_test_path(experiment_id, number))
+        probs = read_array(_test_path(experiment, number))
         if probs.dtype == np.float16 and probs.ndim == 2:
             return probs
     return None
 
 
-def drop_predictions_before(experiment_id: int, model: int) -> None:
+def drop_predictions_before(experiment: Path, model: int) -> None:
     """Remove what networks before round ``model`` said, and what a program that was killed has
     left unfinished."""
-    folder = _folder(experiment_id, model).parent
+    folder = _folder(experiment, model).parent
     for former in folder.glob("predictions-*"):
         number = former.name.removeprefix("predictions-")
         if number.isdecimal() and int(number) < model:
@@ -117,9 +116,9 @@ def drop_predictions_before(experiment_id: int, model: int) -> None:
                 shutil.rmtree(half) if half.is_dir() else half.unlink()
 
 
-def load_predictions(experiment_id: int, model: int) -> PoolPredictions | None:
+def load_predictions(experiment: Path, model: int) -> PoolPredictions | None:
     """What the network of round ``model`` said, memory-mapped; None if it is not on disk."""
-    folder = _folder(experiment_id, model)
+    folder = _folder(experiment, model)
     with suppress(OSError, ValueError, TypeError):
         probs = read_array(folder / "probs.npy")
         embeddings = read_array(folder / "embeddings.npy")
@@ -138,9 +137,9 @@ def _known_in(folder: Path) -> Known | None:
     return kept and Known(**kept)
 
 
-def _test_path(experiment_id: int, number: int) -> Path:
-    return folder_of(experiment_id) / f"test-{number}.npy"
+def _test_path(experiment: Path, number: int) -> Path:
+    return experiment / f"test-{number}.npy"
 
 
-def _folder(experiment_id: int, model: int) -> Path:
-    return folder_of(experiment_id) / f"predictions-{model}"
+def _folder(experiment: Path, model: int) -> Path:
+    return experiment / f"predictions-{model}"

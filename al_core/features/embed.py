@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from al_core.config import ExperimentConfig
 from al_core.errors import WeightsError
 from al_core.features.embedding_files import NOTE, parts_in
-from al_core.features.read import PARTS, Features
+from al_core.features.read import PARTS, Features, read_features
 from al_core.files.atomic import whole_file
 from al_core.files.locks import wait_for_lock
 from al_core.files.paths import home
@@ -43,6 +43,8 @@ def features_of(
     network."""
     if config.model.head != "linear":
         return None
+    if config.model.embeddings:
+        return read_features(Path(config.model.embeddings), dataset)
     return (yield from frozen_features(config.model.weights, dataset, hardware))
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from al_core import seeds
 from al_core.config import PretrainConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
 from al_core.features.augmentations import draw_views, random_views
@@ -27,7 +28,6 @@ from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, in_parts, on_device
 from al_core.models.neighbours import by_neighbours
 from al_core.models.prediction import predict
-from al_core.models.seeds import round_generator
 from al_core.models.weights import save_backbone
 from al_core.progress import PretrainProgress, Work, finish
 
@@ -123,7 +123,7 @@ class Run:
         self.images = on_device(dataset.train.images, hardware)
         self.batch_size = min(config.batch_size or self.method.batch_size, len(self.images))
         self.wanted = self.batch_size
-        generator = round_generator(config.seed)
+        generator = seeds.generator(config.seed, "features", "network")
         self.network = networks.build(2, config.stem, hardware, dataset.train.images, generator)
         self.network.train()
         width = self.network.head.in_features
@@ -160,7 +160,7 @@ class Run:
 
     def take_step(self) -> None:
         x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
-        generator = round_generator(self.config.seed, 1, self.step)
+        generator = seeds.generator(self.config.seed, "features", "views", self.step)
         draws = draw_views(self.method.views * len(x), self.hardware.device, generator)
         # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
         # minibatch SGD" (2017).
@@ -187,7 +187,9 @@ class Run:
         if self._order is None or self._order[0] != epoch:
             # A batch may reach into the next order.
             both = [
-                torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
+                torch.randperm(
+                    n, generator=seeds.generator(self.config.seed, "features", "order", number)
+                )
                 for number in (epoch, epoch + 1)
             ]
             beside = self.images.device if isinstance(self.images, Tensor) else "cpu"

@@ -16,16 +16,15 @@ from torchvision.models import ResNet18_Weights
 from al_core.config import LEARNED
 from al_core.errors import DownloadError, WeightsError
 from al_core.files.download import download
-from al_core.files.paths import folder_of
 from al_core.models.hardware import Hardware
 from al_core.models.learned_weights import learned_path
 from al_core.models.network import IMAGENET_MEAN, IMAGENET_STD, Network, Pretrained
 from al_core.progress import Work
 
 
-def weights_path(experiment_id: int, number: int) -> Path:
+def weights_path(experiment: Path, number: int) -> Path:
     """Where the network of round ``number`` is kept."""
-    return folder_of(experiment_id) / f"round-{number}.safetensors"
+    return experiment / f"round-{number}.safetensors"
 
 
 def save_network(network: Network, path: Path) -> None:

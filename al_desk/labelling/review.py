@@ -126,7 +126,7 @@ def _find(experiment: Experiment, filters: Filters, annotator: str) -> Shown:
     images = np.array([answer.image for answer in answers], dtype=np.int64)
     labels = np.array([-1 if a.label is None else a.label for a in answers], dtype=np.int64)
     matches = np.array([_match(experiment, answer, filters, annotator) for answer in answers], bool)
-    said = load_predictions(experiment.id, experiment.next_round - 1)
+    said = load_predictions(experiment.folder, experiment.next_round - 1)
     if said is None or len(said.probs) != experiment.pool_size or not len(images):
         return Shown(experiment, filters, images[matches].tolist()[::-1], {})
     probs = said.probs[images]

@@ -37,7 +37,7 @@ def choose_curves(store: Store, current: int | None) -> list[Curve]:
     at_random = {
         free_name(f"{name}, random labels", experiments, "reference"): number
         for name, number in experiments.items()
-        if has_reference(number)
+        if has_reference(store.folder(number))
     }
     simulated: dict[str, list[Curve]] = {}
     for curve in saved_curves():

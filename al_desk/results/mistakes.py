@@ -121,7 +121,7 @@ def _say(sentence: str) -> None:
 
 def _of_test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
     known = np.flatnonzero(dataset.test.targets >= 0)
-    probs = load_test_predictions(experiment.id, number)
+    probs = load_test_predictions(experiment.folder, number)
     if probs is None or probs.shape != (len(known), len(experiment.config.class_names)):
         return None
     return dataset.test.images, known, dataset.test.targets[known], probs
@@ -129,7 +129,7 @@ def _of_test_images(experiment: Experiment, number: int, dataset: Dataset) -> Se
 
 def _of_random_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
     """Of the latest round alone: what earlier ones said of the pool is deleted."""
-    said = load_predictions(experiment.id, number)
+    said = load_predictions(experiment.folder, number)
     if said is None or number < len(experiment.rounds) - 1:
         return None
     pool = experiment.pool_of(number)

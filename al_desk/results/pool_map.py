@@ -36,8 +36,8 @@ def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
     except StoreError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
-    said = load_predictions(experiment_id, experiment.next_round - 1)
-    drawn = load_map(experiment_id)
+    said = load_predictions(experiment.folder, experiment.next_round - 1)
+    drawn = load_map(experiment.folder)
     if said is not None and drawn is not None and len(said.probs) == experiment.pool_size:
         _show(experiment, drawn, said, dataset)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -104,14 +105,14 @@ def _gain(
     """From the first to the second of ``rounds``, on the same images where both are on disk."""
     if len(rounds) < 2:
         return None
-    before, after = (_right(experiment.id, record.round, dataset) for record in rounds)
+    before, after = (_right(experiment.folder, record.round, dataset) for record in rounds)
     known = before is not None and after is not None
     return gain_between(*rounds, correlation(before, after) if known else 0.0)
 
 
-def _right(experiment_id: int, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
+def _right(experiment: Path, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
     """Which test images the network of round ``number`` was right on; None where that is lost."""
-    probs = load_test_predictions(experiment_id, number)
+    probs = load_test_predictions(experiment, number)
     if probs is None or dataset is None:
         return None
     truth = dataset.test.targets[dataset.test.targets >= 0]

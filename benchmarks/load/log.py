@@ -124,10 +124,10 @@ def long_experiment(data: str, annotations: int) -> int:
     store.append(experiment, [answer(image, count + 1, dataset, rng) for image in again])
     for number in (count - 1, count):
         said = rng.dirichlet([0.3] * 10, len(dataset.test)).astype(np.float32)
-        save_test_predictions(experiment, number, said)
+        save_test_predictions(store.folder(experiment), number, said)
     probs = rng.dirichlet([0.3] * 10, len(dataset.train)).astype(np.float32)
     embeddings = rng.random((len(dataset.train), 512), dtype=np.float32).astype(np.float16)
-    save_predictions(experiment, PoolPredictions(count, probs, embeddings))
+    save_predictions(store.folder(experiment), PoolPredictions(count, probs, embeddings))
     return experiment
 
 
