@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from al_core.errors import ConfigError
+from al_core.files.atomic import whole_path
 
 HEIGHT = 320  # pixels
 FORMATS = (".svg", ".png")
@@ -63,8 +64,9 @@ def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy"
 def save_chart(chart: alt.LayerChart, path: Path) -> None:
     """Write a chart as a vector or a bitmap, by the suffix of ``path``.
 
-    Raises ConfigError for any other suffix.
+    Raises ConfigError for any other suffix, and FileNotWritten.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"A chart is written as {' or '.join(FORMATS)}, not as {path.name}.")
-    chart.properties(width=480).save(path, scale_factor=2)
+    with whole_path(path) as half:
+        chart.properties(width=480).save(half, path.suffix[1:].lower(), scale_factor=2)

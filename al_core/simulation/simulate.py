@@ -23,7 +23,7 @@ from al_core.models.linear_heads import temperature as temperature_of
 from al_core.models.seeds import round_generator
 from al_core.progress import Progress, Work
 from al_core.simulation.annotators import Annotator
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 
 @dataclass(frozen=True, slots=True)
