@@ -96,11 +96,11 @@ def _back_up(connection: Connection, seen: str) -> None:
     file = connection.engine.url.database
     if connection.dialect.name != "sqlite" or not file:
         return
-    driver: Any = connection.connection.dbapi_connection
     with whole_path(Path(f"{file}.{seen}.backup")) as half:
         try:
-            with closing(sqlite3.connect(half)) as copy:
-                driver.backup(copy)
+            # By a connection of its own: one that is about to write would wait for itself.
+            with closing(sqlite3.connect(file)) as log, closing(sqlite3.connect(half)) as copy:
+                log.backup(copy)
         except sqlite3.Error as error:
             raise OSError(str(error)) from error
 
