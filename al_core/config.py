@@ -203,7 +203,6 @@ class ExperimentConfig:
         try:
             return cls(
                 **{
-                    "random_share": 0.0,  # experiments of before there was one
                     **values,
                     "model": ModelConfig(**values["model"]),
                     "train": TrainConfig(**values["train"]),

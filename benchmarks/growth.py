@@ -28,7 +28,7 @@ from al_core.loop.query import choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 BLOCK = 10_000

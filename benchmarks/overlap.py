@@ -31,7 +31,7 @@ from al_core.models.network import build
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.registry import BY_PROBS, STRATEGIES
 
 LABELED, ASKED, OTHER_BATCH = 1000, 1000, 200

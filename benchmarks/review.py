@@ -24,7 +24,7 @@ from al_core.images.dataset_cache import load
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 
 @click.command()

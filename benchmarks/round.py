@@ -50,7 +50,7 @@ from al_core.models.network import Network, build
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.uncertainty import margin
 from benchmarks.peers import (
     ASKED,

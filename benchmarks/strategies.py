@@ -20,7 +20,7 @@ import torch
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.loop.query import choose
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.catalogue import titled
 from al_core.strategies.registry import STRATEGIES
 

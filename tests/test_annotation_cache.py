@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 ACTS = st.lists(

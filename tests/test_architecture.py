@@ -129,8 +129,19 @@ def test_a_package_is_a_docstring_alone_and_names_its_files(path: Path) -> None:
     assert not missing, missing
 
 
-def test_settings_are_imported_without_torch_and_without_a_database() -> None:
-    code = "import sys, al_core.config; assert not {'torch', 'sqlalchemy'} & set(sys.modules)"
+def test_settings_are_imported_without_torch() -> None:
+    code = "import sys, al_core.config; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_only_the_store_and_the_commands_need_a_database() -> None:
+    """Records are plain: a round, a strategy or a curve is imported without SQLAlchemy."""
+    others = [path for path in CORE if room(path) not in ("store", "cli", "__main__")]
+    for path in (*others, *DESK):
+        assert "sqlalchemy" not in {name.split(".")[0] for name in imported(path)}, path
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in others]
+    modules.append("al_core.store.records")
+    code = f"import sys, {', '.join(modules)}; assert 'sqlalchemy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

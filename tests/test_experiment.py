@@ -22,7 +22,7 @@ from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.prediction import predict
 from al_core.models.weights import load_network, weights_path
 from al_core.progress import finish
-from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import TRUTH, Annotation
 from al_core.store.store import Store
 
 

@@ -25,7 +25,7 @@ from al_core.models.network import build
 from al_core.models.weights import read_weights, save_network
 from al_core.progress import finish
 from al_core.simulation.random_baseline import reference, run_reference
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 

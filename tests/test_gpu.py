@@ -27,7 +27,7 @@ from al_core.models.network import Network, build
 from al_core.models.prediction import batch_size, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.registry import STRATEGIES
 from al_core.strategies.uncertainty import margin
 

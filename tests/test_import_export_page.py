@@ -18,7 +18,7 @@ from al_core.exchange.labels import export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.images.dataset import Dataset
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 FILES = ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3.png")

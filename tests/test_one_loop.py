@@ -17,7 +17,7 @@ from al_core.loop.advance import advance, choose_batch, refit
 from al_core.progress import finish
 from al_core.simulation.annotators import truth
 from al_core.simulation.simulate import simulate
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 

@@ -19,8 +19,7 @@ from sqlalchemy.engine import make_url
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.experiment.pool import Pool
 from al_core.files.paths import files_beside
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 from benchmarks.postgres import Postgres
 

@@ -29,7 +29,7 @@ from al_core.models.hardware import find_hardware
 from al_core.models.linear_heads import Heads
 from al_core.progress import finish
 from al_core.seeds import generator
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.catalogue import CATALOGUE
 
 SIZE, TESTS, CLASSES = 600, 50, tuple("abcdefg")

@@ -97,7 +97,7 @@ def draw_map(
 
 
 def save_map(experiment: Path, drawn: PoolMap) -> None:
-    """Keep a map in place of the former one; raises WeightsError if it cannot be written."""
+    """Keep a map in place of the former one; raises FileNotWritten if it cannot be."""
     with whole_file(_path(experiment)) as file:
         np.savez(file, model=drawn.model, images=drawn.images, points=drawn.points)
 

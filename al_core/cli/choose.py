@@ -16,6 +16,7 @@ from al_core.cli.options import engine_options
 from al_core.cli.terminal import progress_bars
 from al_core.errors import ConfigError
 from al_core.exchange.labels import key_and_class
+from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.progress import finish
 from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
@@ -104,7 +105,8 @@ def choose(
     _write_batch(out, chosen)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
-    beside.write_text(json.dumps(record | how, indent=1) + "\n", encoding="utf-8")
+    with whole_text(beside) as file:
+        file.write(json.dumps(record | how, indent=1) + "\n")
     if data is not None:
         try:
             with progress_bars("") as show:
@@ -132,7 +134,7 @@ def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None
 
 
 def _write_batch(out: Path, chosen: Chosen) -> None:
-    with out.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(out) as file:
         write_row(file, ["key", "score"])
         for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
             write_row(file, row)

@@ -17,6 +17,7 @@ from al_core.cli.options import engine_options
 from al_core.cli.terminal import progress_bars
 from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
+from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import write_row
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
@@ -202,13 +203,11 @@ def _reports(
 
 def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
     """All rows so far, whole or not at all."""
-    half = out.with_suffix(f"{out.suffix}.part")
-    with half.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(out) as file:
         first, simulation = rows[0]
         write_row(file, [*asdict(first), *simulation.settings])
         for row, simulation in rows:
             write_row(file, [*asdict(row).values(), *simulation.settings.values()])
-    half.replace(out)
 
 
 def _sentence(row: Row) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
@@ -17,9 +18,10 @@ from al_core.experiment.start import mix
 from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
 from al_core.seeds import numpy_generator
-from al_core.store.annotations import now
-from al_core.store.records import Batch
-from al_core.store.store import Store
+from al_core.store.records import Batch, now
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 LEASE = timedelta(minutes=10)
 
@@ -124,8 +126,14 @@ def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
     images = mix(drawn[: count - len(measuring)].tolist(), measuring)
     if not images:
         return None
-    known = experiment.known
-    return Batch(number, "random", images, None, at_random=measuring or None, known=known)
+    return Batch(
+        number,
+        "random",
+        images,
+        None,
+        at_random=measuring or None,
+        log_position=experiment.log_position,
+    )
 
 
 def hand_in(

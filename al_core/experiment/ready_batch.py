@@ -9,13 +9,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from al_core.files.atomic import whole_file
-from al_core.store.records import Batch, Known, Reasons
+from al_core.store.records import Batch, LogPosition, Reasons
 
 
 def save_ready(experiment: Path, batch: Batch) -> None:
     """Keep a batch that was chosen in advance, in place of the former one.
 
-    Raises WeightsError if it cannot be written.
+    Raises FileNotWritten if it cannot be written.
     """
     with whole_file(_ready_path(experiment)) as file:
         body = json.dumps(asdict(replace(batch, created_at=None))).encode()
@@ -29,7 +29,7 @@ def load_ready(experiment: Path, number: int) -> Batch | None:
         digest, _, body = _ready_path(experiment).read_bytes().partition(b"\n")
         kept = json.loads(body) if digest == _digest(body) else {}
         if kept.get("round") == number:
-            parts = {"reasons": Reasons, "known": Known, "model_known": Known}
+            parts = {"reasons": Reasons, "log_position": LogPosition, "model_position": LogPosition}
             told = {name: part(**kept[name]) for name, part in parts.items() if kept[name]}
             return Batch(**kept | told)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,10 @@ from al_core.errors import ConfigError
 from al_core.images.dataset import Dataset
 from al_core.images.sources import SOURCES
 from al_core.seeds import numpy_generator
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import Batch, Known
-from al_core.store.store import Store
+from al_core.store.records import TRUTH, Annotation, Batch, LogPosition
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
@@ -80,9 +82,9 @@ def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
     person."""
     measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
-    known = Known(0, 0, 0, [], config.strategy, config.per_round)
+    nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
     images = mix(drawn.tolist(), measuring)
-    return Batch(0, "random", images, None, at_random=measuring or None, known=known)
+    return Batch(0, "random", images, None, at_random=measuring or None, log_position=nothing)
 
 
 def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:

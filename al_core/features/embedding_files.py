@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from al_core.files.atomic import whole_file
 
 ROWS = 512  # images in a file, where they do not come in parts of their own
 NOTE = "of.txt"  # in the folder: of which images the features are, and by which weights
@@ -39,21 +39,16 @@ def files_to_come(folder: Path) -> int:
 
 
 def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16]) -> None:
-    """Write one of them, whole or not at all."""
+    """Write one of them, whole or not at all; raises FileNotWritten."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     flat = pa.array(embeddings.reshape(-1), pa.float16())
     rows = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
-    # Of its own name: a worker that was given up may write the same part at this moment.
-    half = path.with_suffix(f".{secrets.token_hex(4)}.half")
     table = pa.table({"key": pa.array(keys, pa.string()), "embedding": rows})
-    with half.open("wb") as file:
+    with whole_file(path) as file:
         # Packing saves a tenth, and unpacking takes six times as long as reading.
         pq.write_table(table, file, use_dictionary=False, compression="none")
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
 
 
 def rows_in(path: Path) -> int | None:

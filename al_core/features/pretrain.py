@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 from al_core import seeds
 from al_core.config import PretrainConfig, check_enough_to_learn_from
-from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
+from al_core.errors import ConfigError, FileNotWritten, WeightsError, is_lack_of_memory
 from al_core.features.augmentations import draw_views, random_views
 from al_core.features.objectives import METHODS, directions
+from al_core.files.atomic import refusals, whole_file
 from al_core.files.locks import wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.models import network as networks
@@ -60,11 +62,11 @@ def pretrain(
     Where memory runs out, half as many images go at a time, and the reports say so.
 
     Raises ConfigError where there are too few images, or where the features collapse: all images
-    come to look alike. Raises WeightsError where ``out`` is there already, or cannot be written.
+    come to look alike. Raises WeightsError where ``out`` is there already, and FileNotWritten.
     """
     check_enough_to_learn_from(len(dataset.train))
     locked = out.with_suffix(".lock")
-    try:
+    with refusals(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = yield from wait_for_lock(locked)
         try:
@@ -80,10 +82,6 @@ def pretrain(
             locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
         finally:
             lock.release()
-    except OSError as error:
-        raise WeightsError(
-            f"{out} cannot be written ({error}); make room on the disk, or name another file."
-        ) from error
     return report
 
 
@@ -302,18 +300,15 @@ class Run:
     def keep(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all: a full disk does not end the run."""
         self.check()
-        half = path.with_suffix(".part")
         state = {
             "at": [self.step, self.seen, self.seconds, self.loss.item(), self.directions.item()],
             "network": self.network.state_dict(),
             "projector": self.projector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        try:
-            torch.save(state, half)
-            half.replace(path)
-        except (OSError, RuntimeError):  # torch has an error of its own for a full disk
-            half.unlink(missing_ok=True)
+        # torch has an error of its own for a full disk.
+        with suppress(FileNotWritten, RuntimeError), whole_file(path) as file:
+            torch.save(state, file)
 
     def goes_on_from(self, path: Path) -> bool:
         """Take up a checkpoint, if there is one. False where it is damaged: then it is deleted, and

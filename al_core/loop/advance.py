@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
-from al_core.errors import StoreUnavailable, WeightsError
+from al_core.errors import FileNotWritten, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
 from al_core.experiment.predictions import (
     BEFORE,
@@ -34,7 +35,9 @@ from al_core.models.weights import load_network, save_network, weights_path
 from al_core.progress import Progress, Work
 from al_core.seeds import generator
 from al_core.store.records import Batch
-from al_core.store.store import Store
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -82,7 +85,7 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
         batch = choose_by(said, experiment, number + 1, hardware)
     record = replace(
         outcome.record,
-        known=said.known,
+        log_position=said.log_position,
         select_seconds=time.perf_counter() - started,
         compared=compared,
         disagreed=disagreed,
@@ -118,7 +121,7 @@ def train(
     )
     outcome = yield from run_round(task, hardware)
     assert outcome.said is not None
-    return outcome, replace(outcome.said, known=experiment.known)
+    return outcome, replace(outcome.said, log_position=experiment.log_position)
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
@@ -169,13 +172,13 @@ def latest_predictions(
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
     record = experiment.rounds[number]
     # As it was said then, whatever has been labelled since: the same batch, with the file or not.
-    then = experiment.as_of(record.known) if record.known else experiment
+    then = experiment.as_of(record.log_position) if record.log_position else experiment
     weights = weights_path(experiment.folder, number)
     if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
         _, said = yield from train(then, number, dataset, hardware)
     else:
         if not weights.exists():
-            yield from _train_again(then, number, dataset, hardware, record.temperature or 1.0)
+            yield from _train_again(then, number, dataset, hardware, record.temperature)
         network = load_network(weights, hardware)
         unlabeled = then.pool_of(number).unlabeled
         n = then.config.per_round + _ahead(then)
@@ -183,8 +186,8 @@ def latest_predictions(
             network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
         )
         probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
-        said = PoolPredictions(number, probs, embeddings, record.temperature or 1.0, record.known)
-    with suppress(WeightsError):  # then it is computed again the next time
+        said = PoolPredictions(number, probs, embeddings, record.temperature, record.log_position)
+    with suppress(FileNotWritten):  # then it is computed again the next time
         save_predictions(experiment.folder, said)
     return said
 
@@ -266,6 +269,11 @@ def choose_by(
     if not images:
         return None
     batch = Batch(
-        number, strategy, images, None, at_random=measuring or None, known=experiment.known
+        number,
+        strategy,
+        images,
+        None,
+        at_random=measuring or None,
+        log_position=experiment.log_position,
     )
     return explained(batch, said, free, known.labeled, score)

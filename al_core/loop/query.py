@@ -118,6 +118,6 @@ def explained(
         batch,
         scores=scores,
         model=None if said.model == BEFORE else said.model,
-        model_known=said.known,
+        model_position=said.log_position,
         reasons=Reasons(len(unlabeled), top, ranks, similar, said.by_pixels),
     )

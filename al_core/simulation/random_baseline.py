@@ -21,8 +21,7 @@ from al_core.experiment.start import initial_images
 from al_core.files.atomic import whole_file
 from al_core.images.dataset import Dataset
 from al_core.progress import Work
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import RoundRecord
+from al_core.store.records import TRUTH, Annotation, RoundRecord
 
 if TYPE_CHECKING:
     from al_core.models.hardware import Hardware

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from al_core.analysis.curves import Curve, MeasuredOn
 from al_core.config import ExperimentConfig
@@ -19,8 +19,10 @@ from al_core.experiment.start import start_experiment
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
-from al_core.store.store import Store
 from al_core.strategies.catalogue import titled
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 # The settings of an experiment that a simulated round is made from.
 DEPENDS_ON = (
@@ -100,7 +102,7 @@ def saved_curves() -> list[Curve]:
 @lru_cache(1000)
 def _experiment_in(log: Path, changed: int) -> Experiment:
     """The experiment in a database, as it was when that was last changed."""
-    store = Store(f"sqlite:///{log}")
+    store = _store(log)
     try:
         return open_experiment(store, 1)
     finally:
@@ -125,6 +127,12 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 
+def _store(log: Path) -> Store:
+    from al_core.store.store import Store  # with SQLAlchemy
+
+    return Store(f"sqlite:///{log}")
+
+
 def open_simulation(
     simulation: Simulation, dataset: Dataset, features: str
 ) -> tuple[Store, Experiment]:
@@ -134,13 +142,13 @@ def open_simulation(
     folder = home() / "simulations" / _digest(depends_on)
     config = simulation.config
     try:
-        store = Store(f"sqlite:///{folder / 'al.db'}")
+        store = _store(folder / "al.db")
         if store.experiments():
             store.change_config(1, {"rounds": config.rounds})
             return store, open_experiment(store, 1)
     except (StoreError, ConfigError):
         shutil.rmtree(folder, ignore_errors=True)
-        store = Store(f"sqlite:///{folder / 'al.db'}")
+        store = _store(folder / "al.db")
     start_experiment(store, "simulation", config, dataset)
     note = {
         "format": FORMAT,

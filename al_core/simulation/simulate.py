@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from al_core.models.hardware import Hardware
 from al_core.models.weights import weights_path
 from al_core.progress import Progress, Work
 from al_core.simulation.annotators import Annotator
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch
-from al_core.store.store import Store
+from al_core.store.records import Annotation, Batch
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 NAME = "simulated"  # who labels
 

@@ -20,9 +20,8 @@ from al_core.files.locks import Lock
 from al_core.files.paths import files_beside, home
 from al_core.names import checked
 from al_core.store.annotation_cache import COLUMNS, Log
-from al_core.store.annotations import Annotation, now
 from al_core.store.database import Database
-from al_core.store.records import Batch, ExperimentRecord, RoundRecord
+from al_core.store.records import Annotation, Batch, ExperimentRecord, RoundRecord, now
 from al_core.store.rows import append_annotations, batch_of, insert_once, write_batch
 from al_core.store.tables import annotations, batches, experiments, rounds
 

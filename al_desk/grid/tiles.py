@@ -7,8 +7,7 @@ from typing import Any
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
 from al_core.images.dataset import Dataset
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch
+from al_core.store.records import Annotation, Batch
 from al_core.store.store import Store
 from al_core.strategies.catalogue import titled
 from al_desk.grid.events import SKIP

@@ -13,7 +13,7 @@ from al_core.errors import StoreError
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_desk.grid.events import CLEAR, SKIP, UNDO, GridEvent, parse_events
 from al_desk.grid.label_grid import source, taken

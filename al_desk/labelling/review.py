@@ -18,7 +18,7 @@ from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import load_predictions
 from al_core.images.dataset import Dataset
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_desk.grid.events import GridEvent
 from al_desk.grid.label_grid import Tile, label_grid

@@ -11,8 +11,7 @@ from al_core.errors import ConfigError
 from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
 from al_core.names import LENGTH
-from al_core.store.annotations import annotator_name, now
-from al_core.store.records import RoundRecord
+from al_core.store.records import RoundRecord, annotator_name, now
 from al_desk.widgets.buttons import redraw
 from al_desk.widgets.formatting import ago, plain
 

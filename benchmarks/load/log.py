@@ -24,8 +24,7 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store.annotations import Annotation, now
-from al_core.store.records import Batch, Reasons, RoundRecord
+from al_core.store.records import Annotation, Batch, Reasons, RoundRecord, now
 from al_core.store.store import Store
 from benchmarks.browser import chromium, heading, report, serving
 from benchmarks.desk import BATCH, TIMED, Desk

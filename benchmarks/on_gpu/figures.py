@@ -23,7 +23,7 @@ from al_core.models.network import build
 from al_core.models.prediction import predict
 from al_core.models.weights import read_weights
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from benchmarks.on_gpu.bench import NAMES, Bench
 from benchmarks.peers import Pictures, plain, plain_epoch, plain_network
 
