@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
         if tensor.is_floating_point()
     }
     _save(tensors, path, card)
-    path.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
+    with suppress(OSError):  # a disk of another system knows no such rights
+        path.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
 
 
 def _save(tensors: dict[str, Tensor], path: Path, card: dict[str, str] | None = None) -> None:
