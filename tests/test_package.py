@@ -216,3 +216,24 @@ def test_every_documented_command_publishes_the_container_to_this_machine_alone(
         assert ports == (["127.0.0.1:8501:8501"] if "-p" in line else []), line
         assert "--network" not in line
     assert any("-p 127.0.0.1:8501:8501" in line for line in commands)
+
+
+def test_the_way_of_a_label_in_contributing_is_the_way_it_goes() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    steps = re.findall(r"^\|.*\| `(\S+)` \| (`.+`) \|$", text, re.M)
+    assert len(steps) > 10
+    for file, names in steps:
+        source = (ROOT / file).read_text("utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"\b{name}\b", source), f"{name} is not in {file}"
+
+
+def test_what_a_newcomer_types_is_what_the_linters_test_asks_for() -> None:
+    justfile = (ROOT / "justfile").read_text("utf-8")
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    for words in ("ruff check", "ruff format", "mypy"):
+        assert f"python -m {words}" in justfile
+        assert f"entry: python -m {words}" in hooks
+    for recipe in ("setup", "test", "fast", "lint", "desk"):
+        assert re.search(rf"^{recipe}( \*options)?:$", justfile, re.M)
+    assert "http" not in hooks
