@@ -21,24 +21,31 @@ from conftest import free_port
 
 from al_core.cli.main import main as core
 from al_desk import command
+from al_desk.page import command_line
 
 ROOT = Path(__file__).parents[1]
-SHARED = ("al_core", "al_desk", ".streamlit")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
 
 
+def dockerfile(word: str) -> list[str]:
+    """What follows an instruction, each time."""
+    return re.findall(rf"^{word} (.*)$", DOCKERFILE, re.M)
+
+
+COPIED = [name for line in dockerfile("COPY") for name in line.split()[:-1]]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of a clean copy: a folder ``build`` of before would find its way into it."""
+    """A wheel of what the container copies, and so of no folder ``build`` of before."""
     source = tmp_path_factory.mktemp("source")
-    for folder in SHARED:
-        shutil.copytree(
-            ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for file in ROOT.iterdir():
-        if file.is_file() and file.name != ".git":
-            shutil.copy(file, source)
+    for path in [path for name in COPIED for path in ROOT.glob(name)]:
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, source / path.name, ignore=ignored)
+        else:
+            shutil.copy(path, source)
     target = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--no-build-isolation", "--wheel-dir", target, source)
     (built,) = target.iterdir()
@@ -75,6 +82,7 @@ def run(installed: Path, elsewhere: Path, *words: str | Path) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_every_module_script_and_style_and_the_settings(wheel: Path) -> None:
     ours = [path for package in ("al_core", "al_desk") for path in (ROOT / package).rglob("*.*")]
     expected = {
@@ -92,6 +100,7 @@ def test_a_wheel_holds_every_module_script_and_style_and_the_settings(wheel: Pat
     assert expected <= held
 
 
+@pytest.mark.slow
 def test_the_installed_command_does_what_al_core_does(installed: Path, tmp_path: Path) -> None:
     al_desk = installed / "bin" / "al-desk"
     assert run(installed, tmp_path, al_desk, "--version").split()[-1] == VERSION
@@ -113,6 +122,17 @@ def test_options_of_the_desk_before_a_command_are_refused() -> None:
     assert "write the options of “replay” after its name" in ended.output
 
 
+def test_the_images_that_are_named_reach_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("streamlit.web.cli.main", lambda words, **_: started.append(words))
+    CliRunner().invoke(command.main, ["--data", "my pictures"])
+    ((run, script, *options),) = started
+    assert (run, Path(script)) == ("run", ROOT / "streamlit_app.py")
+    monkeypatch.setattr(sys, "argv", [script, *options[options.index("--") + 1 :]])
+    assert command_line().data == "my pictures"
+
+
+@pytest.mark.slow
 def test_the_installed_page_is_drawn_from_elsewhere(installed: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
@@ -158,6 +178,7 @@ def answers(address: str, port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_it_listens_on_this_machine_alone_unless_it_is_told_otherwise(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -174,15 +195,9 @@ def test_it_listens_on_this_machine_alone_unless_it_is_told_otherwise(
             pytest.skip("this system has no second address of its own")
         assert not answers("127.0.0.2", by_default)
         assert not answers("127.0.0.2", by_option)
-        check_health = re.search(r"^HEALTHCHECK .*? CMD (.*)$", DOCKERFILE, re.M)
-        assert check_health
-        words = shlex.split(check_health[1].replace("8501", str(by_default)))
+        (check,) = dockerfile("HEALTHCHECK .*? CMD")
+        words = shlex.split(check.replace("8501", str(by_default)))
         assert subprocess.run([sys.executable, *words[1:]]).returncode == 0
-
-
-def dockerfile(word: str) -> list[str]:
-    """What follows an instruction, each time."""
-    return re.findall(rf"^{word} (.*)$", DOCKERFILE, re.M)
 
 
 def test_the_container_is_no_root_and_keeps_its_home_in_a_volume() -> None:
@@ -197,9 +212,8 @@ def test_what_the_container_copies_is_there_and_is_not_ignored() -> None:
     kept = [
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     ]
-    copied = [name for line in dockerfile("COPY") for name in line.split()[:-1]]
-    assert {"al_core", "al_desk", ".streamlit"} <= set(copied)
-    for name in copied:
+    assert {"al_core", "al_desk", ".streamlit"} <= set(COPIED)
+    for name in COPIED:
         assert list(ROOT.glob(name)), name
         assert any(fnmatch(name, pattern) for pattern in kept), name
 
