@@ -1,5 +1,6 @@
 """The page; it knows al_core, and nobody knows it.
 
+command    ``al-desk``, which starts the page or a command of al_core
 page       the page, top to bottom; no rule of active learning lives here
 setup      experiments started and chosen, who labels, import and export
 labelling  the open batch, review, undo, other people

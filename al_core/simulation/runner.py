@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,8 @@ def jobs_that_fit(simulations: int) -> int:
 
     if find_hardware().device.type != "cpu":
         return 1
-    free = float("inf")
-    with suppress(ValueError, OSError, AttributeError):  # not every system tells
+    free = sys.maxsize
+    with suppress(ValueError, OSError, AttributeError):  # macOS and Windows do not tell
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
 
