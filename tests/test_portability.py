@@ -23,10 +23,11 @@ NOT_EVERYWHERE = {
     *("curses", "fcntl", "grp", "posix", "posixpath", "pty", "pwd", "readline", "resource"),
     *("syslog", "termios", "tty", "msvcrt", "winreg", "winsound"),
 }
-# What may be used of these two; os.sysconf has a fallback, which is tested below.
+# What may be used of these two; os.sysconf has a fallback, which is tested below, and os.sync is
+# asked for before it is used.
 EVERYWHERE = {
-    "os": "DirEntry W_OK access cpu_count environ fsencode fsync getpid listdir path pathsep "
-    "replace scandir stat sysconf",
+    "os": "DirEntry O_RDONLY O_RDWR W_OK access close cpu_count environ fsencode fsync getpid "
+    "listdir open path pathsep replace scandir stat sync sysconf",
     "signal": "SIGINT signal",
 }
 
