@@ -30,7 +30,7 @@ from al_core.models.linear_heads import Heads
 from al_core.models.seeds import round_generator
 from al_core.progress import finish
 from al_core.store.annotations import Annotation
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import STRATEGIES
 
 SIZE, TESTS, CLASSES = 600, 50, tuple("abcdefg")
 CHANCE = np.random.default_rng(0)
@@ -83,7 +83,7 @@ def labels_of(images: Iterable[int]) -> dict[str, int | None]:
     return {KEYS[i]: int(TRUTH[i]) for i in images}
 
 
-@pytest.mark.parametrize("strategy", CATALOGUE)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(max_examples=4)
 @given(
     labelled=st.sets(st.integers(0, SIZE - 1), min_size=25, max_size=60),
@@ -114,8 +114,8 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     assert chosen.metrics == {name: metrics[name] for name in metrics if name != "on"}
     assert chosen.temperature == temperature
     assert chosen.unlabeled == SIZE - len(labels)
-    assert (chosen.sample is None) == (CATALOGUE[strategy].ranks or strategy == "random")
-    assert (chosen.scores is not None) == CATALOGUE[strategy].ranks
+    assert (chosen.sample is None) == (STRATEGIES[strategy].ranks or strategy == "random")
+    assert (chosen.scores is not None) == STRATEGIES[strategy].ranks
 
 
 @pytest.mark.parametrize("strategy", ["typiclust", "badge"])
@@ -150,8 +150,8 @@ def test_the_first_batch_needs_no_labels_and_a_head_needs_two_classes(tmp_path: 
     chosen = finish(round_in_parts(folder, {}, {}, 0, Choice("typiclust", 7)))
     assert len(set(chosen.keys)) == 7
     assert (chosen.labeled, chosen.penalty, chosen.temperature) == (0, None, None)
-    for strategy in CATALOGUE:
-        if CATALOGUE[strategy].starts:
+    for strategy in STRATEGIES:
+        if STRATEGIES[strategy].starts:
             finish(round_in_parts(folder, {}, {}, 0, Choice(strategy, 3)))
     assert len(finish(round_in_parts(folder, {}, {}, 0, Choice("random", 7000))).keys) == len(KEYS)
     one_class = dict.fromkeys(KEYS[:9], 0)

@@ -14,7 +14,7 @@ from al_core.analysis.curves import Curve, MeasuredOn
 from al_core.config import ExperimentConfig
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
-from al_core.strategies.catalogue import titled
+from al_core.strategies.registry import titled
 
 if TYPE_CHECKING:
     from al_core.simulation.simulate import Step

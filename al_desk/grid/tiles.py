@@ -10,7 +10,7 @@ from al_core.images.dataset import Dataset
 from al_core.store.annotations import Annotation
 from al_core.store.records import Batch
 from al_core.store.store import Store
-from al_core.strategies.catalogue import titled
+from al_core.strategies.registry import titled
 from al_desk.grid.events import SKIP
 from al_desk.grid.label_grid import Tile
 from al_desk.grid.sprites import sprite_text
