@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--features", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder that embed --engine ray has written.")  # fmt: skip
+              help="The folder that embed has written.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="A CSV with the columns key and class_name, as export writes it; an empty class "
               "is a skip  [default: no labels yet]")  # fmt: skip
