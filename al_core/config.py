@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from al_core.errors import ConfigError
 from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.names import check_class_names
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
@@ -165,8 +165,8 @@ class ExperimentConfig:
             _text("class names", name)
         for choice in ("label_while_training", "show_guesses", "reference"):
             _yes_or_no(choice.replace("_", " "), getattr(self, choice))
-        _one_of("strategy", self.strategy, CATALOGUE)
-        starts = [name for name, entry in CATALOGUE.items() if entry.starts]
+        _one_of("strategy", self.strategy, STRATEGIES)
+        starts = [name for name, entry in STRATEGIES.items() if entry.starts]
         _one_of("strategy to start with", self.start, starts)
         _one_of("initial labels", self.initial_labels, get_args(InitialLabels))
         _whole("number of initial images", self.initial, 2, 10_000_000)

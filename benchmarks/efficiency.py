@@ -23,7 +23,7 @@ from al_core.progress import Progress, finish
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
 from al_core.simulation.simulate import Row
-from al_core.strategies.catalogue import CATALOGUE, titled
+from al_core.strategies.registry import STRATEGIES, titled
 
 FIVE = ("random", "least_confidence", "margin", "badge", "uherding")
 
@@ -74,7 +74,7 @@ def main(
 ) -> None:
     """Print the table of a simulation and what it says."""
     if "all" in strategies:
-        strategies = tuple(CATALOGUE)
+        strategies = tuple(STRATEGIES)
     if pixels:
         embeddings = grey_pixels(data)
     model = ModelConfig()

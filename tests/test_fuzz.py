@@ -33,8 +33,9 @@ from al_core.experiment.predictions import (
     save_test_predictions,
 )
 from al_core.experiment.ready_batch import load_ready, save_ready
+from al_core.features.embedding_files import settled_files, write_file
 from al_core.features.read import read_features
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, digests_of
 from al_core.models.hardware import Hardware
 from al_core.models.weights import load_network, read_weights
 from al_core.simulation.annotators import find_annotator
@@ -116,12 +117,21 @@ def embeddings_in_one(home: Path, dataset: Dataset) -> Reader:
     return Reader(path, lambda: read_features(path, dataset))
 
 
+def embedding_files(home: Path, dataset: Dataset) -> Path:
+    for path, images in settled_files(home / "embeddings", dataset).items():
+        rows = np.ones((len(images), 2), np.float16)
+        write_file(path, images.keys, digests_of(images).tolist(), rows)
+    return path
+
+
 def embeddings_in_a_folder(home: Path, dataset: Dataset) -> Reader:
-    folder = home / "embeddings"
-    folder.mkdir()
-    np.save(folder / "train.npy", np.ones((60, 2), np.float32))
-    np.save(folder / "test.npy", np.ones((30, 2), np.float32))
-    return Reader(folder / "train.npy", lambda: read_features(folder, dataset))
+    path = embedding_files(home, dataset).with_suffix(".npy")
+    return Reader(path, lambda: read_features(path.parent, dataset))
+
+
+def digests_in_a_folder(home: Path, dataset: Dataset) -> Reader:
+    path = embedding_files(home, dataset)
+    return Reader(path, lambda: read_features(path.parent, dataset))
 
 
 def weights(home: Path, _: Dataset) -> Reader:
@@ -210,8 +220,9 @@ def settings_in_the_log(home: Path, _: Dataset) -> Reader:
 READERS = [
     pictures("PNG"), pictures("JPEG"), pictures("GIF"), pictures("BMP"),
     pictures("TIFF"), pictures("WEBP"), parquet, archive, index_of_the_cache, labels,
-    curves, annotator, embeddings_in_one, embeddings_in_a_folder, weights, predictions,
-    predictions_of_test_images, batch_in_advance, pool_map, simulation, settings_in_the_log,
+    curves, annotator, embeddings_in_one, embeddings_in_a_folder, digests_in_a_folder,
+    weights, predictions, predictions_of_test_images, batch_in_advance,
+    pool_map, simulation, settings_in_the_log,
 ]  # fmt: skip
 
 

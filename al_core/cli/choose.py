@@ -19,7 +19,7 @@ from al_core.exchange.labels import key_and_class
 from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.progress import finish
-from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
+from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
     from al_core.distributed.embedding_pool import Map
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--features", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder that embed --engine ray has written.")  # fmt: skip
+              help="The folder that embed has written.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="A CSV with the columns key and class_name, as export writes it; an empty class "
               "is a skip  [default: no labels yet]")  # fmt: skip
 @click.option("--test", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="The same of images that measure the head, and are not asked about."
               )  # fmt: skip
-@click.option("--strategy", type=click.Choice(list(CATALOGUE)), default="margin", show_default=True)
+@click.option("--strategy", type=click.Choice([*STRATEGIES]), default="margin", show_default=True)
 @click.option("--per-round", type=click.IntRange(1), default=100, show_default=True,
               help="Images to ask about.")  # fmt: skip
 @click.option("--round", "number", type=click.IntRange(0), default=0, show_default=True,
@@ -75,7 +75,7 @@ def choose(
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
     learned = {name for key, name in named.items() if name and key not in measuring}
-    if len(learned) < 2 and not CATALOGUE[strategy].starts:
+    if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     from al_core.distributed.batch_images import write_pictures
     from al_core.distributed.streamed_round import (  # with torch, which takes two seconds

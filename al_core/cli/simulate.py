@@ -25,7 +25,7 @@ from al_core.progress import Progress, finish
 from al_core.simulation.annotators import find_annotator
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from al_core.simulation.simulate import Row
@@ -41,7 +41,7 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
     multiple=True,
     default=("least_confidence",),
     show_default=True,
-    help=f"Repeatable; one of {', '.join(CATALOGUE)}.",
+    help=f"Repeatable; one of {', '.join(STRATEGIES)}.",
 )
 @click.option(
     "--start",

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from al_core.errors import SourceError
 from al_core.files.atomic import PART, refusals, remove, whole_path
 from al_core.files.locks import try_lock, wait_for_lock
-from al_core.images.dataset import Dataset, ImageSet, check_size
+from al_core.images.dataset import DIGEST, Dataset, ImageSet, check_size, digest_of
 from al_core.images.decoding import Content, Found, decode_all
 from al_core.images.sources import find
 from al_core.progress import Progress, Work
@@ -51,11 +51,12 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     images = np.load(folder / "images.npy", mmap_mode="r")
     targets = np.load(folder / "targets.npy")
     targets.setflags(write=False)
+    digests = np.load(folder / "digests.npy", mmap_mode="r")
     names, keys, count = tuple(index["class_names"]), index["keys"], index["train"]
     return Dataset(
         source=source,
-        train=ImageSet(images[:count], targets[:count], names, keys[:count]),
-        test=ImageSet(images[count:], targets[count:], names, keys[count:]),
+        train=ImageSet(images[:count], targets[:count], names, keys[:count], digests[:count]),
+        test=ImageSet(images[count:], targets[count:], names, keys[count:], digests[count:]),
         fingerprint=index["fingerprint"],
         unreadable=tuple(index["unreadable"]),
     )
@@ -96,7 +97,8 @@ def _sweep(cache_dir: Path) -> None:
 def _decode_into(
     folder: Path, content: Content, image_size: int, where: str
 ) -> Work[dict[str, Any]]:
-    """Write images.npy, targets.npy and index.json: training images first, then test images."""
+    """Write images.npy, targets.npy, digests.npy and index.json: training images first, then test
+    images."""
     with (folder / "decoded").open("wb") as raw:
         readable = yield from decode_all(content.pictures, len(content.keys), image_size, raw)
     if where and not os.path.exists(where):
@@ -110,9 +112,10 @@ def _decode_into(
     digest = hashlib.sha256(json.dumps([image_size, about]).encode())
     digest.update(targets.astype("<i8").tobytes())
     with (folder / "images.npy").open("wb") as file, (folder / "decoded").open("rb") as raw:
-        yield from _copy_rows(raw, rows, image_size, file, digest.update)
+        digests = yield from _copy_rows(raw, rows, image_size, file, digest.update)
     (folder / "decoded").unlink()
     np.save(folder / "targets.npy", targets)
+    np.save(folder / "digests.npy", digests)
     unreadable = [content.keys[row] for row in np.flatnonzero(~readable).tolist()]
     index = about | {
         "fingerprint": digest.hexdigest()[:16],
@@ -171,8 +174,10 @@ def _copy_rows(
     image_size: int,
     file: BinaryIO,
     update: Callable[[bytes], None],
-) -> Work[None]:
-    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy."""
+) -> Work[NDArray[np.void]]:
+    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; returns the
+    digest of each."""
+    digests = bytearray()
     began = time.monotonic()
     shape = (len(rows), 3, image_size, image_size)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -184,8 +189,10 @@ def _copy_rows(
             pixels = raw.read(length)
             file.write(pixels)
             update(pixels)
+            digests += digest_of(pixels)
         done = min(start + ROWS, len(rows))
         yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
+    return np.frombuffer(bytes(digests), f"V{DIGEST}")
 
 
 def _valid_index(folder: Path) -> dict[str, Any] | None:
@@ -201,7 +208,8 @@ def _valid_index(folder: Path) -> dict[str, Any] | None:
 
 
 def _file_stamps(folder: Path) -> dict[str, list[int]]:
-    stats = {name: os.stat(folder / name) for name in ("images.npy", "targets.npy")}
+    names = ("images.npy", "targets.npy", "digests.npy")
+    stats = {name: os.stat(folder / name) for name in names}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 

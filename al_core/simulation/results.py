@@ -19,7 +19,7 @@ from al_core.experiment.start import start_experiment
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
-from al_core.strategies.catalogue import titled
+from al_core.strategies.registry import titled
 
 if TYPE_CHECKING:
     from al_core.store.store import Store

@@ -9,7 +9,7 @@ from al_core.experiment.pool import Pool
 from al_core.images.dataset import Dataset
 from al_core.store.records import Annotation, Batch
 from al_core.store.store import Store
-from al_core.strategies.catalogue import titled
+from al_core.strategies.registry import titled
 from al_desk.grid.events import SKIP
 from al_desk.grid.label_grid import Tile
 from al_desk.grid.sprites import sprite_text

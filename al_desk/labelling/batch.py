@@ -22,7 +22,7 @@ from al_core.jobs import JobState
 from al_core.progress import Work
 from al_core.store.records import Batch
 from al_core.store.store import Store
-from al_core.strategies.catalogue import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
+from al_core.strategies.registry import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_desk.grid.events import ANY, CLEAR, HAND_IN, UNDO, GridEvent
 from al_desk.grid.label_grid import label_grid
 from al_desk.grid.tiles import batch_tiles, why

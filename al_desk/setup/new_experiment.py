@@ -21,17 +21,16 @@ from al_core.config import (
 from al_core.images.sources import SOURCES
 from al_core.names import HIDDEN, LENGTH
 from al_core.store.store import Store
-from al_core.strategies.catalogue import (
-    CATALOGUE,
+from al_core.strategies.registry import (
     FEW_PER_CLASS,
     FOR_FEW,
     MEASURED,
+    STRATEGIES,
     suits_few_labels,
     titled,
 )
 from al_desk.setup.round_cost import show_cost
 from al_desk.widgets.buttons import pressed
-from al_desk.widgets.formatting import in_a_line
 
 TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
 PATH = "a folder or a parquet file"
@@ -57,14 +56,14 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     )
     strategy = st.selectbox(
         "Strategy",
-        list(CATALOGUE),
+        list(STRATEGIES),
         format_func=titled,
         help=f"Which images to ask about next. {MEASURED}",
     )
     # One element at any time: whatever is typed below it would be lost if one came in between.
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
     hint = "" if suits_few_labels(strategy) or not few else f" While labels are few, try {FOR_FEW}."
-    st.caption(f"{in_a_line(strategy)}{hint}")
+    st.caption(f"{STRATEGIES[strategy].help}{hint}")
     initial = st.number_input(
         "Initial images",
         2,
@@ -145,7 +144,7 @@ def _start(by_truth: bool) -> str:
     """Who chooses the first images, where a person labels them."""
     starts = [
         "random",
-        *(name for name in CATALOGUE if CATALOGUE[name].starts and name != "random"),
+        *(name for name in STRATEGIES if STRATEGIES[name].starts and name != "random"),
     ]
     chosen = st.selectbox(
         "Chosen by",

@@ -12,10 +12,10 @@ import streamlit as st
 from al_core.config import ExperimentConfig
 from al_core.simulation.random_baseline import can_be_measured
 from al_core.store.store import Store
-from al_core.strategies.catalogue import CATALOGUE, titled
+from al_core.strategies.registry import STRATEGIES, titled
 from al_desk.server.resources import load_images, trainer
 from al_desk.widgets.buttons import attempt, button, redraw, tell
-from al_desk.widgets.formatting import in_a_line, plain
+from al_desk.widgets.formatting import plain
 
 
 def choose_experiment(store: Store) -> int | None:
@@ -96,7 +96,8 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
 
 
 def _strategy(label: str, **how: Any) -> None:
-    st.caption(in_a_line(st.selectbox(label, list(CATALOGUE), format_func=titled, **how)))
+    chosen = st.selectbox(label, list(STRATEGIES), format_func=titled, **how)
+    st.caption(STRATEGIES[chosen].help)
 
 
 def _setting(

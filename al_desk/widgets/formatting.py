@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from al_core.strategies.catalogue import CATALOGUE
-
 
 def plain(text: str) -> str:
     """``text`` for a place that reads Markdown, so that names and paths keep their characters."""
@@ -28,9 +26,3 @@ def ago(time: datetime) -> str:
             count = int(seconds // size)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "a moment ago"
-
-
-def in_a_line(strategy: str) -> str:
-    """What a strategy asks about, and what that is good for."""
-    entry = CATALOGUE[strategy]
-    return f"Asks about {entry.asks_about}. Good for {entry.good_for}."
