@@ -40,13 +40,14 @@ IN_THE_CORE = {
 }
 # What each folder of al_desk imports of the others; al_core they may all see.
 IN_THE_DESK = {
-    "grid": "",
+    "context": "",
+    "grid": "context",
     "server": "",
     "widgets": "server",
     "results": "server widgets",
-    "setup": "server widgets",
-    "labelling": "server widgets grid setup results",
-    "page": "server widgets setup results labelling",
+    "setup": "context server widgets",
+    "labelling": "context server widgets grid setup results",
+    "page": "context server widgets setup results labelling",
 }
 NOT_FOR_THE_DESK = {"cli", "distributed", "__main__"}
 

@@ -13,7 +13,7 @@ from al_core.store.store import Store
 from al_desk.results.mistakes import show_classes, show_mistakes
 from al_desk.results.pool_map import show_map
 from al_desk.results.pretraining import how_learned
-from al_desk.results.random_baseline import random_labels, show_progress
+from al_desk.results.random_baseline import random_baseline, show_progress
 from al_desk.results.rounds_table import (
     accuracy_name,
     measured_in_words,
@@ -23,13 +23,14 @@ from al_desk.results.rounds_table import (
 from al_desk.results.stopping import advise
 from al_desk.widgets.buttons import redraw
 from al_desk.widgets.charts import accuracy_curve
+from al_desk.widgets.formatting import show_info
 from al_desk.widgets.training_curves import draw_history
 
 
-# A fragment: another tab, or another round, draws nothing else again.
+# A fragment: choosing another tab or round redraws nothing else.
 @st.fragment
 def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
-    """Everything the rounds so far have given, in tabs; only the one in sight is drawn."""
+    """Everything the rounds have given so far, in tabs; only the open one is drawn."""
     if not experiment.rounds:
         return
     names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
@@ -39,14 +40,13 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
         unmeasured = experiment.rounds[-1].metrics is None
         match shown:
             case "Accuracy" | "Classes" | "Mistakes" if unmeasured:
-                st.info(why_no_accuracy(experiment), icon=":material/info:")
+                show_info(why_no_accuracy(experiment))
             case "Accuracy":
                 _show_accuracy(experiment, dataset)
             case "Classes":
                 show_classes(experiment)
             case "Mistakes":
-                number = _pick_round(experiment, "mistakes")
-                show_mistakes(experiment, number, dataset)
+                show_mistakes(experiment, _pick_round(experiment, "mistakes"), dataset)
             case "Map":
                 show_map(store, experiment.id, dataset)
             case "Rounds":
@@ -56,16 +56,16 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                 if history:
                     draw_history(history, history[-1][0])
                 else:
-                    words = "A linear head is fit to all labels at once: there are no epochs."
+                    words = "A linear head is fitted to all labels at once: there are no epochs."
                     st.caption(f"{words} {how_learned(experiment)}")
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     chart = st.container()
     ahead = advise(experiment, dataset)
-    at_random = random_labels(experiment)
+    baseline = random_baseline(experiment)
     table = rounds_table(experiment.rounds)
-    curve = accuracy_curve(table, accuracy_name(experiment), ahead, at_random)
+    curve = accuracy_curve(table, accuracy_name(experiment), ahead, baseline)
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
         "Each point is one round; the band is its 95% Wilson interval. "
@@ -73,16 +73,16 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     )
     if len(table) > 1:
         note += (
-            " Intervals are about the choice of these images alone: another training on the same "
-            "labels would differ as well."
+            " The intervals reflect the choice of these images only: another training on the same "
+            "labels would give a slightly different result, too."
         )
     if ahead is not None:
         note += (
-            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with the "
-            "95% interval of where it leads."
+            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with a 95% "
+            "interval."
         )
-    if at_random is not None:
-        note += " Grey: as many labels picked at random, the truth as annotator; one run."
+    if baseline is not None:
+        note += " Grey: the random baseline, trained once on as many labels chosen at random."
     chart.caption(note)
     if words := against_random(experiment):
         st.markdown(f":material/casino: {words}")
@@ -110,18 +110,18 @@ def _column(title: str, form: str, note: str | None = None) -> Any:
 _COLUMNS = {
     "round": _column("Round", "%d"),
     "labeled": _column("Labelled", "localized"),
-    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on random ones."),
+    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on held-out ones."),
     "change": _column("Change", "%+.1f", "Since the round before, in points."),
     "low": _column("95% from", "%.1f%%", "Wilson interval."),
     "high": _column("to", "%.1f%%"),
-    "images": _column("Measured on", "localized", "Images that measured the accuracy."),
+    "images": _column("Measured on", "localized", "Images the accuracy was measured on."),
     "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."),
     "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
     "disagreement": _column(
         "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
     ),
     "guesses_shown": st.column_config.CheckboxColumn(
-        "Guesses shown", help="Whether a guess was seen before its label was given."
+        "Guesses shown", help="Whether a guess was visible before its label was given."
     ),
     "train_seconds": _column("Training", "%.1f s"),
     "evaluate_seconds": _column("Evaluating", "%.1f s"),

@@ -13,9 +13,8 @@ def draw_training(reports: list[Progress]) -> None:
     """Loss and accuracy of the training among ``reports``, side by side."""
     learning = [r for r in reports if isinstance(r, PretrainProgress)]
     if learning:
-        last = learning[-1]
         rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
-        whole = last.epoch / max(last.fraction, 0.01)
+        whole = learning[-1].epoch / max(learning[-1].fraction, 0.01)
         draw_history(rows, whole, "Loss", "Right by neighbours")
     epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
@@ -30,8 +29,8 @@ def draw_history(
     loss: str = "Training loss",
     accuracy: str = "Training accuracy",
 ) -> None:
-    """Loss and accuracy over the epochs; at most some 300 points, which is all a screen shows."""
-    # altair takes a while, and no batch waits for it.
+    """Loss and accuracy over the epochs; about 300 points, which is all that a screen shows."""
+    # altair takes a while to import, and no batch should wait for it.
     from al_desk.widgets.charts import training_curve
 
     history = history[:: max(1, len(history) // 300)]
