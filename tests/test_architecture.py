@@ -50,6 +50,17 @@ IN_THE_DESK = {
     "page": "context server widgets setup results labelling",
 }
 NOT_FOR_THE_DESK = {"cli", "distributed", "__main__"}
+MOST_PARAMETERS = 5
+# The functions that still take more. Those of cli have a parameter for each option of a command.
+TAKE_MORE = {
+    "cli": "choose embed pretrain simulate",
+    "distributed": "_embed each round_in_parts",
+    "experiment": "take_new_batch",
+    "loop": "choose _model run_round _fine_tune score_images look_again",
+    "models": "fit_heads build fit",
+    "simulation": "simulate _step",
+    "store": "create_experiment",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -127,6 +138,18 @@ def test_a_package_is_a_docstring_alone_and_names_its_files(path: Path) -> None:
     folders = {other.parent.name for other in path.parent.glob("*/__init__.py")}
     missing = {name for name in files | folders if name not in text}
     assert not missing, missing
+
+
+def test_a_function_takes_few_parameters_or_a_type() -> None:
+    """More than five hide a type, such as DeskContext."""
+    many: dict[str, set[str]] = {}
+    for path in (*CORE, *DESK):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                if sum(one.arg not in ("self", "cls") for one in every) > MOST_PARAMETERS:
+                    many.setdefault(room(path), set()).add(node.name)
+    assert many == {folder: set(names.split()) for folder, names in TAKE_MORE.items()}
 
 
 def test_settings_are_imported_without_torch_and_without_a_database() -> None:

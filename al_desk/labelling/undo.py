@@ -10,8 +10,8 @@ import streamlit as st
 from al_core.experiment.leases import is_held, lapses_at
 from al_core.experiment.undo import undo
 from al_desk.context import DeskContext
-from al_desk.server.resources import is_gone, this_tab
-from al_desk.widgets.job_progress import stop_round
+from al_desk.server.resources import is_gone, this_tab, trainer
+from al_desk.widgets.job_progress import round_key
 
 FOCUS = "focus"  # session state: the image an undo leads back to, and when
 REDRAW = "redraw"  # session state: whether the whole page must be redrawn
@@ -39,7 +39,7 @@ def take_back(context: DeskContext, event_id: str) -> str | None:
     if source.handed_in_at is not None:
         store.reopen(source.id, tab, context.annotator, lapses_at())
         if source.round == experiment.next_round:
-            stop_round(experiment)
+            trainer().withdraw(round_key(experiment.id, source.round))
     st.session_state[FOCUS] = (row.image, time.time_ns() // 1_000_000)
     st.session_state[REDRAW] = True
     return None

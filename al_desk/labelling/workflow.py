@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import streamlit as st
 
+from al_core.config import PretrainConfig
 from al_core.experiment.experiment import Phase, add_rounds
-from al_core.models.learned_weights import waits_for_features
+from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.progress import Work
 from al_desk.context import DeskContext
 from al_desk.labelling.batch import describe, hint_for_few_labels, label_batch, take_batch
 from al_desk.labelling.others import wait_for_others
-from al_desk.labelling.pretraining import learn_features
 from al_desk.labelling.undo import take_back
 from al_desk.results.headline import gain
 from al_desk.widgets.buttons import button
@@ -69,6 +69,30 @@ def _advance(context: DeskContext) -> Work[None]:
     from al_core.models.hardware import find_hardware
 
     yield from advance(context.store, context.experiment.id, context.dataset, find_hardware())
+
+
+def learn_features(context: DeskContext, brief: bool) -> None:
+    """Learn the features that an experiment waits for, in the background."""
+    task = Task(
+        f"experiment {context.experiment.id}, learning features",
+        lambda: _learn(context),
+        "Learning features from these images",
+        "Learning features was stopped; what was learned so far is kept.",
+        "Go on learning features",
+        background=True,
+    )
+    keep_running(task, brief)
+
+
+def _learn(context: DeskContext) -> Work[None]:
+    from al_core.features.pretrain import pretrain
+    from al_core.models.hardware import find_hardware
+
+    model, train = context.experiment.config.model, context.experiment.config.train
+    config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
+    path = learned_path(context.dataset.fingerprint)
+    if not path.exists():  # another experiment on these images may have been first
+        yield from pretrain(context.dataset, config, find_hardware(), path)
 
 
 def finished(context: DeskContext) -> None:

@@ -7,7 +7,6 @@ stopping         when to stop
 random_baseline  the same number of labels, chosen at random
 mistakes         classes, confusion, images that the model gets wrong
 pool_map         the pool in two dimensions
-pretraining      where the features come from
 compare          experiments and simulations side by side
 curve_choice     which of them
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -46,7 +45,13 @@ def choose_curves(store: Store, current: int | None) -> list[Curve]:
     options = [*experiments, *baselines, *simulated]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = _pick(options, experiments, current)
-        files = _tables()
+        with st.popover("Add tables", icon=":material/upload:"):
+            files = st.file_uploader(
+                "Tables written by “python -m al_core simulate”",
+                type="csv",
+                accept_multiple_files=True,
+                key="tables",
+            )
     curves = _together(store, experiments, chosen, curve_of, strategies_in_words)
     curves += _together(store, baselines, chosen, reference_curve, lambda _: "Random labels")
     for name in chosen:
@@ -78,16 +83,6 @@ def _pick(
         key=KEY,
         bind="query-params",
     )
-
-
-def _tables() -> Sequence[Any]:
-    with st.popover("Add tables", icon=":material/upload:"):
-        return st.file_uploader(
-            "Tables written by “python -m al_core simulate”",
-            type="csv",
-            accept_multiple_files=True,
-            key="tables",
-        )
 
 
 def _together(

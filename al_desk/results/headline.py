@@ -14,6 +14,7 @@ from al_desk.results.rounds_table import (
     why_no_accuracy,
 )
 from al_desk.results.stopping import is_clear, last_gain
+from al_desk.widgets.formatting import interval
 
 
 def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
@@ -49,7 +50,7 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
         delta_color="normal" if clear else "off",
         delta_arrow="auto" if clear else "off",
-        delta_description=_interval(last),
+        delta_description=interval(last["low"], last["high"]),
         help=f"{measured_in_words(experiment)} The change is since the round before, grey where "
         "it may be chance. The 95% interval is Wilson's.",
     )
@@ -64,9 +65,5 @@ def gain(experiment: Experiment) -> str:
     return (
         f"{last['labeled'] - first['labeled']:,} labels took the "
         f"{accuracy_name(experiment).lower()} from {first['accuracy']:.1%} to "
-        f"{last['accuracy']:.1%} ({_interval(last)})."
+        f"{last['accuracy']:.1%} ({interval(last['low'], last['high'])})."
     )
-
-
-def _interval(row: pd.Series) -> str:
-    return f"95% interval {100 * row['low']:.1f}–{row['high']:.1%}"

@@ -29,11 +29,13 @@ WORST = 3  # classes that are in colour at first
 
 def show_classes(experiment: Experiment) -> None:
     """How well each class is recognised, now and in each round."""
-    table = recall_table(experiment.rounds, experiment.config.class_names)
+    names = experiment.config.class_names
+    table = recall_table(experiment.rounds, names)
     number = table["round"].max()
     # By the upper bound: the classes that are certainly bad, not those with only a few images.
     last = table[table["round"] == number].sort_values(["high", "recall"], ignore_index=True)
-    last["labels"] = last["class"].map(_labels_by_class(experiment)).fillna(0)
+    counts = Counter(names[label] for label in experiment.pool.labels.tolist())
+    last["labels"] = last["class"].map(dict(counts)).fillna(0)
     shares = ["recall", "low", "high", "change"]
     last[shares] = 100 * last[shares]
     look: dict[str, Any] = {
@@ -67,11 +69,6 @@ def show_classes(experiment: Experiment) -> None:
         f"{note} Tick the classes to see in colour; at first these are the {WORST} worst, and the "
         "one that clearly lost most in the last round."
     )
-
-
-def _labels_by_class(experiment: Experiment) -> dict[str, int]:
-    names = experiment.config.class_names
-    return dict(Counter(names[label] for label in experiment.pool.labels.tolist()))
 
 
 def _most_telling(last: pd.DataFrame) -> list[int]:

@@ -143,7 +143,7 @@ def map_table(experiment: Experiment, drawn: PoolMap, predictions: PoolPredictio
         "y": drawn.points[:, 1].round(1),
         "image": drawn.images.astype(np.int32),
         "rank": rank,
-        "state": pd.Categorical.from_codes(rank.tolist(), list(STATES)),
+        "state": pd.Categorical.from_codes(rank, pd.Index(STATES)),
         GUESS: names[guess],
         LABEL: names[label],
         CONFIDENCE: probs.max(1).round(2),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from safetensors import SafetensorError
 
+from al_core.config import LEARNED
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
+from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
 from al_desk.results.mistakes import show_classes, show_mistakes
 from al_desk.results.pool_map import show_map
-from al_desk.results.pretraining import how_learned
 from al_desk.results.random_baseline import random_baseline, show_progress
 from al_desk.results.rounds_table import (
     accuracy_name,
@@ -23,7 +25,7 @@ from al_desk.results.rounds_table import (
 from al_desk.results.stopping import advise
 from al_desk.widgets.buttons import redraw
 from al_desk.widgets.charts import accuracy_curve
-from al_desk.widgets.formatting import show_info
+from al_desk.widgets.formatting import duration, show_info
 from al_desk.widgets.training_curves import draw_history
 
 
@@ -57,7 +59,7 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                     draw_history(history, history[-1][0])
                 else:
                     words = "A linear head is fitted to all labels at once: there are no epochs."
-                    st.caption(f"{words} {how_learned(experiment)}")
+                    st.caption(f"{words} {_how_learned(experiment)}")
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
@@ -87,6 +89,22 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     if words := against_random(experiment):
         st.markdown(f":material/casino: {words}")
     show_progress(experiment)
+
+
+def _how_learned(experiment: Experiment) -> str:
+    """How the features of an experiment were learned from its images, in a sentence; empty where
+    they were not."""
+    if experiment.config.model.weights != LEARNED:
+        return ""
+    try:
+        about = card(learned_path(experiment.fingerprint))
+        return (
+            f"Its features were learned from these images without labels, by {about['method']}: "
+            f"{float(about['epochs']):.1f} passes over them, each in {about['views']} views, in "
+            f"{duration(float(about['seconds']))} ({about['device']})."
+        )
+    except (OSError, KeyError, ValueError, SafetensorError):
+        return "Its features were learned from these images, but their file is missing or damaged."
 
 
 def _show_rounds(experiment: Experiment) -> None:

@@ -14,7 +14,7 @@ from al_core.names import LENGTH
 from al_core.store.annotations import annotator_name, now
 from al_core.store.records import RoundRecord
 from al_desk.widgets.buttons import redraw
-from al_desk.widgets.formatting import ago, plain, show_error
+from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
 QUIET = timedelta(minutes=10)  # a shorter absence is not worth a line if nothing happened in it
@@ -83,5 +83,4 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
 def _accuracy(record: RoundRecord) -> str:
     if record.metrics is None:
         return ""
-    low, high = record.metrics["interval"]
-    return f" ({record.metrics['accuracy']:.1%}, 95% interval {100 * low:.1f}–{high:.1%})"
+    return f" ({record.metrics['accuracy']:.1%}, {interval(*record.metrics['interval'])})"

@@ -41,7 +41,11 @@ def choose_experiment(store: Store) -> int | None:
         show_experiment(picked)
     if current is not None:
         _manage(store, current, known[current])
-    _restore(store)
+    if deleted := store.experiments(deleted=True):
+        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
+            for record in deleted:
+                restore = partial(store.restore_experiment, record.id)
+                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
     return current
 
 
@@ -134,12 +138,3 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
             store.delete_experiment(experiment_id)
 
         button("Delete experiment", act, f"delete-{experiment_id}", type="primary")
-
-
-def _restore(store: Store) -> None:
-    deleted = store.experiments(deleted=True)
-    if deleted:
-        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
-            for record in deleted:
-                restore = partial(store.restore_experiment, record.id)
-                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")

@@ -19,6 +19,7 @@ COLOURS = [
     "#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#6a6fd6",
 ]  # fmt: skip
 GREY = "#8c8c8c"
+Layers = alt.LayerChart | alt.FacetChart  # as altair types a chart of layers
 STATES = ("Unlabelled", "Labelled", "Chosen")  # of an image on the map
 
 
@@ -27,7 +28,7 @@ def accuracy_curve(
     title: str,
     ahead: pd.DataFrame | None = None,
     baseline: pd.DataFrame | None = None,
-) -> alt.LayerChart:
+) -> Layers:
     """Accuracy against labelled images, with the 95% band. ``table`` is from rounds_table, the
     forecast ``ahead`` from :func:`al_desk.results.stopping.advise`, ``baseline`` from
     :func:`al_desk.results.random_baseline.random_baseline`."""
@@ -100,7 +101,7 @@ def recall_table(rounds: Sequence[RoundRecord], class_names: Sequence[str]) -> p
     return table
 
 
-def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> alt.LayerChart:
+def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> Layers:
     """Recall against labelled images, a line for each class; ``table`` is from recall_table.
     Classes that are ``lit`` have their intervals, the others stay grey in the background."""
     base = alt.Chart().encode(
@@ -141,24 +142,19 @@ def training_curve(
     table = pd.DataFrame(list(history), columns=["epoch", "loss", "accuracy"])
     table = table.dropna(subset=column)
     axis, number = (alt.Axis(), ".3f") if column == "loss" else (alt.Axis(format="%"), ".1%")
-    return (
-        alt.Chart(table)
-        .mark_line(strokeWidth=2, point=len(table) == 1)
-        .encode(
-            x=alt.X("epoch:Q", title="Epoch", scale=alt.Scale(domain=[0, epochs], nice=False)),
-            y=alt.Y(f"{column}:Q", title=title, axis=axis, scale=alt.Scale(zero=False)),
-            tooltip=[
-                alt.Tooltip("epoch:Q", title="Epoch", format=".1f"),
-                alt.Tooltip(f"{column}:Q", title=column.capitalize(), format=number),
-            ],
-        )
-        .properties(height=180)
+    chart: alt.Chart = alt.Chart(table).mark_line(strokeWidth=2, point=len(table) == 1)
+    chart = chart.encode(
+        x=alt.X("epoch:Q", title="Epoch", scale=alt.Scale(domain=[0, epochs], nice=False)),
+        y=alt.Y(f"{column}:Q", title=title, axis=axis, scale=alt.Scale(zero=False)),
+        tooltip=[
+            alt.Tooltip("epoch:Q", title="Epoch", format=".1f"),
+            alt.Tooltip(f"{column}:Q", title=column.capitalize(), format=number),
+        ],
     )
+    return chart.properties(height=180)
 
 
-def confusion_heatmap(
-    confusion: Sequence[Sequence[int]], class_names: Sequence[str]
-) -> alt.LayerChart:
+def confusion_heatmap(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> Layers:
     """How many images of each class, the rows, got which prediction. A click selects a
     ``cell``."""
     rows = [
@@ -200,7 +196,7 @@ def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str)
     ``by``; the most important rows last. ``outline`` is a colour that stands out from the page.
     Dragging over the map selects a ``brush``."""
     legend = alt.Legend(title=None, orient="top", symbolFillColor=GREY, symbolStrokeColor=outline)
-    mark = alt.Chart(points).mark_point(filled=True, stroke=outline)
+    chart: alt.Chart = alt.Chart(points).mark_point(filled=True, stroke=outline)
     flat: dict[str, Any] = {"axis": None, "scale": alt.Scale(nice=False, zero=False, padding=8)}
 
     def by_state(channel: type, *values: float | str) -> Any:
@@ -208,21 +204,18 @@ def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str)
         scale = alt.Scale(domain=STATES, range=values)
         return channel("state", type=kind, scale=scale, legend=legend)
 
-    return (
-        mark.encode(
-            x=alt.X("x:Q", **flat),
-            y=alt.Y("y:Q", **flat),
-            color=colour,
-            shape=by_state(alt.Shape, "circle", "circle", "diamond"),
-            size=by_state(alt.Size, 14, 50, 160),
-            opacity=by_state(alt.Opacity, 0.55, 1, 1),
-            strokeWidth=by_state(alt.StrokeWidth, 0, 0.8, 1.4),
-            tooltip=[
-                alt.Tooltip("image:Q", title="Image", format=","),
-                alt.Tooltip("state:N", title="State"),
-                alt.Tooltip("colour", title=by),
-            ],
-        )
-        .add_params(alt.selection_interval(name="brush"))
-        .properties(height=HIGH)
+    chart = chart.encode(
+        x=alt.X("x:Q", **flat),
+        y=alt.Y("y:Q", **flat),
+        color=colour,
+        shape=by_state(alt.Shape, "circle", "circle", "diamond"),
+        size=by_state(alt.Size, 14, 50, 160),
+        opacity=by_state(alt.Opacity, 0.55, 1, 1),
+        strokeWidth=by_state(alt.StrokeWidth, 0, 0.8, 1.4),
+        tooltip=[
+            alt.Tooltip("image:Q", title="Image", format=","),
+            alt.Tooltip("state:N", title="State"),
+            alt.Tooltip("colour", title=by),
+        ],
     )
+    return chart.add_params(alt.selection_interval(name="brush")).properties(height=HIGH)

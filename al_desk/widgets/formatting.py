@@ -61,6 +61,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def interval(low: float, high: float) -> str:
+    """The 95% interval of a share."""
+    return f"95% interval {100 * low:.1f}–{high:.1%}"
+
+
 def in_a_line(strategy: str) -> str:
     """What a strategy asks about, and what it is good for."""
     entry = CATALOGUE[strategy]

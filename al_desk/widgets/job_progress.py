@@ -8,7 +8,6 @@ from typing import Any
 
 import streamlit as st
 
-from al_core.experiment.experiment import Experiment
 from al_core.jobs import Job, JobState, Worker
 from al_core.progress import PretrainProgress, Progress, Work
 from al_desk.server.resources import trainer
@@ -38,17 +37,17 @@ def round_key(experiment_id: int, number: int) -> str:
     return f"experiment {experiment_id}, round {number}"
 
 
-def stop_round(experiment: Experiment) -> None:
-    """Stop the round that is training, as if it had never begun."""
-    trainer().withdraw(round_key(experiment.id, experiment.next_round))
-
-
 def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
     """Draw a job until it ends, then redraw the page; ``worker`` tells what it waits for.
 
     ``brief`` leaves out the curves and draws half as often: somebody is labelling meanwhile, and
     each drawing costs about as much as a label.
     """
+
+    def cancel() -> str:
+        job.cancel()
+        return "Stopping as soon as the current step is done."
+
     seconds = 2.0 if brief else 1.0
     if not brief:
         _redraw_at_end(job)
@@ -56,9 +55,9 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
     with st.container(horizontal=True, vertical_alignment="center"):
         st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
         # Outside: Streamlit (1.67) drops a press in a fragment that the page drawn meanwhile lacks.
-        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
+        button("Cancel", cancel, f"cancel-{job.key}", icon=":material/close:")
     if not brief:
-        st.fragment(_draw_curves, run_every=seconds)(job)
+        st.fragment(draw_training, run_every=seconds)(job)
 
 
 # More often than the drawing, since somebody is waiting.
@@ -78,15 +77,6 @@ def _draw_bar(job: Job, title: str, worker: Worker | None) -> None:
     if title:
         text = f"{plain(title)}. {text}"
     st.progress(progress.fraction if progress else 0.0, text=text)
-
-
-def _draw_curves(job: Job) -> None:
-    draw_training(job.reports)
-
-
-def _cancel(job: Job) -> str:
-    job.cancel()
-    return "Stopping as soon as the current step is done."
 
 
 def keep_running(task: Task, brief: bool) -> None:
