@@ -11,7 +11,7 @@ from al_core.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class DeskContext:
-    """An experiment as its log stood when the page was drawn, its images, and the annotator.
+    """An experiment as its log was when the page was drawn, its images, and the annotator.
 
     ``show_truth``: the classes that came with the images are shown while labelling.
     """
@@ -23,5 +23,5 @@ class DeskContext:
     show_truth: bool
 
     def reread(self) -> Experiment:
-        """The experiment as its log stands now: buttons, jobs and fragments outlive the page."""
+        """The experiment as its log is now: buttons, jobs and fragments run later than the page."""
         return open_experiment(self.store, self.experiment.id)

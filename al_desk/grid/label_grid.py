@@ -1,16 +1,5 @@
 """The labelling grid: a batch of images in, what a person does with them out.
 
-    label_grid(
-        Frame(
-            key=f"grid-{batch_id}",             # one key per batch
-            images=images,                      # uint8 [n, 3, S, S]
-            tiles=[Tile(image=17), ...],        # one per image, in the same order
-            class_names=("cat", "dog"),
-        ),
-        GridStatus(labels=[None, ...]),         # one per tile
-        on_events=save,                         # called with a list[GridEvent]
-    )
-
 The frame does not change while a batch is labelled, so it is sent once, pictures included; the
 status is small and is sent after every label. The browser keeps the events that no status has
 acknowledged and sends all of them each time, so a lost or overtaken update loses nothing. An
@@ -79,8 +68,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """What stays the same while a batch is labelled; ``images`` are uint8 ``[n, 3, S, S]``, one
-    per tile, else ValueError."""
+    """What stays the same while a batch is labelled; each batch has its own ``key``.
+
+    ``images`` are uint8 ``[n, 3, S, S]``, one for each of the ``tiles``, else ValueError.
+    """
 
     key: str
     images: NDArray[np.uint8]

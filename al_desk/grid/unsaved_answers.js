@@ -23,7 +23,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const own = journals.filter((journal) => journal.key.startsWith(`grid-${data.experiment}-`));
     notice.textContent = `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. `
       + "Keep this tab open: they are kept here, and saved as soon as "
-      + (own.length < journals.length ? "their experiment is on this page." : "that can be.");
+      + (own.length < journals.length ? "their experiment is on this page." : "possible.");
     if (own.length) {
       setStateValue("journals", own.map((j) => ({ ...j.message(), grid: j.key, who: j.who })));
     } else if (all.some((journal) => journal.silence > SILENCE)) {

@@ -23,7 +23,7 @@ from al_desk.grid.label_grid import GridStatus, label_grid
 from al_desk.grid.tiles import frame_of, labels_of
 from al_desk.labelling.answers import grid_key, save
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import errors_shown
+from al_desk.widgets.formatting import errors_shown, number_column
 
 PAGE = 60  # images shown at once
 SKIPPED = "Skipped"
@@ -188,16 +188,12 @@ def _show_agreement(experiment: Experiment) -> None:
         "One": [row.first for row in rows],
         "Other": [row.second for row in rows],
         "Images both labelled": [row.images for row in rows],
-        "Same label": [100 * row.share for row in rows],
-        "Cohen's kappa": [row.kappa for row in rows],
+        "same": [100 * row.share for row in rows],
+        "kappa": [row.kappa for row in rows],
     }
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={
-            "Same label": st.column_config.NumberColumn(format="%.0f%%"),
-            "Cohen's kappa": st.column_config.NumberColumn(
-                format="%.2f", help="Agreement beyond chance: 1 is perfect, 0 is chance."
-            ),
-        },
-    )
+    note = "Agreement beyond chance: 1 is perfect, 0 is chance."
+    columns = {
+        "same": number_column("Same label", "%.0f%%"),
+        "kappa": number_column("Cohen's kappa", "%.2f", note),
+    }
+    st.dataframe(table, hide_index=True, column_config=columns)

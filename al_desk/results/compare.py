@@ -12,7 +12,7 @@ from al_core.analysis.comparison import UNITS, Verdict, in_words, judge, scale, 
 from al_core.analysis.curves import Axis, Curve, MeasuredOn, accuracy_title, bands
 from al_core.store.store import Store
 from al_desk.results.curve_choice import choose_curves, shorten
-from al_desk.widgets.formatting import errors_shown, plain, show_info
+from al_desk.widgets.formatting import errors_shown, number_column, plain, show_info
 
 AXIS_NAMES: dict[str, Axis] = {"Labels": "labeled", "Minutes spent": "minutes"}
 TITLES = {"labels": "Labelled images", "minutes": "Minutes spent labelling",
@@ -136,7 +136,7 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
     table[["area", "sd", "final"]] *= 100
     if table["images"].nunique() == 1:
         table = table.drop(columns="images")
-    number = st.column_config.NumberColumn
+    area = f"The area under the curve {where(verdict)}, divided by that range."
     st.dataframe(
         table,
         hide_index=True,
@@ -144,16 +144,10 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
         column_config={
             "name": "Curve",
             "images": "Measured on",
-            "area": number(
-                "Mean accuracy",
-                format="%.1f%%",
-                help=f"The area under the curve {where(verdict)}, divided by that range.",
-            ),
-            "sd": number("± SD", format="%.1f", help="Standard deviation over seeds, in points."),
-            "seeds": number("Seeds", format="%d"),
-            "final": number(
-                "Final accuracy", format="%.1f%%", help="Of each run's last round, averaged."
-            ),
+            "area": number_column("Mean accuracy", "%.1f%%", area),
+            "sd": number_column("± SD", "%.1f", "Standard deviation over seeds, in points."),
+            "seeds": number_column("Seeds", "%d"),
+            "final": number_column("Final accuracy", "%.1f%%", "Of the last rounds, averaged."),
         },
     )
     if len(table) > 1:

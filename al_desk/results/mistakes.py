@@ -16,7 +16,7 @@ from al_core.experiment.predictions import load_predictions, load_test_predictio
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import confident_mistakes
 from al_desk.widgets.charts import HIGH, confusion_heatmap, recall_curves, recall_table
-from al_desk.widgets.formatting import show_info
+from al_desk.widgets.formatting import number_column, show_info
 from al_desk.widgets.picture_wall import picture_wall
 
 # Images, the positions of the held-out ones, their truth, and the predictions for them.
@@ -186,14 +186,10 @@ def _pictures(
 
 _COLUMNS = {
     "class": st.column_config.TextColumn("Class"),
-    "recall": st.column_config.NumberColumn("Recall", format="%.1f%%"),
-    "low": st.column_config.NumberColumn("95% from", format="%.1f%%", help="Wilson interval."),
-    "high": st.column_config.NumberColumn("to", format="%.1f%%"),
-    "change": st.column_config.NumberColumn(
-        "Change", format="%+.1f", help="Since the round before, in points."
-    ),
-    "labels": st.column_config.NumberColumn("Labels", format="localized"),
-    "images": st.column_config.NumberColumn(
-        "Measured on", format="localized", help="Images of this class it was measured on."
-    ),
+    "recall": number_column("Recall", "%.1f%%"),
+    "low": number_column("95% from", "%.1f%%", "Wilson interval."),
+    "high": number_column("to", "%.1f%%"),
+    "change": number_column("Change", "%+.1f", "Since the round before, in points."),
+    "labels": number_column("Labels", "localized"),
+    "images": number_column("Measured on", "localized", "Images of this class it was measured on."),
 }

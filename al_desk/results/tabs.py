@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 from safetensors import SafetensorError
 
@@ -25,7 +23,7 @@ from al_desk.results.rounds_table import (
 from al_desk.results.stopping import advise
 from al_desk.widgets.buttons import redraw
 from al_desk.widgets.charts import accuracy_curve
-from al_desk.widgets.formatting import duration, show_info
+from al_desk.widgets.formatting import duration, number_column, show_info
 from al_desk.widgets.training_curves import draw_history
 
 
@@ -121,29 +119,27 @@ def _pick_round(experiment: Experiment, what: str) -> int:
     return int(st.slider("Round", 0, last, last, key=f"{what}-{experiment.id}-{last}"))
 
 
-def _column(title: str, form: str, note: str | None = None) -> Any:
-    return st.column_config.NumberColumn(title, format=form, help=note)
-
-
 _COLUMNS = {
-    "round": _column("Round", "%d"),
-    "labeled": _column("Labelled", "localized"),
-    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on held-out ones."),
-    "change": _column("Change", "%+.1f", "Since the round before, in points."),
-    "low": _column("95% from", "%.1f%%", "Wilson interval."),
-    "high": _column("to", "%.1f%%"),
-    "images": _column("Measured on", "localized", "Images the accuracy was measured on."),
-    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."),
-    "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
-    "disagreement": _column(
+    "round": number_column("Round", "%d"),
+    "labeled": number_column("Labelled", "localized"),
+    "accuracy": number_column("Accuracy", "%.1f%%", "On the test images, else on held-out ones."),
+    "change": number_column("Change", "%+.1f", "Since the round before, in points."),
+    "low": number_column("95% from", "%.1f%%", "Wilson interval."),
+    "high": number_column("to", "%.1f%%"),
+    "images": number_column("Measured on", "localized", "Images the accuracy was measured on."),
+    "nll": number_column(
+        "NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."
+    ),
+    "ece": number_column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
+    "disagreement": number_column(
         "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
     ),
     "guesses_shown": st.column_config.CheckboxColumn(
         "Guesses shown", help="Whether a guess was visible before its label was given."
     ),
-    "train_seconds": _column("Training", "%.1f s"),
-    "evaluate_seconds": _column("Evaluating", "%.1f s"),
-    "score_seconds": _column("Scoring", "%.1f s"),
-    "select_seconds": _column("Choosing", "%.2f s"),
-    "images_scored": _column("Images scored", "localized", "The whole unlabelled pool."),
+    "train_seconds": number_column("Training", "%.1f s"),
+    "evaluate_seconds": number_column("Evaluating", "%.1f s"),
+    "score_seconds": number_column("Scoring", "%.1f s"),
+    "select_seconds": number_column("Choosing", "%.2f s"),
+    "images_scored": number_column("Images scored", "localized", "The whole unlabelled pool."),
 }

@@ -63,12 +63,8 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     )
     # Always one element: if another appeared, whatever is typed below it would be lost.
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
-    hint = (
-        ""
-        if suits_few_labels(strategy) or not few
-        else f" While there are few labels, try {FOR_FEW}."
-    )
-    st.caption(f"{in_a_line(strategy)}{hint}")
+    hint = few and not suits_few_labels(strategy)
+    st.caption(in_a_line(strategy) + f" While there are few labels, try {FOR_FEW}." * hint)
     initial = _count(
         "Initial images", defaults.initial, (2, 10_000_000), "Labelled before the first training.",
         key=f"initial-{source}",

@@ -65,7 +65,7 @@ _ROUND = alt.Tooltip("round:Q", title="Round")
 
 
 def _measured(column: str, title: str) -> list[alt.Tooltip]:
-    """What a tooltip says of a measured share."""
+    """The tooltip of a measured share."""
     return [
         alt.Tooltip("labeled:Q", title="Labelled", format=","),
         alt.Tooltip(f"{column}:Q", title=title, format=".1%"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import streamlit as st
 
@@ -64,6 +65,11 @@ def duration(seconds: float) -> str:
 def interval(low: float, high: float) -> str:
     """The 95% interval of a share."""
     return f"95% interval {100 * low:.1f}–{high:.1%}"
+
+
+def number_column(title: str, form: str, note: str | None = None) -> Any:
+    """The look of a column of numbers in a table."""
+    return st.column_config.NumberColumn(title, format=form, help=note)
 
 
 def in_a_line(strategy: str) -> str:
