@@ -69,4 +69,5 @@ def save_chart(chart: alt.LayerChart, path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"A chart is written as {' or '.join(FORMATS)}, not as {path.name}.")
     with whole_path(path) as half:
-        chart.properties(width=480).save(half, path.suffix[1:].lower(), scale_factor=2)
+        kind = "svg" if path.suffix.lower() == ".svg" else "png"
+        chart.properties(width=480).save(half, kind, scale_factor=2)
