@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import altair as alt
 import pandas as pd
@@ -69,5 +70,5 @@ def save_chart(chart: alt.LayerChart, path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"A chart is written as {' or '.join(FORMATS)}, not as {path.name}.")
     with whole_path(path) as half:
-        kind = "svg" if path.suffix.lower() == ".svg" else "png"
+        kind: Literal["svg", "png"] = "svg" if path.suffix.lower() == ".svg" else "png"
         chart.properties(width=480).save(half, kind, scale_factor=2)
