@@ -15,12 +15,16 @@ def test_a_file_that_cannot_be_finished_leaves_the_former_one(tmp_path: Path) ->
     path = tmp_path / "labels.csv"
     with whole_text(path) as file:
         file.write("one\n")
-    with pytest.raises(FileNotWritten, match=r"labels\.csv cannot be written \(No space left"):
+
+    def stopped_by(reason: BaseException) -> None:
         with whole_text(path) as file:
             file.write("two\n")
-            raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(KeyboardInterrupt), whole_text(path) as file:
-        raise KeyboardInterrupt
+            raise reason
+
+    with pytest.raises(FileNotWritten, match=r"labels\.csv cannot be written \(No space left"):
+        stopped_by(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(KeyboardInterrupt):
+        stopped_by(KeyboardInterrupt())
     assert path.read_text() == "one\n"
     assert [*tmp_path.iterdir()] == [path]
 
