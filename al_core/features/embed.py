@@ -42,12 +42,8 @@ def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[
     """The features that ``weights`` see in the images of ``dataset``, from the cache where they
     are. Raises WeightsError as :func:`al_core.models.weights.pretrained_weights` does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
-    return (yield from embed(dataset, pretrained, hardware, cache_of(pretrained)))
-
-
-def cache_of(pretrained: Pretrained) -> Path:
-    """Where the features that weights see are kept, of any images."""
-    return home() / "cache" / "features" / pretrained.digest
+    folder = home() / "cache" / "features" / pretrained.digest  # of any images
+    return (yield from embed(dataset, pretrained, hardware, folder))
 
 
 def features_of(
@@ -141,16 +137,16 @@ def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
 
 def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware) -> Work[None]:
     """Embed the images that no file has yet, a file at a time."""
-    parts, there = dataset.parts, stored_in(folder).place
-    names = [digests_of(images).tolist() for images in parts]
+    there, n = stored_in(folder).place, sum(map(len, dataset.parts))
+    names = [digests_of(images).tolist() for images in dataset.parts]
     missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
-    n, left = sum(map(len, parts)), sum(map(len, missing))
+    left = sum(map(len, missing))
     if not left:
         return
     # Once, so exactly: heads and strategies let small differences grow.
     network = frozen(pretrained, hardware.exact)
     began, start, done = time.perf_counter(), n - left, n - left
-    for images, rows in zip(parts, missing, strict=True):
+    for images, rows in zip(dataset.parts, missing, strict=True):
         while rows:
             block, rows = np.array(rows[: batch_size(hardware)]), rows[batch_size(hardware) :]
             embeddings, phase = embedded(network, images.images, block, hardware)
