@@ -26,7 +26,8 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import CLOCK, WATCH_SAVED, chromium, heading, report, serving
+from benchmarks.browser import CLOCK, WATCH_SAVED, heading, report
+from tests.servers import chromium, serving
 
 TIMED = Path(__file__).with_name("timed_app.py")
 BATCH = 100

@@ -10,8 +10,6 @@ requirements-dev.txt.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +35,7 @@ from al_core.simulation.results import Simulation
 from al_core.simulation.runner import run_all
 from al_core.simulation.simulate import Row
 from benchmarks.browser import heading
+from tests.ray_workers import kill_a_worker
 
 CORES = os.cpu_count() or 1
 
@@ -104,28 +103,6 @@ def killing(work: Iterable[Any], name: str, when: Callable[[Any], bool]) -> Iter
             kill_a_worker(name)
             break
     yield from work
-
-
-def kill_a_worker(name: str) -> None:
-    """SIGKILL one of the processes that Ray has named so, of the cluster that we have begun."""
-    found: list[int] = []
-    deadline = time.monotonic() + 60
-    while not found:  # between two tasks it has another name
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"No worker of Ray's does {name}.")
-        said = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True)
-        found = [int(worker) for worker in said.stdout.split() if _is_ours(int(worker))]
-    os.kill(found[0], signal.SIGKILL)
-
-
-def _is_ours(process: int) -> bool:
-    while process > 1 and process != os.getpid():
-        stat = Path(f"/proc/{process}/stat")
-        try:
-            process = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended
-            return False
-    return process == os.getpid()
 
 
 def simulate(home: Path, count: int, repeat: int) -> None:

@@ -15,8 +15,9 @@ import click
 import numpy as np
 from playwright.sync_api import Browser, expect
 
-from benchmarks.browser import chromium, heading, serving
+from benchmarks.browser import heading
 from benchmarks.desk import prepare
+from tests.servers import chromium, serving
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 

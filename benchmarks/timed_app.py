@@ -1,7 +1,8 @@
 """The app with a clock: ``streamlit run benchmarks/timed_app.py``, started by benchmarks.desk.
 
-Each run of the script, callbacks included, is appended to ``$DESK_TIMES``: milliseconds by the
-clock, milliseconds of this thread's own computing, and whether only a fragment was drawn.
+Each run of the script, callbacks included, is appended to ``times.txt`` in ``$AL_HOME``:
+milliseconds by the clock, milliseconds of this thread's own computing, and whether only a fragment
+was drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if not hasattr(ScriptRunner, "untimed"):
         finally:
             clock, own = time.perf_counter() - clock, time.thread_time() - own
             fragment = bool(rerun_data.fragment_id_queue or rerun_data.fragment_id)
-            with open(os.environ["DESK_TIMES"], "a") as file:
+            with (Path(os.environ["AL_HOME"]) / "times.txt").open("a") as file:
                 file.write(f"{1000 * clock:.2f} {1000 * own:.2f} {int(fragment)}\n")
 
     ScriptRunner._run_script = timed

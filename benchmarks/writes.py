@@ -24,8 +24,9 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import free_port, heading
-from benchmarks.postgres import Postgres, installed, running
+from benchmarks.browser import heading
+from tests.postgres import Postgres, installed, running
+from tests.servers import free_port
 
 WRITERS = 8
 READY = 10  # seconds until all have started

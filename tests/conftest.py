@@ -2,31 +2,40 @@
 
 import contextlib
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import pytest
-from hypothesis import settings
-
-from benchmarks.postgres import Postgres, installed, running
-
-settings.register_profile("no deadline", deadline=None)  # a timing is no assertion
-settings.load_profile("no deadline")
-
 # Two workers on two cores: with two threads each, they would wait for each other. Set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ROOT = Path(__file__).parents[1]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+import pytest
+from hypothesis import settings
+
+# Whatever benchmarks use too is imported by its full name.
+from tests.postgres import Postgres, installed, running
+from tests.servers import APP, CHROMIUM, chromium, free_port, serving
+
+# A timing is no assertion; what reproduces a failure is printed with it.
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.load_profile("tests")
+
+
+HEAVY = {"browser", "serve", "postgres"}  # fixtures that start another program
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``pytest -m fast``: what starts no other program and is not marked as slow. Files that are
+    all fast come last: they fill the cores while the longest of the others end."""
+    slow_files = set()
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        on_postgres = parameters is not None and parameters.params.get("database") == "postgresql"
+        if HEAVY & set(item.fixturenames) or on_postgres or item.get_closest_marker("slow"):
+            slow_files.add(item.path)
+        else:
+            item.add_marker("fast")
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,17 +70,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
     """Chromium, driven by Playwright."""
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     if CHROMIUM is None:
         pytest.skip("no Chromium found: apt-get install chromium")
-    flags = ["--no-sandbox", "--no-first-run"] + [
-        f"--disable-{what}"
-        for what in ("gpu", "quic", "background-networking", "component-update", "sync")
-    ]
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -79,42 +81,16 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
     """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port."""
 
     @contextlib.contextmanager
-    def serving(
-        script: Path | str, *args: str, env: dict[str, str] | None = None, port: int | None = None
+    def started(
+        script: Path, *args: str, env: dict[str, str] | None = None, port: int | None = None
     ) -> Iterator[str]:
-        port = port or free_port()
-        options = {
-            "server.headless": "true",
-            "server.address": "127.0.0.1",
-            "server.port": port,
-            "server.fileWatcherType": "none",
-            "browser.gatherUsageStats": "false",
-        }
-        command = [sys.executable, "-m", "streamlit", "run", str(script)]
-        command += [f"--{name}={value}" for name, value in options.items()]
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         log = tmp_path_factory.mktemp("server") / "log.txt"
-        with (
-            log.open("w") as output,
-            subprocess.Popen(
-                [*command, "--", *args],
-                cwd=ROOT,
-                # One thread: two wait for each other wherever a core is busy, here with Chromium.
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(env or {})},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            ) as server,
-        ):
-            try:
-                _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                server.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    server.wait(10)
-                server.kill()
+        # One thread: two wait for each other wherever a core is busy, here with Chromium.
+        env = {"OMP_NUM_THREADS": "1", **(env or {})}
+        with serving(None, script, *args, port=port, env=env, log=log) as server:
+            yield server.url
 
-    return serving
+    return started
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +98,7 @@ def desk_server(browser, serve, tmp_path_factory: pytest.TempPathFactory) -> Ite
     from desk import Desk
 
     home = tmp_path_factory.mktemp("desk")
-    with serve(ROOT / "streamlit_app.py", env={"AL_HOME": str(home)}) as url:
+    with serve(APP, env={"AL_HOME": str(home)}) as url:
         yield Desk(browser, url, home)
 
 
@@ -139,7 +115,7 @@ def app(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]
 
     @contextlib.contextmanager
     def opened(*arguments: str, path: str = "") -> Iterator:
-        with serve(ROOT / "streamlit_app.py", *arguments, env={"AL_HOME": str(tmp_path)}) as url:
+        with serve(APP, *arguments, env={"AL_HOME": str(tmp_path)}) as url:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url + path)
             yield page
@@ -173,20 +149,3 @@ def open_desk(browser, grid_url, tmp_path) -> Iterator[Callable]:
     for desk in desks:
         desk.page.close()
         assert desk.errors == []
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), opener.open(url, timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.1)
-    raise RuntimeError(f"Streamlit did not start:\n{log.read_text()}")

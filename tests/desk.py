@@ -1,8 +1,10 @@
 """What tests of the real page share: an experiment to begin with, and what a person does."""
 
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -12,7 +14,6 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.store import Store
 
-APP = Path(__file__).parents[1] / "streamlit_app.py"
 A_ROUND = 180_000  # milliseconds a round may take on a busy machine
 FOR_EVER = 100_000  # optimiser steps
 QUICK = ExperimentConfig(
@@ -63,7 +64,7 @@ def label_all(page: Page, count: int) -> list[str]:
     typed = [str(i % 10) for i in range(count)]
     for key in typed:
         page.keyboard.press(key)
-    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(f"{count} of {count} saved")).to_be_visible(timeout=A_ROUND)
     return typed
 
 
@@ -111,6 +112,12 @@ class Desk:
     def close(self) -> None:
         while self._pages:
             self._pages.pop().close()
+
+    def sessions(self) -> int:
+        """How many tabs the server knows of: it hears a moment later that one was closed."""
+        with urlopen(f"{self._url}/_stcore/metrics?families=active_sessions") as answer:
+            (count,) = re.findall(r"^active_sessions(?:{.*})? (\d+)", answer.read().decode(), re.M)
+        return int(count)
 
     def set_steps(self, experiment: int, steps: int) -> None:
         """Let the next training take that many steps."""

@@ -5,7 +5,6 @@ import selectors
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ class Cable:
         self._open: list[socket.socket] = []
         self._pulled = False
         self._held = False
+        self.kept = bytearray()  # of what the server said
         self._ear = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._ear.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
@@ -60,14 +60,19 @@ class Cable:
         with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
             selector.register(near, selectors.EVENT_READ, far)
             selector.register(far, selectors.EVENT_READ, near)
+            late = bytearray()  # what is kept back
             while True:
-                for key, _ in selector.select():
-                    if self._held and key.fileobj is far:
-                        time.sleep(0.01)
-                        continue
+                for key, _ in selector.select(0.01 if late else None):
                     if not (data := key.fileobj.recv(65536)):
                         return
-                    key.data.sendall(data)
+                    if key.fileobj is far and (self._held or late):
+                        late += data
+                        self.kept += data
+                    else:
+                        key.data.sendall(data)
+                if late and not self._held:
+                    near.sendall(late)
+                    late.clear()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from waiting import until
+
 # Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line.
 SCRIPT = """
 import json
@@ -65,13 +67,13 @@ class Grid:
         log.touch()
         phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
         self.page = browser.new_page(**(phone if touch else {}))
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.errors: list[Exception] = []
         self.page.on("pageerror", lambda error: self.errors.append(error))
         parts = {"log": log, **query}
         self.page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in parts.items()))
         self.tiles = self.page.get_by_test_id("tile")
-        self.tiles.first.wait_for(timeout=30_000)
+        self.tiles.first.wait_for(timeout=60_000)
         self.page.wait_for_function("document.activeElement !== document.body")
         # Streamlit fetches the code of a text field late, and what is below it moves: not in the
         # middle of a press.
@@ -100,11 +102,8 @@ class Grid:
 
     def events(self, count: int) -> list[tuple[int, int]]:
         """Image and label of each event, once ``count`` have arrived."""
-        for _ in range(100):
-            rows = [json.loads(line) for line in self.log.read_text().splitlines()]
-            if len(rows) >= count:
-                break
-            self.page.wait_for_timeout(50)
+        until(lambda: self.log.read_text().count("\n") >= count)
+        rows = [json.loads(line) for line in self.log.read_text().splitlines()]
         mounts = {event_id.partition(":")[0] for event_id, _, _ in rows}
         numbers = [int(event_id.partition(":")[2]) for event_id, _, _ in rows]
         assert len(mounts) <= 1

@@ -31,6 +31,7 @@ class Play:
         hardware: Hardware = CPU,
     ) -> None:
         self.store, self.dataset, self.id, self.hardware = store, dataset, experiment, hardware
+        print(f"a play of seed {seed}")  # shown where it fails
         self.rng, self.strategies = np.random.default_rng(seed), strategies
         self.training = None
         self.seen: list[Experiment] = []  # snapshots, as somebody found the experiment

@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import free_port
 from desk import (
     A_ROUND,
-    APP,
     BY_HAND,
     FOR_EVER,
     QUICK,
@@ -26,6 +24,9 @@ from desk import (
 )
 from faults import Cable, small_disk, unwritable
 from playwright.sync_api import Browser, Page, expect
+from waiting import until
+
+from tests.servers import APP, free_port
 
 DOZEN = replace(BY_HAND, initial=12)
 
@@ -63,7 +64,7 @@ def press(page: Page, keys: str) -> None:
     """Type labels, and wait until the page says that all so far are saved."""
     before = int(page.get_by_text("of 12 saved").inner_text().split()[0])
     page.keyboard.type(keys)
-    expect(page.get_by_text(f"{before + len(keys)} of 12 saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(f"{before + len(keys)} of 12 saved")).to_be_visible(timeout=A_ROUND)
 
 
 def labels(desk: Desk, experiment: int) -> list[int | None]:
@@ -82,13 +83,13 @@ def test_labels_typed_while_the_connection_is_cut_are_saved_once(
     number, page = begin(desk)
     cable.pull()
     page.keyboard.type("23")
-    expect(page.get_by_text("Connection error")).to_be_visible(timeout=60_000)  # Streamlit's
-    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Connection error")).to_be_visible(timeout=A_ROUND)  # Streamlit's
+    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=A_ROUND)
     page.keyboard.type("4")
     page.keyboard.press("Space")
     assert in_view(page) == ["1", "2", "3", "4"]
     cable.plug_in()
-    expect(page.get_by_text("5 of 12 saved")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("5 of 12 saved")).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_text("The server does not answer.")).to_be_hidden()
     assert labels(desk, number) == [1, 2, 3, 4, None]
 
@@ -102,12 +103,9 @@ def test_labels_of_a_batch_that_went_to_somebody_else_meanwhile_are_saved_once(
     page.keyboard.type("23")
     rows(home, f"UPDATE batches SET handed_in_at = '2026-01-01' WHERE experiment_id = {number}")
     cable.plug_in()
-    expect(page.get_by_test_id("tile")).to_have_count(0, timeout=60_000)
-    for _ in range(100):
-        if len(labels(desk, number)) == 3:
-            break
-        page.wait_for_timeout(200)
-    page.wait_for_timeout(3000)  # what is sent again comes within that
+    expect(page.get_by_test_id("tile")).to_have_count(0, timeout=A_ROUND)
+    # Until then the browser would send them again.
+    page.wait_for_function("[...labelGridJournals.values()].every((journal) => journal.isSaved)")
     assert labels(desk, number) == [1, 2, 3]
 
 
@@ -126,33 +124,27 @@ def test_a_press_in_what_the_server_has_drawn_anew_meanwhile_has_its_effect(
     expect(page.get_by_text("Round 1: training. Training:")).to_be_visible(timeout=A_ROUND)
     cable.hold()
     hand_in(page)
-    for _ in range(100):
-        if desk.rows(number, "handed_in_at", "batches")[-1] != (None,):
-            break
-        page.wait_for_timeout(100)
-    assert desk.rows(number, "handed_in_at", "batches")[-1] != (None,)
-    page.wait_for_timeout(2000)  # without the grid, which nobody has seen yet
+    until(lambda: desk.rows(number, "handed_in_at", "batches")[-1] != (None,))
+    # The whole page is drawn without the grid, which nobody has seen yet, and the progress again.
+    until(lambda: bytes(cable.kept).partition(b"Show the truth")[2].count(b"Training:") > 1)
     page.get_by_role("button", name="Cancel").click()
     cable.let_go()
-    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
 
 
-def test_a_database_locked_by_another_program_for_ten_seconds_is_told_and_waited_for(
-    desk: Desk,
-) -> None:
+def test_a_database_locked_by_another_program_is_told_and_waited_for(desk: Desk) -> None:
     number, page = begin(desk)
     with contextlib.closing(sqlite3.connect(desk.home / "al.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         page.keyboard.type("23")
-        expect(page.get_by_text("another program holds it")).to_be_visible(timeout=9_000)
-        page.wait_for_timeout(5_000)
+        expect(page.get_by_text("another program holds it")).to_be_visible(timeout=A_ROUND)
         toggle(page, "Show the model's guesses")
         sidebar = page.get_by_test_id("stSidebar")
-        expect(sidebar).to_contain_text("another program holds it", timeout=20_000)
+        expect(sidebar).to_contain_text("another program holds it", timeout=A_ROUND)
         page.keyboard.type("4")
         assert in_view(page) == ["1", "2", "3", "4"]
         other.rollback()
-    expect(page.get_by_text("4 of 12 saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("4 of 12 saved")).to_be_visible(timeout=A_ROUND)
     assert labels(desk, number) == [1, 2, 3, 4]
 
 
@@ -161,10 +153,10 @@ def test_a_database_that_becomes_read_only_is_told_and_waited_for(desk: Desk) ->
     with unwritable([desk.home / "al.db", desk.home / "al.db-wal"]):
         page.keyboard.type("23")
         expect(page.get_by_text("Not saved yet: The database cannot be")).to_be_visible(
-            timeout=20_000
+            timeout=A_ROUND
         )
         assert in_view(page) == ["1", "2", "3"]
-    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=A_ROUND)
     assert labels(desk, number) == [1, 2, 3]
 
 
@@ -175,14 +167,14 @@ def test_a_database_that_disappears_is_told_and_its_labels_are_saved_when_it_is_
     database, elsewhere = desk.home / "al.db", desk.home / "elsewhere.db"
     database.rename(elsewhere)
     page.keyboard.type("23")
-    expect(page.get_by_text("has disappeared; bring the file back")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("has disappeared; bring the file back")).to_be_visible(timeout=A_ROUND)
     assert in_view(page) == ["1", "2", "3"]
     # Whatever draws the whole page finds nothing to draw; the labels are kept all the same.
     toggle(page, "Show the truth")
-    expect(page.get_by_text("2 answers are not saved yet")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("2 answers are not saved yet")).to_be_visible(timeout=A_ROUND)
     assert not database.exists()
     elsewhere.rename(database)
-    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("3 of 12 saved")).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_text("not saved yet")).to_be_hidden()
     assert labels(desk, number) == [1, 2, 3]
 
@@ -217,10 +209,10 @@ def test_a_full_disk_is_told_and_the_labels_are_saved_when_there_is_room(
             while True:
                 film.write(bytes(4096))
         page.keyboard.type("2345678901")
-        expect(page.get_by_text("full; make room on the disk")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("full; make room on the disk")).to_be_visible(timeout=A_ROUND)
         assert in_view(page) == list("12345678901")
         (home / "film.mp4").unlink()
-        expect(page.get_by_text("11 of 12 saved")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("11 of 12 saved")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("make room on the disk")).to_be_hidden()
         assert labels(desk, number) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
         desk.close()

@@ -84,12 +84,12 @@ def test_what_a_training_leaves_goes_at_its_end(clock, monkeypatch) -> None:
     ended = threading.Semaphore(0)
     worker = Worker(afterwards=lambda: (garbage_collection.collect_all(), ended.release()))
     worker.submit("a", training)
-    assert ended.acquire(timeout=5)
+    assert ended.acquire(timeout=60)
     del loop
     gc.collect()
     assert gone() is not None
     worker.submit("b", training)
-    assert ended.acquire(timeout=5)
+    assert ended.acquire(timeout=60)
     assert gone() is None
 
 

@@ -31,7 +31,7 @@ from al_core.images.dataset import Dataset, ImageSet
 from al_core.progress import Work, finish
 from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
-from benchmarks.postgres import Postgres
+from tests.postgres import Postgres
 
 SIZE = 24
 PEOPLE = st.sampled_from(["ada", "ben"])

@@ -28,11 +28,14 @@ from al_core.progress import Progress, finish
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import run_one
 from al_core.simulation.simulate import Row
-from benchmarks.on_ray import kill_a_worker
+from tests.ray_workers import kill_a_worker
 
-pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None, reason="no Ray found: pip install -r requirements-ray.txt"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("ray") is None, reason="no Ray found: pip install -r requirements-ray.txt"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
     home: Path,
 ) -> None:
     def slowly(number: int) -> int:
-        time.sleep(1)
+        time.sleep(0.5)  # long enough to be killed in the middle
         return number
 
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float16)

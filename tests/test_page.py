@@ -5,10 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from conftest import free_port
 from desk import (
     A_ROUND,
-    APP,
     BY_HAND,
     FOR_EVER,
     QUICK,
@@ -24,6 +22,7 @@ from desk import (
 from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
+from tests.servers import APP, free_port
 
 
 def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on(
@@ -74,19 +73,19 @@ def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
         asked = images(page)
         page.keyboard.press("1")
         page.keyboard.press("s")
-        expect(page.get_by_text("2 of 6 saved")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("2 of 6 saved")).to_be_visible(timeout=A_ROUND)
     page.keyboard.press("2")
     page.keyboard.press("3")
-    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=A_ROUND)
     with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
-        expect(page.get_by_text("4 of 6 saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("4 of 6 saved")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("3 of 6 labelled, 1 skipped")).to_be_visible()
         expect(page.get_by_text("The server does not answer.")).to_be_hidden()
     # The next server has never drawn this page, and nothing was asked of it yet.
     with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
-        page.locator('[data-test-connection-state="CONNECTED"]').wait_for(timeout=60_000)
+        page.locator('[data-test-connection-state="CONNECTED"]').wait_for(timeout=A_ROUND)
         page.keyboard.press("4")
-        expect(page.get_by_text("5 of 6 saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("5 of 6 saved")).to_be_visible(timeout=A_ROUND)
         page.reload()
         assert images(page) == asked
         expect(page.get_by_test_id("tile").nth(0)).to_have_attribute("data-label", "1")
@@ -268,7 +267,7 @@ def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
     with serve(APP, env=env) as url:
         page = browser.new_page()
         page.goto(f"{url}/?experiment=1")
-        expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("a secret")).to_have_count(0)
         expect(page.get_by_text("Experiment")).to_have_count(0)
         page.close()
@@ -276,6 +275,6 @@ def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
     with serve(APP, env=env) as url:
         page = browser.new_page()
         page.goto(f"{url}/?experiment=1")
-        expect(page.get_by_text("so nobody is let in")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("so nobody is let in")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("a secret")).to_have_count(0)
         page.close()

@@ -55,7 +55,7 @@ def test_a_training_for_it_goes_on_while_the_page_is_drawn_and_rounds_are_done(
     monkeypatch.setattr(random_baseline, "_train", train)
     dataset = of_squares()
     random_baseline.keep_up(experiment, dataset)
-    assert is_running.wait(10)
+    assert is_running.wait(60)
     job = worker.running
     assert job is not None
     know(tmp_path, 1, 18, 300)
@@ -64,7 +64,7 @@ def test_a_training_for_it_goes_on_while_the_page_is_drawn_and_rounds_are_done(
     assert job.active
     switched_off = replace(experiment, config=replace(experiment.config, reference=False))
     random_baseline.keep_up(switched_off, dataset)
-    assert job.wait(10)
+    assert job.wait(60)
     assert begun == [2]
 
 

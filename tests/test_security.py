@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from al_core.errors import ActiveLearningError
 from al_core.images.dataset_cache import load
 from al_core.models.weights import read_weights
 from al_core.progress import finish
+from tests.servers import ROOT
 
 HOUSE = (ROOT / "al_core", ROOT / "al_desk")
 PYTHON = [ROOT / "streamlit_app.py", *(path for top in HOUSE for path in top.rglob("*.py"))]

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny import pixels_of
+from waiting import until
 
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.errors import ActiveLearningError
@@ -222,9 +222,7 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     out = home / "curve.csv"
     words = ["--min-steps", "25", "--rounds", "2", "--out", str(out)]
     process = command(home, *words)
-    deadline = time.monotonic() + 120
-    while not rounds(home) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: rounds(home))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1

@@ -6,22 +6,21 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
+from waiting import until
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.experiment.pool import Pool
 from al_core.files.paths import files_beside
 from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
-from benchmarks.postgres import Postgres
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -40,7 +39,6 @@ def said(image: int, label: int | None, event: str | None = None) -> Annotation:
 
 
 ROOT = Path(__file__).parents[1]
-T = TypeVar("T")
 RECORD = RoundRecord(0, 20, {"accuracy": 0.5}, [[1.0, 2.0, 0.5]], 1.0, 2.0, 3.0, 0.1, 80)
 
 
@@ -302,17 +300,8 @@ def test_a_lock_is_held_by_one_at_a_time_until_its_holder_ends(database: str) ->
         assert store.try_lock("training-1") is None
         assert not store.is_locked("training-2")
         other.kill()
-    lock = wait_for(lambda: store.try_lock("training-1"))
+    lock = until(lambda: store.try_lock("training-1"))  # PostgreSQL needs a moment to see it
     assert store.is_locked("training-1")
     lock.release()
     assert not store.is_locked("training-1")
     store.close()
-
-
-def wait_for(taken: Callable[[], T | None]) -> T:
-    """PostgreSQL needs a moment to see that a process has ended."""
-    for _ in range(100):
-        if (lock := taken()) is not None:
-            return lock
-        time.sleep(0.1)
-    raise AssertionError("it was never free")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from desk import A_ROUND, BY_HAND, QUICK, Desk, batch, hand_in, images, label_all, tiles, toggle
 from playwright.sync_api import expect
+from waiting import until
 
 from al_core.store.records import Annotation
 
@@ -33,8 +34,9 @@ def test_a_closed_tab_leaves_its_batch_to_whoever_comes_next(desk: Desk) -> None
     first = images(page)
     page.keyboard.press("5")
     expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+    until(lambda: desk.sessions() == 1)
     page.goto("about:blank")
-    page.wait_for_timeout(500)
+    until(lambda: desk.sessions() == 0)
     other = desk.open(number)
     assert images(other) == first
     expect(other.get_by_test_id("tile").first).to_have_attribute("data-label", "5")
@@ -139,10 +141,7 @@ def test_a_setting_changed_in_one_tab_is_the_setting_of_all(desk: Desk) -> None:
     tiles(other, 6)
     toggle(page, "Show the model's guesses")
     # The browser shows it at once; the other tab reads what is saved.
-    for _ in range(200):
-        if desk.store.experiment(number).config["show_guesses"]:
-            break
-        page.wait_for_timeout(50)
+    until(lambda: desk.store.experiment(number).config["show_guesses"])
     toggle(other, "Label while a round trains")
     expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
     config = desk.store.experiment(number).config

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from desk import A_ROUND, APP, BY_HAND, hand_in, images, label_all, label_in_both
+from desk import A_ROUND, BY_HAND, hand_in, images, label_all, label_in_both
 from playwright.sync_api import Browser, Page, expect
 
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.store import Store
-from benchmarks.postgres import Postgres
+from tests.postgres import Postgres
+from tests.servers import APP
 
 
 def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_other_ends(

@@ -1,3 +1,4 @@
+// @ts-check
 // The class list: a popup beside a tile with all classes, and Skip and Clear below them.
 // Part of one module with label_grid.js.
 

@@ -1,4 +1,7 @@
+// @ts-check
 // The elements that the labelling grid is made of. Part of one module with label_grid.js.
+
+const PAGE = 10; // as many classes as there are digits
 
 function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);

@@ -1,3 +1,4 @@
+// @ts-check
 // Above the pictures: progress, problems, the buttons, the classes. Part of one module with
 // label_grid.js.
 

@@ -1,5 +1,11 @@
+// @ts-check
 // What the person did, as numbered events, and how many of them are saved.
 
+const SKIP = -1;
+const OPEN = -2; // as an event: cleared
+const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
+const HAND_IN = -4;
+const ANY = -1; // the image of an event that is about none in particular
 const RESEND = 2500; // milliseconds after which unsaved events are sent again
 
 // One per batch, for as long as the page lives: a server that comes back may first draw other

@@ -1,3 +1,4 @@
+// @ts-check
 // Keys, wherever the focus is, unless the person is typing into something else.
 
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
@@ -20,7 +21,7 @@ function keyName(event) {
 // is away; that one does not count, since labels typed meanwhile are kept.
 function busyElsewhere(node) {
   const app = document.querySelector("[data-test-connection-state]");
-  const isCutOff = app && app.dataset.testConnectionState !== "CONNECTED";
+  const isCutOff = app && app.getAttribute("data-test-connection-state") !== "CONNECTED";
   return node?.closest(TYPING) || (!isCutOff && document.querySelector(DIALOG));
 }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The labelling grid in the browser. Streamlit calls the default export once per mount and again
 // whenever `data` changes; in between, only this file touches the DOM below the root. What the person
 // does shows at once, in the event handler itself, and is sent right after.
@@ -5,14 +6,8 @@
 // `data` is a frame: what does not change while a batch is labelled, with its pictures. What does
 // change (saved labels, how many events are saved) comes as a status, through grid_status.js.
 
-const SKIP = -1;
-const OPEN = -2; // as an event: cleared
-const UNDO = -3; // of one image or, with image -1, of whatever came before this mount
-const HAND_IN = -4;
-const ANY = -1; // the image of an event that is about none in particular
-const PAGE = 10; // as many classes as there are digits
-
 const grids = new WeakMap(); // shadow root -> grid
+/** @type {object?} */
 let active = null; // the newest grid has the keyboard: an old one may linger until the run ends
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -69,7 +64,7 @@ function createGrid(parent, key) {
   }
 
   function takeStatus() {
-    status = window.gridStatus?.[key];
+    status = globalThis.gridStatus?.[key];
     if (!frame || !status) return;
     const texts = (status.labels ?? "").split(",");
     codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
@@ -310,7 +305,7 @@ function createGrid(parent, key) {
     window.addEventListener(leaving, (event) => event.composedPath().includes(root) || sender.hurry(),
       { signal: listening.signal, capture: true });
   }
-  window.addEventListener("grid-status", ({ detail }) => detail === key && takeStatus(),
-    { signal: listening.signal });
+  window.addEventListener("grid-status", (/** @type {CustomEventInit} */ { detail }) =>
+    detail === key && takeStatus(), { signal: listening.signal });
   return grid;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Which tiles are selected: by click, shift-click, drag and keyboard. Part of one module with
 // label_grid.js.
 
@@ -8,6 +9,7 @@ const DRAG = 5; // pixels that a pointer moves before it drags
 function createSelection(row, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins
+  /** @type {{from: number[], before: number[]}?} */
   let drag = null; // where a drag began, and what was selected before it
   let dragged = false; // the click that ends a drag selects nothing
 
@@ -106,9 +108,8 @@ function createSelection(row, grid) {
   row.addEventListener("click", onClick);
   row.addEventListener("contextmenu", onMenu);
   row.parentNode.addEventListener("pointerdown", onDown);
-  for (const [name, handler] of [["pointermove", onMove], ["pointerup", onUp]]) {
-    document.addEventListener(name, handler, { signal: grid.signal });
-  }
+  document.addEventListener("pointermove", onMove, { signal: grid.signal });
+  document.addEventListener("pointerup", onUp, { signal: grid.signal });
 
   return {
     clear, extend, selectAll,

@@ -1,3 +1,4 @@
+// @ts-check
 // A frame, which does not change while a batch is labelled, and the tiles that are made from it.
 
 // Four bytes give the length of the JSON; the sheet of pictures follows it.

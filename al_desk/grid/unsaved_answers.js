@@ -1,3 +1,4 @@
+// @ts-check
 // Answers of grids that are no longer on the page: a notice says that they wait here, and they are
 // sent until they are saved. A grid that is on the page sends its own; but a restarted server does
 // not know the fragment that the grid is in, and does not answer until the whole page is requested.

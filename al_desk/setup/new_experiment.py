@@ -162,7 +162,7 @@ def _source(preselected: str | None) -> str:
         return source
     path = st.text_input(
         "Path",
-        value="" if preselected in (None, *SOURCES) else preselected,
+        value="" if preselected is None or preselected in SOURCES else preselected,
         placeholder="/home/me/pictures",
         help="On the machine that runs the desk: train/<class>/…, or <class>/…, or just images; or "
         "parquet in Hugging Face's format for image datasets; or a copy of the CIFAR-10 archive.",

@@ -17,9 +17,10 @@ import click
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process, which runs what nobody kills
 
-from benchmarks.browser import chromium, heading
+from benchmarks.browser import heading
 from benchmarks.faults.files import while_writing
-from benchmarks.faults.page import while_training, while_typing
+from tests.kills import while_training, while_typing
+from tests.servers import chromium
 
 
 @click.command()

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from benchmarks.faults.tally import Tally
+from tests.kills import Tally
 
 ROOT = Path(__file__).parents[2]
 

@@ -27,7 +27,8 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.store import Store
-from benchmarks.browser import Server, chromium, heading, in_memory, serving
+from benchmarks.browser import heading, in_memory
+from tests.servers import Server, chromium, serving
 
 BATCH, BATCHES = 20, 15  # images in a batch, batches of an experiment
 WHOLE = ExperimentConfig(

@@ -26,9 +26,10 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.records import Annotation, Batch, Reasons, RoundRecord, now
 from al_core.store.store import Store
-from benchmarks.browser import chromium, heading, report, serving
+from benchmarks.browser import heading, report
 from benchmarks.desk import BATCH, TIMED, Desk
 from benchmarks.start import started
+from tests.servers import chromium, serving
 
 ANNOTATIONS, INITIAL, AGAIN = 50_000, 1000, 4000
 PEOPLE = ("ada", "grace", "me")

@@ -19,10 +19,11 @@ from playwright.sync_api import Page, expect
 
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import Server, chromium, free_port, heading, report, serving
+from benchmarks.browser import heading, report
 from benchmarks.desk import prepare
 from benchmarks.load.tabs import TRAINS, WAIT, begin_training, images, open_tab, type_in_turn
-from benchmarks.postgres import installed, running
+from tests.postgres import installed, running
+from tests.servers import Server, chromium, free_port, serving
 
 
 @click.command()

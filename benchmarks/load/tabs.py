@@ -17,8 +17,9 @@ import click
 import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import CLOCK, WATCH_SAVED, chromium, heading, report, serving
+from benchmarks.browser import CLOCK, WATCH_SAVED, heading, report
 from benchmarks.desk import prepare
+from tests.servers import chromium, serving
 
 TRAINS = re.compile("Training: .* left")
 WAIT = 120_000  # milliseconds

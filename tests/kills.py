@@ -1,4 +1,5 @@
-"""The server is killed while somebody labels in the real page, and while rounds train."""
+"""The server is killed while somebody labels in the real page, and while rounds train: once in the
+tests, more often in ``python -m benchmarks.faults``."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import random
 import signal
 import sqlite3
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -22,8 +23,7 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import Server, free_port, serving
-from benchmarks.faults.tally import Tally
+from tests.servers import Server, free_port, serving
 
 IMAGES = 400  # of the one batch that is typed at
 KEYS_A_SECOND = 12
@@ -37,6 +37,24 @@ BY_HAND = ExperimentConfig(
     label_while_training=False,  # the next batch would depend on when a round was over
     reference=False,
 )
+
+
+@dataclass
+class Tally:
+    """What one scenario tried and found; all but the first two ought to be 0."""
+
+    what: str
+    kills: int = 0
+    lost: int = 0
+    twice: int = 0
+    damaged: int = 0
+    otherwise: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.what} | {self.kills} | {self.lost} | {self.twice} | {self.damaged} | "
+            f"{self.otherwise} |"
+        )
 
 
 def while_typing(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:

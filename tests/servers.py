@@ -1,0 +1,98 @@
+"""A Chromium, and servers of a Streamlit script; benchmarks use them too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "streamlit_app.py"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+STARTS = 120  # seconds that a server may take on a busy machine
+
+
+class Server(NamedTuple):
+    """A server that runs."""
+
+    url: str
+    pid: int
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A Chromium that asks nobody outside for anything."""
+    flags = ["--no-sandbox", "--no-first-run"] + [
+        f"--disable-{what}"
+        for what in ("gpu", "quic", "background-networking", "component-update", "sync")
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(
+    home: Path | None = None,
+    app: Path = APP,
+    *arguments: str,
+    port: int | None = None,
+    env: dict[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[Server]:
+    """``app`` with its files in ``home``, on ``port`` or a free one, until the block ends; what it
+    prints goes to ``log``."""
+    port = port or free_port()
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true",
+        "--server.address=127.0.0.1", f"--server.port={port}", "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false", "--", *arguments,
+    ]  # fmt: skip
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, **(env or {})}
+    if home is not None:
+        environment["AL_HOME"] = str(home)
+    with (
+        (log or Path(os.devnull)).open("w") as output,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as server,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(f"{url}/_stcore/health", server, log)
+            yield Server(url, server.pid)
+        finally:
+            server.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(10)
+            server.kill()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path | None) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + STARTS
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), opener.open(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"Streamlit did not start:\n{log.read_text() if log else ''}")
