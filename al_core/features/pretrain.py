@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,20 +23,17 @@ from al_core.files.atomic import refusals, whole_file
 from al_core.files.locks import wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.models import network as networks
-from al_core.models.cuda_graph import Function, captured
-from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.cuda_graph import Function, captured, compiled
 from al_core.models.hardware import Hardware, in_parts, on_device
-from al_core.models.neighbours import by_neighbours
-from al_core.models.prediction import predict
+from al_core.models.neighbours import accuracy_of_neighbours
 from al_core.models.weights import save_backbone
-from al_core.progress import PretrainProgress, Work, finish
+from al_core.progress import PretrainProgress, Work
 
 VERSION = 2  # of the recipes, written into the file; raised whenever what is learned changes
 WARM_UP = 0.05  # of a run, in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
 REPORT_SECONDS = 1.0
 LOOKS = 20  # at how good the features are, evenly over a run
-LOOKED_AT, NEIGHBOURS = 5000, 10
 COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
 FEWEST = 8  # images a step, however short memory is
 MEMORY = 0.95  # of running means, from step to step
@@ -133,7 +128,7 @@ class Run:
             weight_decay=self.method.weight_decay,
             fused=True,
         )
-        self.forward = _compiled(self._forward) if self._is_long() else self._forward
+        self.forward = compiled(self._forward) if self._is_long() else self._forward
         is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
         self.view_size = round((VIEW if is_small else 1) * self.images.shape[-1])
         self._order: tuple[int, Tensor] | None = None
@@ -247,7 +242,9 @@ class Run:
             self.looks = int(self.done * LOOKS) + 1
             self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}".replace("-", "−")
             if self.dataset.has_truth:
-                self.neighbours = self._accuracy_of_neighbours()
+                self.neighbours = accuracy_of_neighbours(
+                    self.network, self.images, self.dataset.train.targets, self.hardware
+                )
                 self.words += f", nearest neighbours {self.neighbours:.1%}"
         return PretrainProgress(
             phase=in_parts(self.words, self.batch_size, self.wanted),
@@ -260,18 +257,6 @@ class Run:
             directions=spread,
             neighbours=self.neighbours,
         )
-
-    def _accuracy_of_neighbours(self) -> float:
-        """How many of some thousand training images most of the ten nearest of the others are of
-        the same class with."""
-        targets = self.dataset.train.targets
-        some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
-        fast = InferenceNetwork(self.network, self.hardware)
-        embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
-        embeddings = embeddings.to(self.hardware.device)
-        truth = torch.from_numpy(targets[some]).to(self.hardware.device)
-        said = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
-        return (said == truth).float().mean().item()
 
     def card(self, report: PretrainProgress) -> dict[str, str]:
         """What the file says of itself."""
@@ -325,24 +310,6 @@ class Run:
             path.unlink()
             return False
         return True
-
-
-def _compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same, compiled; as it is where there is no compiler."""
-    fast = torch.compile(forward)
-
-    def either(views: Tensor) -> Tensor:
-        nonlocal fast
-        try:
-            return fast(views)
-        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
-            if fast is forward or is_lack_of_memory(error):
-                raise
-            warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)
-            fast = forward
-            return forward(views)
-
-    return either
 
 
 def _schedule(done: float) -> float:
