@@ -72,6 +72,9 @@ def browser() -> Iterator:
     """Chromium, driven by Playwright."""
     if CHROMIUM is None:
         pytest.skip("no Chromium found: apt-get install chromium")
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)  # milliseconds; five seconds are short on a busy machine
     with chromium() as started:
         yield started
 

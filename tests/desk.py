@@ -14,7 +14,7 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.store import Store
 
-A_ROUND = 180_000  # milliseconds a round may take on a busy machine
+A_ROUND = 600_000  # milliseconds a round may take on a busy machine
 FOR_EVER = 100_000  # optimiser steps
 QUICK = ExperimentConfig(
     data="digits",
@@ -102,10 +102,10 @@ class Desk:
         name = name or f"quick {len(self.store.experiments())}"
         return prepared(self.home, name, config)
 
-    def open(self, experiment: int, more: str = "") -> Page:
-        """Another tab on an experiment."""
+    def open(self, experiment: int | None = None, more: str = "") -> Page:
+        """Another tab on an experiment, or on the form for a new one."""
         page = self._browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"{self._url}/?experiment={experiment}{more}")
+        page.goto(self._url + (f"/?experiment={experiment}{more}" if experiment else ""))
         self._pages.append(page)
         return page
 

@@ -17,6 +17,8 @@ from al_core.progress import finish
 from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 
+pytestmark = pytest.mark.slow  # a process each
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -116,6 +116,7 @@ def test_what_a_crashed_run_left_is_removed_and_what_a_living_one_writes_is_not(
         assert len(finish(living).test) > 0
 
 
+@pytest.mark.slow
 def test_two_processes_that_load_at_once_both_end_right(pets, cache):
     script = (
         "import sys; from pathlib import Path; from al_core.images.dataset_cache import load;"

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from al_core.errors import ConfigError
 from al_core.jobs import JobState, Worker
 from al_core.progress import Progress, TrainingProgress, Work
@@ -178,6 +180,7 @@ def test_a_program_ends_though_a_job_still_runs() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_program_that_ends_in_the_middle_of_a_training_ends_well() -> None:
     """A thread that the end meets within torch would abort the program."""
     code = (

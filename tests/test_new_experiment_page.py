@@ -1,4 +1,4 @@
-"""The form for a new experiment, without a browser."""
+"""What the page shows before there is an experiment, without a browser."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from al_core.images.sources import SOURCES
+from tests.servers import APP
 
 
 def form() -> None:
@@ -16,13 +17,16 @@ def form() -> None:
     new_experiment(Store(), None)
 
 
-def test_every_source_can_be_chosen_on_a_plain_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
     # AppTest leaves its script there, and processes that are spawned later would begin with it.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    page = AppTest.from_function(form).run()
+    return tmp_path
+
+
+def test_every_source_can_be_chosen_on_a_plain_start() -> None:
+    page = AppTest.from_function(form, default_timeout=120).run()
     images = page.selectbox[0]
     assert len(images.options) == len(SOURCES) + 1
     for place in range(len(images.options)):
@@ -31,3 +35,10 @@ def test_every_source_can_be_chosen_on_a_plain_start(
     assert page.text_input[0].label == "Path"
     assert page.text_input[0].value == ""
     assert page.button[0].disabled
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(home: Path) -> None:
+    (home / "al.db").write_text("a shopping list that is no database at all " * 30)
+    page = AppTest.from_file(APP, default_timeout=120).run()
+    assert not page.exception
+    assert "not a database" in page.error[0].value

@@ -26,41 +26,42 @@ from tests.servers import APP, free_port
 
 
 def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on(
-    app: Callable, tmp_path: Path
+    desk: Desk,
 ) -> None:
-    with app() as page:
-        page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
-        page.get_by_role("spinbutton", name="Initial images").fill("12")
-        page.get_by_role("spinbutton", name="Images per round").fill("6")
-        page.get_by_text("Model and training").click()
-        page.get_by_role("spinbutton", name="At least steps").fill("5")
-        page.get_by_role("spinbutton", name="Epochs").fill("1")
-        page.get_by_role("spinbutton", name="Epochs").press("Tab")
-        page.get_by_role("button", name="Start experiment").click()
+    page = desk.open()
+    page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
+    page.get_by_role("spinbutton", name="Initial images").fill("12")
+    page.get_by_role("spinbutton", name="Images per round").fill("6")
+    page.get_by_text("Model and training").click()
+    page.get_by_role("spinbutton", name="At least steps").fill("5")
+    page.get_by_role("spinbutton", name="Epochs").fill("1")
+    page.get_by_role("spinbutton", name="Epochs").press("Tab")
+    page.get_by_role("button", name="Start experiment").click()
 
-        typed = label_all(page, 6)
-        expect(page.get_by_role("heading", name="My digits")).to_be_visible()
-        expect(page.get_by_text("1 of 5", exact=True)).to_be_visible()
-        asked = [tile.get_attribute("data-image") for tile in page.get_by_test_id("tile").all()]
-        saved = rows(tmp_path, "SELECT image, label FROM annotations WHERE round = 1 ORDER BY id")
-        assert saved == [(int(i), int(k)) for i, k in zip(asked, typed, strict=True)]
-        assert len(rows(tmp_path, "SELECT * FROM rounds")) == 1
+    typed = label_all(page, 6)
+    expect(page.get_by_role("heading", name="My digits")).to_be_visible()
+    number = next(e.id for e in desk.store.experiments() if e.name == "My digits")
+    expect(page.get_by_text("1 of 5", exact=True)).to_be_visible()
+    asked = [tile.get_attribute("data-image") for tile in page.get_by_test_id("tile").all()]
+    saved = desk.rows(number, "image, label", "annotations")[12:]
+    assert saved == [(int(i), int(k)) for i, k in zip(asked, typed, strict=True)]
+    assert len(desk.rows(number, "*", "rounds")) == 1
 
-        hand_in(page)
-        expect(page.get_by_text("2 of 5", exact=True)).to_be_visible(timeout=A_ROUND)
-        assert len(rows(tmp_path, "SELECT * FROM rounds")) == 2
-        tiles(page, 6)
-        page.keyboard.press("7")
-        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+    hand_in(page)
+    expect(page.get_by_text("2 of 5", exact=True)).to_be_visible(timeout=A_ROUND)
+    assert len(desk.rows(number, "*", "rounds")) == 2
+    tiles(page, 6)
+    page.keyboard.press("7")
+    expect(page.get_by_text("1 of 6 saved")).to_be_visible()
 
-        page.reload()
-        first = tiles(page, 6).first
-        expect(first).to_have_attribute("data-label", "7")
-        expect(page.get_by_text("1 of 6 saved")).to_be_visible()
-        expect(page.get_by_role("button", name="Hand in batch")).to_be_disabled()
-        page.keyboard.press("8")
-        expect(page.get_by_text("2 of 6 saved")).to_be_visible()
-        expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "8")
+    page.reload()
+    first = tiles(page, 6).first
+    expect(first).to_have_attribute("data-label", "7")
+    expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+    expect(page.get_by_role("button", name="Hand in batch")).to_be_disabled()
+    page.keyboard.press("8")
+    expect(page.get_by_text("2 of 6 saved")).to_be_visible()
+    expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "8")
 
 
 def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
@@ -130,18 +131,34 @@ def test_a_cancelled_training_keeps_nothing_and_starts_again(desk: Desk) -> None
     expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
 
 
-def test_the_person_labels_the_initial_images_of_a_folder_that_knows_no_classes(
+def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes_is_labelled(
     app: Callable, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
     write_pictures(folder, 30)
+    (tmp_path / "empty").mkdir()
+    write_pictures(tmp_path / "one" / "cats", 3)
     with app("--data", str(folder)) as page:
-        expect(page.get_by_role("textbox", name="Path")).to_have_value(str(folder))
+        source = page.get_by_role("textbox", name="Path")
+        start = page.get_by_role("button", name="Start experiment")
+        expect(source).to_have_value(str(folder))
+        sentences = {"nowhere/at/all": "nowhere/at/all", "empty": "empty", "one": "one class only"}
+        for wrong, sentence in sentences.items():
+            source.fill(str(tmp_path / wrong))
+            source.press("Tab")
+            start.click()
+            expect(page.get_by_test_id("stAlert")).to_contain_text(sentence)
+            expect(page.get_by_text("Traceback")).to_have_count(0)
+            expect(start).to_be_enabled()
+        assert rows(tmp_path, "SELECT * FROM experiments") == []
+        source.fill(str(folder))
+        source.press("Tab")
         page.get_by_role("textbox", name="Classes").fill("dark\nlight <b>\n")
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Images per round").fill("3")
+        page.get_by_text("Model and training").click()
+        page.get_by_role("spinbutton", name="At least steps").fill("5")
         page.get_by_role("spinbutton", name="Images per round").press("Tab")
-        start = page.get_by_role("button", name="Start experiment")
         start.click()
         expect(page.get_by_text("must be labelled by you")).to_be_visible()
         page.get_by_text("me", exact=True).click()
@@ -199,21 +216,6 @@ def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Desk) -> None:
     expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(6)
 
 
-def test_a_source_that_cannot_be_used_is_told_in_a_sentence(app: Callable, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    write_pictures(tmp_path / "one" / "cats", 3)
-    with app("--data", str(tmp_path / "nowhere/at/all")) as page:
-        sentences = {"nowhere/at/all": "nowhere/at/all", "empty": "empty", "one": "one class only"}
-        for source, sentence in sentences.items():
-            page.get_by_role("textbox", name="Path").fill(str(tmp_path / source))
-            page.get_by_role("textbox", name="Path").press("Tab")
-            page.get_by_role("button", name="Start experiment").click()
-            expect(page.get_by_test_id("stAlert")).to_contain_text(sentence)
-            expect(page.get_by_text("Traceback")).to_have_count(0)
-            expect(page.get_by_role("button", name="Start experiment")).to_be_enabled()
-    assert rows(tmp_path, "SELECT * FROM experiments") == []
-
-
 def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken_away(
     desk: Desk, tmp_path: Path
 ) -> None:
@@ -230,17 +232,6 @@ def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken
     (tmp_path / "elsewhere").rename(folder)
     page.get_by_role("button", name="Try again").click()
     tiles(page, 4)
-
-
-def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(
-    browser: Browser, serve: Callable, tmp_path: Path
-) -> None:
-    (tmp_path / "al.db").write_text("a shopping list that is no database at all " * 30)
-    with serve(APP, env={"AL_HOME": str(tmp_path)}) as url:
-        page = browser.new_page()
-        page.goto(url)
-        expect(page.get_by_test_id("stAlert")).to_contain_text("not a database")
-        page.close()
 
 
 def write_pictures(folder: Path, count: int) -> None:

@@ -70,6 +70,7 @@ def moved(digits: Dataset) -> Dataset:
     return replace(digits, test=replace(digits.test, images=np.stack(images)))
 
 
+@pytest.mark.slow
 def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: Path) -> None:
     untrained, learned = tmp_path / "untrained.safetensors", tmp_path / "learned.safetensors"
     images = digits.train.images
@@ -206,6 +207,7 @@ def test_the_command_learns_and_others_find_what_it_learned(
     assert "must be a number from 0.01" in run(main, nonsense).output
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     command = [sys.executable, "-m", "al_core", "pretrain", "--data", "digits", "--out", str(out),

@@ -179,6 +179,7 @@ def test_what_a_round_said_is_computed_again_as_it_was_where_its_file_is_gone(
     assert elsewhere.probs.tolist() == said.probs.tolist()
 
 
+@pytest.mark.slow
 def test_the_command_says_of_each_batch_what_is_the_same_and_what_it_ran_on(home: Path) -> None:
     folder = folder_of(home / "mine", *(f"{name}/{i}.png" for i in range(9) for name in "ab"))
     quick = TrainConfig(epochs=1, min_steps=3)

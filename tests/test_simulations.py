@@ -90,6 +90,7 @@ def test_other_settings_are_another_run(home: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_rows_of_one_after_another(home: Path) -> None:
     simulations = [Simulation(quick(1, seed=seed)) for seed in (0, 1)]
     rows, progress = [], []
@@ -103,6 +104,7 @@ def test_side_by_side_gives_the_rows_of_one_after_another(home: Path) -> None:
     assert alone == {row.test_accuracy for row in rows}
 
 
+@pytest.mark.slow
 def test_an_error_in_one_of_them_is_told_in_a_sentence(home: Path) -> None:
     with pytest.raises(ActiveLearningError, match=r"cannot be read as embeddings"):
         list(run_all([Simulation(quick(**linear(home / "none.npz")))], jobs=1))
@@ -218,6 +220,7 @@ def rounds(home: Path) -> list[RoundRecord]:
     return store.rounds(1) if store else []
 
 
+@pytest.mark.slow
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
     words = ["--min-steps", "25", "--rounds", "2", "--out", str(out)]
@@ -240,6 +243,7 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     assert (home / "curve.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_picture_of_another_kind_is_refused_before_anything_runs(home: Path) -> None:
     process = command(home, "--out", str(home / "c.csv"), "--plot", str(home / "c.pdf"))
     _, errors = process.communicate(timeout=60)

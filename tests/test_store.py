@@ -93,6 +93,7 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
     assert store.experiment(experiment).config == {"seed": 1, "a": 49, "b": 49}
 
 
+@pytest.mark.slow
 def test_processes_that_meet_on_a_new_database_all_open_it(database: str) -> None:
     code = f"from al_core.store.store import Store; Store('{database}').experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
