@@ -3,6 +3,7 @@
 From the bottom to the top; tests/test_architecture.py says which may import which.
 
     errors, progress     sentences for a person; long work as a generator
+    seeds                streams of random numbers, by name
     names                what names may be
     jobs                 background jobs, with progress and cancel
     files                paths, whole-or-nothing writing, locks, arrays, CSV cells, download

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from al_core.errors import ConfigError
 from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.names import check_class_names
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
@@ -29,7 +29,9 @@ class ModelConfig:
     """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
     ``weights`` are ``none``, ``imagenet``, ``learned`` from the images themselves, for
-    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. ``head`` is
+    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. In place of
+    weights, ``embeddings`` may name what they would give: a file, or a folder that embed has
+    written. ``head`` is
     ``fine-tune`` where the whole network is trained, each round anew, and ``linear`` where the
     weights stay as they are and a linear head on their features is trained. ``auto`` is the stem
     that the weights of a file have; else the one for small images on a GPU and torchvision's own
@@ -40,6 +42,7 @@ class ModelConfig:
     stem: Stem = "auto"
     head: Head = "fine-tune"
     learn_minutes: float = 30.0
+    embeddings: str = ""
 
     def __post_init__(self) -> None:
         _text("weights", self.weights)
@@ -50,7 +53,10 @@ class ModelConfig:
             )
         _one_of("stem", self.stem, get_args(Stem))
         _one_of("head", self.head, get_args(Head))
-        if self.head == "linear" and self.weights == "none":
+        _text("embeddings", self.embeddings)
+        if self.embeddings and (self.head != "linear" or self.weights != "none"):
+            raise ConfigError("On embeddings only a linear head can be trained, without weights.")
+        if self.head == "linear" and self.weights == "none" and not self.embeddings:
             raise ConfigError(
                 "A linear head is trained on the features of weights that were learned before; "
                 "choose imagenet, learned or a .safetensors file for them."
@@ -159,8 +165,8 @@ class ExperimentConfig:
             _text("class names", name)
         for choice in ("label_while_training", "show_guesses", "reference"):
             _yes_or_no(choice.replace("_", " "), getattr(self, choice))
-        _one_of("strategy", self.strategy, CATALOGUE)
-        starts = [name for name, entry in CATALOGUE.items() if entry.starts]
+        _one_of("strategy", self.strategy, STRATEGIES)
+        starts = [name for name, entry in STRATEGIES.items() if entry.starts]
         _one_of("strategy to start with", self.start, starts)
         _one_of("initial labels", self.initial_labels, get_args(InitialLabels))
         _whole("number of initial images", self.initial, 2, 10_000_000)
@@ -197,7 +203,6 @@ class ExperimentConfig:
         try:
             return cls(
                 **{
-                    "random_share": 0.0,  # experiments of before there was one
                     **values,
                     "model": ModelConfig(**values["model"]),
                     "train": TrainConfig(**values["train"]),

@@ -4,6 +4,7 @@ ActiveLearningError        one clear sentence for a person; the page shows it as
 ├── SourceError            images that cannot be loaded, or are not the ones expected
 │   └── DownloadError      no mirror could be reached, or all of them broke off
 ├── ConfigError            a setting that cannot work
+├── FileNotWritten         the disk is full, or may not be written to
 ├── WeightsError           weights that cannot be downloaded, or a damaged checkpoint
 └── StoreError             the database, or the disk below it, refuses
     ├── UnknownExperiment  no experiment of that name or number
@@ -25,6 +26,10 @@ class DownloadError(SourceError):
 
 class ConfigError(ActiveLearningError):
     """A setting, or two settings together, cannot work."""
+
+
+class FileNotWritten(ActiveLearningError):
+    """The disk refused a file; what stood in its place stands there still."""
 
 
 class WeightsError(ActiveLearningError):

@@ -1,9 +1,11 @@
-"""The page; it knows al_core, and nobody knows it.
+"""The page; it imports al_core, and nothing imports it.
 
+command    ``al-desk``, which starts the page or a command of al_core
 page       the page, top to bottom; no rule of active learning lives here
-setup      experiments started and chosen, who labels, import and export
+context    what one run of the page works with
+setup      experiments started and chosen, who is labelling, import and export
 labelling  the open batch, review, undo, other people
-grid       the labelling grid: component, its JavaScript and style
+grid       the labelling grid: the component, its JavaScript and style
 results    the curve, classes, mistakes, the pool's map; comparing; when to stop
 widgets    buttons, charts, progress of a job, walls of pictures, formatting
 server     what all tabs share

@@ -1,4 +1,4 @@
-"""The page, top to bottom: choose an experiment, do what it waits for, look at what it gave."""
+"""The page, top to bottom: choose an experiment, do what it waits for, look at the results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import streamlit as st
 
-from al_core.config import ExperimentConfig
+from al_core.config import ExperimentConfig, check_fits_a_page
 from al_core.errors import ActiveLearningError, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
 from al_core.experiment.leases import close_round
@@ -15,44 +15,42 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.jobs import JobState
 from al_core.store.store import Store
-from al_desk.labelling.answers import deliver_kept_answers, tell_of_kept_answers
+from al_desk.context import DeskContext
+from al_desk.labelling.answers import deliver_unsaved_answers, warn_of_unsaved_answers
 from al_desk.labelling.review import leave_review, review
 from al_desk.labelling.workflow import train_and_label
 from al_desk.results.headline import at_a_glance
 from al_desk.results.random_baseline import keep_up
 from al_desk.server.garbage_collection import keep_collections_short
 from al_desk.server.resources import (
-    draw_again_when_it_answers,
     is_gone,
     load_images,
     loader,
     open_store,
+    redraw_when_it_answers,
 )
 from al_desk.setup.annotator import ask_name, welcome_back
-from al_desk.setup.import_export import take_away
+from al_desk.setup.import_export import export_and_import
 from al_desk.setup.login import is_let_in
 from al_desk.setup.new_experiment import new_experiment
 from al_desk.setup.sidebar import choose_experiment, labelling_settings, show_experiment
 from al_desk.widgets.buttons import button, redraw
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
 from al_desk.widgets.job_progress import watch
 
 
 def command_line() -> argparse.Namespace:
-    """What stands behind ``streamlit run streamlit_app.py --``."""
-    # Lenient: a parser that gives up would end the script, and the page would stay blank.
+    """The arguments after ``streamlit run streamlit_app.py --``."""
+    # Lenient: a parser that gives up would end the script and leave the page blank.
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", nargs="?", help="cifar10, digits, or a path to images")
     return parser.parse_known_args(sys.argv[1:])[0]
 
 
+@errors_shown()
 def offer_new_experiment(store: Store) -> None:
-    """The form; what it asks for is started in the page, where there is room for progress."""
-    try:
-        started = new_experiment(store, command_line().data)
-    except ActiveLearningError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
+    """The form; the experiment is started in the page, where there is room for progress."""
+    started = new_experiment(store, command_line().data)
     if started is not None:
         st.session_state["starting"] = started
         load_images(started[1].data, started[1].image_size, fresh=True)
@@ -66,28 +64,25 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
         return
     del st.session_state["starting"]
     if job.state is JobState.DONE:
-        try:
+        with errors_shown():
+            by_truth = config.initial_labels == "truth"
+            most = config.per_round if by_truth else max(config.per_round, config.initial)
+            check_fits_a_page(most, config.image_size)
             show_experiment(start_experiment(store, name, config, job.result))
-        except ActiveLearningError as error:
-            st.error(plain(str(error)), icon=":material/error:")
     elif job.error:
-        st.error(plain(job.error), icon=":material/error:")
+        show_error(job.error)
     else:
-        st.info("Cancelled; nothing was started.", icon=":material/info:")
+        show_info("Cancelled; nothing was started.")
 
 
 def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:
-    """One experiment: what it waits for on top, what it has shown below."""
+    """One experiment: what it waits for at the top, its results below."""
     experiment = open_experiment(store, experiment_id)
     if experiment.phase is Phase.LABELLING and not experiment.is_untouched(experiment.next_round):
         close_round(store, experiment_id, experiment.next_round, is_gone)
         experiment = open_experiment(store, experiment_id)
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
-        st.title(plain(experiment.name), anchor=False, width="content")
-        view = choose_view("Label", "Review", "Compare")
-    # By its place Streamlit (1.67) knows a fragment, and it drops a press in one that has moved
+    view = title_and_view(experiment.name, "Label", "Review", "Compare")
+    # Streamlit (1.67) knows a fragment by its place, and drops a press in one that has moved
     # meanwhile: what comes and goes above does not move these.
     glance, news, work, outcome = (st.container() for _ in range(4))
     with news:
@@ -97,17 +92,19 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
         at_a_glance(experiment, dataset)
     with news:
         keep_up(experiment, dataset)
+    context = None
     with work:
-        if dataset is not None:
+        if dataset is None:
+            warn_of_unsaved_answers()
+        else:
+            context = DeskContext(store, experiment, dataset, annotator, show_truth)
             if view == "Review":
-                review(store, experiment, dataset, annotator, show_truth)
+                review(context)
             else:
                 leave_review()
-            train_and_label(store, experiment, dataset, annotator, show_truth, view == "Label")
-            deliver_kept_answers(store, experiment_id, dataset)
-        else:
-            tell_of_kept_answers()
-    # Imported here, behind the batch: altair, which draws, takes as long as all the rest.
+            train_and_label(context, labelling=view == "Label")
+            deliver_unsaved_answers(context)
+    # Imported after the batch is drawn: altair takes as long as everything else together.
     from al_desk.results.compare import compare
     from al_desk.results.tabs import show_results
 
@@ -116,68 +113,65 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
             compare(store, experiment_id)
             return
         show_results(store, experiment, dataset)
-        take_away(store, experiment, dataset, annotator)
+        export_and_import(store, experiment, context)
 
 
-def choose_view(*views: str) -> str:
-    """What the page is about; kept in its address."""
-    return st.segmented_control(
-        "View",
-        views,
-        default=views[0],
-        required=True,
-        key="view",
-        bind="query-params",
-        label_visibility="collapsed",
-        on_change=redraw,
-    )
+def title_and_view(title: str, *views: str) -> str:
+    """The title, and beside it the choice of what the page shows, which is kept in its address."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.title(plain(title), anchor=False, width="content")
+        return st.segmented_control(
+            "View",
+            views,
+            default=views[0],
+            required=True,
+            key="view",
+            bind="query-params",
+            label_visibility="collapsed",
+            on_change=redraw,
+        )
 
 
 def images_of(experiment: Experiment) -> Dataset | None:
-    """The images an experiment was started on, or None after saying why they are not there."""
+    """The images an experiment was started on, or None after saying why they are missing."""
     config = experiment.config
     job = load_images(config.data, config.image_size)
     if job.active:
         watch(job, f"Reading the images of “{config.data}”")
         return None
     if job.state is not JobState.DONE:
-        st.error(plain(job.error or "Reading the images was cancelled."), icon=":material/error:")
+        show_error(job.error or "Reading the images was cancelled.")
         button("Try again", lambda: loader().forget(job.key), icon=":material/refresh:")
         return None
     dataset: Dataset = job.result
     try:
         check_images(experiment, dataset)
     except ActiveLearningError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        show_error(error)
         return None
     if dataset.unreadable:
-        with st.expander(
-            f"Files that could not be read and are left out: {len(dataset.unreadable):,}"
-        ):
+        with st.expander(f"Files left out as unreadable: {len(dataset.unreadable):,}"):
             st.dataframe({"file": dataset.unreadable}, hide_index=True)
     return dataset
 
 
 def welcome(store: Store) -> None:
-    """What this is, for somebody who has nothing open; and what was measured so far."""
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
-        st.title("Active-learning desk", anchor=False, width="content")
-        view = choose_view("Start", "Compare")
-    if view == "Compare":
+    """What this is, for somebody who has no experiment open; and what was measured so far."""
+    if title_and_view("Active-learning desk", "Start", "Compare") == "Compare":
         from al_desk.results.compare import compare  # and altair with it
 
         compare(store, None)
         return
     st.write(
-        "For many images and little patience: a network learns from your labels, round by round, "
+        "For many images and little patience: round by round, a network learns from your labels "
         "which images to ask you about next."
     )
     steps = (
         (":material/photo_library:", "Start", "Choose images in the sidebar and start."),
         (":material/keyboard:", "Label", "Type a digit for each image it asks about."),
-        (":material/show_chart:", "Watch", "Hand in, and see how much better it became."),
+        (":material/show_chart:", "Watch", "Hand in, and see how much better it has become."),
     )
     for column, (icon, title, text) in zip(st.columns(3), steps, strict=True):
         with column.container(border=True):
@@ -191,7 +185,7 @@ def page() -> None:
     st.set_page_config(
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
-    # Streamlit's own download of a table would hand a spreadsheet live formulas, see csv_cells.py.
+    # Streamlit's own download of a table could give a spreadsheet live formulas; see csv_cells.py.
     st.html(
         "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV'])"
         "{ display: none } .stMainBlockContainer { padding-top: 3rem }"
@@ -216,7 +210,7 @@ def page() -> None:
                 key=f"new-{experiment_id is None}",
                 on_change=redraw,
             )
-            if new.open:  # closed, its many fields would travel with each label
+            if new.open:  # while it is closed, its many fields need not be sent
                 with new:
                     offer_new_experiment(store)
         if "starting" in st.session_state:
@@ -225,9 +219,9 @@ def page() -> None:
             desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
             welcome(store)
-            tell_of_kept_answers()
+            warn_of_unsaved_answers()
     except ActiveLearningError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        show_error(error)
         if isinstance(error, StoreUnavailable):
-            tell_of_kept_answers()
-            draw_again_when_it_answers()
+            warn_of_unsaved_answers()
+            redraw_when_it_answers()

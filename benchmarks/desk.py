@@ -24,7 +24,7 @@ from al_core.experiment.experiment import open_experiment
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 from benchmarks.browser import CLOCK, WATCH_SAVED, heading, report
 from tests.servers import chromium, serving

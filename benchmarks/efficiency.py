@@ -16,14 +16,14 @@ import numpy as np
 
 from al_core.analysis.comparison import in_words, judge, summary
 from al_core.analysis.curves import Curve
-from al_core.config import ExperimentConfig, default_train
+from al_core.config import ExperimentConfig, ModelConfig, default_train
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
 from al_core.simulation.simulate import Row
-from al_core.strategies.catalogue import CATALOGUE, titled
+from al_core.strategies.registry import STRATEGIES, titled
 
 FIVE = ("random", "least_confidence", "margin", "badge", "uherding")
 
@@ -74,17 +74,19 @@ def main(
 ) -> None:
     """Print the table of a simulation and what it says."""
     if "all" in strategies:
-        strategies = tuple(CATALOGUE)
+        strategies = tuple(STRATEGIES)
     if pixels:
         embeddings = grey_pixels(data)
+    model = ModelConfig()
+    if embeddings:
+        model = ModelConfig(head="linear", embeddings=str(embeddings.absolute()))
     simulations = [
         Simulation(
             ExperimentConfig(
                 data=data, strategy=strategy, seed=seed, initial=initial, per_round=per_round,
-                rounds=rounds, start=start, train=default_train(data),
+                rounds=rounds, start=start, train=default_train(data), model=model,
             ),
             annotator,
-            str(embeddings.absolute()) if embeddings else "",
         )
         for seed, strategy in itertools.product(range(seeds), strategies)
     ]  # fmt: skip

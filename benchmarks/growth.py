@@ -25,10 +25,10 @@ from al_core.experiment.pool import Pool
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 BLOCK = 10_000
@@ -64,7 +64,7 @@ def measure(size: int, repeat: int) -> tuple[list[float], float]:
         seconds = []
         for seed in range(repeat):
             start = time.perf_counter()
-            outcome = finish(run_round(config, 0, pool, dataset, cpu, features))
+            outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), cpu))
             generator = torch.Generator().manual_seed(seed)
             choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, cpu.device)
             seconds.append(time.perf_counter() - start)

@@ -31,8 +31,8 @@ from al_core.models.network import build
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
-from al_core.strategies.registry import BY_PROBS, STRATEGIES
+from al_core.store.records import Annotation
+from al_core.strategies.registry import STRATEGIES
 
 LABELED, ASKED, OTHER_BATCH = 1000, 1000, 200
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def main(data: str) -> None:
         if not can_be_fast(strategy):
             return exact
         whole = copy.deepcopy(fast)
-        score = BY_PROBS[strategy]
+        score = STRATEGIES[strategy].function
         finish(look_again(network, images, whole, pool.unlabeled, score, ASKED, hardware))
         return whole
 

@@ -23,7 +23,7 @@ from al_core.images.dataset_cache import load
 from al_core.loop.advance import advance
 from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import TRUTH, Annotation
 from al_core.store.store import Store
 from benchmarks.browser import heading
 

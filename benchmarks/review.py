@@ -21,10 +21,10 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.start import initial_images
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 
 @click.command()
@@ -52,7 +52,7 @@ def main(data: str, file: Path, column: str, initial: int, seeds: tuple[int, ...
             len(dataset.train),
             [Annotation(int(i), int(given[i]), 0, column) for i in images],
         )
-        said = finish(run_round(seeded, 0, pool, dataset, hardware)).said
+        said = finish(run_round(RoundTask(seeded, 0, pool, dataset), hardware)).said
         assert said is not None
         probs, labels = said.probs[pool.labeled], pool.labels
         wrong = labels != dataset.train.targets[pool.labeled]

@@ -42,7 +42,7 @@ from al_core.files.paths import home
 from al_core.images.dataset import Dataset as Images
 from al_core.images.dataset_cache import load
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.loop.scoring import look_again
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, find_hardware
@@ -50,7 +50,7 @@ from al_core.models.network import Network, build
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.uncertainty import margin
 from benchmarks.peers import (
     ASKED,
@@ -145,7 +145,7 @@ def rounds(
         peer.choose(said)
 
     def of_ours(frozen: Features | None) -> None:
-        outcome = finish(run_round(config, 0, pool, dataset, hardware, frozen))
+        outcome = finish(run_round(RoundTask(config, 0, pool, dataset, frozen), hardware))
         choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, hardware.device)
 
     return {

@@ -18,7 +18,7 @@ import torch
 
 from al_core.distributed.ray_cluster import tasks
 from al_core.distributed.streamed_round import Choice, round_in_parts
-from al_core.features.embedding_files import ROWS, part_path, write_part
+from al_core.features.embedding_files import ROWS, file_named, write_file
 from al_core.progress import finish
 from benchmarks.browser import heading
 
@@ -76,7 +76,8 @@ def write_pool(folder: Path, images: int) -> dict[str, int]:
         classes = chance.integers(CLASSES, size=len(rows))
         embeddings = centres[classes] + 3 * chance.normal(size=(len(rows), WIDTH))
         keys = [f"images/{row:09d}.jpg" for row in rows]
-        write_part(part_path(folder, number), keys, embeddings.astype(np.float16))
+        path, nobody = file_named(folder, f"{number:08d}"), [bytes(16)] * len(keys)
+        write_file(path, keys, nobody, embeddings.astype(np.float16))
         every = max(1, images // LABELS)
         labels |= {
             key: int(c) for row, key, c in zip(rows, keys, classes, strict=True) if not row % every

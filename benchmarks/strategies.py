@@ -20,9 +20,8 @@ import torch
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.loop.query import choose
-from al_core.store.annotations import Annotation
-from al_core.strategies.catalogue import titled
-from al_core.strategies.registry import STRATEGIES
+from al_core.store.records import Annotation
+from al_core.strategies.registry import STRATEGIES, titled
 
 WIDTH, CLASSES, LABELED, ASKED = 512, 10, 1000, 1000
 

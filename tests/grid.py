@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from al_core.errors import StoreError
-from al_desk.grid.label_grid import Tile, label_grid
+from al_desk.grid.label_grid import Frame, GridStatus, Tile, label_grid
 from al_desk.grid.sprites import sprite_text
 from al_desk.widgets.buttons import pressed
 
@@ -34,11 +34,13 @@ def store(events):
 
 @st.fragment
 def desk(tiles):
+    status = GridStatus(
+        [stored.get(tile.image) for tile in tiles], disabled=bool(query.get("disabled")),
+        review=bool(query.get("review")), show_guesses=bool(query.get("guesses")),
+    )
     label_grid(
-        key=f"label-grid-{batch}", images=pixels, tiles=tiles, class_names=names,
-        on_events=store, disabled=bool(query.get("disabled")), review=bool(query.get("review")),
-        show_guesses=bool(query.get("guesses")),
-        explain=lambda image: {
+        Frame(f"label-grid-{batch}", pixels, tiles, names), status, store,
+        lambda image: {
             "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
             "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
         },
@@ -47,7 +49,7 @@ def desk(tiles):
         st.session_state.repaired = True
 
 guess = (1, 0.61) if query.get("guess") else None
-desk([Tile(100 + i, stored.get(100 + i), guess) for i in range(len(pixels))])
+desk([Tile(100 + i, guess) for i in range(len(pixels))])
 st.text_input("Note")
 if pressed("Count"):
     st.write(f"counted {len(log.read_text().splitlines())}")

@@ -12,8 +12,7 @@ from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit
 from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch
+from al_core.store.records import Annotation, Batch
 from al_core.store.store import Store
 
 TABS = ("ada", "ben")

@@ -12,7 +12,7 @@ from al_core.images.dataset import Dataset, ImageSet
 from al_core.loop.advance import advance
 from al_core.models.hardware import Hardware
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 CPU = Hardware(torch.device("cpu"), torch.float32)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 ACTS = st.lists(
@@ -43,7 +43,8 @@ def test_the_log_is_always_what_the_database_holds(databases, acts) -> None:
     def insert(number: int, image: int) -> None:
         stranger.execute(
             "INSERT INTO annotations (id, experiment_id, round, image, key, label, cleared, "
-            "annotator, created_at) VALUES (?, ?, 0, ?, '', 1, 0, 'ada', '2026-01-01 00:00:00')",
+            "annotator, created_at, undoes, guess_shown) "
+            "VALUES (?, ?, 0, ?, '', 1, 0, 'ada', '2026-01-01 00:00:00', 0, 0)",
             (number, experiment, image),
         )
 

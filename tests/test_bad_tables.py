@@ -22,7 +22,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.names import HIDDEN, check_class_names
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 LIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CLASSES = ("cat", "dog")

@@ -14,8 +14,7 @@ from al_core.config import ExperimentConfig
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 
 pytestmark = pytest.mark.slow  # a process each

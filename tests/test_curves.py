@@ -23,8 +23,7 @@ from al_core.analysis.curves import (
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.store.records import TRUTH, Annotation, Batch, RoundRecord
 
 accuracies = st.lists(st.floats(0, 1), min_size=2, max_size=6)
 

@@ -17,12 +17,12 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.jobs import Job
 from al_core.loop.advance import advance
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.prediction import predict
 from al_core.models.weights import load_network, weights_path
 from al_core.progress import finish
-from al_core.store.annotations import TRUTH, Annotation
+from al_core.store.records import TRUTH, Annotation
 from al_core.store.store import Store
 
 
@@ -195,7 +195,7 @@ def test_a_round_is_written_as_soon_as_the_database_is_there(
 
 def run_round_of(store: Store, dataset: Dataset, experiment: int):
     opened = open_experiment(store, experiment)
-    return run_round(opened.config, 0, opened.pool, dataset, CPU)
+    return run_round(RoundTask(opened.config, 0, opened.pool, dataset), CPU)
 
 
 def test_another_seed_gives_another_experiment(store: Store, dataset: Dataset) -> None:
@@ -218,7 +218,7 @@ def test_the_saved_network_says_what_the_trained_one_said(store: Store, dataset:
     experiment = start_experiment(store, "mine", config(), dataset)
     trained = finish(run_round_of(store, dataset, experiment)).network
     train(store, dataset, experiment)
-    saved = load_network(weights_path(experiment, 0), CPU)
+    saved = load_network(weights_path(store.folder(experiment), 0), CPU)
     rows = np.arange(len(dataset.test))
     probs = [
         finish(predict(InferenceNetwork(network, CPU), dataset.test.images, rows, CPU, "")).probs

@@ -17,22 +17,27 @@ from al_core.experiment.leases import take_new_batch
 from al_core.experiment.predictions import load_predictions
 from al_core.experiment.start import start_experiment
 from al_core.features.embed import embed, embed_into, frozen_features
-from al_core.features.embedding_files import part_path, write_part
+from al_core.features.embedding_files import (
+    file_named,
+    files_in,
+    read_keys,
+    write_file,
+)
 from al_core.features.read import read_features
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, ImageSet, digests_of
 from al_core.loop.advance import choose_batch, latest_predictions, refit
 from al_core.models.network import build
 from al_core.models.weights import read_weights, save_network
-from al_core.progress import finish
+from al_core.progress import Progress, finish
 from al_core.simulation.random_baseline import reference, run_reference
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
-    monkeypatch.setattr("al_core.features.embed.BLOCK", 16)
+    monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 16)
     return tmp_path
 
 
@@ -58,10 +63,12 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     while next(work).done < 40:
         pass
     work.close()
-    assert not (home / "stopped" / "train.npy").exists()
+    with pytest.raises(ConfigError, match="42 images have none, for one 48"):
+        read_features(home / "stopped", dataset)
+    min(files_in(home / "stopped")).write_bytes(b"damaged")
     reports = []
     again = finish(embed(dataset, pretrained, CPU, home / "stopped"), reports.append)
-    assert reports[0].done > 16  # the first block was there
+    assert reports[0].done == 48  # of the three blocks that were there two are whole
     assert np.array_equal(again.train, whole.train)
     assert np.array_equal(again.test, whole.test)
 
@@ -71,6 +78,29 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     )
 
 
+def some_of(images: ImageSet, rows: list[int]) -> ImageSet:
+    keys = [images.keys[row] for row in rows]
+    return replace(images, images=images.images[rows], targets=images.targets[rows], keys=keys)
+
+
+def test_images_that_come_to_a_source_are_embedded_alone_whatever_their_order(
+    weights: Path, home: Path
+) -> None:
+    dataset, pretrained = of_squares(), read_weights(weights)
+    whole = finish(embed(dataset, pretrained, CPU, home / "whole"))
+    rows = [*range(0, 60, 2)]
+    less = replace(dataset, train=some_of(dataset.train, rows), fingerprint="less")
+    for start, embedded in ((less, 60), (dataset, 30), (less, 0), (dataset, 0)):
+        reports: list[Progress] = []
+        grown = finish(embed(start, pretrained, CPU, home / "grown"), reports.append)
+        assert len(reports) == -(-embedded // 16)
+        assert np.array_equal(grown.train, whole.train[rows] if start is less else whole.train)
+        assert np.array_equal(grown.test, whole.test)
+        assert len(files_in(home / "grown")) == (2 if reports and start is less else 4)
+    backwards = replace(dataset, train=some_of(dataset.train, [*range(60)][::-1]))
+    assert np.array_equal(read_features(home / "grown", backwards).train, whole.train[::-1])
+
+
 def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     weights: Path, home: Path
 ) -> None:
@@ -78,16 +108,18 @@ def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     kept = finish(embed_into(home / "mine", str(weights), dataset))
     read = read_features(home / "mine", dataset)
     assert np.array_equal(kept.train, read.train)
-    other = replace(dataset, fingerprint="beef")
-    with pytest.raises(WeightsError, match="other images or weights"):
-        finish(embed_into(home / "mine", str(weights), other))
-    (home / "foreign").mkdir()
-    np.save(home / "foreign" / "train.npy", np.zeros((7, 3)))
-    with pytest.raises(WeightsError, match="other images or weights"):
-        finish(embed_into(home / "foreign", str(weights), dataset))
+    less = replace(dataset, train=some_of(dataset.train, [3, 1]), fingerprint="less")
+    assert np.array_equal(finish(embed_into(home / "mine", str(weights), less)).test, read.test)
+    assert sorted(key for file in files_in(home / "mine") for key in read_keys(file)) == sorted(
+        [*less.train.keys, *less.test.keys]
+    )
+    other = replace(dataset.train, images=255 - dataset.train.images)
+    with pytest.raises(WeightsError, match="other images, weights"):
+        finish(embed_into(home / "mine", str(weights), replace(dataset, train=other, test=other)))
     (home / "nobodys").mkdir()
-    write_part(part_path(home / "nobodys", 0), ["a"], np.zeros((1, 3), np.float16))
-    with pytest.raises(WeightsError, match="other images or weights"):
+    digests = digests_of(dataset.train)[:1].tolist()
+    write_file(file_named(home / "nobodys", "0"), ["0"], digests, np.zeros((1, 3), np.float16))
+    with pytest.raises(WeightsError, match="other images, weights"):
         finish(embed_into(home / "nobodys", str(weights), dataset))
     with pytest.raises(WeightsError, match="choose some"):
         finish(embed_into(home / "none", "none", dataset))
@@ -143,7 +175,7 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     now = open_experiment(store, experiment)
     assert [record.labeled for record in now.rounds] == [12, 22]
     assert now.rounds[-1].metrics["accuracy"] > 0.9
-    said = load_predictions(experiment, 1)
+    said = load_predictions(Store().folder(experiment), 1)
     frozen = finish(frozen_features(str(weights), dataset, CPU))
     assert Path(said.embeddings.filename).samefile(frozen.train.filename)
 

@@ -33,13 +33,15 @@ from al_core.experiment.predictions import (
     save_test_predictions,
 )
 from al_core.experiment.ready_batch import load_ready, save_ready
+from al_core.features.embedding_files import settled_files, write_file
 from al_core.features.read import read_features
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, digests_of
 from al_core.models.hardware import Hardware
 from al_core.models.weights import load_network, read_weights
 from al_core.simulation.annotators import find_annotator
-from al_core.simulation.results import FORMAT, saved_curves
-from al_core.store.records import Batch, Reasons
+from al_core.simulation.results import FORMAT, NOTE, saved_curves
+from al_core.store.records import Batch, Reasons, RoundRecord
+from al_core.store.store import Store
 
 CPU = Hardware.__new__(Hardware)
 EXAMPLES = 20  # for each reader
@@ -115,12 +117,21 @@ def embeddings_in_one(home: Path, dataset: Dataset) -> Reader:
     return Reader(path, lambda: read_features(path, dataset))
 
 
+def embedding_files(home: Path, dataset: Dataset) -> Path:
+    for path, images in settled_files(home / "embeddings", dataset).items():
+        rows = np.ones((len(images), 2), np.float16)
+        write_file(path, images.keys, digests_of(images).tolist(), rows)
+    return path
+
+
 def embeddings_in_a_folder(home: Path, dataset: Dataset) -> Reader:
-    folder = home / "embeddings"
-    folder.mkdir()
-    np.save(folder / "train.npy", np.ones((60, 2), np.float32))
-    np.save(folder / "test.npy", np.ones((30, 2), np.float32))
-    return Reader(folder / "train.npy", lambda: read_features(folder, dataset))
+    path = embedding_files(home, dataset).with_suffix(".npy")
+    return Reader(path, lambda: read_features(path.parent, dataset))
+
+
+def digests_in_a_folder(home: Path, dataset: Dataset) -> Reader:
+    path = embedding_files(home, dataset)
+    return Reader(path, lambda: read_features(path.parent, dataset))
 
 
 def weights(home: Path, _: Dataset) -> Reader:
@@ -136,45 +147,54 @@ def weights(home: Path, _: Dataset) -> Reader:
     return Reader(path, read)
 
 
+def mine(home: Path) -> Path:
+    """Where the files of the first experiment lie."""
+    return home / "weights/1"
+
+
 def predictions(home: Path, _: Dataset) -> Reader:
     half = np.full((9, 4), 0.5, np.float16)
-    save_predictions(1, PoolPredictions(0, np.full((9, 2), 0.5, np.float32), half))
-    return Reader(home / "weights/1/predictions-0/probs.npy", lambda: load_predictions(1, 0))
+    save_predictions(mine(home), PoolPredictions(0, np.full((9, 2), 0.5, np.float32), half))
+    return Reader(
+        home / "weights/1/predictions-0/probs.npy", lambda: load_predictions(mine(home), 0)
+    )
 
 
 def predictions_of_test_images(home: Path, _: Dataset) -> Reader:
-    save_test_predictions(1, 0, np.full((9, 2), 0.5, np.float32))
-    return Reader(home / "weights/1/test-0.npy", lambda: load_test_predictions(1, 0))
+    save_test_predictions(mine(home), 0, np.full((9, 2), 0.5, np.float32))
+    return Reader(home / "weights/1/test-0.npy", lambda: load_test_predictions(mine(home), 0))
 
 
 def batch_in_advance(home: Path, _: Dataset) -> Reader:
     reasons = Reasons(9, [[(0, 0.5)]] * 2, [1, 2], [[3], [4]])
     batch = Batch(1, "margin", [5, 6], None, reasons=reasons)
-    save_ready(1, batch)
+    save_ready(mine(home), batch)
 
     def read() -> None:
-        kept = load_ready(1, 1)
+        kept = load_ready(mine(home), 1)
         assert kept is None or list(kept.images) == [5, 6]
 
     return Reader(home / "weights/1/ready.json", read)
 
 
 def pool_map(home: Path, _: Dataset) -> Reader:
-    save_map(1, PoolMap(0, np.arange(5), np.zeros((5, 2), np.float32)))
-    return Reader(home / "weights/1/map.npz", lambda: load_map(1))
+    save_map(mine(home), PoolMap(0, np.arange(5), np.zeros((5, 2), np.float32)))
+    return Reader(home / "weights/1/map.npz", lambda: load_map(mine(home)))
 
 
 def simulation(home: Path, _: Dataset) -> Reader:
-    path = home / "simulations" / "x.json"
-    path.parent.mkdir()
-    row = {"strategy": "margin", "seed": 0, "labeled": 10, "test_accuracy": 0.5}
-    step = {"row": row, "asked": [1, 2], "guesses": [0, 1], "temperature": 1.0}
     settings_of = {
         "data": "digits", "annotator": "truth", "embeddings": "", "weights": "none", "epochs": 1,
         "start": "random", "stem": "auto", "min_steps": 1, "initial": 1, "per_round": 1,
     }  # fmt: skip
-    kept = {"format": FORMAT, "settings": settings_of, "images": "f", "runs_of": "a"}
-    path.write_text(json.dumps({**kept, "steps": [step]}))
+    folder = home / "simulations" / "x"
+    store = Store(f"sqlite:///{folder / 'al.db'}")
+    store.create_experiment("simulation", ExperimentConfig().to_json(), "f00d", 100)
+    metrics = {"accuracy": 0.5, "on": "test"}
+    store.add_round(1, RoundRecord(0, 10, metrics, [], 0, 0, 0, 0, 0), None)
+    store.close()
+    path = folder / NOTE
+    path.write_text(json.dumps({"format": FORMAT, "settings": settings_of, "runs_of": "a"}))
 
     def read() -> None:
         for curve in saved_curves():
@@ -200,8 +220,9 @@ def settings_in_the_log(home: Path, _: Dataset) -> Reader:
 READERS = [
     pictures("PNG"), pictures("JPEG"), pictures("GIF"), pictures("BMP"),
     pictures("TIFF"), pictures("WEBP"), parquet, archive, index_of_the_cache, labels,
-    curves, annotator, embeddings_in_one, embeddings_in_a_folder, weights, predictions,
-    predictions_of_test_images, batch_in_advance, pool_map, simulation, settings_in_the_log,
+    curves, annotator, embeddings_in_one, embeddings_in_a_folder, digests_in_a_folder,
+    weights, predictions, predictions_of_test_images, batch_in_advance,
+    pool_map, simulation, settings_in_the_log,
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.features.pretrain import pretrain
 from al_core.features.read import Features
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.loop.scoring import look_again, score_images
 from al_core.loop.speed import measure_speed
 from al_core.models.fast_inference import InferenceNetwork
@@ -27,7 +27,7 @@ from al_core.models.network import Network, build
 from al_core.models.prediction import batch_size, predict
 from al_core.models.training import fit
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.strategies.registry import STRATEGIES
 from al_core.strategies.uncertainty import margin
 
@@ -67,7 +67,7 @@ def a_round(strategy: str = "margin"):
     dataset = of_squares()
     labels = [Annotation(i, i % 3, 0, "x") for i in range(12)]
     settings = config(strategy=strategy, class_names=("red", "green", "blue"))
-    return finish(run_round(settings, 0, Pool.fold(60, labels), dataset, HARDWARE))
+    return finish(run_round(RoundTask(settings, 0, Pool.fold(60, labels), dataset), HARDWARE))
 
 
 @STEMS
@@ -143,7 +143,7 @@ def test_a_head_and_what_measures_it_run_there() -> None:
     settings = config(class_names=("red", "green", "blue"))
     features = Features(*rows, "")
     outcomes = [
-        finish(run_round(settings, 0, pool, dataset, hardware, features))
+        finish(run_round(RoundTask(settings, 0, pool, dataset, features), hardware))
         for hardware in (HARDWARE, CPU)
     ]
     assert np.allclose(outcomes[0].said.probs, outcomes[1].said.probs, atol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from al_desk.grid.events import ANY, HAND_IN, GridEvent, parse_events
-from al_desk.grid.label_grid import Tile, label_grid
+from al_desk.grid.label_grid import Frame, Tile
 from al_desk.grid.sprites import sprite
 
 GOOD = [[7, 1, 5]]
@@ -53,10 +53,4 @@ def test_the_sprite_holds_every_picture_unchanged(count):
 
 def test_each_tile_needs_its_picture():
     with pytest.raises(ValueError, match=r"uint8 \[2, 3, S, S\], one for each tile, not float64"):
-        label_grid(
-            key="grid",
-            images=np.zeros((1, 3, 8, 8)),
-            tiles=[Tile(0, None), Tile(1, None)],
-            class_names=["cat"],
-            on_events=print,
-        )
+        Frame("grid", np.zeros((1, 3, 8, 8)), [Tile(0), Tile(1)], ["cat"])

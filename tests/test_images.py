@@ -106,13 +106,13 @@ def test_closing_leaves_nothing_behind_and_locks_nothing(pets, cache, reports):
 
 
 def test_what_a_crashed_run_left_is_removed_and_what_a_living_one_writes_is_not(pets, cache):
-    (cache / "crashed.tmp").mkdir(parents=True)
+    (cache / "crashed.0.part").mkdir(parents=True)
     with closing(load("digits", cache_dir=cache)) as living:
         while next(living).phase != "Decoding":
             pass
         loaded(pets, cache)
-        assert not (cache / "crashed.tmp").exists()
-        assert len(list(cache.glob("*.tmp"))) == 1
+        assert not (cache / "crashed.0.part").exists()
+        assert len(list(cache.glob("*.part"))) == 1
         assert len(finish(living).test) > 0
 
 
@@ -139,8 +139,8 @@ def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(pets, cache, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(dataset_cache, "decode_all", full)
-    assert "disk is full" in sentence(pets, cache)
-    assert not list(cache.glob("*.tmp"))
+    assert "No space left on device); make room on the disk" in sentence(pets, cache)
+    assert not list(cache.glob("*.part"))
 
 
 def test_a_source_that_went_away_is_missed_even_where_it_is_cached(pets, cache):

@@ -12,13 +12,13 @@ from PIL import Image
 from tiny import folder_of, loaded
 
 from al_core.config import ExperimentConfig
-from al_core.errors import ConfigError, SourceError
+from al_core.errors import ConfigError, FileNotWritten
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.images.dataset import Dataset
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 
 FILES = ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3.png")
@@ -75,7 +75,7 @@ def test_an_export_that_is_stopped_or_fails_leaves_nothing(
         work = export(opened, dataset, tmp_path / "out")
         next(work)
         work.close()
-    with pytest.raises(SourceError, match="cannot be written: No such file"):
+    with pytest.raises(FileNotWritten, match=r"cannot be written \(No such file"):
         finish(export_folders(opened, dataset, tmp_path / "nowhere" / "out.zip"))
     assert set(tmp_path.iterdir()) == before
 

@@ -42,7 +42,7 @@ def test_the_guess_is_hidden_until_there_is_a_label_that_differs(open_desk):
     assert "61%" not in desk.page.get_by_test_id("label-grid").inner_text()
     desk.page.keyboard.type("012")
     assert desk.guesses() == ["≠ dog · 61%", "", "≠ dog · 61%", "", "", ""]
-    assert "the model says dog · 61%" in desk.tiles.first.get_attribute("aria-label")
+    assert "prediction dog · 61%" in desk.tiles.first.get_attribute("aria-label")
 
 
 def test_a_setting_shows_the_guesses_from_the_start(open_desk):

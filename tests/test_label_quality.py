@@ -12,8 +12,7 @@ from al_core.analysis.label_quality import agreement, disagrees_strongly, self_c
 from al_core.config import ExperimentConfig
 from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, Reasons, RoundRecord
+from al_core.store.records import Annotation, Batch, Reasons, RoundRecord
 
 PROBS = np.array(
     [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.3, 0.7], [0.55, 0.45]], dtype=np.float32

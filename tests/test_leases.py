@@ -19,8 +19,7 @@ from al_core.experiment.leases import (
 )
 from al_core.experiment.presence import Presence
 from al_core.progress import Work, finish
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.store.records import TRUTH, Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 
 CONFIG = ExperimentConfig(initial=2, per_round=3, rounds=3, class_names=("a", "b"))

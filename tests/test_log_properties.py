@@ -29,8 +29,7 @@ from al_core.experiment.start import start_experiment
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.progress import Work, finish
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 from tests.postgres import Postgres
 

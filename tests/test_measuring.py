@@ -19,7 +19,7 @@ from al_core.experiment.start import initial_images, set_aside, start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import choose_batch
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.progress import finish
 from al_core.store.records import Batch
 from al_core.store.store import Store
@@ -76,7 +76,7 @@ def test_without_a_test_set_random_images_measure_and_are_never_trained_on(
     # The round's own words: a wrong label on an image that measures changes no weight.
     now = open_experiment(store, experiment)
     outcomes = [
-        finish(run_round(now.config, 2, pool, unmeasured, CPU, at_random=now.at_random))
+        finish(run_round(RoundTask(now.config, 2, pool, unmeasured, at_random=now.at_random), CPU))
         for pool in (now.pool, _spoilt(now, aside[0]))
     ]
     ours, theirs = (outcome.network.state_dict() for outcome in outcomes)

@@ -1,7 +1,7 @@
-"""Databases of other releases: an old one opens, a later one is refused; a failure undoes all."""
+"""Databases of other versions: a migration is all or nothing, after a backup; some are refused."""
 
 import shutil
-import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,30 +9,47 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, create_engine, text
 
-from al_core.errors import StoreError
-from al_core.store import database as opening
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch
+from al_core.errors import FileNotWritten, StoreError
+from al_core.store import upgrade
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_core.store.tables import metadata
 
-FIRST_RELEASE = Path(__file__).with_name("first_release.sql")
-FAILS = """
+MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", {newest!r}
+revision, down_revision = "0002", "0001"
 def upgrade():
     op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("rounds", sa.Column("more", sa.Text))
-    op.execute("DELETE FROM annotations")
+    op.execute("UPDATE annotations SET label = 7")
+"""
+FAILS = (
+    MIGRATION
+    + """
     op.execute("DROP TABLE nothing_of_that_name")
 """
+)
+
+
+@pytest.fixture
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the program be one that knows a second migration as well."""
+
+    def learn(migration: str) -> None:
+        folder = tmp_path / "migrations"
+        shutil.copytree(upgrade.MIGRATIONS, folder)
+        (folder / "versions" / "0002_made_up.py").write_text(migration)
+        monkeypatch.setattr(upgrade, "MIGRATIONS", folder)
+        monkeypatch.setattr(upgrade, "NEWEST", "0002")
+
+    return learn
 
 
 def differences(store: Store) -> list:
     """Between the tables of a database and those that the program reckons with."""
     with store._database.reading() as connection:
-        how = {"compare_server_default": True, "version_table": opening.VERSIONS}
+        how = {"compare_server_default": True, "version_table": upgrade.VERSIONS}
         context = MigrationContext.configure(connection, opts=how)
         return compare_metadata(context, metadata)
 
@@ -61,29 +78,27 @@ def test_a_new_database_has_the_tables_that_the_program_reckons_with(database: s
     store.close()
 
 
-def test_a_database_of_the_first_release_opens_with_all_that_it_holds(tmp_path: Path) -> None:
-    path = tmp_path / "al.db"
-    with sqlite3.connect(path) as old:
-        old.executescript(FIRST_RELEASE.read_text(encoding="utf-8"))
-    store = Store(f"sqlite:///{path}")
-    assert differences(store) == []
-    (said,) = store.annotations(1)
-    assert (said.image, said.label, said.undoes, said.guess_shown) == (3, 2, False, False)
-    assert [(b.round, b.images, b.scores) for b in store.batches(1)] == [
-        (0, [3], None),
-        (1, [4, 5], [-0.1, -0.2]),
-    ]
-    assert store.rounds(1)[0].metrics == {"accuracy": 0.5}
-    # A round had one batch then.
-    assert store.add_batch(1, Batch(1, "margin", [6], None), 2)
-    assert not store.add_batch(1, Batch(1, "margin", [7], None), 2)
+@pytest.mark.parametrize("version", ["", "CREATE TABLE al_version AS SELECT '0002' version_num"])
+def test_a_database_of_before_the_first_version_is_refused_and_left_as_it_is(
+    database: str, version: str
+) -> None:
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE experiments (id INTEGER PRIMARY KEY, name TEXT)"))
+        connection.execute(text("INSERT INTO experiments VALUES (1, 'birds')"))
+        connection.execute(text(version or "SELECT 1"))
+    engine.dispose()
+    before = everything(database)
+    with pytest.raises(StoreError, match=r"before version 0\.1\.0.*al_core export.*al_core import"):
+        Store(database)
+    assert everything(database) == before
 
 
 def test_a_database_of_a_later_release_is_refused_in_a_sentence(database: str) -> None:
     Store(database).close()
     engine = create_engine(database)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE al_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE log_version SET version_num = '9999'"))
     engine.dispose()
     before = everything(database)
     with pytest.raises(StoreError, match=r"later version of this program.*update the program"):
@@ -91,22 +106,55 @@ def test_a_database_of_a_later_release_is_refused_in_a_sentence(database: str) -
     assert everything(database) == before
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_before_a_migration_runs_a_file_is_copied_as_it_was(
+    tmp_path: Path, later: Callable[[str], None]
 ) -> None:
-    store = Store(database)
+    address = f"sqlite:///{tmp_path / 'al.db'}"
+    Store(address).close()
+    assert not [*tmp_path.glob("*.backup")]  # a new one has nothing to lose
+    labelled(address)
+    before = everything(address)
+    later(MIGRATION)
+    Store(address).close()
+    after = everything(address)
+    assert {"more", *before} == {*after}
+    assert [row.label for row in after["annotations"][1]] == [7]
+    (backup,) = tmp_path.glob("*.backup")
+    assert backup.name == "al.db.0001.backup"
+    assert everything(f"sqlite:///{backup}") == before
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    database: str, later: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = labelled(database)
+    before = everything(database)
+    later(FAILS)
+    with pytest.raises(StoreError, match="nothing_of_that_name"):
+        Store(database)
+    assert everything(database) == before
+    monkeypatch.undo()
+    again = Store(database)
+    assert [said.label for said in again.annotations(experiment)] == [0]
+    again.close()
+
+
+def test_without_room_for_the_copy_no_migration_runs(
+    tmp_path: Path, later: Callable[[str], None]
+) -> None:
+    address = f"sqlite:///{tmp_path / 'al.db'}"
+    labelled(address)
+    before = everything(address)
+    later(MIGRATION)
+    (tmp_path / "al.db.0001.backup" / "in the way").mkdir(parents=True)
+    with pytest.raises(FileNotWritten, match=r"al\.db\.0001\.backup cannot be written"):
+        Store(address)
+    assert everything(address) == before
+
+
+def labelled(address: str) -> int:
+    """An experiment with one label in the database there."""
+    store = Store(address)
     experiment = store.create_experiment("birds", {}, "abc", 9, [Annotation(1, 0, 0, "ada")])
     store.close()
-    before = everything(database)
-    later = tmp_path / "migrations"
-    shutil.copytree(opening.MIGRATIONS, later)
-    (later / "versions" / "9999_fails.py").write_text(FAILS.format(newest=opening.NEWEST))
-    with monkeypatch.context() as patch:
-        patch.setattr(opening, "MIGRATIONS", later)
-        patch.setattr(opening, "NEWEST", "9999")
-        with pytest.raises(StoreError, match="nothing_of_that_name"):
-            Store(database)
-    assert everything(database) == before
-    again = Store(database)
-    assert [said.image for said in again.annotations(experiment)] == [1]
-    again.close()
+    return experiment

@@ -30,12 +30,12 @@ def test_the_mistakes_of_a_round_are_shown_and_filtered(desk: Desk) -> None:
     page.get_by_role("tab", name="Mistakes").click()
     expect(page.locator(PICTURE)).to_have_count(40)
     alt = page.locator(f"{PICTURE} img").first.get_attribute("alt")
-    said, truth = re.fullmatch(r"(\d) \d+%, is (\d)", alt or "").groups()
-    assert said != truth
+    predicted, truth = re.fullmatch(r"(\d) \d+%, is (\d)", alt or "").groups()
+    assert predicted != truth
     pictures = page.locator(PICTURE)
     for name, digit, words in (
-        ("Is", truth, rf"is {truth}"),
-        ("The model said", said, rf"{said} \d+%"),
+        ("Truth", truth, rf"is {truth}"),
+        ("Prediction", predicted, rf"{predicted} \d+%"),
     ):
         chooser = page.get_by_role("combobox", name=name, exact=True)
         chooser.click()  # first, for its list closes as the page scrolls to it
@@ -72,5 +72,5 @@ def test_the_map_draws_a_former_round_with_the_guesses_of_the_latest(desk: Desk)
     hand_in(page)
     expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_text("The guesses are those of round 1.")).to_be_visible()
-    page.get_by_role("button", name="Draw it as the pool is now").click()
+    page.get_by_role("button", name="Draw it for the pool as it is now").click()
     expect(page.get_by_text("the network of round 1")).to_be_visible(timeout=A_ROUND)

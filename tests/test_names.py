@@ -27,7 +27,7 @@ from al_core.errors import ConfigError, StoreError, UnknownExperiment
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.start import start_experiment
 from al_core.names import check_class_names
-from al_core.store.annotations import annotator_name
+from al_core.store.records import annotator_name
 from al_core.store.store import Store
 
 ODD = [

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
-from tiny import parquet_of
+from tiny import parquet_of, write_rows
 from torchvision.models import resnet18
 
 from al_core.__main__ import main
@@ -21,7 +21,7 @@ from al_core.distributed.simulate import simulate_on_ray
 from al_core.distributed.streamed_round import Choice, round_in_parts
 from al_core.errors import ConfigError, WeightsError
 from al_core.features.embed import embed_into
-from al_core.features.embedding_files import part_path, write_part
+from al_core.features.embedding_files import file_named
 from al_core.features.read import read_features
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
@@ -67,7 +67,7 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
     work = embed_on_ray(str(files), weights, out, 32)
     assert any(report.done >= 3 for report in work if report.unit == "files")
     work.close()  # stopped, and gone on with
-    there = {path: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
+    there = {path: path.stat().st_mtime_ns for path in out.glob("embeddings-*.parquet")}
     assert 3 <= len(there) < 14
     damaged = min(there)
     damaged.write_bytes(b"")
@@ -87,7 +87,7 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
     assert np.array_equal(features.test, alone.test)
     # Complete, it needs no cluster.
     assert finish(embed_on_ray(str(files), weights, out, 32, "127.0.0.1:9")) == (26, 2)
-    with pytest.raises(WeightsError, match="other images or weights"):
+    with pytest.raises(WeightsError, match="other images, weights"):
         finish(embed_on_ray(str(files), weights, out, 16))
 
 
@@ -126,7 +126,7 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float16)
     for number in range(0, 9):
         part = slice(number * 100, (number + 1) * 100)
-        write_part(part_path(home, number), [str(i) for i in range(900)[part]], rows[part])
+        write_rows(home, number, [str(i) for i in range(900)[part]], rows[part])
     labels = {str(i): int(rows[i, 0] > 0) for i in range(0, 900, 30)}
     choices = [Choice(strategy, 50, sample=200) for strategy in ("bald", "random", "badge")]
     with tasks() as run:
@@ -139,10 +139,10 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
         kill_a_worker("_answer")
         assert list(answers) == list(range(1, 9))
         together = [finish(round_in_parts(home, labels, {}, 2, one, run)) for one in choices]
-        part_path(home, 4).write_bytes(b"no parquet")
+        file_named(home, "4").write_bytes(b"no parquet")
         with pytest.raises(ConfigError, match="cannot be read as embeddings"):
             finish(round_in_parts(home, labels, {}, 2, choices[0], run))
-    write_part(part_path(home, 4), [str(i) for i in range(400, 500)], rows[400:500])
+    write_rows(home, 4, [str(i) for i in range(400, 500)], rows[400:500])
     for one, chosen in zip(choices, together, strict=True):
         alone = finish(round_in_parts(home, labels, {}, 2, one))
         assert (chosen.keys, chosen.scores) == (alone.keys, alone.scores)
@@ -150,7 +150,7 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
 
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(home: Path, weights: str) -> None:
     (home / "features").mkdir()
-    write_part(part_path(home / "features", 0), ["0", "1"], np.ones((2, 4), np.float16))
+    write_rows(home / "features", 0, ["0", "1"], np.ones((2, 4), np.float16))
     commands = {
         "embed": ["--data", "digits", "--weights", weights, "--out", str(home / "out")],
         "simulate": ["--data", "digits", "--jobs", "1", "--out", str(home / "curve.csv")],

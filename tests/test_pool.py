@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al_core.experiment.pool import Pool
-from al_core.store.annotations import Annotation, what_stands
+from al_core.store.records import Annotation, what_stands
 
 
 def said(image: int, label: int | None, cleared: bool = False) -> Annotation:

@@ -20,8 +20,7 @@ from al_core.analysis.pool_map import (
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import PoolPredictions
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch
+from al_core.store.records import Annotation, Batch
 from al_desk.results.pool_map import GUESS, HIDDEN, LABEL, NO_LABEL, map_table
 
 NAMES = ("cat", "dog")

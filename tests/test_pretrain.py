@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -143,8 +144,8 @@ def test_where_memory_is_short_fewer_images_go_at_a_time(
 def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(state: object, path: Path) -> None:
-        path.write_bytes(b"as far as it went")
+    def full(state: object, file: BinaryIO) -> None:
+        file.write(b"as far as it went")
         raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
 
     monkeypatch.setattr("al_core.features.pretrain.KEEP_SECONDS", 0)

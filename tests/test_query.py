@@ -10,7 +10,7 @@ from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.loop.query import choose
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 CPU = torch.device("cpu")
 SIZE = 60

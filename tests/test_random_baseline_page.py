@@ -1,4 +1,4 @@
-"""The grey line: one training for it, however often the page is drawn, and what it says."""
+"""The random baseline: one training for it, however often the page is drawn, and what it shows."""
 
 import json
 from dataclasses import replace

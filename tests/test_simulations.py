@@ -1,8 +1,8 @@
 """Simulations: kept on disk, side by side, with people's labels, on embeddings."""
 
 import csv
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +15,15 @@ import pytest
 from tiny import pixels_of
 from waiting import until
 
-from al_core.config import ExperimentConfig, TrainConfig
+from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.errors import ActiveLearningError
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
 from al_core.simulation.results import Simulation, saved_curves
 from al_core.simulation.runner import run_all, run_one
 from al_core.simulation.simulate import Row
+from al_core.store.records import RoundRecord
+from al_core.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 SIZE = 1438  # of the digits' pool
@@ -32,6 +34,11 @@ def quick(rounds: int = 1, **more: object) -> ExperimentConfig:
     return ExperimentConfig(
         initial=12, per_round=5, rounds=rounds, train=train, image_size=16, **more
     )
+
+
+def linear(embeddings: Path) -> dict[str, ModelConfig]:
+    """The settings of a linear head on embeddings."""
+    return {"model": ModelConfig(head="linear", embeddings=str(embeddings))}
 
 
 def run(simulation: Simulation) -> list[Row]:
@@ -56,8 +63,7 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(home: Path) -> None:
     assert rows[:2] == first  # to the second: they were not run again
     assert longer[:2] == first  # and came before any work
 
-    for file in (home / "simulations").iterdir():
-        file.unlink()
+    shutil.rmtree(home / "simulations")
     afresh = run(Simulation(quick(rounds=2)))
     assert [r.test_accuracy for r in afresh] == [r.test_accuracy for r in rows]
     assert [r.labeled for r in afresh] == [12, 17, 22]
@@ -65,8 +71,8 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(home: Path) -> None:
 
 def test_a_damaged_file_of_a_run_is_run_anew(home: Path) -> None:
     first = run(Simulation(quick(rounds=0)))
-    (kept,) = (home / "simulations").iterdir()
-    kept.write_text(kept.read_text()[:50])
+    (kept,) = (home / "simulations").glob("*/al.db")
+    kept.write_bytes(b"nonsense" + kept.read_bytes()[50:])
     again = run(Simulation(quick(rounds=0)))
     assert again[0].test_accuracy == first[0].test_accuracy
 
@@ -101,11 +107,11 @@ def test_side_by_side_gives_the_rows_of_one_after_another(home: Path) -> None:
 @pytest.mark.slow
 def test_an_error_in_one_of_them_is_told_in_a_sentence(home: Path) -> None:
     with pytest.raises(ActiveLearningError, match=r"cannot be read as embeddings"):
-        list(run_all([Simulation(quick(), embeddings=str(home / "none.npz"))], jobs=1))
+        list(run_all([Simulation(quick(**linear(home / "none.npz")))], jobs=1))
 
 
 def test_a_linear_head_on_embeddings_takes_no_network_and_learns(home: Path, pixels: Path) -> None:
-    rows = run(Simulation(quick(rounds=4, strategy="maxherding"), embeddings=str(pixels)))
+    rows = run(Simulation(quick(rounds=4, strategy="maxherding", **linear(pixels))))
     assert len(rows) == 5
     assert rows[-1].test_accuracy > rows[0].test_accuracy > 0.4
     assert rows[-1].test_accuracy > 0.75
@@ -114,8 +120,8 @@ def test_a_linear_head_on_embeddings_takes_no_network_and_learns(home: Path, pix
 def test_a_start_by_a_strategy_beats_nothing_but_chooses_without_labels(
     home: Path, pixels: Path
 ) -> None:
-    by_strategy = run(Simulation(quick(0, start="typiclust"), embeddings=str(pixels)))
-    at_random = run(Simulation(quick(0), embeddings=str(pixels)))
+    by_strategy = run(Simulation(quick(0, start="typiclust", **linear(pixels))))
+    at_random = run(Simulation(quick(0, **linear(pixels))))
     assert by_strategy[0].labeled == at_random[0].labeled == 12
     assert by_strategy[0].test_accuracy != at_random[0].test_accuracy
 
@@ -124,8 +130,8 @@ def test_labels_that_people_gave_are_used_with_their_noise(home: Path, pixels: P
     digits = finish(load("digits", cache_dir=home / "cache"))
     wrong = (digits.train.targets + 1) % 10
     np.savez(home / "people.npz", ada=wrong.astype(np.int8))
-    config = replace(quick(2, strategy="random"), initial=200, per_round=50)
-    rows = run(Simulation(config, f"{home / 'people.npz'}:ada", str(pixels)))
+    config = replace(quick(2, strategy="random", **linear(pixels)), initial=200, per_round=50)
+    rows = run(Simulation(config, f"{home / 'people.npz'}:ada"))
     assert rows[-1].test_accuracy < 0.2  # it learnt what it was told
     assert all(0 < row.disagreement < 0.4 for row in rows[1:])  # and agrees with who told it
 
@@ -161,7 +167,7 @@ def test_embeddings_that_do_not_fit_are_refused_in_a_sentence(
 ) -> None:
     np.savez(home / "e.npz", train=train, test=np.zeros((359, 3)))
     with pytest.raises(ActiveLearningError, match=sentence):
-        run(Simulation(quick(), embeddings=str(home / "e.npz")))
+        run(Simulation(quick(**linear(home / "e.npz"))))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"nonsense"])
@@ -169,7 +175,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(home: Path, content: bytes) -> 
     (home / "bad.npz").write_bytes(content)
     for simulation in (
         Simulation(quick(), f"{home / 'bad.npz'}:ada"),
-        Simulation(quick(), embeddings=str(home / "bad.npz")),
+        Simulation(quick(**linear(home / "bad.npz"))),
     ):
         with pytest.raises(ActiveLearningError, match="cannot be read as"):
             run(simulation)
@@ -182,11 +188,11 @@ def test_another_file_at_the_same_path_is_another_run_of_another_name(
     people = home / "people.npz"
     for turn in (0, 1):
         np.savez(people, ada=(digits.train.targets + turn) % 10)
-        run(Simulation(quick(0), f"{people}:ada", str(pixels)))
+        run(Simulation(quick(0, **linear(pixels)), f"{people}:ada"))
     with np.load(pixels) as arrays:
         np.savez(pixels, **{name: -arrays[name] for name in arrays})
-    run(Simulation(quick(0), f"{people}:ada", str(pixels)))
-    run(Simulation(quick(0, seed=1), f"{people}:ada", str(pixels)))
+    run(Simulation(quick(0, **linear(pixels)), f"{people}:ada"))
+    run(Simulation(quick(0, seed=1, **linear(pixels)), f"{people}:ada"))
     names = [curve.name for curve in saved_curves()]
     assert len(names) == 4
     assert len(set(names)) == 3  # two of them differ in their seed alone
@@ -207,26 +213,31 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+def rounds(home: Path) -> list[RoundRecord]:
+    """Those that are kept of the one simulation there is."""
+    logs = list((home / "simulations").glob("*/simulation.json"))
+    store = Store(f"sqlite:///{logs[0].with_name('al.db')}") if logs else None
+    return store.rounds(1) if store else []
+
+
 @pytest.mark.slow
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
     words = ["--min-steps", "25", "--rounds", "2", "--out", str(out)]
     process = command(home, *words)
-    until(lambda: list((home / "simulations").glob("*.json")))
+    until(lambda: rounds(home))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Stopped; the same command goes on from here." in errors
     assert "Traceback" not in errors
-    (kept,) = (home / "simulations").glob("*.json")
-    before = json.loads(kept.read_text())["steps"]
+    before = rounds(home)
     assert 1 <= len(before) <= 3
 
     plotted = [*words, "--plot", str(home / "curve.svg")]
     _, errors = (process := command(home, *plotted)).communicate(timeout=300)
     assert process.returncode == 0, errors
-    after = json.loads(kept.read_text())["steps"]
-    assert after[: len(before)] == before
+    assert rounds(home)[: len(before)] == before
     with out.open() as file:
         assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22"]
     assert (home / "curve.svg").read_text().startswith("<svg")

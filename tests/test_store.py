@@ -17,9 +17,8 @@ from waiting import until
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable, UnknownExperiment
 from al_core.experiment.pool import Pool
-from al_core.files.paths import folder_of
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, RoundRecord
+from al_core.files.paths import files_beside
+from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 from tests.postgres import Postgres
 
@@ -258,8 +257,7 @@ def test_a_database_server_that_is_away_is_told_and_used_again_when_it_is_back(
 
 def test_files_lie_apart_by_database_whoever_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     def folder(address: str) -> Path:
-        monkeypatch.setenv("AL_DATABASE_URL", address)
-        return folder_of(1)
+        return files_beside(address)
 
     own = folder("postgresql+psycopg://ada:secret@host/one")
     assert own == folder("postgresql+psycopg://ben@host:5432/one")
@@ -274,7 +272,7 @@ def test_files_lie_apart_by_database_whoever_logs_in(monkeypatch: pytest.MonkeyP
         url = make_url(address)
         where = (url.get_backend_name(), url.host, url.port or 5432, url.database)
         digest = hashlib.blake2b(repr(where).encode(), digest_size=6).hexdigest()
-        assert folder(address).parent.name == f"of-{digest}"
+        assert folder(address).name == f"of-{digest}"
 
 
 def test_a_table_that_another_program_holds_is_told_soon(postgres: Postgres) -> None:

@@ -1,6 +1,7 @@
 """Strategies, on probabilities small enough to check by eye."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,9 +10,8 @@ from hypothesis import strategies as st
 
 from al_core.errors import ConfigError
 from al_core.strategies.candidates import Candidates
-from al_core.strategies.catalogue import CATALOGUE
 from al_core.strategies.coverage import herding_radius, typicality
-from al_core.strategies.registry import SCORES, STRATEGIES
+from al_core.strategies.registry import STRATEGIES
 from al_core.strategies.uncertainty import bald, entropy, least_confidence, margin, variation_ratio
 
 PROBS = torch.tensor([
@@ -28,7 +28,7 @@ def candidates(probs: torch.Tensor) -> Candidates:
 
 def choose(name: str, probs: torch.Tensor, n: int, seed: int = 0) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
-    return STRATEGIES[name](candidates(probs), n, generator).tolist()
+    return STRATEGIES[name].choose(candidates(probs), n, generator).tolist()
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,14 @@ def test_ties_are_broken_by_the_generator_not_by_position(name: str) -> None:
     assert choose(name, alike, 10, seed=1) != choose(name, alike, 10, seed=2)
 
 
-def test_every_strategy_is_described_and_what_ranks_has_a_score() -> None:
-    assert set(CATALOGUE) == set(STRATEGIES)
-    assert {name for name, entry in CATALOGUE.items() if entry.ranks} == set(SCORES)
+def test_the_readme_lists_the_strategies_and_what_they_need() -> None:
+    rows = [
+        f"| `{name}` | {entry.asks_about} | {' and '.join(entry.needs) or 'nothing'} |"
+        for name, entry in STRATEGIES.items()
+    ]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(rows) in readme
+    assert [name for name, entry in STRATEGIES.items() if not entry.paper] == ["random"]
 
 
 def on_a_circle(*degrees: float) -> torch.Tensor:
@@ -101,7 +106,7 @@ def apart(degrees: float) -> float:
 def picks(name: str, points: torch.Tensor, labeled: torch.Tensor, n: int, **more: object) -> list:
     probs = more.pop("probs", torch.full((len(points), 2), 0.5))
     seen = Candidates(probs, points, labeled, **more)
-    return STRATEGIES[name](seen, n, torch.Generator().manual_seed(0)).tolist()
+    return STRATEGIES[name].choose(seen, n, torch.Generator().manual_seed(0)).tolist()
 
 
 def test_the_radius_of_uncertainty_herding_is_how_far_labels_lie_apart_copies_or_not() -> None:

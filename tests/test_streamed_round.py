@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import write_rows
 
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig
@@ -20,17 +21,16 @@ from al_core.distributed import embedding_pool
 from al_core.distributed.streamed_round import Choice, Chosen, round_in_parts
 from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
-from al_core.features.embedding_files import part_path, write_part
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.loop.query import choose
-from al_core.loop.round import run_round
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import find_hardware
 from al_core.models.linear_heads import Heads
-from al_core.models.seeds import round_generator
 from al_core.progress import finish
-from al_core.store.annotations import Annotation
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.seeds import generator
+from al_core.store.records import Annotation
+from al_core.strategies.registry import STRATEGIES
 
 SIZE, TESTS, CLASSES = 600, 50, tuple("abcdefg")
 CHANCE = np.random.default_rng(0)
@@ -47,7 +47,7 @@ def in_files(folder: Path, *ends: int) -> Path:
     """All embeddings, in files that end at these rows; one file may be empty."""
     bounds = [0, *sorted(ends), len(ROWS)]
     for number, (start, end) in enumerate(pairwise(bounds)):
-        write_part(part_path(folder, number), KEYS[start:end], ROWS[start:end])
+        write_rows(folder, number, KEYS[start:end], ROWS[start:end])
     return folder
 
 
@@ -67,10 +67,11 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
         data="digits", class_names=CLASSES, strategy=choice.strategy, seed=choice.seed
     )
     features, hardware = Features(ROWS[:SIZE], ROWS[SIZE:], ""), find_hardware()
-    outcome = finish(run_round(config, choice.round, pool, DATA, hardware, features))
-    generator = round_generator(choice.seed, choice.round + 1, 0)
+    task = RoundTask(config, choice.round, pool, DATA, features)
+    outcome = finish(run_round(task, hardware))
+    chance = generator(choice.seed, "batch", choice.round)
     picks, _ = choose(
-        choice.strategy, choice.n, outcome.said, pool, pool.unlabeled, generator, hardware.device
+        choice.strategy, choice.n, outcome.said, pool, pool.unlabeled, chance, hardware.device
     )
     return [KEYS[i] for i in picks], outcome.record.metrics, outcome.said.temperature
 
@@ -83,7 +84,7 @@ def labels_of(images: Iterable[int]) -> dict[str, int | None]:
     return {KEYS[i]: int(TRUTH[i]) for i in images}
 
 
-@pytest.mark.parametrize("strategy", CATALOGUE)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(max_examples=4)
 @given(
     labelled=st.sets(st.integers(0, SIZE - 1), min_size=25, max_size=60),
@@ -114,8 +115,8 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     assert chosen.metrics == {name: metrics[name] for name in metrics if name != "on"}
     assert chosen.temperature == temperature
     assert chosen.unlabeled == SIZE - len(labels)
-    assert (chosen.sample is None) == (CATALOGUE[strategy].ranks or strategy == "random")
-    assert (chosen.scores is not None) == CATALOGUE[strategy].ranks
+    assert (chosen.sample is None) == (STRATEGIES[strategy].ranks or strategy == "random")
+    assert (chosen.scores is not None) == STRATEGIES[strategy].ranks
 
 
 @pytest.mark.parametrize("strategy", ["typiclust", "badge"])
@@ -150,8 +151,8 @@ def test_the_first_batch_needs_no_labels_and_a_head_needs_two_classes(tmp_path: 
     chosen = finish(round_in_parts(folder, {}, {}, 0, Choice("typiclust", 7)))
     assert len(set(chosen.keys)) == 7
     assert (chosen.labeled, chosen.penalty, chosen.temperature) == (0, None, None)
-    for strategy in CATALOGUE:
-        if CATALOGUE[strategy].starts:
+    for strategy in STRATEGIES:
+        if STRATEGIES[strategy].starts:
             finish(round_in_parts(folder, {}, {}, 0, Choice(strategy, 3)))
     assert len(finish(round_in_parts(folder, {}, {}, 0, Choice("random", 7000))).keys) == len(KEYS)
     one_class = dict.fromkeys(KEYS[:9], 0)
@@ -162,25 +163,25 @@ def test_the_first_batch_needs_no_labels_and_a_head_needs_two_classes(tmp_path: 
 def test_what_is_wrong_with_files_and_labels_is_said_in_a_sentence(tmp_path: Path) -> None:
     folder, choice = tmp_path / "parts", Choice("margin", 5)
     folder.mkdir()
-    with pytest.raises(ConfigError, match="holds no part"):
+    with pytest.raises(ConfigError, match="holds no embedding files"):
         in_parts(folder, choice, {})
     in_files(folder, 300)
     with pytest.raises(ConfigError, match=r"2 labelled images have no embedding.*for one x\.png"):
         in_parts(folder, choice, {"x.png": 0, "y.png": 1})
     with pytest.raises(ConfigError, match="none is left"):
         in_parts(folder, choice, labels_of(range(SIZE)))
-    write_part(part_path(folder, 2), KEYS[:1], ROWS[:1])
+    third = write_rows(folder, 2, KEYS[:1], ROWS[:1])
     with pytest.raises(ConfigError, match="there twice"):
         in_parts(folder, choice, labels_of(range(40)))
-    (folder / "of.txt").write_text("abc-32-def-4")
-    with pytest.raises(ConfigError, match="holds 3 of 4 files"):
+    third.write_bytes(b"no parquet")
+    with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
         in_parts(folder, choice, labels_of(range(40)))
-    (folder / "of.txt").unlink()
-    part_path(folder, 2).write_bytes(b"no parquet")
-    with pytest.raises(ConfigError, match=r"part-00000002\.parquet cannot be read"):
+    write_rows(folder, 2, ["nan.png"], ROWS[:1])
+    third.with_suffix(".npy").write_bytes(b"no array")
+    with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
         in_parts(folder, choice, labels_of(range(40)))
     nan = np.full((1, 512), np.nan, np.float16)
-    write_part(part_path(folder, 2), ["nan.png"], nan)
+    write_rows(folder, 2, ["nan.png"], nan)
     for strategy in ("margin", "k_center"):
         with pytest.raises(ConfigError, match="are no numbers"):
             in_parts(folder, Choice(strategy, 5), labels_of(range(40)))

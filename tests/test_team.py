@@ -6,7 +6,7 @@ from desk import A_ROUND, BY_HAND, QUICK, Desk, batch, hand_in, images, label_al
 from playwright.sync_api import expect
 from waiting import until
 
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 
 def test_two_tabs_label_different_images_and_the_last_one_closes_the_round(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from al_core.experiment.pool import Pool
 from al_core.experiment.undo import undo
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 
 ASKED = [0, 1, 2]
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from al_core.errors import SourceError
+from al_core.errors import FileNotWritten, SourceError
+from al_core.features.embedding_files import file_named, write_file
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
@@ -64,7 +65,7 @@ def loaded(source, cache, image_size=8):
 
 
 def sentence(source, cache, **how):
-    with pytest.raises(SourceError) as error:
+    with pytest.raises((SourceError, FileNotWritten)) as error:
         loaded(source, cache, **how)
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
@@ -80,3 +81,10 @@ def pixels_of(home):
     }
     np.savez(home / "pixels.npz", **arrays)
     return home / "pixels.npz"
+
+
+def write_rows(folder, number, keys, rows):
+    """An embedding file of images that nobody looks for by their pixels."""
+    path = file_named(folder, str(number))
+    write_file(path, keys, [bytes(16)] * len(keys), rows)
+    return path

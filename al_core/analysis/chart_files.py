@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import altair as alt
 import pandas as pd
 
 from al_core.errors import ConfigError
+from al_core.files.atomic import whole_path
 
 HEIGHT = 320  # pixels
-FORMATS = (".svg", ".png")
+FORMATS: dict[str, Literal["svg", "png"]] = {".svg": "svg", ".png": "png"}
 
 
 def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy") -> alt.LayerChart:
@@ -63,8 +65,9 @@ def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy"
 def save_chart(chart: alt.LayerChart, path: Path) -> None:
     """Write a chart as a vector or a bitmap, by the suffix of ``path``.
 
-    Raises ConfigError for any other suffix.
+    Raises ConfigError for any other suffix, and FileNotWritten.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"A chart is written as {' or '.join(FORMATS)}, not as {path.name}.")
-    chart.properties(width=480).save(path, scale_factor=2)
+    with whole_path(path) as half:
+        chart.properties(width=480).save(half, FORMATS[path.suffix.lower()], scale_factor=2)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
 from al_core.files.csv_cells import as_meant
-from al_core.store.annotations import TRUTH
-from al_core.strategies.catalogue import titled
+from al_core.store.records import TRUTH
+from al_core.strategies.registry import titled
 
 Axis = Literal["labeled", "minutes"]
 AXES: tuple[Axis, ...] = get_args(Axis)

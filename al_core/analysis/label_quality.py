@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.experiment.experiment import Experiment
-from al_core.store.annotations import what_stands
+from al_core.store.records import what_stands
 
 
 def self_confidence(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:

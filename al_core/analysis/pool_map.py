@@ -19,7 +19,6 @@ from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import PoolPredictions
 from al_core.files.arrays import open_arrays
 from al_core.files.atomic import whole_file
-from al_core.files.paths import folder_of
 from al_core.progress import Progress, Work
 
 MOST = 10_000  # images on a map
@@ -48,8 +47,8 @@ def map_pool(experiment: Experiment, said: PoolPredictions) -> Work[PoolMap]:
     """
     seed, chosen = experiment.config.seed, sorted(experiment.open_images)
     images = sample_images(experiment.pool_size, chosen, experiment.pool.labeled, seed)
-    drawn = yield from draw_map(said, images, seed, load_map(experiment.id))
-    save_map(experiment.id, drawn)
+    drawn = yield from draw_map(said, images, seed, load_map(experiment.folder))
+    save_map(experiment.folder, drawn)
     return drawn
 
 
@@ -97,18 +96,18 @@ def draw_map(
     return PoolMap(said.model, images, np.asarray(points, dtype=np.float32))
 
 
-def save_map(experiment_id: int, drawn: PoolMap) -> None:
-    """Keep a map in place of the former one; raises WeightsError if it cannot be written."""
-    with whole_file(_path(experiment_id)) as file:
+def save_map(experiment: Path, drawn: PoolMap) -> None:
+    """Keep a map in place of the former one; raises FileNotWritten if it cannot be."""
+    with whole_file(_path(experiment)) as file:
         np.savez(file, model=drawn.model, images=drawn.images, points=drawn.points)
 
 
-def load_map(experiment_id: int) -> PoolMap | None:
+def load_map(experiment: Path) -> PoolMap | None:
     """The map that was drawn last; None if there is none."""
     names = ("model", "images", "points")
     with (
         suppress(OSError, ValueError),
-        open_arrays(_path(experiment_id), names, MOST_BYTES) as kept,
+        open_arrays(_path(experiment), names, MOST_BYTES) as kept,
     ):
         model, images, points = (kept[name] for name in names)
         if images.dtype == np.int64 and points.shape == (len(images), 2):
@@ -140,5 +139,5 @@ def _begin(
     return np.array(x[:, :2])
 
 
-def _path(experiment_id: int) -> Path:
-    return folder_of(experiment_id) / "map.npz"
+def _path(experiment: Path) -> Path:
+    return experiment / "map.npz"

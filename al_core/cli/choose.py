@@ -16,9 +16,10 @@ from al_core.cli.options import engine_options
 from al_core.cli.terminal import progress_bars
 from al_core.errors import ConfigError
 from al_core.exchange.labels import key_and_class
+from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.progress import finish
-from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
+from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
     from al_core.distributed.embedding_pool import Map
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--features", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder that embed --engine ray has written.")  # fmt: skip
+              help="The folder that embed has written.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="A CSV with the columns key and class_name, as export writes it; an empty class "
               "is a skip  [default: no labels yet]")  # fmt: skip
 @click.option("--test", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="The same of images that measure the head, and are not asked about."
               )  # fmt: skip
-@click.option("--strategy", type=click.Choice(list(CATALOGUE)), default="margin", show_default=True)
+@click.option("--strategy", type=click.Choice([*STRATEGIES]), default="margin", show_default=True)
 @click.option("--per-round", type=click.IntRange(1), default=100, show_default=True,
               help="Images to ask about.")  # fmt: skip
 @click.option("--round", "number", type=click.IntRange(0), default=0, show_default=True,
@@ -74,7 +75,7 @@ def choose(
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
     learned = {name for key, name in named.items() if name and key not in measuring}
-    if len(learned) < 2 and not CATALOGUE[strategy].starts:
+    if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     from al_core.distributed.batch_images import write_pictures
     from al_core.distributed.streamed_round import (  # with torch, which takes two seconds
@@ -104,7 +105,8 @@ def choose(
     _write_batch(out, chosen)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
-    beside.write_text(json.dumps(record | how, indent=1) + "\n", encoding="utf-8")
+    with whole_text(beside) as file:
+        file.write(json.dumps(record | how, indent=1) + "\n")
     if data is not None:
         try:
             with progress_bars("") as show:
@@ -132,7 +134,7 @@ def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None
 
 
 def _write_batch(out: Path, chosen: Chosen) -> None:
-    with out.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(out) as file:
         write_row(file, ["key", "score"])
         for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
             write_row(file, row)

@@ -24,16 +24,16 @@ from al_core.progress import Progress, finish
               "the address of a folder, s3://, gs://...")  # fmt: skip
 @click.option("--weights", required=True, help=WEIGHTS_HELP)
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder to write train.npy and test.npy to; with ray, part-*.parquet."
-              )  # fmt: skip
+              help="The folder to write embedding files to.")  # fmt: skip
 @click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
-@engine_options("many files of keys and features, by all GPUs or cores of a cluster.")
+@engine_options("many files side by side, by all GPUs or cores of a cluster.")
 def embed(
     data: str, weights: str, out: Path, image_size: int, engine: str, address: str | None
 ) -> None:
     """Compute the features that weights see in all images, float16, a row for each.
 
-    Stopped anywhere, the same command goes on from there.
+    Stopped anywhere, the same command goes on from there; once images have come to a source, it
+    embeds those.
     """
     if engine == "local" and "://" in data:
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")

@@ -10,11 +10,12 @@ from al_core.cli.terminal import progress_bars
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import MOST_PROBLEMS, export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, check_images, open_experiment
+from al_core.files.atomic import whole_text
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store.annotations import annotator_name
+from al_core.store.records import annotator_name
 from al_core.store.store import Store
 
 
@@ -38,7 +39,7 @@ def export(name: str, form: str, out: Path) -> None:
     """Write an experiment's labels, the last label of each image."""
     experiment = open_experiment(Store(), name)
     if form == "csv":
-        with out.open("w", newline="", encoding="utf-8") as file:
+        with whole_text(out) as file:
             rows = export_labels(experiment, file)
     else:
         write = export_folders if form == "folders" else export_parquet

@@ -17,6 +17,7 @@ from al_core.cli.options import engine_options
 from al_core.cli.terminal import progress_bars
 from al_core.config import WEIGHTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
+from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import write_row
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
@@ -24,7 +25,7 @@ from al_core.progress import Progress, finish
 from al_core.simulation.annotators import find_annotator
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from al_core.simulation.simulate import Row
@@ -40,7 +41,7 @@ WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
     multiple=True,
     default=("least_confidence",),
     show_default=True,
-    help=f"Repeatable; one of {', '.join(CATALOGUE)}.",
+    help=f"Repeatable; one of {', '.join(STRATEGIES)}.",
 )
 @click.option(
     "--start",
@@ -124,7 +125,11 @@ def simulate(
     if embeddings is None and head == "linear" and weights == "none":
         raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
     # Embeddings take the place of weights and of what they see.
-    model = ModelConfig(weights, stem, head) if embeddings is None else ModelConfig()
+    model = (
+        ModelConfig(weights, stem, head)
+        if embeddings is None
+        else ModelConfig(head=head, embeddings=str(embeddings.absolute()))
+    )
     train = default_train(data)
     train = replace(
         train,
@@ -139,7 +144,6 @@ def simulate(
                 rounds=rounds, model=model, train=train, seed=seed,
             ),
             annotator,
-            str(embeddings.absolute()) if embeddings else "",
         )
         # Seed by seed, so that what is stopped has compared the strategies on some of them.
         for seed, strategy in itertools.product(dict.fromkeys(seeds), dict.fromkeys(strategies))
@@ -199,13 +203,11 @@ def _reports(
 
 def _write_table(out: Path, rows: Sequence[tuple[Row, Simulation]]) -> None:
     """All rows so far, whole or not at all."""
-    half = out.with_suffix(f"{out.suffix}.part")
-    with half.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(out) as file:
         first, simulation = rows[0]
         write_row(file, [*asdict(first), *simulation.settings])
         for row, simulation in rows:
             write_row(file, [*asdict(row).values(), *simulation.settings.values()])
-    half.replace(out)
 
 
 def _sentence(row: Row) -> str:

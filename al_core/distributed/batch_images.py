@@ -18,7 +18,7 @@ def write_pictures(source: str, keys: Sequence[str], path: Path) -> Work[None]:
     its key as its path: there it is read under the same key, and nothing is said of its class.
 
     ``source`` is as for :func:`al_core.distributed.embed.embed_on_ray`. Raises ConfigError where
-    one of them is not there, and WeightsError where nothing can be written.
+    one of them is not there, and FileNotWritten where nothing can be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

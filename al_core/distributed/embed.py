@@ -11,18 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from al_core.distributed.image_shards import Part, digest_of, keys_of, parts_of, read_part
+from al_core.distributed.image_shards import Part, keys_of, parts_of, read_part
 from al_core.distributed.ray_cluster import cluster, cores, sentences
 from al_core.errors import ConfigError
-from al_core.features.embed import claim, frozen, needed
-from al_core.features.embedding_files import note_of, part_path, rows_in, write_part
+from al_core.features.embed import embedded, frozen, needed
+from al_core.features.embedding_files import (
+    claim,
+    file_named,
+    files_in,
+    remove_files,
+    rows_in,
+    write_file,
+)
 from al_core.files.locks import wait_for_lock
+from al_core.images.dataset import pixel_digests
 from al_core.models.hardware import find_hardware
 from al_core.models.network import Pretrained
-from al_core.models.prediction import BATCH_SIZE, predict
-from al_core.progress import Progress, Work, finish
-
-WHOLE = 64  # images are embedded in multiples: few at a time are computed by other kernels
+from al_core.models.prediction import BATCH_SIZE
+from al_core.progress import Progress, Work
 
 
 def embed_on_ray(
@@ -35,7 +41,8 @@ def embed_on_ray(
     ``source`` is as for :func:`al_core.images.dataset_cache.load`, or the address of a folder of
     images or parquet in an object store (s3://, gs://, ...). One actor for each GPU, or core, holds
     the weights; ``out`` must be a folder that all of them share. Stopped anywhere, it goes on with
-    the files that are not there, or damaged; a worker that is lost costs what it had in hand.
+    the files that are not there, or damaged, or whose images have changed, and what the source no
+    longer holds is removed; a worker that is lost costs what it had in hand.
     Raises SourceError, ConfigError and WeightsError, in a sentence.
     """
     yield Progress("Listing", 0, 0, "files", 0)
@@ -45,14 +52,14 @@ def embed_on_ray(
             "With the engine ray, learned weights are named by their file: pretrain --out."
         )
     pretrained = yield from needed(weights, fingerprint)
-    what = f"{digest_of(parts, fingerprint)}-{image_size}-{pretrained.digest}"
-    claim(out, note_of(what, len(parts)))
+    files = [file_named(out, part["name"]) for part in parts]
+    claim(out, pretrained.digest, image_size, ours=any(file.exists() for file in files))
     lock = yield from wait_for_lock(out / "lock")
     try:
-        files = [part_path(out, part["number"]) for part in parts]
         todo = [p for p, file in zip(parts, files, strict=True) if rows_in(file) is None]
         if todo:
             yield from _embed(todo, len(parts), pretrained, out, image_size, address)
+        remove_files(set(files_in(out)).difference(files))
         count = sum(rows_in(file) or 0 for file in files)
     finally:
         lock.release()
@@ -101,8 +108,8 @@ def _read(part: Part, image_size: int) -> Part:
     try:
         keys, images = read_part(part, image_size)
     except Exception as error:
-        return {"number": part["number"], "problem": f"{type(error).__name__}: {error}"}
-    return {"number": part["number"], "keys": keys, "images": images}
+        return {"problem": f"{type(error).__name__}: {error}"}
+    return {"name": part["name"], "keys": keys, "images": images}
 
 
 class _Encoder:
@@ -127,14 +134,14 @@ class _Encoder:
                 self._embed(part)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        return {"number": part["number"], "problem": problem}
+        return {"problem": problem}
 
     def _embed(self, part: Part) -> None:
         keys, images = read_part(part, self._size)
         embeddings = np.empty((len(keys), self._network.head.in_features), np.float16)
         for start in range(0, len(keys), BATCH_SIZE):
             rows = np.arange(start, min(start + BATCH_SIZE, len(keys)))
-            whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
-            said = finish(predict(self._network, images, whole, self._hardware, ""))
-            embeddings[rows] = said.embeddings[: len(rows)].numpy()
-        write_part(part_path(self._out, part["number"]), keys, embeddings)
+            embeddings[rows], _ = embedded(self._network, images, rows, self._hardware)
+        write_file(
+            file_named(self._out, part["name"]), keys, pixel_digests(images).tolist(), embeddings
+        )

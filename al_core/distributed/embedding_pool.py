@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import files_to_come, parts_in, read_embeddings, read_keys
+from al_core.features.embedding_files import files_in, read_embeddings, read_keys
 from al_core.progress import Progress, Work
 
 FILES_A_TASK = 64  # files that one task reads, one after the other
@@ -99,14 +99,9 @@ def each(
 
 def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
     """Find the images of these keys in the files of a folder."""
-    files = parts_in(folder)
+    files = files_in(folder)
     if not files:
-        raise ConfigError(f"{folder} holds no part-*.parquet: embed --engine ray writes them.")
-    if len(files) < (of := files_to_come(folder)):
-        raise ConfigError(
-            f"{folder} holds {len(files):,} of {of:,} files of embeddings; the same embed goes on "
-            "with it."
-        )
+        raise ConfigError(f"{folder} holds no embedding files: embed writes them.")
     found: list[_Found] = []
     tasks = (files[i : i + FILES_A_TASK] for i in range(0, len(files), FILES_A_TASK))
     yield from each(

@@ -1,7 +1,8 @@
 """The images of a source in parts, each read where it is worked on.
 
-A part is plain data: where its images lie, or the images themselves, and the ``number`` of the file
-that is made of it. Folders and parquet may lie in an object store, as PyArrow reads them.
+A part is plain data: where its images lie, or the images themselves, and the ``name`` of the file
+that is made of it, which is another once its images have changed. Folders and parquet may lie in an
+object store, as PyArrow reads them.
 """
 
 from __future__ import annotations
@@ -57,14 +58,11 @@ def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
         return _parts_of_parquet(root.as_uri(), files, image_size), ""
     dataset = yield from load(source, image_size=image_size, cache_dir=home() / "cache")
     parts: list[Part] = []
-    for images in (dataset.train, dataset.test):
+    for images in dataset.parts:
         for start in range(0, len(images), ROWS):
             rows = slice(start, start + ROWS)
-            parts.append({
-                "number": len(parts),
-                "keys": list(images.keys[rows]),
-                "images": np.array(images.images[rows]),
-            })  # fmt: skip
+            its = {"keys": list(images.keys[rows]), "images": np.array(images.images[rows])}
+            parts.append(_named(its))
     return parts, dataset.fingerprint
 
 
@@ -98,8 +96,8 @@ def _parts_of_address(address: str, image_size: int) -> list[Part]:
 
 def _parts_of_files(address: str, stamps: Sequence[FileStamp]) -> list[Part]:
     return [
-        {"number": number, "address": address, "files": list(stamps[start : start + ROWS])}
-        for number, start in enumerate(range(0, len(stamps), ROWS))
+        _named({"address": address, "files": list(stamps[start : start + ROWS])})
+        for start in range(0, len(stamps), ROWS)
     ]
 
 
@@ -120,17 +118,15 @@ def _parts_of_parquet(address: str, stamps: Sequence[FileStamp], image_size: int
         for group, (rows, end) in enumerate(zip(shard.groups, ends, strict=True)):
             for start in range(0, rows, most):
                 its = keys[end - rows + start : min(end - rows + start + most, end)]
-                at = {"number": len(parts), "group": group, "start": start, "keys": its}
-                parts.append(where | at)
+                parts.append(_named(where | {"group": group, "start": start, "keys": its}))
     return parts
 
 
-def digest_of(parts: list[Part], fingerprint: str) -> str:
-    """What tells a source, as it is now, from others and from itself at another time."""
-    about = fingerprint or json.dumps(
-        [(part["files"], part.get("group"), part.get("start")) for part in parts]
-    )
-    return blake2b(about.encode(), digest_size=8).hexdigest()
+def _named(part: Part) -> Part:
+    about = [part.get(what) for what in ("files", "group", "start", "keys")]
+    digest = blake2b(json.dumps(about).encode(), digest_size=8)
+    digest.update(part.get("images", b""))
+    return part | {"name": digest.hexdigest()}
 
 
 def keys_of(part: Part) -> list[str]:

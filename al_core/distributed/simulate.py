@@ -39,6 +39,8 @@ def _absolute(simulation: Simulation) -> Simulation:
     model = config.model
     if model.weights.endswith(".safetensors"):
         model = replace(model, weights=str(Path(model.weights).absolute()))
+    if model.embeddings:
+        model = replace(model, embeddings=str(Path(model.embeddings).absolute()))
     annotator = f"{Path(file).absolute()}:{column}" if colon else simulation.annotator
     return replace(simulation, config=replace(config, data=data, model=model), annotator=annotator)
 

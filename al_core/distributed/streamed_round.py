@@ -34,11 +34,10 @@ from al_core.features.embedding_files import read_embeddings
 from al_core.loop.query import check_numbers, committee_for
 from al_core.models.linear_heads import Heads, fit_head
 from al_core.models.metrics import evaluate
-from al_core.models.seeds import round_generator
 from al_core.progress import Progress, Work
+from al_core.seeds import generator, numpy_generator
 from al_core.strategies.candidates import LIMIT, Candidates
-from al_core.strategies.catalogue import CATALOGUE, TOO_FEW
-from al_core.strategies.registry import SCORES, STRATEGIES
+from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 SAMPLING = 1  # what tells the generator of the sample from that of the choice
 
@@ -101,14 +100,15 @@ def round_in_parts(
     looked_up = time.perf_counter()
 
     yield Progress("Fitting", 0, 0, "", 0)
-    generator = round_generator(choice.seed, choice.round)
+    training = generator(choice.seed, "round", choice.round, "training")
+    strategy = STRATEGIES[choice.strategy]
     head = found = metrics = None
     if len(set(y.tolist())) > 1:
-        head, found = fit_head(x, y, classes, generator)
+        head, found = fit_head(x, y, classes, training)
         seen, truth = pool.known(test)
         if len(truth):
             metrics = asdict(evaluate(_probs(head, seen, classes), truth))
-    elif not CATALOGUE[choice.strategy].starts:
+    elif not strategy.starts:
         raise ConfigError(TOO_FEW.format(choice.strategy))
     fitted = time.perf_counter()
 
@@ -116,13 +116,13 @@ def round_in_parts(
         raise ConfigError(f"All images of {folder} have a label; none is left to ask about.")
     choice = replace(choice, n=min(choice.n, pool.unlabeled))
     sample = scores = None
-    generator = round_generator(choice.seed, choice.round + 1, 0)
-    if choice.strategy in SCORES or choice.strategy == "random":
-        heads = committee_for(choice.strategy, x, y, classes, generator) if head else None
+    chance = generator(choice.seed, "batch", choice.round)
+    if strategy.ranks or choice.strategy == "random":
+        heads = committee_for(choice.strategy, x, y, classes, chance) if head else None
         score = partial(_scored, choice.strategy, head, heads, classes)
-        best = yield from _rank(pool, score, choice.n, generator, run)
+        best = yield from _rank(pool, score, choice.n, chance, run)
         places = best.places
-        scores = best.scores.tolist() if choice.strategy in SCORES else None
+        scores = best.scores.tolist() if strategy.ranks else None
     else:
         sample = min(max(choice.sample, choice.n), pool.unlabeled)
         some, embeddings = yield from _sample(pool, sample, choice, run)
@@ -133,7 +133,7 @@ def round_in_parts(
             temperature=found.temperature if found else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
-        places = some[STRATEGIES[choice.strategy](candidates, choice.n, generator).numpy()]
+        places = some[strategy.choose(candidates, choice.n, chance).numpy()]
     keys = yield from keys_at(pool, places, run)
     return Chosen(
         keys=keys,
@@ -157,7 +157,7 @@ def _sample(
 ) -> Work[tuple[NDArray[np.int64], Tensor]]:
     """``n`` of the images that nothing is known of, drawn evenly: positions, ascending, and their
     embeddings. All of them are as they are."""
-    chance = np.random.default_rng((choice.seed, choice.round + 1, SAMPLING))
+    chance = numpy_generator(choice.seed, "sample", choice.round)
     numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
     # The k-th image that nothing is known of lies so many places on as known ones lie before it.
     before = pool.places - np.arange(len(pool.places))
@@ -177,7 +177,7 @@ class _Ranked:
 
     def best(self, n: int) -> _Ranked:
         """The ``n`` highest scores, equals in the order of what was drawn, as
-        :func:`al_core.strategies.uncertainty.ranked` has them."""
+        :func:`al_core.strategies.candidates.highest` has them."""
         order = self.ties.argsort()
         order = order[self.scores[order].argsort(descending=True, stable=True)[:n]]
         return _Ranked(self.places[order.numpy()], self.scores[order], self.ties[order])
@@ -237,11 +237,14 @@ def _scored(
     strategy: str, head: Heads | None, heads: Heads | None, classes: int, embeddings: Tensor
 ) -> Tensor:
     """The score, float32 ``[N]``, of images by their embeddings; 0 without one."""
-    if strategy not in SCORES or not len(embeddings):
+    if not STRATEGIES[strategy].ranks or not len(embeddings):
         return torch.zeros(len(embeddings))
     votes = heads.logits(embeddings).softmax(2) if heads else None
     nothing = embeddings[:0]
-    return SCORES[strategy](Candidates(_probs(head, embeddings, classes), nothing, nothing, votes))
+    candidates = Candidates(_probs(head, embeddings, classes), nothing, nothing, votes)
+    scores = STRATEGIES[strategy].score(candidates)
+    assert scores is not None
+    return scores
 
 
 def _probs(head: Heads | None, embeddings: Tensor, classes: int) -> Tensor:

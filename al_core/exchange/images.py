@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import time
 import unicodedata
 import zipfile
@@ -20,6 +19,7 @@ from PIL import Image
 
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
+from al_core.files.atomic import whole_path
 from al_core.images.dataset import Dataset
 from al_core.images.sources import SOURCES
 from al_core.progress import Progress, Work
@@ -42,11 +42,11 @@ def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     such folders where ``target`` is named so; returns how many there are.
 
     Where the images came as files, those are copied as they are; else they are written as PNG, in
-    the experiment's size. Raises SourceError if it cannot be done.
+    the experiment's size. Raises SourceError where one cannot be read, and FileNotWritten.
     """
     folders = _distinct(_file_name(name) for name in experiment.config.class_names)
     count = 0
-    with _whole_or_not(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
+    with whole_path(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
         for picture in _pictures(experiment, dataset):
             if isinstance(picture, Progress):
                 yield picture
@@ -60,7 +60,7 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     """Write the labelled images to one parquet file in Hugging Face's image layout, with the
     columns ``image``, ``label`` and ``key``; returns how many there are.
 
-    The pictures are those of :func:`export_folders`. Raises SourceError if it cannot be done.
+    The pictures are those of :func:`export_folders`, and so are the errors.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -77,7 +77,7 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
     count = 0
-    with _whole_or_not(target) as half, pq.ParquetWriter(half, schema) as writer:
+    with whole_path(target) as half, pq.ParquetWriter(half, schema) as writer:
         rows: list[_Picture] = []
 
         def flush() -> None:
@@ -169,22 +169,6 @@ def _distinct(names: Iterable[str]) -> list[str]:
 def _as_files(name: str) -> str:
     """Some file systems take cat and Cat for one, and é for e with an accent."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-@contextmanager
-def _whole_or_not(target: Path) -> Generator[Path]:
-    """A path to write to, which becomes ``target`` when all went well."""
-    half = target.with_name(f".{target.name}.part")
-    try:
-        yield half
-        half.replace(target)
-    except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error.strerror}.") from error
-    finally:
-        if half.is_dir():
-            shutil.rmtree(half, ignore_errors=True)
-        else:
-            half.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.images.dataset import Dataset
-from al_core.store.annotations import Annotation
-from al_core.store.store import Store
+from al_core.store.records import Annotation
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 KEY = "key"
 CLASS = ("class_name", "class name", "class", "label")  # the first that the table has

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +21,10 @@ from al_core.errors import ConfigError, SourceError
 from al_core.experiment.pool import Pool
 from al_core.experiment.start import set_aside
 from al_core.images.dataset import Dataset
-from al_core.store.annotations import Annotation, now, what_stands
-from al_core.store.records import Batch, Known, RoundRecord
-from al_core.store.store import Store
+from al_core.store.records import Annotation, Batch, LogPosition, RoundRecord, now, what_stands
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 class Phase(StrEnum):
@@ -45,6 +48,7 @@ class Experiment:
     annotations: tuple[Annotation, ...]
     batches: tuple[Batch, ...]
     rounds: tuple[RoundRecord, ...]
+    folder: Path = Path()  # of its files
 
     @cached_property
     def pool(self) -> Pool:
@@ -59,10 +63,9 @@ class Experiment:
         return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
 
     @property
-    def known(self) -> Known:
-        """What this snapshot has read of the log, for whoever comes back to it by
-        :meth:`as_of`."""
-        return Known(
+    def log_position(self) -> LogPosition:
+        """How much of the log this snapshot has read; :meth:`as_of` comes back to it."""
+        return LogPosition(
             len(self.annotations),
             len(self.batches),
             len(self.rounds),
@@ -71,21 +74,21 @@ class Experiment:
             self.config.per_round,
         )
 
-    def as_of(self, known: Known) -> Experiment:
-        """The experiment as somebody found it earlier who had read so much of its log."""
+    def as_of(self, position: LogPosition) -> Experiment:
+        """The experiment as it was for whoever had read the log up to ``position``."""
         batches = [
             replace(
                 batch,
-                handed_in_at=None if place in known.open else batch.handed_in_at or now(),
+                handed_in_at=None if place in position.open else batch.handed_in_at or now(),
             )
-            for place, batch in enumerate(self.batches[: known.batches])
+            for place, batch in enumerate(self.batches[: position.batches])
         ]
         return replace(
             self,
-            config=replace(self.config, strategy=known.strategy, per_round=known.per_round),
-            annotations=self.annotations[: known.annotations],
+            config=replace(self.config, strategy=position.strategy, per_round=position.per_round),
+            annotations=self.annotations[: position.annotations],
             batches=tuple(batches),
-            rounds=self.rounds[: known.rounds],
+            rounds=self.rounds[: position.rounds],
         )
 
     def batch_size(self, number: int) -> int:
@@ -210,6 +213,7 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
         store.log(record.id),
         tuple(store.batches(record.id, with_reasons)),
         tuple(store.rounds(record.id)),
+        store.folder(record.id),
     )
 
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.start import mix
 from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
-from al_core.store.annotations import now
-from al_core.store.records import Batch
-from al_core.store.store import Store
+from al_core.seeds import numpy_generator
+from al_core.store.records import Batch, now
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 LEASE = timedelta(minutes=10)
 
@@ -118,14 +119,21 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
 def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
     """A batch of round ``number`` for which no model is asked; None where no images are left."""
     count = experiment.batch_size(number)
-    seed = [experiment.config.seed, len(experiment.batches)]
+    place = len(experiment.batches)
     measuring = experiment.draw_to_measure(count)
-    drawn = np.random.default_rng(seed).permutation(experiment.free_images)
+    chance = numpy_generator(experiment.config.seed, "random batch", place)
+    drawn = chance.permutation(experiment.free_images)
     images = mix(drawn[: count - len(measuring)].tolist(), measuring)
     if not images:
         return None
-    known = experiment.known
-    return Batch(number, "random", images, None, at_random=measuring or None, known=known)
+    return Batch(
+        number,
+        "random",
+        images,
+        None,
+        at_random=measuring or None,
+        log_position=experiment.log_position,
+    )
 
 
 def hand_in(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.store.annotations import Annotation, what_stands
+from al_core.store.records import Annotation, what_stands
 
 
 @dataclass(frozen=True, slots=True, eq=False)

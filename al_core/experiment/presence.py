@@ -7,9 +7,12 @@ import secrets
 import time
 from contextlib import suppress
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from al_core.errors import StoreError
-from al_core.store.store import Store
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 PING_SECONDS = 5  # between two looks whether a server's own lock is still held
 

@@ -9,28 +9,27 @@ from hashlib import blake2b
 from pathlib import Path
 
 from al_core.files.atomic import whole_file
-from al_core.files.paths import folder_of
-from al_core.store.records import Batch, Known, Reasons
+from al_core.store.records import Batch, LogPosition, Reasons
 
 
-def save_ready(experiment_id: int, batch: Batch) -> None:
+def save_ready(experiment: Path, batch: Batch) -> None:
     """Keep a batch that was chosen in advance, in place of the former one.
 
-    Raises WeightsError if it cannot be written.
+    Raises FileNotWritten if it cannot be written.
     """
-    with whole_file(_ready_path(experiment_id)) as file:
+    with whole_file(_ready_path(experiment)) as file:
         body = json.dumps(asdict(replace(batch, created_at=None))).encode()
         file.write(_digest(body) + b"\n" + body)
 
 
-def load_ready(experiment_id: int, number: int) -> Batch | None:
+def load_ready(experiment: Path, number: int) -> Batch | None:
     """The batch that was chosen in advance for round ``number``; None where there is none, or it
     is not as it was written."""
     with suppress(OSError):
-        digest, _, body = _ready_path(experiment_id).read_bytes().partition(b"\n")
+        digest, _, body = _ready_path(experiment).read_bytes().partition(b"\n")
         kept = json.loads(body) if digest == _digest(body) else {}
         if kept.get("round") == number:
-            parts = {"reasons": Reasons, "known": Known, "model_known": Known}
+            parts = {"reasons": Reasons, "log_position": LogPosition, "model_position": LogPosition}
             told = {name: part(**kept[name]) for name, part in parts.items() if kept[name]}
             return Batch(**kept | told)
     return None
@@ -40,5 +39,5 @@ def _digest(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).hexdigest().encode()
 
 
-def _ready_path(experiment_id: int) -> Path:
-    return folder_of(experiment_id) / "ready.json"
+def _ready_path(experiment: Path) -> Path:
+    return experiment / "ready.json"

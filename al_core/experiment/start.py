@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.config import ExperimentConfig, check_fits_a_page
+from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.images.dataset import Dataset
 from al_core.images.sources import SOURCES
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import Batch, Known
-from al_core.store.store import Store
+from al_core.seeds import numpy_generator
+from al_core.store.records import TRUTH, Annotation, Batch, LogPosition
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
     """The positions an experiment starts from, drawn at random by its seed, int64 ``[initial]``."""
-    drawn = np.random.default_rng(config.seed).permutation(pool_size)
+    drawn = numpy_generator(config.seed, "initial images").permutation(pool_size)
     if kept := set_aside(config, pool_size):
         drawn = drawn[np.isin(drawn, kept, invert=True)]
     return drawn[: config.initial]
@@ -33,7 +36,7 @@ def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
     of them is measured on an even sample of the pool.
     """
     count = int(config.random_share * pool_size)
-    drawn = np.random.default_rng([config.seed, 1]).permutation(pool_size)[:count]
+    drawn = numpy_generator(config.seed, "held-out images").permutation(pool_size)[:count]
     return drawn.tolist()  # type: ignore[no-any-return]
 
 
@@ -54,8 +57,6 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
         config = replace(config, random_share=0.0)
     config.check_against(len(dataset.train), dataset.has_truth)
     by_truth = config.initial_labels == "truth"
-    at_once = config.per_round if by_truth else max(config.per_round, config.initial)
-    check_fits_a_page(at_once, config.image_size)
     if by_truth and config.start != "random":
         raise ConfigError(
             "A start by a strategy is labelled by you; choose that, or a random start."
@@ -81,16 +82,16 @@ def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
     person."""
     measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
-    known = Known(0, 0, 0, [], config.strategy, config.per_round)
+    nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
     images = mix(drawn.tolist(), measuring)
-    return Batch(0, "random", images, None, at_random=measuring or None, known=known)
+    return Batch(0, "random", images, None, at_random=measuring or None, log_position=nothing)
 
 
 def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:
     """The ``chosen`` images of a batch in their order, and those to measure with anywhere among
     them, so that nobody labels them otherwise, or last."""
     images = [*chosen]
-    rng = np.random.default_rng([*measuring])
+    rng = numpy_generator(len(images), "places", *measuring)
     for image in measuring:
         images.insert(int(rng.integers(len(images) + 1)), image)
     return images

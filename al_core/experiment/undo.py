@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from al_core.store.annotations import Annotation, now, what_stands
+from al_core.store.records import Annotation, now, what_stands
 
 
 def undo(

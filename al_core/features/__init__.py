@@ -2,7 +2,7 @@
 
 read             Features, out of files
 embed            those of some weights, computed
-embedding_files  many files of keys and features
+embedding_files  features by the digest of their image, in files that grow in number
 pretrain         a network learns from images alone
 objectives       what it is to learn: EMP-SSL, SimCLR
 augmentations    the views of an image it learns from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,20 @@ from numpy.typing import NDArray
 
 from al_core.config import ExperimentConfig
 from al_core.errors import WeightsError
-from al_core.features.embedding_files import NOTE, parts_in
-from al_core.features.read import PARTS, Features
-from al_core.files.atomic import whole_file
+from al_core.features.embedding_files import (
+    claim,
+    file_named,
+    files_in,
+    remove_files,
+    settle,
+    settled_files,
+    stored_in,
+    write_file,
+)
+from al_core.features.read import Features, read_features
 from al_core.files.locks import wait_for_lock
 from al_core.files.paths import home
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, digests_of
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, find_hardware
@@ -26,13 +35,14 @@ from al_core.models.prediction import batch_size, predict
 from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, Work, finish
 
+WHOLE = 64  # images are embedded in multiples: few at a time are computed by other kernels
+
 
 def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
     """The features that ``weights`` see in the images of ``dataset``, from the cache where they
     are. Raises WeightsError as :func:`al_core.models.weights.pretrained_weights` does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
-    name = f"{dataset.fingerprint[:24]}-{pretrained.digest}"
-    folder = home() / "cache" / "features" / name
+    folder = home() / "cache" / "features" / pretrained.digest  # of any images
     return (yield from embed(dataset, pretrained, hardware, folder))
 
 
@@ -43,30 +53,28 @@ def features_of(
     network."""
     if config.model.head != "linear":
         return None
+    if config.model.embeddings:
+        path = Path(config.model.embeddings)
+        return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0, dataset)
     return (yield from frozen_features(config.model.weights, dataset, hardware))
+
+
+@lru_cache(1)
+def _read_once(path: Path, changed: int, dataset: Dataset) -> Features:
+    """A round takes a tenth of a second, and reading them may take longer."""
+    return read_features(path, dataset)
 
 
 def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
     """The same in a ``folder`` of one's own, which must hold no other features than these, in part
-    perhaps. Raises WeightsError where it does."""
+    perhaps, or of images that were among these. Raises WeightsError where it does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
-    claim(folder, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
-    return (yield from embed(dataset, pretrained, find_hardware(), folder))
-
-
-def claim(folder: Path, of: str) -> None:
-    """Have a folder for the features ``of`` some images by some weights; raises WeightsError where
-    it holds others."""
-    note = folder / NOTE
-    here = note.read_text(encoding="utf-8") if note.exists() else ""
-    if here != of and (here or any(folder.glob("t*.npy")) or parts_in(folder)):
-        raise WeightsError(
-            f"{folder} holds features of other images or weights; name another folder."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    if here != of:
-        with whole_file(note) as file:
-            file.write(of.encode())
+    there = stored_in(folder).place
+    ours = any(name in there for images in dataset.parts for name in digests_of(images).tolist())
+    claim(folder, pretrained.digest, dataset.train.images.shape[-1], ours)
+    features = yield from embed(dataset, pretrained, find_hardware(), folder)
+    remove_files(set(files_in(folder)).difference(settled_files(folder, dataset)))
+    return features
 
 
 def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
@@ -80,33 +88,43 @@ def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
 def embed(
     dataset: Dataset, pretrained: Pretrained, hardware: Hardware, folder: Path
 ) -> Work[Features]:
-    """Embed every image into ``folder``, as ``train.npy`` and ``test.npy``, float16, and map them.
+    """Embed every image that the embedding files of ``folder`` lack, float16, and map them all.
 
-    Stopped anywhere, it goes on where it was. The folder belongs to these images and weights: what
-    lies there complete is not computed again. Raises WeightsError where nothing can be written.
+    Stopped anywhere, it goes on where it was; images that come to a source are embedded alone. The
+    folder belongs to these weights. Raises WeightsError where nothing can be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(folder / "lock")
-        try:
-            parts = zip(PARTS, (dataset.train.images, dataset.test.images), strict=True)
-            todo = [(folder / f"{part}.npy", images) for part, images in parts]
-            todo = [(path, images) for path, images in todo if not path.exists()]
-            if todo:
-                # Once, so exactly: heads and strategies let small differences grow.
-                network = frozen(pretrained, hardware.exact)
-                for path, images in todo:
-                    yield from _embed_part(network, images, hardware, path)
-        finally:
-            lock.release()
-        # Copy on write: torch warns of arrays that cannot be written to, and nothing writes.
-        train, test = (np.load(folder / f"{part}.npy", mmap_mode="c") for part in PARTS)
-    except OSError as error:
+        found = _mapped(folder, dataset)
+        if found is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = yield from wait_for_lock(folder / "lock")
+            try:
+                yield from _fill(folder, dataset, pretrained, hardware)
+                settle(folder, dataset)
+                found = _mapped(folder, dataset)
+            finally:
+                lock.release()
+        if found is None:
+            raise OSError("what was written cannot be read")
+    except (OSError, ValueError) as error:
         raise WeightsError(
             f"The features cannot be kept in {folder} ({error}); make room on the disk, or allow "
             "writing there."
         ) from error
+    train, test = found
     return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
+
+
+def _mapped(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
+    """The embeddings of all images, memory-mapped; None where they are not there in their order."""
+    found = []
+    with suppress(OSError, ValueError):
+        for path, images in settled_files(folder, dataset).items():
+            # Copy on write: torch warns of arrays that cannot be written to, and nothing writes.
+            rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
+            if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
+                found.append(rows)
+    return found if len(found) == 2 else None
 
 
 def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
@@ -117,31 +135,39 @@ def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
     return InferenceNetwork(net, hardware)
 
 
-def _embed_part(
-    network: InferenceNetwork, images: NDArray[np.uint8], hardware: Hardware, path: Path
-) -> Work[None]:
-    """Embed ``images`` into ``path``: block by block, marking how far it has come."""
-    half, mark = path.with_suffix(".part"), path.with_suffix(".done")
-    n, width = len(images), network.head.in_features
-    done = 0
-    with suppress(OSError, ValueError):
-        done = int(mark.read_text())
-    if not done or not half.exists():
-        done = 0
-        np.lib.format.open_memmap(half, "w+", np.float16, (n, width)).flush()
-    rows = np.lib.format.open_memmap(half, "r+")
-    began, start = time.perf_counter(), done
-    while done < n:
-        block = np.arange(done, min(done + batch_size(hardware), n))
-        reports: list[Progress] = []  # the last one says whether memory is short
-        work = predict(network, images, block, hardware, "Computing features")
-        rows[block] = finish(work, reports.append).embeddings.numpy()
-        rows.flush()
-        done = int(block[-1]) + 1
-        mark.write_text(str(done))
-        # At the pace of this run: what was done by an earlier one took no time now.
-        seconds = (time.perf_counter() - began) * done / (done - start)
-        yield Progress(reports[-1].phase, done, n, "images", seconds)
-    del rows
-    half.replace(path)
-    mark.unlink(missing_ok=True)
+def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware) -> Work[None]:
+    """Embed the images that no file has yet, a file at a time."""
+    there, n = stored_in(folder).place, sum(map(len, dataset.parts))
+    names = [digests_of(images).tolist() for images in dataset.parts]
+    missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
+    left = sum(map(len, missing))
+    if not left:
+        return
+    # Once, so exactly: heads and strategies let small differences grow.
+    network = frozen(pretrained, hardware.exact)
+    began, start, done = time.perf_counter(), n - left, n - left
+    for images, rows in zip(dataset.parts, missing, strict=True):
+        while rows:
+            block, rows = np.array(rows[: batch_size(hardware)]), rows[batch_size(hardware) :]
+            embeddings, phase = embedded(network, images.images, block, hardware)
+            keys, digests = [images.keys[i] for i in block], digests_of(images)[block].tolist()
+            write_file(file_named(folder), keys, digests, embeddings)
+            done += len(block)
+            # At the pace of this run: what was done by an earlier one took no time now.
+            seconds = (time.perf_counter() - began) * done / (done - start)
+            yield Progress(phase, done, n, "images", seconds)
+
+
+def embedded(
+    network: InferenceNetwork,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    hardware: Hardware,
+) -> tuple[NDArray[np.float16], str]:
+    """The embeddings ``[n,D]`` of ``images[rows]``, and the phase, which says where memory is
+    short."""
+    reports: list[Progress] = []
+    whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
+    work = predict(network, images, whole, hardware, "Computing features")
+    embeddings = finish(work, reports.append).embeddings.numpy()
+    return embeddings[: len(rows)], reports[-1].phase

@@ -1,109 +1,181 @@
-"""Embeddings in many files: parquet, with a ``key`` and float16 features in each row."""
+"""Embedding files: what weights see in images, found again by the digests of their pixels.
+
+A folder holds any number of them, each a pair: ``embeddings-*.npy``, float16 ``[n,D]``, which is
+memory-mapped, and ``embeddings-*.parquet``, the ``digest`` and the ``key`` of each row. The table
+is written last: a file is there once its table is. Order means nothing, and files may come while
+others are read. ``of.json`` says what they are of.
+"""
 
 from __future__ import annotations
 
-import os
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.errors import WeightsError
+from al_core.files.arrays import read_array
+from al_core.files.atomic import whole_file
+from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
+
 ROWS = 512  # images in a file, where they do not come in parts of their own
-NOTE = "of.txt"  # in the folder: of which images the features are, and by which weights
+PARTS = ("train", "test")
 
 
-def part_path(folder: Path, number: int) -> Path:
-    """Where the embeddings of a part of the images lie."""
-    return folder / f"part-{number:08d}.parquet"
+def file_named(folder: Path, name: str = "") -> Path:
+    """The embedding file of that name, or of one of its own: the path of its table."""
+    return folder / f"embeddings-{name or secrets.token_hex(8)}.parquet"
 
 
-def parts_in(folder: Path) -> list[Path]:
-    """The files of a folder, in the order of their numbers."""
-    return sorted(folder.glob("part-*.parquet"))
+def settled_files(folder: Path, dataset: Dataset) -> dict[Path, ImageSet]:
+    """The two embedding files that hold the images of a dataset once they are all there, in their
+    order."""
+    files = [file_named(folder, f"{dataset.fingerprint}-{part}") for part in PARTS]
+    return dict(zip(files, dataset.parts, strict=True))
 
 
-def note_of(what: str, files: int) -> str:
-    """What stands in the note of a folder that will hold so many files."""
-    return f"{what}-{files}"
+def files_in(folder: Path) -> list[Path]:
+    """The embedding files of a folder, in the order of their names."""
+    return sorted(folder.glob("embeddings-*.parquet"))
 
 
-def files_to_come(folder: Path) -> int:
-    """How many files its note says that the folder will hold; 0 where it says nothing."""
-    note = folder / NOTE
-    said = note.read_text(encoding="utf-8").rpartition("-")[2] if note.exists() else ""
-    return int(said) if said.isdecimal() else 0
+def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
+    """Have a folder for what the weights of this digest see in images of this size; raises
+    WeightsError where it holds something else. ``ours``: some of its files, if it has any, are of
+    the images that are to be embedded."""
+    note, of, here = folder / "of.json", {"weights": weights, "image_size": image_size}, None
+    with suppress(OSError, ValueError):
+        here = json.loads(note.read_text(encoding="utf-8"))
+    if files_in(folder) and (here != of or not ours):
+        raise WeightsError(
+            f"{folder} holds features of other images, weights or image sizes; name another folder."
+        )
+    if here != of:
+        with whole_file(note) as file:
+            file.write(json.dumps(of).encode())
 
 
-def write_part(path: Path, keys: Sequence[str], embeddings: NDArray[np.float16]) -> None:
-    """Write one of them, whole or not at all."""
+def write_file(
+    path: Path, keys: Sequence[str], digests: Sequence[bytes], embeddings: NDArray[np.float16]
+) -> None:
+    """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` an image.
+
+    Raises WeightsError if it cannot be written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    flat = pa.array(embeddings.reshape(-1), pa.float16())
-    rows = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
-    # Of its own name: a worker that was given up may write the same part at this moment.
-    half = path.with_suffix(f".{secrets.token_hex(4)}.half")
-    table = pa.table({"key": pa.array(keys, pa.string()), "embedding": rows})
-    with half.open("wb") as file:
-        # Packing saves a tenth, and unpacking takes six times as long as reading.
+    columns = [pa.array(digests, pa.binary(DIGEST)), pa.array(keys, pa.string())]
+    with whole_file(path.with_suffix(".npy")) as file:
+        np.save(file, embeddings)
+    with whole_file(path) as file:
+        table = pa.table(columns, ["digest", "key"])
         pq.write_table(table, file, use_dictionary=False, compression="none")
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
+
+
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove embedding files, but those that another program holds fast."""
+    for path in files:
+        with suppress(OSError):
+            path.unlink()
+            path.with_suffix(".npy").unlink(missing_ok=True)
 
 
 def rows_in(path: Path) -> int | None:
     """How many images a file has embeddings of; None where there is none, or a damaged one."""
-    import pyarrow.parquet as pq
-
     with suppress(OSError, ValueError):
-        return int(pq.read_metadata(path).num_rows)
+        rows = len(read_keys(path))
+        return rows if rows == len(read_embeddings(path)) else None
     return None
 
 
 def read_keys(path: Path) -> list[str]:
-    """The keys of a file. Raises ValueError where it is damaged, as read_embeddings does."""
-    import pyarrow.parquet as pq
+    """The keys of a file. Raises OSError or ValueError where it is damaged, as the others do."""
+    return _column(path, "key")
 
-    with pq.ParquetFile(path) as file:
-        return list(file.read(["key"], use_threads=False)["key"].to_pylist())
+
+def read_digests(path: Path) -> list[bytes]:
+    """The digests of a file."""
+    return _column(path, "digest")
 
 
 def read_embeddings(path: Path) -> NDArray[np.float16]:
-    """The embeddings of a file, ``[n,D]``; ``[0,0]`` where none of its images could be read."""
+    """The embeddings of a file, ``[n,D]``, memory-mapped."""
+    rows = read_array(path.with_suffix(".npy"))
+    if rows.ndim != 2 or rows.dtype != np.float16:
+        raise ValueError(f"its embeddings are {rows.dtype}, {rows.shape}")
+    return rows
+
+
+def _column(path: Path, name: str) -> list[Any]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        rows = file.read(["embedding"], use_threads=False)["embedding"].combine_chunks()
-    flat = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float16, copy=False)
-    embeddings: NDArray[np.float16] = flat.reshape(len(rows), -1 if len(rows) else 0)
-    return embeddings
+    try:
+        with pq.ParquetFile(path) as file:
+            return list(file.read([name], use_threads=False)[name].to_pylist())
+    except OSError:
+        raise
+    except Exception as error:  # damage raises nearly anything
+        raise ValueError(f"its table is damaged: {type(error).__name__}") from error
 
 
-def gather(folder: Path, *wanted: Sequence[str]) -> list[NDArray[Any]]:
-    """The embeddings of the images of these keys, ``[len(keys),D]`` for each list of keys.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """What a folder holds: arrays, memory-mapped, and the array and the row of each digest."""
 
-    Raises ValueError where some are missing or there twice, or a file is damaged.
+    arrays: list[NDArray[np.float16]]
+    place: dict[bytes, tuple[int, int]]
+
+    def rows(self, digests: Sequence[bytes]) -> NDArray[np.float16]:
+        """The embeddings ``[n,D]`` of images that are all there."""
+        places = np.array([self.place[digest] for digest in digests], np.int64).reshape(-1, 2)
+        width = self.arrays[0].shape[1] if self.arrays else 0
+        found = np.empty((len(digests), width), np.float16)
+        order = np.lexsort(places.T[::-1])  # by array, then by row
+        numbers, starts = np.unique(places[order, 0], return_index=True)
+        for number, here in zip(numbers, np.split(order, starts[1:]), strict=False):
+            found[here] = self.arrays[number][places[here, 1]]
+        return found
+
+
+def stored_in(folder: Path) -> Stored:
+    """What a folder holds by now. A file that is damaged, or as wide as no other, counts as
+    missing."""
+    stored = Stored([], {})
+    for path in files_in(folder):
+        with suppress(OSError, ValueError):
+            digests, rows = read_digests(path), read_embeddings(path)
+            number = len(stored.arrays)
+            alike = not number or rows.shape[1] == stored.arrays[0].shape[1]
+            if alike and len(digests) == len(rows) > 0:
+                stored.arrays.append(rows)
+                stored.place.update((digest, (number, i)) for i, digest in enumerate(digests))
+    return stored
+
+
+def settle(folder: Path, dataset: Dataset) -> None:
+    """Put the embeddings of a dataset, which are all there, into its two files, so that they can be
+    mapped. Files they came from go, unless they hold other images too, or are another dataset's.
+
+    Nobody else may write to the folder meanwhile.
     """
-    place = {key: (i, row) for i, keys in enumerate(wanted) for row, key in enumerate(keys)}
-    found: list[NDArray[Any]] = []
-    missing = set(place)
-    for path in parts_in(folder):
-        keys, embeddings = read_keys(path), read_embeddings(path)
-        if not found and keys:
-            found = [np.empty((len(part), embeddings.shape[1]), np.float16) for part in wanted]
-        for key, row in zip(keys, embeddings, strict=True):
-            if key in place:
-                if key not in missing:
-                    raise ValueError(f"{key} is there twice")
-                missing.discard(key)
-                part, at = place[key]
-                found[part][at] = row
-    if missing or not found:
-        example = f", for one {min(missing)}" if missing else ""
-        raise ValueError(f"{len(missing):,} images have none{example}")
-    return found
+    stored, settled, moved = stored_in(folder), settled_files(folder, dataset), set[bytes]()
+    for path, images in settled.items():
+        digests = digests_of(images).tolist()
+        write_file(path, images.keys, digests, stored.rows(digests))
+        moved.update(digests)
+    for path in files_in(folder):
+        if not path.stem.endswith(PARTS):
+            with suppress(OSError, ValueError):
+                if not moved.issuperset(read_digests(path)):
+                    continue
+            remove_files([path])  # a damaged one too
+    for half in folder.glob("*.part"):  # of a program that was killed
+        with suppress(OSError):
+            half.unlink()

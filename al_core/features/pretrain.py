@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from al_core import seeds
 from al_core.config import PretrainConfig, check_enough_to_learn_from
-from al_core.errors import ConfigError, WeightsError, is_lack_of_memory
+from al_core.errors import ConfigError, FileNotWritten, WeightsError, is_lack_of_memory
 from al_core.features.augmentations import draw_views, random_views
 from al_core.features.objectives import METHODS, directions
+from al_core.files.atomic import refusals, whole_file
 from al_core.files.locks import wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.models import network as networks
-from al_core.models.cuda_graph import Function, captured
-from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.cuda_graph import Function, captured, compiled
 from al_core.models.hardware import Hardware, in_parts, on_device
-from al_core.models.neighbours import by_neighbours
-from al_core.models.prediction import predict
-from al_core.models.seeds import round_generator
+from al_core.models.neighbours import accuracy_of_neighbours
 from al_core.models.weights import save_backbone
-from al_core.progress import PretrainProgress, Work, finish
+from al_core.progress import PretrainProgress, Work
 
 VERSION = 2  # of the recipes, written into the file; raised whenever what is learned changes
 WARM_UP = 0.05  # of a run, in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
 REPORT_SECONDS = 1.0
 LOOKS = 20  # at how good the features are, evenly over a run
-LOOKED_AT, NEIGHBOURS = 5000, 10
 COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
 FEWEST = 8  # images a step, however short memory is
 MEMORY = 0.95  # of running means, from step to step
@@ -60,11 +57,11 @@ def pretrain(
     Where memory runs out, half as many images go at a time, and the reports say so.
 
     Raises ConfigError where there are too few images, or where the features collapse: all images
-    come to look alike. Raises WeightsError where ``out`` is there already, or cannot be written.
+    come to look alike. Raises WeightsError where ``out`` is there already, and FileNotWritten.
     """
     check_enough_to_learn_from(len(dataset.train))
     locked = out.with_suffix(".lock")
-    try:
+    with refusals(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = yield from wait_for_lock(locked)
         try:
@@ -80,10 +77,6 @@ def pretrain(
             locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
         finally:
             lock.release()
-    except OSError as error:
-        raise WeightsError(
-            f"{out} cannot be written ({error}); make room on the disk, or name another file."
-        ) from error
     return report
 
 
@@ -123,7 +116,7 @@ class Run:
         self.images = on_device(dataset.train.images, hardware)
         self.batch_size = min(config.batch_size or self.method.batch_size, len(self.images))
         self.wanted = self.batch_size
-        generator = round_generator(config.seed)
+        generator = seeds.generator(config.seed, "features", "network")
         self.network = networks.build(2, config.stem, hardware, dataset.train.images, generator)
         self.network.train()
         width = self.network.head.in_features
@@ -135,7 +128,7 @@ class Run:
             weight_decay=self.method.weight_decay,
             fused=True,
         )
-        self.forward = _compiled(self._forward) if self._is_long() else self._forward
+        self.forward = compiled(self._forward) if self._is_long() else self._forward
         is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
         self.view_size = round((VIEW if is_small else 1) * self.images.shape[-1])
         self._order: tuple[int, Tensor] | None = None
@@ -160,7 +153,7 @@ class Run:
 
     def take_step(self) -> None:
         x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
-        generator = round_generator(self.config.seed, 1, self.step)
+        generator = seeds.generator(self.config.seed, "features", "views", self.step)
         draws = draw_views(self.method.views * len(x), self.hardware.device, generator)
         # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
         # minibatch SGD" (2017).
@@ -187,7 +180,9 @@ class Run:
         if self._order is None or self._order[0] != epoch:
             # A batch may reach into the next order.
             both = [
-                torch.randperm(n, generator=round_generator(self.config.seed, 0, number))
+                torch.randperm(
+                    n, generator=seeds.generator(self.config.seed, "features", "order", number)
+                )
                 for number in (epoch, epoch + 1)
             ]
             beside = self.images.device if isinstance(self.images, Tensor) else "cpu"
@@ -247,7 +242,9 @@ class Run:
             self.looks = int(self.done * LOOKS) + 1
             self.words = f"Epoch {self.epoch:.1f}, loss {loss:.3f}".replace("-", "−")
             if self.dataset.has_truth:
-                self.neighbours = self._accuracy_of_neighbours()
+                self.neighbours = accuracy_of_neighbours(
+                    self.network, self.images, self.dataset.train.targets, self.hardware
+                )
                 self.words += f", nearest neighbours {self.neighbours:.1%}"
         return PretrainProgress(
             phase=in_parts(self.words, self.batch_size, self.wanted),
@@ -260,18 +257,6 @@ class Run:
             directions=spread,
             neighbours=self.neighbours,
         )
-
-    def _accuracy_of_neighbours(self) -> float:
-        """How many of some thousand training images most of the ten nearest of the others are of
-        the same class with."""
-        targets = self.dataset.train.targets
-        some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
-        fast = InferenceNetwork(self.network, self.hardware)
-        embeddings = finish(predict(fast, self.images, some, self.hardware, "")).embeddings
-        embeddings = embeddings.to(self.hardware.device)
-        truth = torch.from_numpy(targets[some]).to(self.hardware.device)
-        said = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
-        return (said == truth).float().mean().item()
 
     def card(self, report: PretrainProgress) -> dict[str, str]:
         """What the file says of itself."""
@@ -300,18 +285,15 @@ class Run:
     def keep(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all: a full disk does not end the run."""
         self.check()
-        half = path.with_suffix(".part")
         state = {
             "at": [self.step, self.seen, self.seconds, self.loss.item(), self.directions.item()],
             "network": self.network.state_dict(),
             "projector": self.projector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        try:
-            torch.save(state, half)
-            half.replace(path)
-        except (OSError, RuntimeError):  # torch has an error of its own for a full disk
-            half.unlink(missing_ok=True)
+        # torch has an error of its own for a full disk.
+        with suppress(FileNotWritten, RuntimeError), whole_file(path) as file:
+            torch.save(state, file)
 
     def goes_on_from(self, path: Path) -> bool:
         """Take up a checkpoint, if there is one. False where it is damaged: then it is deleted, and
@@ -328,24 +310,6 @@ class Run:
             path.unlink()
             return False
         return True
-
-
-def _compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same, compiled; as it is where there is no compiler."""
-    fast = torch.compile(forward)
-
-    def either(views: Tensor) -> Tensor:
-        nonlocal fast
-        try:
-            return fast(views)
-        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
-            if fast is forward or is_lack_of_memory(error):
-                raise
-            warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)
-            fast = forward
-            return forward(views)
-
-    return either
 
 
 def _schedule(done: float) -> float:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import gather, parts_in
-from al_core.files.arrays import open_arrays, read_array
-from al_core.images.dataset import Dataset
+from al_core.features.embedding_files import PARTS, stored_in
+from al_core.files.arrays import open_arrays
+from al_core.images.dataset import Dataset, ImageSet, digests_of
 
 WIDEST = 1 << 20  # bytes that the features of one image may take in a file
-PARTS = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,17 +28,14 @@ class Features:
 
 
 def read_features(path: Path, dataset: Dataset) -> Features:
-    """Read embeddings from an ``.npz`` file with the arrays ``train`` and ``test``, or from a
-    folder with ``train.npy`` and ``test.npy``, or with many files
-    (:mod:`al_core.features.embedding_files`).
+    """Read embeddings from a folder of embedding files, or from an ``.npz`` file with the arrays
+    ``train`` and ``test``.
 
     Raises ConfigError, in a sentence, where they are missing or do not fit the images.
     """
     try:
-        if path.is_dir() and parts_in(path):
-            arrays = gather(path, dataset.train.keys, dataset.test.keys)
-        elif path.is_dir():
-            arrays = [read_array(path / f"{part}.npy") for part in PARTS]
+        if path.is_dir():
+            arrays = _gathered(path, dataset.parts)
         else:
             most = WIDEST * max(len(dataset.train), len(dataset.test), 1)
             with open_arrays(path, PARTS, most) as file:
@@ -50,7 +46,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
             f"“train” and “test”, or a folder that embed has written ({error})."
         ) from error
     half = []
-    for name, rows, images in zip(PARTS, arrays, (dataset.train, dataset.test), strict=True):
+    for name, rows, images in zip(PARTS, arrays, dataset.parts, strict=True):
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype.kind != "f":
             raise ConfigError(
                 f"The embeddings “{name}” in {path} are {rows.dtype}, {rows.shape}; there must be "
@@ -65,3 +61,20 @@ def read_features(path: Path, dataset: Dataset) -> Features:
             )
     digest = blake2b(half[0].tobytes() + half[1].tobytes(), digest_size=8).hexdigest()
     return Features(half[0], half[1], digest)
+
+
+def _gathered(folder: Path, parts: tuple[ImageSet, ...]) -> list[NDArray[np.float16]]:
+    """The embeddings of the images of each part, out of a folder's files.
+
+    Raises ValueError where some are missing.
+    """
+    stored, names = stored_in(folder), [digests_of(images).tolist() for images in parts]
+    missing = [
+        key
+        for images, digests in zip(parts, names, strict=True)
+        for key, digest in zip(images.keys, digests, strict=True)
+        if digest not in stored.place
+    ]
+    if missing:
+        raise ValueError(f"{len(missing):,} images have none, for one {min(missing)}")
+    return [stored.rows(digests) for digests in names]

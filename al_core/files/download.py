@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from al_core.errors import DownloadError
+from al_core.files.atomic import PART, put_in_place, refusals
 from al_core.files.locks import wait_for_lock
 from al_core.progress import Progress, Work
 
@@ -44,26 +44,28 @@ def download(
 ) -> Work[None]:
     """Bring the file that all of ``urls`` serve to ``target``, reporting bytes.
 
-    What was received stays in ``target`` + ``.part`` and is continued, by the next mirror or by
-    the next call. ``target`` appears only whole, with the right ``checksum`` (see
-    :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in
-    what to do ``otherwise``, when every mirror has failed, and OSError when the disk refuses.
+    What was received stays in ``target`` + ``.part``, a name that is found again, and is continued
+    by the next mirror or by the next call. ``target`` appears only whole, with the right
+    ``checksum`` (see :func:`matches`); where it exists already, nothing is done. Raises
+    DownloadError, ending in what to do ``otherwise``, when every mirror has failed, and
+    FileNotWritten when the disk refuses.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    lock = yield from wait_for_lock(target.with_name(target.name + ".lock"))
-    try:
-        if target.exists():
-            return
-        problems = []
-        for url in urls:
-            problem = yield from _from_mirror(url, part, checksum, patience)
-            if problem is None:
-                os.replace(part, target)
+    part = target.with_name(target.name + PART)
+    problems = []
+    with refusals(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = yield from wait_for_lock(target.with_name(target.name + ".lock"))
+        try:
+            if target.exists():
                 return
-            problems.append(f"{urlsplit(url).netloc or url}: {problem}")
-    finally:
-        lock.release()
+            for url in urls:
+                problem = yield from _from_mirror(url, part, checksum, patience)
+                if problem is None:
+                    put_in_place(part, target)
+                    return
+                problems.append(f"{urlsplit(url).netloc or url}: {problem}")
+        finally:
+            lock.release()
     raise DownloadError(
         f"{target.name} could not be downloaded ({'; '.join(problems)}): {otherwise}."
     )

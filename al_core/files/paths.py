@@ -31,13 +31,14 @@ def home() -> Path:
     return Path(os.environ.get("AL_HOME") or ".al").absolute()
 
 
-def folder_of(experiment_id: int) -> Path:
-    """Where what belongs to an experiment but is no label is kept: weights, predictions, its map.
+def files_beside(address: str) -> Path:
+    """Where what belongs to the experiments of a database but is no label is kept: weights,
+    predictions, maps; a folder for each experiment.
 
-    Experiments are numbered by their database, so each address has a folder of its own; servers on
-    one database that share ``$AL_HOME`` name it alike.
+    Beside the file of SQLite's ``al.db``. Else in a folder of ``$AL_HOME`` that servers on one
+    database name alike.
     """
-    folder = home() / "weights"
-    if address := os.environ.get("AL_DATABASE_URL"):
-        folder /= f"of-{address_digest(address)}"
-    return folder / str(experiment_id)
+    file = address.removeprefix("sqlite:///")
+    if Path(file).name == "al.db" and file != address:
+        return Path(file).parent / "weights"
+    return home() / "weights" / f"of-{address_digest(address)}"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pickle
 import tarfile
-import zlib
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_core.errors import SourceError
 from al_core.files.download import download, matches
@@ -46,43 +42,50 @@ def read_downloaded(_image_size: int, cache_dir: Path) -> Work[Content]:
 
 
 def read_archive(archive: Path, _names: list[str]) -> Work[Content]:
-    """Read the batches out of the archive, unpacking nothing to disk."""
+    """Read the batches out of the archive, unpacked for as long as that takes."""
     from torchvision.datasets import CIFAR10
 
-    yield from ()
     # A pickle runs code when it is read: only the official archive is.
     if not matches(archive, f"md5:{CIFAR10.tgz_md5}"):
         raise SourceError(f"{archive} is damaged or not the archive of CIFAR-10: its md5 differs.")
-    batches = {}
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = Path(member.name).name
-                if name in _checksums() and (file := tar.extractfile(member)) is not None:
-                    batches[name] = _unpickled(file.read(), name, archive)
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise SourceError(f"{archive} is damaged: {error}.") from error
-    return _content(batches)
+    with TemporaryDirectory() as unpacked, tarfile.open(archive) as tar:
+        folder = Path(unpacked) / FOLDER
+        folder.mkdir()
+        for member in tar:
+            name = Path(member.name).name
+            if name in _checksums() and (file := tar.extractfile(member)) is not None:
+                (folder / name).write_bytes(file.read())
+        return (yield from read_folder(folder, []))
 
 
 def read_folder(folder: Path, _names: list[str]) -> Work[Content]:
     """Read the batches of an unpacked archive, each checked like the archive."""
+    from torchvision.datasets import CIFAR10
+
     yield from ()
-    batches = {}
-    for name in _checksums():
+    for name, md5 in _checksums().items():  # torchvision checks too, and does not say which it is
         try:
-            data = (folder / name).read_bytes()
+            is_whole = matches(folder / name, f"md5:{md5}")
         except OSError as error:
             raise SourceError(f"{folder / name} cannot be read: {error.strerror}.") from error
-        batches[name] = _unpickled(data, name, folder)
-    return _content(batches)
+        if not is_whole:
+            raise SourceError(f"{folder / name} is damaged or not CIFAR-10's: its md5 differs.")
 
+    class Batches(CIFAR10):  # type: ignore[misc]
+        base_folder = folder.name
 
-def _unpickled(data: bytes, name: str, where: Path) -> Any:
-    """One batch; the very bytes that are unpickled are checked."""
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() != _checksums()[name]:
-        raise SourceError(f"{where / name} is damaged or not CIFAR-10's: its md5 differs.")
-    return pickle.loads(data, encoding="latin1")
+    train, test = (Batches(folder.parent, train=is_train) for is_train in (True, False))
+    return Content(
+        keys=[
+            f"{half}/{i:05d}"
+            for half, batches in (("train", train), ("test", test))
+            for i in range(len(batches))
+        ],
+        targets=np.asarray(train.targets + test.targets, dtype=np.int64),
+        in_test=np.repeat([False, True], [len(train), len(test)]),
+        class_names=tuple(train.classes),
+        pictures=map(np.ascontiguousarray, chain(train.data, test.data)),
+    )
 
 
 def _addresses(official: str) -> list[str]:
@@ -98,27 +101,3 @@ def _checksums() -> dict[str, str]:
 
     meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
     return dict([*CIFAR10.train_list, *CIFAR10.test_list, meta])
-
-
-def _content(batches: dict[str, Any]) -> Content:
-    """``batches`` by name: ``data`` uint8[n,3072], red, green and blue planes; ``labels`` [n]."""
-    from torchvision.datasets import CIFAR10
-
-    halves = {
-        half: [batches[name] for name, _ in names]
-        for half, names in (("train", CIFAR10.train_list), ("test", CIFAR10.test_list))
-    }
-    labels = {half: [x for b in parts for x in b["labels"]] for half, parts in halves.items()}
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        for batch in halves["train"] + halves["test"]:
-            planes = np.asarray(batch["data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-            yield from np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-
-    return Content(
-        keys=[f"{half}/{i:05d}" for half in labels for i in range(len(labels[half]))],
-        targets=np.asarray(labels["train"] + labels["test"], dtype=np.int64),
-        in_test=np.repeat([False, True], [len(labels["train"]), len(labels["test"])]),
-        class_names=tuple(batches[CIFAR10.meta["filename"]][CIFAR10.meta["key"]]),
-        pictures=pictures(),
-    )

@@ -10,14 +10,11 @@ in them, and outlives copying and touching.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import SourceError
+from al_core.files.atomic import PART, refusals, remove, whole_path
 from al_core.files.locks import try_lock, wait_for_lock
-from al_core.images.dataset import Dataset, ImageSet, check_size
+from al_core.images.dataset import DIGEST, Dataset, ImageSet, check_size, digest_of
 from al_core.images.decoding import Content, Found, decode_all
 from al_core.images.sources import find
 from al_core.progress import Progress, Work
@@ -40,7 +38,8 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     """Load ``source`` (a name out of SOURCES, or a path), from the cache where it holds.
 
     Where the source has no labelled test split, a fifth of each class becomes one, always the
-    same. Raises SourceError where there are no images to learn from, and DownloadError.
+    same. Raises SourceError where there are no images to learn from, DownloadError, and
+    FileNotWritten where the cache cannot be.
     """
     check_size(image_size)
     cache_dir = Path(cache_dir)
@@ -48,16 +47,16 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     folder = cache_dir / _signature(found, image_size)
     index = _valid_index(folder)
     if index is None:
-        with _refusals_as_sentences(cache_dir):
-            index = yield from _build(found, image_size, folder)
+        index = yield from _build(found, image_size, folder)
     images = np.load(folder / "images.npy", mmap_mode="r")
     targets = np.load(folder / "targets.npy")
     targets.setflags(write=False)
+    digests = np.load(folder / "digests.npy", mmap_mode="r")
     names, keys, count = tuple(index["class_names"]), index["keys"], index["train"]
     return Dataset(
         source=source,
-        train=ImageSet(images[:count], targets[:count], names, keys[:count]),
-        test=ImageSet(images[count:], targets[count:], names, keys[count:]),
+        train=ImageSet(images[:count], targets[:count], names, keys[:count], digests[:count]),
+        test=ImageSet(images[count:], targets[count:], names, keys[count:], digests[count:]),
         fingerprint=index["fingerprint"],
         unreadable=tuple(index["unreadable"]),
     )
@@ -70,38 +69,36 @@ def _signature(found: Found, image_size: int) -> str:
 
 def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
     """Decode a source into ``folder``, which appears only complete; return its index."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = yield from wait_for_lock(folder.with_suffix(".lock"))
-    scratch = folder.with_suffix(".tmp")
+    with refusals(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = yield from wait_for_lock(folder.with_suffix(".lock"))
     try:
         if (index := _valid_index(folder)) is not None:  # another process was faster
             return index
-        for path in (scratch, folder):  # left by a crash; damaged
-            shutil.rmtree(path, ignore_errors=True)
         _sweep(folder.parent)
-        scratch.mkdir()
-        content = yield from found.read(image_size, folder.parent)
-        index = yield from _decode_into(scratch, content, image_size, found.where)
-        os.replace(scratch, folder)
-        return index
+        # Readers turn their own OSErrors into sentences: what is left comes from the cache.
+        with whole_path(folder, instead=True) as scratch:
+            scratch.mkdir()
+            content = yield from found.read(image_size, folder.parent)
+            return (yield from _decode_into(scratch, content, image_size, found.where))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         lock.release()
 
 
 def _sweep(cache_dir: Path) -> None:
     """Remove what crashed runs left: unfinished folders whose lock nobody holds."""
-    for scratch in cache_dir.glob("*.tmp"):
-        lock = try_lock(scratch.with_suffix(".lock"))
+    for scratch in cache_dir.glob(f"*{PART}"):
+        lock = try_lock(cache_dir / f"{scratch.name.partition('.')[0]}.lock")
         if lock is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove(scratch)
             lock.release()
 
 
 def _decode_into(
     folder: Path, content: Content, image_size: int, where: str
 ) -> Work[dict[str, Any]]:
-    """Write images.npy, targets.npy and index.json: training images first, then test images."""
+    """Write images.npy, targets.npy, digests.npy and index.json: training images first, then test
+    images."""
     with (folder / "decoded").open("wb") as raw:
         readable = yield from decode_all(content.pictures, len(content.keys), image_size, raw)
     if where and not os.path.exists(where):
@@ -115,12 +112,10 @@ def _decode_into(
     digest = hashlib.sha256(json.dumps([image_size, about]).encode())
     digest.update(targets.astype("<i8").tobytes())
     with (folder / "images.npy").open("wb") as file, (folder / "decoded").open("rb") as raw:
-        yield from _copy_rows(raw, rows, image_size, file, digest.update)
-        _settle(file)
+        digests = yield from _copy_rows(raw, rows, image_size, file, digest.update)
     (folder / "decoded").unlink()
-    with (folder / "targets.npy").open("wb") as file:
-        np.save(file, targets)
-        _settle(file)
+    np.save(folder / "targets.npy", targets)
+    np.save(folder / "digests.npy", digests)
     unreadable = [content.keys[row] for row in np.flatnonzero(~readable).tolist()]
     index = about | {
         "fingerprint": digest.hexdigest()[:16],
@@ -128,9 +123,7 @@ def _decode_into(
         "files": _file_stamps(folder),
     }
     body = json.dumps(index)
-    with (folder / "index.json").open("wb") as file:
-        file.write(f"{_sha256(body)}\n{body}".encode())
-        _settle(file)
+    (folder / "index.json").write_text(f"{_sha256(body)}\n{body}", "utf-8")
     return index
 
 
@@ -181,8 +174,10 @@ def _copy_rows(
     image_size: int,
     file: BinaryIO,
     update: Callable[[bytes], None],
-) -> Work[None]:
-    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy."""
+) -> Work[NDArray[np.void]]:
+    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; returns the
+    digest of each."""
+    digests = bytearray()
     began = time.monotonic()
     shape = (len(rows), 3, image_size, image_size)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -194,8 +189,10 @@ def _copy_rows(
             pixels = raw.read(length)
             file.write(pixels)
             update(pixels)
+            digests += digest_of(pixels)
         done = min(start + ROWS, len(rows))
         yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
+    return np.frombuffer(bytes(digests), f"V{DIGEST}")
 
 
 def _valid_index(folder: Path) -> dict[str, Any] | None:
@@ -211,30 +208,10 @@ def _valid_index(folder: Path) -> dict[str, Any] | None:
 
 
 def _file_stamps(folder: Path) -> dict[str, list[int]]:
-    stats = {name: os.stat(folder / name) for name in ("images.npy", "targets.npy")}
+    names = ("images.npy", "targets.npy", "digests.npy")
+    stats = {name: os.stat(folder / name) for name in names}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
-
-
-def _settle(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def _refusals_as_sentences(cache_dir: Path) -> Iterator[None]:
-    """Readers turn their own OSErrors into sentences: what is left comes from the cache."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SourceError(
-                f"The disk is full: make room for the cache in {cache_dir}."
-            ) from error
-        raise SourceError(
-            f"The cache folder {cache_dir} cannot be written ({error.strerror or error}): "
-            "choose another one or change its permissions."
-        ) from error

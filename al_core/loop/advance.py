@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
-from al_core.errors import StoreUnavailable, WeightsError
+from al_core.errors import FileNotWritten, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
 from al_core.experiment.predictions import (
     BEFORE,
@@ -26,15 +27,17 @@ from al_core.files.locks import Lock, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
 from al_core.loop.query import choose, explained
-from al_core.loop.round import Outcome, run_round
+from al_core.loop.round import Outcome, RoundTask, run_round
 from al_core.loop.scoring import score_images
 from al_core.models.hardware import Hardware
 from al_core.models.linear_heads import temperature
-from al_core.models.seeds import round_generator
 from al_core.models.weights import load_network, save_network, weights_path
 from al_core.progress import Progress, Work
+from al_core.seeds import generator
 from al_core.store.records import Batch
-from al_core.store.store import Store
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -68,10 +71,10 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     outcome, said = yield from train(experiment, number, dataset, hardware, before)
     yield Progress("Saving", 0, 0, "", 0)
     if outcome.network is not None:
-        save_network(outcome.network, weights_path(experiment_id, number))
-    save_predictions(experiment_id, said)
+        save_network(outcome.network, weights_path(experiment.folder, number))
+    save_predictions(experiment.folder, said)
     if outcome.test_probs is not None:
-        save_test_predictions(experiment_id, number, outcome.test_probs)
+        save_test_predictions(experiment.folder, number, outcome.test_probs)
     compared, disagreed, shown = experiment.disagreement(number)
 
     yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
@@ -82,7 +85,7 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
         batch = choose_by(said, experiment, number + 1, hardware)
     record = replace(
         outcome.record,
-        known=said.known,
+        log_position=said.log_position,
         select_seconds=time.perf_counter() - started,
         compared=compared,
         disagreed=disagreed,
@@ -91,7 +94,7 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     yield from _when_free(
         lambda: store.add_round(experiment_id, record, batch, place=len(experiment.batches))
     )
-    drop_predictions_before(experiment_id, number)
+    drop_predictions_before(experiment.folder, number)
 
 
 def train(
@@ -106,19 +109,19 @@ def train(
     Where it trains a network, ``temperature`` is what the logits are best divided by.
     """
     features = yield from features_of(experiment.config, dataset, hardware)
-    outcome = yield from run_round(
+    task = RoundTask(
         experiment.config,
         number,
         experiment.pool_of(number),
         dataset,
-        hardware,
         features,
         at_random=experiment.at_random,
         temperature=temperature,
         ahead=_ahead(experiment),
     )
+    outcome = yield from run_round(task, hardware)
     assert outcome.said is not None
-    return outcome, replace(outcome.said, known=experiment.known)
+    return outcome, replace(outcome.said, log_position=experiment.log_position)
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
@@ -141,7 +144,7 @@ def _ahead(experiment: Experiment) -> int:
 def _temperature(experiment: Experiment, number: int) -> float:
     """By what the logits of the network before round ``number`` are best divided, judged by the
     labels of this round, none of which it had seen; 1 where that is not on disk."""
-    before = load_predictions(experiment.id, number - 1)
+    before = load_predictions(experiment.folder, number - 1)
     pool = experiment.pool_of(number).without(experiment.at_random)
     given = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
     if before is None or not given:
@@ -162,20 +165,20 @@ def latest_predictions(
     size, classes = len(dataset.train), len(experiment.config.class_names)
     number = experiment.next_round - 1
     for latest in (number + 1, number):  # a head that was refit is ahead of its round
-        said = load_predictions(experiment.id, latest)
+        said = load_predictions(experiment.folder, latest)
         if said is not None and said.probs.shape == (size, classes):
             return said
     if number == BEFORE:
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
     record = experiment.rounds[number]
     # As it was said then, whatever has been labelled since: the same batch, with the file or not.
-    then = experiment.as_of(record.known) if record.known else experiment
-    weights = weights_path(experiment.id, number)
+    then = experiment.as_of(record.log_position) if record.log_position else experiment
+    weights = weights_path(experiment.folder, number)
     if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
         _, said = yield from train(then, number, dataset, hardware)
     else:
         if not weights.exists():
-            yield from _train_again(then, number, dataset, hardware, record.temperature or 1.0)
+            yield from _train_again(then, number, dataset, hardware, record.temperature)
         network = load_network(weights, hardware)
         unlabeled = then.pool_of(number).unlabeled
         n = then.config.per_round + _ahead(then)
@@ -183,9 +186,9 @@ def latest_predictions(
             network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
         )
         probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
-        said = PoolPredictions(number, probs, embeddings, record.temperature or 1.0, record.known)
-    with suppress(WeightsError):  # then it is computed again the next time
-        save_predictions(experiment.id, said)
+        said = PoolPredictions(number, probs, embeddings, record.temperature, record.log_position)
+    with suppress(FileNotWritten):  # then it is computed again the next time
+        save_predictions(experiment.folder, said)
     return said
 
 
@@ -193,7 +196,7 @@ def _train_again(
     then: Experiment, number: int, dataset: Dataset, hardware: Hardware, temperature: float
 ) -> Work[None]:
     """The network of a round whose weights lie elsewhere; once, however many ask for it."""
-    weights = weights_path(then.id, number)
+    weights = weights_path(then.folder, number)
     weights.parent.mkdir(parents=True, exist_ok=True)
     lock = yield from wait_for_lock(weights.with_suffix(".lock"))
     try:
@@ -217,18 +220,18 @@ def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
     if experiment.config.model.head != "linear" or not experiment.can_train:
         return
     _, said = yield from train(experiment, number, dataset, hardware)
-    save_predictions(experiment_id, said)
+    save_predictions(experiment.folder, said)
     yield Progress("Choosing", 0, 0, "", 0)
     batch = choose_by(said, experiment, number + 1, hardware)
     if batch is not None:
-        save_ready(experiment_id, batch)
+        save_ready(experiment.folder, batch)
 
 
 def choose_batch(
     experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
 ) -> Work[Batch | None]:
     """A batch of round ``number``, chosen by the latest model, apart from those that are open."""
-    ready = load_ready(experiment.id, number)
+    ready = load_ready(experiment.folder, number)
     if ready is not None and _still_holds(ready, experiment):
         return ready
     said = yield from latest_predictions(experiment, dataset, hardware)
@@ -258,14 +261,19 @@ def choose_by(
     strategy = config.start if said.model == BEFORE else config.strategy
     count = experiment.batch_size(number)
     measuring = experiment.draw_to_measure(count)
-    generator = round_generator(config.seed, number, len(experiment.batches))
+    chance = generator(config.seed, "batch", len(experiment.batches))
     wanted = count - len(measuring)
     known = experiment.pool.without(experiment.at_random)
-    picks, score = choose(strategy, wanted, said, known, free, generator, hardware.device)
+    picks, score = choose(strategy, wanted, said, known, free, chance, hardware.device)
     images = mix(picks.tolist(), measuring)
     if not images:
         return None
     batch = Batch(
-        number, strategy, images, None, at_random=measuring or None, known=experiment.known
+        number,
+        strategy,
+        images,
+        None,
+        at_random=measuring or None,
+        log_position=experiment.log_position,
     )
     return explained(batch, said, free, known.labeled, score)

@@ -15,8 +15,7 @@ from al_core.models.linear_heads import Heads, committee, cross_validate
 from al_core.models.neighbours import nearest
 from al_core.store.records import Batch, Reasons
 from al_core.strategies.candidates import Candidates
-from al_core.strategies.catalogue import CATALOGUE
-from al_core.strategies.registry import BY_PROBS, SCORES, STRATEGIES
+from al_core.strategies.registry import STRATEGIES
 
 TOP_CLASSES = 3
 NEAREST = 5
@@ -40,7 +39,7 @@ def choose(
     if not len(unlabeled):
         return unlabeled, None
     # A gigabyte for a million images: not copied for a strategy that does not look at them.
-    seen = unlabeled[:0] if strategy in BY_PROBS else unlabeled
+    seen = unlabeled if STRATEGIES[strategy].sees_embeddings else unlabeled[:0]
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]).to(device),
         torch.from_numpy(said.embeddings[seen]).to(device),
@@ -56,9 +55,9 @@ def choose(
     if heads is not None:
         votes = heads.logits(candidates.embeddings).softmax(2)
         candidates = replace(candidates, votes=votes)
-    picks = STRATEGIES[strategy](candidates, min(n, len(unlabeled)), generator)
-    score = SCORES[strategy](candidates).cpu().numpy() if strategy in SCORES else None
-    return unlabeled[picks.cpu().numpy()], score
+    picks = STRATEGIES[strategy].choose(candidates, min(n, len(unlabeled)), generator)
+    score = STRATEGIES[strategy].score(candidates)
+    return unlabeled[picks.cpu().numpy()], None if score is None else score.cpu().numpy()
 
 
 def check_numbers(rows: torch.Tensor) -> None:
@@ -79,7 +78,7 @@ def committee_for(
 ) -> Heads | None:
     """The ten heads that ``strategy`` asks, fit to the embeddings ``known`` ``[L,D]`` and their
     ``labels`` int64 ``[L]``; None where it asks none, or too little is known."""
-    if not CATALOGUE[strategy].committee or len(known) < 2:
+    if "committee" not in STRATEGIES[strategy].needs or len(known) < 2:
         return None
     penalty = cross_validate(known, labels, classes, generator).penalty
     return committee(known, labels, classes, penalty, generator)
@@ -118,6 +117,6 @@ def explained(
         batch,
         scores=scores,
         model=None if said.model == BEFORE else said.model,
-        model_known=said.known,
+        model_position=said.log_position,
         reasons=Reasons(len(unlabeled), top, ranks, similar, said.by_pixels),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from al_core.errors import StoreError
 from al_core.experiment.experiment import Experiment, check_images, open_experiment
 from al_core.experiment.leases import draw_at_random
 from al_core.experiment.predictions import PoolPredictions
@@ -15,21 +16,21 @@ from al_core.loop.advance import choose_by, train
 from al_core.loop.cold_start import untrained_predictions
 from al_core.models.hardware import Hardware
 from al_core.progress import Progress, Work
-from al_core.store.records import Batch, Known
-from al_core.store.store import Store
+from al_core.store.records import Batch, LogPosition
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """A ``batch`` of the log, and what is chosen in its place now: ``again``, None where no image
-    is left to ask about. ``is_told``: the log says what was known when it was chosen; where it does
-    not, that is put together from the times of its rows. ``computed_on``: where the round of its
-    model was, as far as the log says."""
+    is left to ask about. ``computed_on``: where the round of its model was computed, as far as the
+    log says."""
 
     batch: Batch
     again: Batch | None
-    is_told: bool
-    computed_on: str | None = None
+    computed_on: str = ""
 
     @property
     def images(self) -> Sequence[int]:
@@ -55,11 +56,11 @@ class Replayed:
 def replay(
     store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
 ) -> Work[list[Replayed]]:
-    """Choose each batch of an experiment again, in the order of its log, from what was known then.
+    """Choose each batch of an experiment again, in the order of its log, at its log position.
 
     The models that chose them are trained again, from the settings and the labels that they were
     trained on. Nothing is written, neither to the log nor beside it. Raises SourceError where
-    ``dataset`` is not what the experiment was started on.
+    ``dataset`` is not what the experiment was started on, and StoreError for a damaged log.
     """
     experiment = open_experiment(store, experiment_id, with_reasons=True)
     check_images(experiment, dataset)
@@ -68,9 +69,7 @@ def replay(
     for place, batch in enumerate(experiment.batches):
         title = f"Batch {place + 1} of {len(experiment.batches)}"
         yield Progress(title, 0, 0, "", 0)
-        is_told = batch.known is not None
-        known = batch.known or _by_time(experiment, _chosen_at(batch), batch, place)
-        then = experiment.as_of(known)
+        then = experiment.as_of(_told(batch.log_position))
         if batch.reasons is None and batch.model is None:  # no model was asked
             is_first = batch.round == 0 and not then.batches
             again = (
@@ -79,43 +78,43 @@ def replay(
                 else draw_at_random(then, batch.round)
             )
         else:
-            model_known = batch.model_known
-            if batch.model is not None and model_known is None:
-                is_told, model_known = False, _model_by_time(experiment, batch)
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels
-            if said is None or made_from != (batch.model, model_known, by_pixels):
-                made_from, said = (batch.model, model_known, by_pixels), None
-                model = _model(experiment, batch.model, model_known, by_pixels, dataset, hardware)
+            if said is None or made_from != (batch.model, batch.model_position, by_pixels):
+                made_from, said = (batch.model, batch.model_position, by_pixels), None
+                model = _model(experiment, batch, by_pixels, dataset, hardware)
                 said = yield from _titled(title, model)
             again = choose_by(said, then, batch.round, hardware)
-        replayed.append(Replayed(batch, again, is_told, _computed_on(experiment, batch)))
+        replayed.append(Replayed(batch, again, _computed_on(experiment, batch)))
     return replayed
 
 
 def _model(
-    experiment: Experiment,
-    number: int | None,
-    known: Known | None,
-    by_pixels: bool,
-    dataset: Dataset,
-    hardware: Hardware,
+    experiment: Experiment, batch: Batch, by_pixels: bool, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What the model of round ``number`` says of the pool, trained again from what was ``known``;
-    without a number, what is known of the images before there is one."""
-    if number is None or known is None:
+    """The predictions that a batch was chosen from, their model trained again; without a model,
+    what there is to go by before any label."""
+    number = batch.model
+    if number is None:
         config = experiment.config
         if by_pixels:  # its features may have come since
             config = replace(config, model=replace(config.model, weights="none", head="fine-tune"))
         return (yield from untrained_predictions(config, dataset, hardware))
-    # A network's is in its round's record, for it was told by what the network before had said.
-    kept = experiment.rounds[number].temperature if number < len(experiment.rounds) else None
-    _, said = yield from train(experiment.as_of(known), number, dataset, hardware, kept or 1.0)
+    # A network's is in its round's record: it was found with the predictions of the one before.
+    kept = experiment.rounds[number].temperature if number < len(experiment.rounds) else 1.0
+    then = experiment.as_of(_told(batch.model_position))
+    _, said = yield from train(then, number, dataset, hardware, kept)
     return said
 
 
-def _computed_on(experiment: Experiment, batch: Batch) -> str | None:
+def _told(position: LogPosition | None) -> LogPosition:
+    if position is None:
+        raise StoreError("The log is damaged: a batch has lost its log position; restore a copy.")
+    return position
+
+
+def _computed_on(experiment: Experiment, batch: Batch) -> str:
     if batch.model is None or batch.model >= len(experiment.rounds):
-        return None
+        return ""
     return experiment.rounds[batch.model].computed_on
 
 
@@ -141,7 +140,7 @@ def in_words(one: Replayed) -> str:
         line += ", in the same order, with other scores"
     elif one.same == size:
         line += ", in another order"
-    return line if one.is_told else f"{line}; its log does not say what it knew"
+    return line
 
 
 def summed_up(replayed: Sequence[Replayed], hardware: Hardware) -> str:
@@ -155,40 +154,3 @@ def summed_up(replayed: Sequence[Replayed], hardware: Hardware) -> str:
         f"{exact:,} of {len(replayed):,} batches to the last bit; {same:,} of {images:,} "
         f"images{share}. Computed on {hardware}; {log if told else 'the log does not say on what'}."
     )
-
-
-# For logs of before it was written down what a batch and its model knew.
-
-
-def _chosen_at(batch: Batch) -> datetime:
-    assert batch.created_at is not None
-    return batch.created_at
-
-
-def _by_time(experiment: Experiment, at: datetime, batch: Batch, batches: int) -> Known:
-    """What was known at a moment with so many ``batches``, as far as the times of rows tell."""
-    return Known(
-        sum(said.created_at <= at for said in experiment.annotations),
-        batches,
-        sum(record.created_at <= at for record in experiment.rounds),
-        [
-            place
-            for place, other in enumerate(experiment.batches[:batches])
-            if other.handed_in_at is None or other.handed_in_at > at
-        ],
-        batch.strategy,
-        len(batch.images) if batch.round else experiment.config.per_round,
-    )
-
-
-def _model_by_time(experiment: Experiment, batch: Batch) -> Known:
-    """The same of the moment at which the round of a batch's model began; where it had not ended
-    when it chose the batch, a head that was fit ahead of it did, just before."""
-    at = _chosen_at(batch)
-    if batch.model is not None and batch.model < len(experiment.rounds):
-        record = experiment.rounds[batch.model]
-        seconds = record.train_seconds + record.evaluate_seconds + record.score_seconds
-        if record.created_at <= at:
-            at = record.created_at - timedelta(seconds=seconds)
-    batches = sum(_chosen_at(other) <= at for other in experiment.batches)
-    return _by_time(experiment, at, batch, batches)

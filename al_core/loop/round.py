@@ -25,10 +25,10 @@ from al_core.models.linear_heads import fit_head
 from al_core.models.metrics import evaluate
 from al_core.models.network import Network
 from al_core.models.prediction import Predictions, predict
-from al_core.models.seeds import round_generator
 from al_core.models.training import fit
 from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, Work
+from al_core.seeds import generator
 from al_core.store.records import RoundRecord
 
 
@@ -57,37 +57,47 @@ class _Model:
     score: Callable[[NDArray[np.int64], int], Work[Predictions]]
 
 
-def run_round(
-    config: ExperimentConfig,
-    number: int,
-    pool: Pool,
-    dataset: Dataset,
-    hardware: Hardware,
-    features: Features | None = None,
-    at_random: Collection[int] = (),
-    temperature: float = 1.0,
-    scoring: bool = True,
-    ahead: int = 0,
-) -> Work[Outcome]:
-    """Round ``number`` of an experiment, from its settings and its pool alone.
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundTask:
+    """What round ``number`` of an experiment is made from: the settings, the labels of the
+    ``pool``, the images.
 
-    The same settings, labels, number and machine give the same outcome, whatever ran before: each
-    round starts from fresh weights and from a generator of its own. It trains a network, or with
-    ``features`` a linear head on them, on every label but those of the images ``at_random``, which
-    measure it where there is no test set. Without ``scoring`` the pool is not looked at. What a
-    ranking strategy chooses by it, beyond ``ahead`` images that others may be asked about first, is
-    what fp32 would choose.
+    With ``features``, a linear head on them is trained in place of a network. Images
+    ``at_random`` are never trained on, and measure the model where there is no test set. Without
+    ``scoring`` the pool is not looked at. What a ranking strategy chooses by the model, beyond
+    ``ahead`` images that others may be asked about first, is what fp32 would choose.
 
     A head finds its temperature by cross-validation. A network has seen all labels there are, so
     ``temperature`` is taken from the round before, whose network had not seen this round's labels.
     """
-    generator = round_generator(config.seed, number)
-    known = pool.without(at_random)
+
+    config: ExperimentConfig
+    number: int
+    pool: Pool
+    dataset: Dataset
+    features: Features | None = None
+    at_random: Collection[int] = ()
+    temperature: float = 1.0
+    scoring: bool = True
+    ahead: int = 0
+
+    @property
+    def known(self) -> Pool:
+        """The pool with the labels that are trained on."""
+        return self.pool.without(self.at_random)
+
+
+def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
+    """Train, evaluate and score, from fresh weights and a stream of random numbers of its own.
+
+    The same task on the same machine gives the same outcome, whatever ran before.
+    """
+    config, number, pool, dataset = task.config, task.number, task.pool, task.dataset
+    training = generator(config.seed, "round", number, "training")
     started = time.perf_counter()
-    if features is None:
-        model = yield from _fine_tune(config, known, dataset, hardware, generator, temperature)
-    else:
-        model = yield from _fit_head(config, known, features, hardware, generator)
+    model = yield from (_fine_tune if task.features is None else _fit_head)(
+        task, hardware, training
+    )
     trained = time.perf_counter()
 
     test_probs = None
@@ -98,37 +108,31 @@ def run_round(
     evaluated = time.perf_counter()
 
     said = None
-    if scoring:
-        whole = yield from model.score(pool.unlabeled, config.per_round + ahead)
-        embeddings = features.train if features is not None else whole.embeddings.numpy()
+    if task.scoring:
+        whole = yield from model.score(pool.unlabeled, config.per_round + task.ahead)
+        embeddings = whole.embeddings.numpy() if task.features is None else task.features.train
         said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
 
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),
-        metrics=_measure(dataset, test_probs, said, pool, at_random),
+        metrics=_measure(task, test_probs, said),
         history=model.history,
         train_seconds=trained - started,
         evaluate_seconds=evaluated - trained,
         score_seconds=scored - evaluated,
         select_seconds=0,
-        images_scored=len(pool.unlabeled) if scoring else 0,
+        images_scored=len(pool.unlabeled) if task.scoring else 0,
         temperature=model.temperature,
         computed_on=str(hardware),
     )
     return Outcome(record, model.network, said, test_probs)
 
 
-def _fine_tune(
-    config: ExperimentConfig,
-    known: Pool,
-    dataset: Dataset,
-    hardware: Hardware,
-    generator: torch.Generator,
-    temperature: float,
-) -> Work[_Model]:
+def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
     """A network, from fresh weights or pretrained ones."""
+    config, known, dataset = task.config, task.known, task.dataset
     images = on_device(dataset.train.images, hardware)
     pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
     net = networks.build(
@@ -156,17 +160,13 @@ def _fine_tune(
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return score_images(net, images, config.strategy, unlabeled, n, hardware)
 
-    return _Model(net, history, temperature, test, score)
+    return _Model(net, history, task.temperature, test, score)
 
 
-def _fit_head(
-    config: ExperimentConfig,
-    known: Pool,
-    features: Features,
-    hardware: Hardware,
-    generator: torch.Generator,
-) -> Work[_Model]:
+def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
     """A linear head, its penalty chosen by cross-validation on the labels alone."""
+    config, known, features = task.config, task.known, task.features
+    assert features is not None
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
     x, y = x.to(hardware.device), y.to(hardware.device)
@@ -192,20 +192,18 @@ def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:
 
 
 def _measure(
-    dataset: Dataset,
-    test_probs: NDArray[np.float32] | None,
-    said: PoolPredictions | None,
-    pool: Pool,
-    at_random: Collection[int],
+    task: RoundTask, test_probs: NDArray[np.float32] | None, said: PoolPredictions | None
 ) -> dict[str, Any] | None:
     """How right a model is on the test set, else on the images drawn at random that have a label;
     None where there is neither."""
     if test_probs is not None:
-        targets = dataset.test.targets[dataset.test.targets >= 0]
+        targets = task.dataset.test.targets
+        targets = targets[targets >= 0]
         return asdict(evaluate(torch.from_numpy(test_probs), torch.from_numpy(targets))) | {
             "on": "test"
         }
-    drawn = np.isin(pool.labeled, list(at_random))
+    pool = task.pool
+    drawn = np.isin(pool.labeled, list(task.at_random))
     if said is None or not drawn.any():
         return None
     probs = torch.from_numpy(said.probs[pool.labeled[drawn]])

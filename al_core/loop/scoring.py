@@ -14,13 +14,13 @@ from al_core.models.hardware import Hardware
 from al_core.models.network import Network
 from al_core.models.prediction import Predictions, batch_size, predict
 from al_core.progress import Work
-from al_core.strategies.registry import BY_PROBS
+from al_core.strategies.registry import STRATEGIES
 
 
 def can_be_fast(strategy: str) -> bool:
     """Whether the fast dtype will do. A strategy that looks at embeddings, or lets a committee vote
     on them, lets small differences grow; it gets fp32 throughout."""
-    return strategy in BY_PROBS or strategy == "random"
+    return not STRATEGIES[strategy].sees_embeddings
 
 
 def score_images(
@@ -39,8 +39,9 @@ def score_images(
     on = hardware if can_be_fast(strategy) else hardware.exact
     everything = np.arange(len(images), dtype=np.int64)
     said = yield from predict(InferenceNetwork(network, on), images, everything, on, "Scoring")
-    if strategy in BY_PROBS:
-        yield from look_again(network, images, said, unlabeled, BY_PROBS[strategy], n, hardware)
+    if STRATEGIES[strategy].ranks and can_be_fast(strategy):
+        score = STRATEGIES[strategy].function
+        yield from look_again(network, images, said, unlabeled, score, n, hardware)
     return said
 
 

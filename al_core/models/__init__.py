@@ -2,7 +2,6 @@
 
 hardware         the device, its dtype, its memory
 cuda_graph       work on a GPU, launched at once
-seeds            generators of random numbers
 network          ResNet-18, two stems
 convolution      its 3x3 convolutions, without the padding
 fast_inference   a trained one, fast

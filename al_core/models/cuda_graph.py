@@ -65,3 +65,21 @@ def captured(
         return outputs
 
     return replayed
+
+
+def compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same, compiled; as it is where there is no compiler."""
+    fast = torch.compile(forward)
+
+    def either(views: Tensor) -> Tensor:
+        nonlocal fast
+        try:
+            return fast(views)
+        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
+            if fast is forward or is_lack_of_memory(error):
+                raise
+            warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)
+            fast = forward
+            return forward(views)
+
+    return either

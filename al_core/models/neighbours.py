@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import Hardware
+from al_core.models.network import Network
+from al_core.models.prediction import predict
+from al_core.progress import finish
+
+LOOKED_AT, NEIGHBOURS = 5000, 10
 
 
 def nearest(queries: torch.Tensor, known: torch.Tensor, k: int) -> torch.Tensor:
@@ -31,3 +41,19 @@ def by_neighbours(
         for rows in torch.split(queries, 1000)
     ]
     return torch.cat(said)
+
+
+def accuracy_of_neighbours(
+    network: Network,
+    images: NDArray[np.uint8] | torch.Tensor,
+    targets: NDArray[np.int64],
+    hardware: Hardware,
+) -> float:
+    """The share of some thousand ``images`` that most of the ten nearest of the others agree with,
+    by what ``network`` sees."""
+    some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
+    fast = InferenceNetwork(network, hardware)
+    embeddings = finish(predict(fast, images, some, hardware, "")).embeddings.to(hardware.device)
+    truth = torch.from_numpy(targets[some]).to(hardware.device)
+    predicted = by_neighbours(embeddings, embeddings, truth, NEIGHBOURS, skip=1)
+    return (predicted == truth).float().mean().item()

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import math
-import os
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from al_core.config import LEARNED
 from al_core.errors import DownloadError, WeightsError
+from al_core.files.atomic import whole_file
 from al_core.files.download import download
-from al_core.files.paths import folder_of
 from al_core.models.hardware import Hardware
 from al_core.models.learned_weights import learned_path
 from al_core.models.network import IMAGENET_MEAN, IMAGENET_STD, Network, Pretrained
 from al_core.progress import Work
 
 
-def weights_path(experiment_id: int, number: int) -> Path:
+def weights_path(experiment: Path, number: int) -> Path:
     """Where the network of round ``number`` is kept."""
-    return folder_of(experiment_id) / f"round-{number}.safetensors"
+    return experiment / f"round-{number}.safetensors"
 
 
 def save_network(network: Network, path: Path) -> None:
-    """Write a network to ``path``, whole or not at all; raises WeightsError if it cannot be."""
+    """Write a network to ``path``, whole or not at all; raises FileNotWritten if it cannot be."""
     _save(network.state_dict(), path)
 
 
 def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
     """Write what features need of a network to ``path``, whole or not at all, for
     :func:`read_weights`: in half precision, 22 MB, with a ``card`` in its metadata. Batch norm's
-    statistics and the normalisation, which are few, stay in single precision. Raises WeightsError
+    statistics and the normalisation, which are few, stay in single precision. Raises FileNotWritten
     if it cannot be written."""
     tensors = {"mean": network.mean, "std": network.std}
     tensors |= {name: tensor.half() for name, tensor in network.backbone.named_parameters()}
@@ -46,21 +45,12 @@ def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
         if tensor.is_floating_point()
     }
     _save(tensors, path, card)
-    path.chmod(0o644)  # safetensors lets nobody else read it, and weights are made to be shared
 
 
 def _save(tensors: dict[str, Tensor], path: Path, card: dict[str, str] | None = None) -> None:
-    half = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, half, card)
-        half.replace(path)
-    except (OSError, SafetensorError) as error:
-        half.unlink(missing_ok=True)
-        raise WeightsError(
-            f"The weights cannot be saved to {path} ({error}); make room on the disk, or allow "
-            "writing there, and start again."
-        ) from error
+    with whole_file(path) as file:
+        # As bytes: safetensors lets nobody else read a file it makes, and has errors of its own.
+        file.write(save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, card))
 
 
 def load_network(path: Path, hardware: Hardware) -> Network:

@@ -19,11 +19,9 @@ from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
 from al_core.experiment.start import initial_images
 from al_core.files.atomic import whole_file
-from al_core.files.paths import folder_of
 from al_core.images.dataset import Dataset
 from al_core.progress import Work
-from al_core.store.annotations import TRUTH, Annotation
-from al_core.store.records import RoundRecord
+from al_core.store.records import TRUTH, Annotation, RoundRecord
 
 if TYPE_CHECKING:
     from al_core.models.hardware import Hardware
@@ -64,9 +62,9 @@ def missing(experiment: Experiment) -> Sequence[RoundRecord]:
     return [record for record in experiment.rounds if record.round not in known]
 
 
-def has_reference(experiment_id: int) -> bool:
+def has_reference(experiment: Path) -> bool:
     """Whether any round of an experiment has one on disk."""
-    return any(_folder(experiment_id).glob("random-*.json"))
+    return any(experiment.glob("random-*.json"))
 
 
 def reference_curve(experiment: Experiment) -> Curve | None:
@@ -119,7 +117,7 @@ def against_random(experiment: Experiment) -> str:
 def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Train what is missing, a round at a time, each with its settings and its number of labels."""
     from al_core.features.embed import features_of
-    from al_core.loop.round import run_round
+    from al_core.loop.round import RoundTask, run_round
 
     features = yield from features_of(experiment.config, dataset, hardware)
     for record in missing(experiment):
@@ -130,9 +128,8 @@ def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) 
             for image in images
         ]
         pool = Pool.fold(len(dataset.train), labels)
-        outcome = yield from run_round(
-            config, record.round, pool, dataset, hardware, features, scoring=False
-        )
+        task = RoundTask(config, record.round, pool, dataset, features, scoring=False)
+        outcome = yield from run_round(task, hardware)
         with whole_file(_path(experiment, record)) as file:
             file.write(json.dumps(outcome.record.metrics).encode())
 
@@ -144,8 +141,4 @@ def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
 
 def _path(experiment: Experiment, record: RoundRecord) -> Path:
     head = "" if experiment.config.model.head == "fine-tune" else "-head"
-    return _folder(experiment.id) / f"random-{record.round}-{record.labeled}{head}.json"
-
-
-def _folder(experiment_id: int) -> Path:
-    return folder_of(experiment_id)
+    return experiment.folder / f"random-{record.round}-{record.labeled}{head}.json"

@@ -1,42 +1,46 @@
-"""What simulations gave, kept on disk round by round."""
+"""What simulations gave: each is an experiment with a database of its own, and a note beside it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_core.analysis.curves import Curve, MeasuredOn
 from al_core.config import ExperimentConfig
+from al_core.errors import ActiveLearningError, ConfigError, StoreError
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.start import start_experiment
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
-from al_core.strategies.catalogue import titled
+from al_core.images.dataset import Dataset
+from al_core.strategies.registry import titled
 
 if TYPE_CHECKING:
-    from al_core.simulation.simulate import Step
+    from al_core.store.store import Store
 
 # The settings of an experiment that a simulated round is made from.
 DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
-DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a file of it raises
-FORMAT = 5  # raised whenever a round or a strategy changes: older files are run anew
+DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a note of it raises
+FORMAT = 6  # raised whenever a round or a strategy changes: older simulations are run anew
+NOTE = "simulation.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One simulated experiment: its settings, who answers (see
-    :func:`al_core.simulation.annotators.find_annotator`), and the file of embeddings that a linear
-    head is trained on, empty where a network is."""
+    """One simulated experiment: its settings, and who answers (see
+    :func:`al_core.simulation.annotators.find_annotator`)."""
 
     config: ExperimentConfig
     annotator: str = "truth"
-    embeddings: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -45,8 +49,8 @@ class Simulation:
         return {
             "data": config.data,
             "annotator": self.annotator,
-            "head": "linear" if self.embeddings else config.model.head,
-            "embeddings": self.embeddings,
+            "head": config.model.head,
+            "embeddings": config.model.embeddings,
             "start": config.start,
             "initial": config.initial,
             "per_round": config.per_round,
@@ -64,27 +68,45 @@ def saved_curves() -> list[Curve]:
     """
     curves = []
     taken: dict[str, str] = {}
-    for path in sorted((home() / "simulations").glob("*.json")):
-        with suppress(*DAMAGE):
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            measured = [row for row in _rows(kept) if row["test_accuracy"] is not None]
-            if kept["format"] == FORMAT and measured:
-                name = first = _name(measured[0]["strategy"], kept["settings"])
-                on = MeasuredOn("test", Path(kept["settings"]["data"]).name, kept.get("images", ""))
-                number = 1
-                while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
-                    number += 1  # the same words for other files, or for other images
-                    name = f"{first} [{number}]"
-                curves.append(
-                    Curve(
-                        name=name,
-                        seed=measured[0]["seed"],
-                        labeled=tuple(row["labeled"] for row in measured),
-                        accuracy=tuple(row["test_accuracy"] for row in measured),
-                        on=on,
-                    )
+    for note in sorted((home() / "simulations").glob(f"*/{NOTE}")):
+        with suppress(*DAMAGE, ActiveLearningError):
+            kept = json.loads(note.read_text(encoding="utf-8"))
+            log = note.with_name("al.db")
+            changed = max(path.stat().st_mtime_ns for path in log.parent.glob("al.db*"))
+            experiment = _experiment_in(log, changed)
+            measured = [
+                (one.labeled, float(one.metrics["accuracy"]))
+                for one in experiment.rounds
+                if one.metrics
+            ]
+            if kept["format"] != FORMAT or not measured:
+                continue
+            name = first = _name(experiment.config.strategy, kept["settings"])
+            on = MeasuredOn("test", Path(kept["settings"]["data"]).name, experiment.fingerprint)
+            number = 1
+            while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
+                number += 1  # the same words for other files, or for other images
+                name = f"{first} [{number}]"
+            curves.append(
+                Curve(
+                    name=name,
+                    seed=experiment.config.seed,
+                    labeled=tuple(labeled for labeled, _ in measured),
+                    accuracy=tuple(accuracy for _, accuracy in measured),
+                    on=on,
                 )
+            )
     return curves
+
+
+@lru_cache(1000)
+def _experiment_in(log: Path, changed: int) -> Experiment:
+    """The experiment in a database, as it was when that was last changed."""
+    store = _store(log)
+    try:
+        return open_experiment(store, 1)
+    finally:
+        store.close()
 
 
 def _name(strategy: str, settings: dict[str, Any]) -> str:
@@ -105,55 +127,67 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 
-def all_that_matters(simulation: Simulation, images: str, embeddings: str) -> dict[str, Any]:
+def _store(log: Path) -> Store:
+    from al_core.store.store import Store  # with SQLAlchemy
+
+    return Store(f"sqlite:///{log}")
+
+
+def open_simulation(
+    simulation: Simulation, dataset: Dataset, features: str
+) -> tuple[Store, Experiment]:
+    """The store of a simulation and its experiment, begun where there is none yet, or where it is
+    damaged. ``features`` tells the weights or embeddings from others."""
+    depends_on = _all_that_matters(simulation, dataset.fingerprint, features)
+    folder = home() / "simulations" / _digest(depends_on)
+    config = simulation.config
+    try:
+        store = _store(folder / "al.db")
+        if store.experiments():
+            store.change_config(1, {"rounds": config.rounds})
+            return store, open_experiment(store, 1)
+    except (StoreError, ConfigError):
+        shutil.rmtree(folder, ignore_errors=True)
+        store = _store(folder / "al.db")
+    start_experiment(store, "simulation", config, dataset)
+    note = {
+        "format": FORMAT,
+        "settings": simulation.settings,
+        "runs_of": _digest({**depends_on, "strategy": "", "seed": ""}),
+    }
+    with whole_file(folder / NOTE) as file:
+        file.write(json.dumps(note).encode())
+    return store, open_experiment(store, 1)
+
+
+def as_it_is_run(simulation: Simulation, dataset: Dataset) -> Simulation:
+    """With the settings that follow from its images and its annotator: the truth's first labels
+    are in the log from the start, as the desk has them, and nothing but a test set measures."""
+    config = simulation.config
+    by_truth = simulation.annotator == "truth" and config.start == "random"
+    config = replace(
+        config,
+        class_names=dataset.train.class_names,
+        initial_labels="truth" if by_truth else "person",
+        random_share=0.0,
+    )
+    return replace(simulation, config=config)
+
+
+def _all_that_matters(simulation: Simulation, images: str, features: str) -> dict[str, Any]:
     """All that the rounds of a simulation depend on, with the digests of its files; how many rounds
     there are is not among it, nor what the page alone reads."""
     values = simulation.config.to_json()
-    del values["model"]["learn_minutes"]  # what was learned is among the files
+    for name in ("learn_minutes", "embeddings"):  # what is in the files matters, and not where
+        del values["model"][name]
     annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")
     if colon:
         with suppress(OSError):
             annotator += blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
-    more = {"annotator": annotator, "images": images, "embeddings": embeddings, "format": FORMAT}
+    more = {"annotator": annotator, "images": images, "features": features, "format": FORMAT}
     return {name: values[name] for name in DEPENDS_ON} | more
 
 
-def digest_of(values: dict[str, Any]) -> str:
+def _digest(values: dict[str, Any]) -> str:
     return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=12).hexdigest()
-
-
-def read_steps(path: Path) -> list[Step]:
-    from al_core.simulation.simulate import Row, Step
-
-    with suppress(*DAMAGE):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["format"] == FORMAT and _rows(kept):
-            return [Step(**{**step, "row": Row(**step["row"])}) for step in kept["steps"]]
-    return []
-
-
-def _rows(kept: Any) -> list[dict[str, Any]]:
-    """The rows in a file; raises one of DAMAGE where what is reckoned with is no number."""
-    for step in kept["steps"]:
-        row = step["row"]
-        counts = [row["seed"], row["labeled"], *step["asked"], *step["guesses"]]
-        shares = [row["test_accuracy"]] if row["test_accuracy"] is not None else []
-        whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
-        if not whole or not all(0 <= share <= 1 for share in shares) or not step["temperature"] > 0:
-            raise ValueError("damaged")
-    return [step["row"] for step in kept["steps"]]
-
-
-def write_steps(
-    path: Path, simulation: Simulation, depends_on: dict[str, Any], steps: Sequence[Step]
-) -> None:
-    kept = {
-        "format": FORMAT,
-        "settings": simulation.settings,
-        "images": depends_on["images"],
-        "runs_of": digest_of({**depends_on, "strategy": "", "seed": ""}),
-        "steps": [asdict(step) for step in steps],
-    }
-    with whole_file(path) as file:
-        file.write(json.dumps(kept).encode())

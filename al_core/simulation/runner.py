@@ -5,25 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import (
-    Simulation,
-    all_that_matters,
-    digest_of,
-    read_steps,
-    write_steps,
-)
+from al_core.simulation.results import Simulation, as_it_is_run, open_simulation
 
 if TYPE_CHECKING:
+    from al_core.features.read import Features
+    from al_core.models.network import Pretrained
     from al_core.simulation.simulate import Row
 
 MEMORY = 3_000_000_000  # bytes a run may take, images included
@@ -106,8 +101,8 @@ def jobs_that_fit(simulations: int) -> int:
 
     if find_hardware().device.type != "cpu":
         return 1
-    free = float("inf")
-    with suppress(ValueError, OSError, AttributeError):  # not every system tells
+    free = sys.maxsize
+    with suppress(ValueError, OSError, AttributeError):  # macOS and Windows do not tell
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
 
@@ -140,36 +135,22 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
 
 def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     """Run one simulation in this process, from where it stopped: its rows, and its progress."""
-    from al_core.features.embed import frozen_features
-    from al_core.features.read import read_features
+    from al_core.features.embed import features_of
     from al_core.models.hardware import find_hardware
     from al_core.models.weights import pretrained_weights
     from al_core.simulation.annotators import find_annotator
-    from al_core.simulation.simulate import Step, simulate
+    from al_core.simulation.simulate import rows_of, simulate
 
     config = simulation.config
     dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
-    config = replace(config, class_names=dataset.train.class_names)
     annotator = find_annotator(simulation.annotator, dataset)
-    features = None
-    if simulation.embeddings:
-        features = read_features(Path(simulation.embeddings), dataset)
-    elif config.model.head == "linear":
-        features = yield from frozen_features(config.model.weights, dataset, find_hardware())
-    digest = features.digest if features else ""
-    if features is None and config.model.weights not in ("none", "imagenet"):
-        weights = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
-        digest = weights.digest if weights else ""
-    depends_on = all_that_matters(replace(simulation, config=config), dataset.fingerprint, digest)
-    path = home() / "simulations" / f"{digest_of(depends_on)}.json"
-    steps = read_steps(path)[: config.rounds + 1]
-    if any(max(step.asked, default=0) >= len(dataset.train) for step in steps):
-        steps = []  # damaged
-    yield from (step.row for step in steps)
-    for report in simulate(config, dataset, annotator, find_hardware(), features, steps):
-        if isinstance(report, Step):
-            steps.append(report)
-            write_steps(path, simulation, depends_on, steps)
-            yield report.row
-        else:
-            yield report
+    source: Features | Pretrained | None = yield from features_of(config, dataset, find_hardware())
+    if source is None and config.model.weights not in ("none", "imagenet"):
+        source = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
+    digest = source.digest if source else ""
+    store, experiment = open_simulation(as_it_is_run(simulation, dataset), dataset, digest)
+    try:
+        yield from rows_of(experiment)
+        yield from simulate(store, experiment.id, dataset, annotator, find_hardware())
+    finally:
+        store.close()

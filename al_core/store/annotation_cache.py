@@ -7,7 +7,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, func, select
 
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.tables import annotations
 
 KEPT = 4  # experiments whose annotations stay in memory; 50,000 are 20 MB

@@ -1,8 +1,7 @@
-"""A database to keep the log in: opened, brought up to date, and its errors as sentences."""
+"""A database to keep the log in: opened, locked, and its errors as sentences."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,18 +10,15 @@ from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable
 from al_core.files.locks import Lock, try_lock
+from al_core.store.upgrade import OPEN_SECONDS, bring_up_to_date, number_of
 
-MIGRATIONS = Path(__file__).with_name("migrations")
-NEWEST = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
-VERSIONS = "al_version"  # the table that says which of them a database has seen
-OPEN_SECONDS = 10  # how long a program that starts waits for another that creates the tables
 # How long a writer waits for another before it says so. A person who labels should hear of it
 # soon; whoever can wait longer tries again.
 LOCK_SECONDS = 1
@@ -54,12 +50,12 @@ class Database:
                 event.listen(self._engine, "connect", _prepare_sqlite)
                 # Two processes on a new file would both find no tables, and both create them.
                 with FileLock(f"{path}.lock", timeout=OPEN_SECONDS):
-                    _bring_up_to_date(self._engine)
+                    bring_up_to_date(self._engine)
                 self._engine.dispose()
                 self._file = path
                 _keep_to_the_file(self._engine, path)
             else:
-                _bring_up_to_date(self._engine)
+                bring_up_to_date(self._engine)
 
     def close(self) -> None:
         """Let go of it; it is not usable after."""
@@ -146,61 +142,6 @@ def _json_or_none(text: str) -> Any:
         return None
 
 
-def _bring_up_to_date(engine: Engine) -> None:
-    """Run the migrations that a database has not seen, all of them or none.
-
-    Raises StoreError for one of a later version of this program.
-    """
-    with engine.connect() as connection:
-        if _version(connection) != NEWEST:
-            with _alone(connection):
-                _migrate(connection)
-
-
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """A transaction beside which nobody else migrates."""
-    connection.rollback()
-    if connection.dialect.name == "sqlite":
-        # The driver would begin none before a table is changed, and each change would stand alone.
-        driver: Any = connection.connection.dbapi_connection
-        driver.isolation_level = None
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{OPEN_SECONDS}s'")
-        connection.execute(select(func.pg_advisory_xact_lock(number_of("migrations"))))
-    yield
-    connection.commit()
-
-
-def _version(connection: Connection) -> str | None:
-    """The last migration that a database has seen; None before the first.
-
-    Raises StoreError where this program does not know it.
-    """
-    if not inspect(connection).has_table(VERSIONS):
-        return None
-    seen = connection.execute(text(f"SELECT version_num FROM {VERSIONS}")).scalar()
-    if seen is not None and seen > NEWEST:
-        raise StoreError(
-            f"The database was written by a later version of this program (its tables are of "
-            f"version {seen}, this one knows {NEWEST}): update the program, or set AL_HOME or "
-            "AL_DATABASE_URL to another one."
-        )
-    return seen
-
-
-def _migrate(connection: Connection) -> None:
-    from alembic import command  # takes a moment, and is needed once in a database's life
-    from alembic.config import Config
-
-    config = Config(attributes={"connection": connection, "version_table": VERSIONS})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    if _version(connection) != NEWEST:  # another program may have been quicker
-        command.upgrade(config, "head")
-
-
 def _patient(url: URL) -> dict[str, str]:
     """What a PostgreSQL is to be told beside what its address says: a writer does not wait long for
     another, and either end hears within a minute that the other's machine is gone."""
@@ -210,12 +151,6 @@ def _patient(url: URL) -> dict[str, str]:
     options = " ".join([*(f"-c {name}={value}" for name, value in settings.items()), str(said)])
     own = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **alive}
     return {name: str(v) for name, v in own.items() if name not in url.query} | {"options": options}
-
-
-def number_of(name: str) -> int:
-    """The number by which PostgreSQL knows a lock of that name, of 64 bits."""
-    digest = hashlib.blake2b(f"active learning: {name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True)
 
 
 def _prepare_sqlite(connection: SqliteConnection, _: object) -> None:

@@ -2,20 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from al_core.store.annotations import now
+from al_core.errors import ConfigError
+from al_core.names import checked
+
+TRUTH = "truth"  # the annotator of labels that came with the images
+
+
+def annotator_name(given: str) -> str:
+    """``given`` with single spaces; raises ConfigError where it names nobody, cannot be shown, or
+    stands for the labels that came with the images."""
+    name = checked("An annotator", given)
+    if name == TRUTH:
+        raise ConfigError(f"“{TRUTH}” stands for the labels that came with the images.")
+    return name
+
+
+def now() -> datetime:
+    """The time an annotation carries, in UTC."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What somebody had read of an experiment when they chose or trained: it can be done again.
+class Annotation:
+    """What one annotator said of one image, once; never changed, only followed by another.
 
-    The first so many of its ``annotations``, ``batches`` and ``rounds``, of which there only come
-    more; at which places a batch was ``open``; and the settings that may change.
+    ``image`` is a position in the training set; ``label`` a class index, or None for a skip.
+    ``cleared`` takes back what was said before, and the image is open again. ``key`` is the
+    image's own name. ``event`` names the event in the browser this came from, so that the same
+    event sent twice is kept once; ``milliseconds`` is how long the person looked. ``undoes`` marks
+    the row that puts back what was said before the annotator's last act on this image.
+    ``guess_shown``: the model's guess stood beside the image before it was answered.
+
+    ``round`` is the first round that trains on it.
+    """
+
+    image: int
+    label: int | None
+    round: int
+    annotator: str
+    created_at: datetime = field(default_factory=now)
+    cleared: bool = False
+    key: str = ""
+    event: str | None = None
+    milliseconds: int | None = None
+    undoes: bool = False
+    guess_shown: bool = False
+
+
+def what_stands(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]]:
+    """What was said of each image and not undone, the last word last.
+
+    An undo takes away the last thing that its annotator said of the image, so that what somebody
+    else has said stays theirs.
+    """
+    standing: dict[int, list[Annotation]] = {}
+    for annotation in annotations:
+        said = standing.setdefault(annotation.image, [])
+        if not annotation.undoes:
+            said.append(annotation)
+            continue
+        for place in range(len(said) - 1, -1, -1):
+            if said[place].annotator == annotation.annotator:
+                del said[place]
+                break
+    return standing
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """How much of an experiment's log had been read when a batch was chosen or a model trained, so
+    that it can be done again.
+
+    That is how many of its ``annotations``, ``batches`` and ``rounds``, which only ever grow; the
+    places at which a batch was ``open``; and the settings that may change.
     """
 
     annotations: int
@@ -66,8 +130,8 @@ class Batch:
     strategy gives none. ``at_random`` are those of ``images`` that no strategy chose: they are
     drawn evenly from the whole pool to measure the model, and never trained on. ``handed_in_at`` is
     None while open. Whoever labels it holds a lease: ``holder`` names the browser tab,
-    ``annotator`` the person, ``leased_until`` is when the lease lapses. ``known`` is what was read
-    of the log to choose it, ``model_known`` what its model was made from.
+    ``annotator`` the person, ``leased_until`` is when the lease lapses. ``log_position`` is
+    how much of the log was read to choose it, ``model_position`` how much its model was made from.
     """
 
     round: int
@@ -77,8 +141,8 @@ class Batch:
     model: int | None = None
     at_random: Sequence[int] | None = None
     reasons: Reasons | None = None
-    known: Known | None = None
-    model_known: Known | None = None
+    log_position: LogPosition | None = None
+    model_position: LogPosition | None = None
     holder: str | None = None
     annotator: str | None = None
     leased_until: datetime | None = None
@@ -95,8 +159,8 @@ class RoundRecord:
     their ``on`` is "test" for the test set, "random" for the batches' random images. ``history``
     has ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
     ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
-    from it; ``guesses_shown``: the person saw some of the guesses first. ``known`` is what it was
-    made from; the logits of its model are best divided by ``temperature``. ``computed_on``: the
+    from it; ``guesses_shown``: the person saw some of the guesses first. ``log_position`` is what
+    it was made from; its model's logits are best divided by ``temperature``. ``computed_on``: the
     device, dtype, threads and torch that another run would need to give the same to the last bit.
     """
 
@@ -112,7 +176,7 @@ class RoundRecord:
     compared: int = 0
     disagreed: int = 0
     guesses_shown: bool = False
-    known: Known | None = None
-    temperature: float | None = None
-    computed_on: str | None = None
+    log_position: LogPosition | None = None
+    temperature: float = 1.0
+    computed_on: str = ""
     created_at: datetime = field(default_factory=now)

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, Row, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from al_core.errors import StoreError
-from al_core.store.annotations import Annotation
-from al_core.store.records import Batch, Reasons
+from al_core.store.records import Annotation, Batch, Reasons
 from al_core.store.tables import annotations, batches, experiments
 
 
@@ -26,7 +25,7 @@ def append_annotations(
     rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
     if rows:
         # One after another, or PostgreSQL would show a later row before an earlier one, and what
-        # were the first so many annotations (see Known) would be others afterwards.
+        # were the first so many annotations (see LogPosition) would be others afterwards.
         one = select(experiments.c.id).where(experiments.c.id == experiment_id)
         connection.execute(one.with_for_update(key_share=True))
         connection.execute(insert_once(connection, annotations), rows)

@@ -10,18 +10,18 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, insert, select, update
 
 from al_core.errors import UnknownExperiment
 from al_core.files.locks import Lock
-from al_core.files.paths import home
+from al_core.files.paths import files_beside, home
 from al_core.names import checked
 from al_core.store.annotation_cache import COLUMNS, Log
-from al_core.store.annotations import Annotation, now
 from al_core.store.database import Database
-from al_core.store.records import Batch, ExperimentRecord, RoundRecord
+from al_core.store.records import Annotation, Batch, ExperimentRecord, RoundRecord, now
 from al_core.store.rows import append_annotations, batch_of, insert_once, write_batch
 from al_core.store.tables import annotations, batches, experiments, rounds
 
@@ -36,6 +36,7 @@ class Store:
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
         self._database = Database(address)
+        self._files = files_beside(address)
         self._log = Log()
 
     def close(self) -> None:
@@ -54,6 +55,10 @@ class Store:
         return self._database.is_locked(name)
 
     # Experiments
+
+    def folder(self, experiment_id: int) -> Path:
+        """Where the files of an experiment lie."""
+        return self._files / str(experiment_id)
 
     def create_experiment(
         self,

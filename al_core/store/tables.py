@@ -18,13 +18,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
 
-from al_core.store.annotations import now
-from al_core.store.records import Known
+from al_core.store.records import LogPosition, now
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -40,14 +38,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
-class KnownAsJson(TypeDecorator[Known]):
-    """A row's :class:`Known`; None in rows of before it was kept."""
+class LogPositionAsJson(TypeDecorator[LogPosition]):
+    """A row's :class:`LogPosition`, as a table of plain values."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Known | None:
-        return Known(**value) if value else None
+    def process_result_value(self, value: Any, dialect: Dialect) -> LogPosition | None:
+        return LogPosition(**value) if value else None
 
 
 metadata = MetaData()
@@ -76,7 +74,7 @@ batches = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("experiment_id", ForeignKey("experiments.id"), nullable=False, index=True),
-    Column("place", Integer),
+    Column("place", Integer, nullable=False),
     Column("round", Integer, nullable=False),
     Column("strategy", String(64), nullable=False),
     Column("images", JSON, nullable=False),
@@ -84,8 +82,8 @@ batches = Table(
     Column("at_random", JSON(none_as_null=True)),
     Column("model", Integer),
     Column("reasons", JSON(none_as_null=True)),
-    Column("known", KnownAsJson),
-    Column("model_known", KnownAsJson),
+    Column("log_position", LogPositionAsJson),
+    Column("model_position", LogPositionAsJson),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("handed_in_at", UtcDateTime),
     Column("holder", Text),
@@ -109,8 +107,8 @@ annotations = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("event", String(64)),
     Column("milliseconds", Integer),
-    Column("undoes", Boolean, nullable=False, server_default=false()),
-    Column("guess_shown", Boolean, nullable=False, server_default=false()),
+    Column("undoes", Boolean, nullable=False),
+    Column("guess_shown", Boolean, nullable=False),
     UniqueConstraint("experiment_id", "event"),
     Index("annotations_of_an_image", "experiment_id", "image"),
 )
@@ -129,12 +127,12 @@ rounds = Table(
     Column("score_seconds", Float, nullable=False),
     Column("select_seconds", Float, nullable=False),
     Column("images_scored", Integer, nullable=False),
-    Column("compared", Integer, nullable=False, server_default="0"),
-    Column("disagreed", Integer, nullable=False, server_default="0"),
-    Column("guesses_shown", Boolean, nullable=False, server_default=false()),
-    Column("known", KnownAsJson),
-    Column("temperature", Float),
-    Column("computed_on", Text),
+    Column("compared", Integer, nullable=False),
+    Column("disagreed", Integer, nullable=False),
+    Column("guesses_shown", Boolean, nullable=False),
+    Column("log_position", LogPositionAsJson),
+    Column("temperature", Float, nullable=False),
+    Column("computed_on", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 from al_core.errors import ConfigError
 
 LIMIT = 50_000  # candidates that the strategies of quadratic cost look at
+WHOLE = 64  # images that are scored together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,9 +36,6 @@ class Candidates:
         return self.probs[None] if self.votes is None else self.votes
 
 
-Strategy = Callable[[Candidates, int, torch.Generator], Tensor]
-
-
 def shuffled(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """All positions in random order, so that the first of equals is any of them; int64 ``[N]``.
 
@@ -58,3 +56,25 @@ def sample(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor
     grow with the pool, and the choice is made among an even sample of it.
     """
     return shuffled(candidates, n, generator)[: max(LIMIT, n)]
+
+
+def highest(scores: Tensor, candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    """The positions of the ``n`` highest ``scores`` ``[N]``, ties broken by the generator.
+
+    O(N log N).
+    """
+    order = shuffled(candidates, n, generator)
+    return order[scores[order].argsort(descending=True, stable=True)[:n]]
+
+
+def scored(score: Callable[[Tensor], Tensor], of: Tensor, dim: int) -> Tensor:
+    """The ``score`` of N images along ``dim``, the last ones among copies of the last: what is left
+    over beside whole vectors is computed otherwise, and an image's score would depend on how many
+    there are."""
+    n = of.shape[dim]
+    whole = n // WHOLE * WHOLE
+    last = torch.arange(whole, whole + WHOLE, device=of.device).clamp_max(max(n - 1, 0))
+    scores = [score(of.narrow(dim, 0, whole))] if whole else []
+    if whole < n:
+        scores.append(score(of.index_select(dim, last))[: n - whole])
+    return torch.cat(scores) if scores else of.new_empty(0)

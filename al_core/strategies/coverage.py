@@ -31,8 +31,8 @@ Kernel = Callable[[Tensor], Tensor]  # of squared distances, in place
 
 def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """Cluster everything into as many parts as there will be labels, at most 500, and take the most
-    typical image of each, from the largest cluster with the fewest labels on: Hacohen et al.,
-    "Active learning on a budget: opposite strategies suit high and low budgets" (2022).
+    typical image of each, from the largest cluster with the fewest labels on: Hacohen et al.
+    (2022).
 
     Typicality is the inverse mean distance to the 20 nearest in the cluster. O(NDK) for each of 10
     steps of k-means with K clusters, then O(MD) for each of N images in clusters of M. Beyond
@@ -86,8 +86,8 @@ def _members(cluster: Tensor, k: int) -> list[Tensor]:
 
 
 def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """Greedily the image within whose ball lie the most images that no ball covers yet: Yehuda et
-    al., "Active learning through a covering lens" (2022).
+    """Greedily the image within whose ball lie the most images that no ball covers yet: Yehuda
+    et al. (2022).
 
     The radius is the largest at which 95% of the balls hold images of one k-means cluster only,
     with as many clusters as classes: the 5th percentile of the distance to the nearest image of
@@ -103,8 +103,8 @@ def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
 
 def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """Greedily the image that raises the mean similarity of the pool to what is chosen most, with
-    ``k(x, y) = exp(-|x - y|^2)`` on embeddings of length 1: Bae et al., "Generalized coverage for
-    more robust low-budget active learning" (2024). O(NDM) for N candidates and M references."""
+    ``k(x, y) = exp(-|x - y|^2)`` on embeddings of length 1: Bae et al. (2024). O(NDM)
+    for N candidates and M references."""
     order = sample(candidates, n, generator)
     points = directions(candidates.embeddings[order])
     labeled = directions(candidates.labeled_embeddings)
@@ -114,8 +114,8 @@ def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Te
 
 def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """MaxHerding, each image of the pool weighted by ``1 - (p(first) - p(second))``, its margin
-    after temperature scaling, and with a radius that shrinks as labels grow denser: Bae et al.,
-    "Uncertainty herding: one active learning method for all label budgets" (2025).
+    after temperature scaling, and with a radius that shrinks as labels grow denser: Bae et al.
+    (2025).
 
     Without labels all weights and the radius are 1, which is MaxHerding. O(NDM) for N candidates
     and M references.

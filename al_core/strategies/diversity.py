@@ -13,8 +13,7 @@ ACTIVE = 4096  # candidates kept exact between two looks at all of them
 
 def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """Again and again the image farthest from any labelled or chosen one, by Euclidean distance:
-    the greedy 2-approximation of Gonzalez (1985) in Sener & Savarese, "Active learning for
-    convolutional neural networks: a core-set approach" (2018).
+    the greedy 2-approximation of Gonzalez (1985) in Sener & Savarese (2018).
 
     Without labels the first image is any. O(NDn) as one matrix product for many centres: distances
     only ever shrink, so between two looks at everything only the farthest few are kept exact, as
@@ -47,8 +46,7 @@ def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
 
 
 def badge(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """k-means++ on gradient embeddings ``(p - onehot(argmax p)) x h``: Ash et al., "Deep batch
-    active learning by diverse, uncertain gradient lower bounds" (2020).
+    """k-means++ on gradient embeddings ``(p - onehot(argmax p)) x h``: Ash et al. (2020).
 
     The first image has the largest gradient, as in the authors' code. The gradient of an image is
     the outer product of C and D numbers, and is never formed: with a for the one factor and h for

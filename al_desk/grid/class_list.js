@@ -1,12 +1,12 @@
 // @ts-check
-// The class list: a popup beside a tile, filled with all classes, and Skip and Clear below them.
+// The class list: a popup beside a tile with all classes, and Skip and Clear below them.
 // Part of one module with label_grid.js.
 
-// `choose` is called with a label's code, `closed` when the list goes without a choice.
+// `choose` is called with a label's code, `closed` when the list closes without a choice.
 function createClassList(root, choose, closed) {
   let anchor, entries, shown, label, following;
   let at = 0; // the entry that Enter chooses
-  let dismissed = 0; // when a click beside the list closed it
+  let dismissed = 0; // when a click outside the list closed it
 
   const options = el("div", { id: "classes", role: "listbox", tabIndex: -1, ariaLabel: "Classes" });
   const filter = el("input", {
@@ -14,7 +14,7 @@ function createClassList(root, choose, closed) {
     role: "combobox", ariaLabel: "Filter classes", ariaExpanded: "true", "aria-controls": "classes",
     oninput: () => fill(),
   });
-  // popover=auto: in the top layer, so nothing clips it; a click beside it closes it.
+  // popover=auto: in the top layer, so nothing clips it; a click outside closes it.
   const box = el("div", { className: "list", popover: "auto" }, filter, options);
   box.addEventListener("beforetoggle", ({ newState }) => {
     anchor.ariaExpanded = String(newState === "open");
@@ -27,7 +27,7 @@ function createClassList(root, choose, closed) {
   const isOpen = () => box.matches(":popover-open");
 
   function open(tile, names, code, firstKey) {
-    // The click that dismissed the list by hitting its own tile must not open it again.
+    // A click on the list's own tile dismisses it, and must not open it again.
     if (isOpen() || (tile === anchor && performance.now() - dismissed < 300)) return close();
     [anchor, label, following] = [tile, code, new AbortController()];
     entries = names.map((name, i) => ({ name, code: i, key: i - firstKey }));
@@ -38,7 +38,7 @@ function createClassList(root, choose, closed) {
     fill();
     const follow = { capture: true, passive: true, signal: following.signal };
     for (const name of ["scroll", "resize"]) window.addEventListener(name, place, follow);
-    // On a touch screen a focused text field would bring up the keyboard over the list.
+    // On a touch screen, focusing a text field would bring up the keyboard over the list.
     const touch = matchMedia("(pointer: coarse)").matches;
     (filter.hidden || touch ? options : filter).focus({ preventScroll: true });
   }
@@ -64,8 +64,8 @@ function createClassList(root, choose, closed) {
     for (const node of [options, filter]) node.setAttribute("aria-activedescendant", `class-${at}`);
   }
 
-  // Beside the tile, to leave the picture in sight; on a narrow screen below it or above it.
-  // It goes along when the page scrolls.
+  // Beside the tile, so that the picture stays visible; on a narrow screen below or above it.
+  // It moves with the page when that scrolls.
   function place() {
     const tile = anchor.getBoundingClientRect();
     const { width, height } = box.getBoundingClientRect();
@@ -100,7 +100,7 @@ function createClassList(root, choose, closed) {
     const move = { ArrowDown: at + 1, ArrowUp: at - 1 }[key]
       ?? (filtering ? undefined : { Home: 0, End: shown.length - 1 }[key]);
     const mine = move !== undefined || ["Enter", "Escape", "Tab"].includes(key);
-    // What is typed into the filter must not reach Streamlit, which takes "r" for "rerun": it
+    // What is typed into the filter must not reach Streamlit, for which "r" means "rerun": it
     // sees the component's outer element as the target, not the text field.
     if (!mine && !filtering) return false;
     event.stopImmediatePropagation();

@@ -13,13 +13,13 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
-// A text that did not change is not announced again.
+// A text that has not changed is not announced again.
 function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// Show the pictures of a sheet, row by row, one in each element; returns what lets go of the sheet.
-// Not in a canvas each: Chromium composes all of them anew, one by one, whenever a label is drawn.
+// Show the pictures of a sheet, row by row, one in each element; returns a function that releases
+// the sheet. Not one canvas each: Chromium would compose all of them again whenever a label is drawn.
 function showPictures(elements, sheet, size) {
   const picture = new Image();
   const address = URL.createObjectURL(new Blob([sheet], { type: "image/webp" }));
@@ -37,7 +37,7 @@ function showPictures(elements, sheet, size) {
   return () => URL.revokeObjectURL(address);
 }
 
-// The classes on the digits: a button each, ten at a time.
+// The classes on the digit keys: one button each, ten at a time.
 function createLegend(command, choose, turn) {
   const node = el("div", { className: "legend", role: "group", ariaLabel: "Classes" });
   let drawn = "";
@@ -67,7 +67,7 @@ function createLegend(command, choose, turn) {
 
 function createHelp() {
   const keys = [
-    ["0 – 9", "label with that key's class"], ["[  ]", "other classes on the keys"],
+    ["0 – 9", "label with that key's class"], ["[  ]", "put other classes on the keys"],
     ["Space or S", "skip"], ["Backspace", "clear the label"],
     ["U or Ctrl+Z", "undo, also across batches"], ["Enter", "hand in the batch"],
     ["L or right-click", "class list"], ["Arrows, Home, End", "move"],
@@ -79,11 +79,11 @@ function createHelp() {
     el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));
 }
 
-// Why the current image was chosen, and what it resembles.
+// Why the current image was chosen, and which labelled images are most similar.
 function createWhyPanel() {
   const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
     ariaLive: "polite" });
-  let letGo = () => {}; // of the sheet of pictures
+  let letGo = () => {}; // releases the sheet of pictures
 
   function bar([code, prob], classes) {
     const width = `${Math.round(100 * prob)}%`;
@@ -100,9 +100,9 @@ function createWhyPanel() {
     const pictures = why.near.map(() => el("div", { className: "picture" }));
     panel.replaceChildren(
       el("h4", {}, "Why this image"), el("p", {}, why.chosen),
-      el("h4", {}, "The model says"),
+      el("h4", {}, "Prediction"),
       ...(why.top ? why.top.map((entry) => bar(entry, classes)) : [el("p", {}, why.hidden)]),
-      ...(why.near.length ? [el("h4", {}, "Most alike, labelled")] : []),
+      ...(why.near.length ? [el("h4", {}, "Most similar, labelled")] : []),
       el("div", { className: "near" }, ...why.near.map((label, i) =>
         el("figure", {}, pictures[i], el("figcaption", {}, classes[label] ?? "")))));
     if (why.near.length) {

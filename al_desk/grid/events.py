@@ -11,7 +11,7 @@ CLEAR = -2
 UNDO = -3
 HAND_IN = -4
 ANY = -1  # the image of an event that is about none in particular
-_DAY = 24 * 60 * 60 * 1000
+_DAY = 24 * 60 * 60 * 1000  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class GridEvent:
     """One thing the person did: ``act`` is a class index, ``SKIP``, ``CLEAR``, ``UNDO`` or
     ``HAND_IN``.
 
-    ``UNDO`` takes back the last act on ``image``, or, where that is ``ANY``, the last act before
-    this grid was drawn. ``event_id`` ("mount:number") names the event once and for all.
-    ``milliseconds`` is the time spent on the tile since it was reached or since the event before,
-    whichever is later, shared out where many were labelled at once.
+    ``UNDO`` takes back the last act on ``image`` or, if that is ``ANY``, the last act before this
+    grid was drawn. ``event_id`` ("mount:number") is unique. ``milliseconds`` is the time since the
+    tile was reached or since the previous event, whichever is later, divided by the number of
+    images that were labelled at once.
     """
 
     event_id: str
@@ -34,8 +34,8 @@ class GridEvent:
 def parse_events(
     state: object, images: Collection[int], classes: int
 ) -> tuple[str, int, list[tuple[int, GridEvent]]]:
-    """What a browser sent: its mount, how many events there were so far, and those in this
-    message, each with its number. It may have sent anything: what does not fit is left out.
+    """What a browser sent: its mount, the number of events so far, and the events in this message,
+    each with its number. A browser may send anything: what is not valid is left out.
 
     >>> parse_events({"mount": "a", "first": 3, "events": [[7, 1, 250]]}, {7}, 2)
     ('a', 4, [(3, GridEvent(event_id='a:3', image=7, act=1, milliseconds=250))])

@@ -1,8 +1,8 @@
 // @ts-check
-// What stands above the pictures: how far the batch is, what went wrong, the buttons, the classes.
-// Part of one module with label_grid.js.
+// Above the pictures: progress, problems, the buttons, the classes. Part of one module with
+// label_grid.js.
 
-// A button that leaves the focus where it is, on a tile; each has a key of its own.
+// A button that leaves the focus where it is, on a tile; each has its own key.
 function command(keyName, text, run, props = {}) {
   return el("button", {
     type: "button", tabIndex: -1, onclick: run, onmousedown: (event) => event.preventDefault(),

@@ -1,15 +1,15 @@
 // @ts-check
-// What the person did, as numbered events, and how many of them are on disk.
+// What the person did, as numbered events, and how many of them are saved.
 
 const SKIP = -1;
-const OPEN = -2; // as an event it says: cleared
+const OPEN = -2; // as an event: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;
-const ANY = -1; // as the image of an event that is about none
-const RESEND = 2500; // milliseconds after which what is not saved is sent again
+const ANY = -1; // the image of an event that is about none in particular
+const RESEND = 2500; // milliseconds after which unsaved events are sent again
 
-// One for each batch, as long as the page lives: a server that comes back may draw other things
-// first, and what was typed meanwhile must not go with the grid (see unsaved_answers.js).
+// One per batch, for as long as the page lives: a server that comes back may first draw other
+// things, and what was typed meanwhile must outlive the grid (see unsaved_answers.js).
 function journalOf(key) {
   const journals = (globalThis.labelGridJournals ??= new Map());
   if (!journals.has(key)) journals.set(key, createJournal(key));
@@ -19,27 +19,27 @@ function journalOf(key) {
   return journal;
 }
 
-// An event's number is its place in the list of its mount, so the list only grows.
+// An event's number is its place in its mount's list, so the list only grows.
 function createJournal(key) {
-  // crypto.randomUUID() exists on https and localhost only.
+  // crypto.randomUUID() exists only on https and localhost.
   const random = crypto.getRandomValues(new Uint32Array(4));
   const mount = Array.from(random, (part) => part.toString(36)).join("");
   const events = [];
-  const effects = []; // the image and the label that each event led to
+  const effects = []; // for each event, the image and the label that it led to
   let acknowledged = 0;
-  let begun = 0; // what was acknowledged before stands in the status already
+  let begun = 0; // events acknowledged before this are in the status already
   let sends = 0;
-  let heard = 0; // when the server answered last, or began to owe an answer
-  let since = performance.now(); // when the current tile was reached, or the last event
+  let heard = 0; // when the server last answered, or began to owe an answer
+  let since = performance.now(); // when the current tile was reached, or the last event happened
 
-  // What is not on disk yet is sent each time: an update may be overtaken by the next.
+  // All unsaved events are sent each time: an update may be overtaken by the next.
   function message() {
-    sends += 1; // so that the same events, sent again, are not taken for old news
+    sends += 1; // so that Streamlit sees a change when the same events are sent again
     return { mount, sends, first: acknowledged, events: events.slice(acknowledged) };
   }
 
   // Each act is an image, what the person did, and the label that it leads to. The time since the
-  // last event is shared out among images that were answered at once.
+  // last event is divided among images that were answered at once.
   function add(acts) {
     const now = performance.now();
     if (acknowledged === events.length) heard = now;
@@ -54,15 +54,15 @@ function createJournal(key) {
     if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
   }
 
-  // The labels on disk: those of the status, and what was saved since the grid was drawn.
+  // The saved labels: those of the status, and those saved since the grid was drawn.
   function stored(images, codes) {
     const labels = new Map(images.map((image, i) => [image, codes[i]]));
     for (const [image, label] of effects.slice(begun, acknowledged)) labels.set(image, label);
     return images.map((image) => labels.get(image));
   }
 
-  // A grid is drawn anew. Whoever sees a batch again decides again whether it is done; the event
-  // keeps its number.
+  // A grid is drawn again. Whoever sees the batch again decides again whether it is done, so an
+  // unsaved hand-in is dropped; its number stays taken.
   function beginAgain() {
     begun = acknowledged;
     for (let i = acknowledged; i < events.length; i += 1) {
@@ -73,7 +73,7 @@ function createJournal(key) {
   return {
     key, mount,
     isShown: true, // whether a grid on the page sends it
-    who: "", // who answered last
+    who: "", // the annotator who answered last
     add, message, beginAgain, acknowledge, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),
@@ -85,13 +85,13 @@ function createJournal(key) {
   };
 }
 
-// Sends what is in a journal, by `transmit`, until it is saved, one message at a time: an answer that
-// has not left the server is dropped when the next message begins a run, and with eight tabs at once
-// none came through for seconds. `again` hears that something was sent once more.
+// Sends a journal's events with `transmit` until they are saved, one message at a time: an answer
+// that has not left the server is dropped when the next message starts a run, and with eight tabs at
+// once none got through for seconds. `again` is called when something was sent once more.
 function createSender(journal, transmit, again) {
   let timer;
-  let due = 0; // how many events the message holds that has no answer yet
-  let answered = 0; // how many were saved when there was one
+  let due = 0; // how many events the message covers that waits for an answer
+  let answered = 0; // how many were saved at the last answer
   let resends = 0; // since then
 
   function send() {
@@ -101,7 +101,7 @@ function createSender(journal, transmit, again) {
     timer = setTimeout(resend, RESEND);
   }
 
-  // A server that was away, or started anew, has not seen what was sent meanwhile.
+  // A server that was away, or was restarted, has not seen what was sent meanwhile.
   function resend() {
     if (journal.isSaved) return;
     resends += 1;
@@ -111,12 +111,12 @@ function createSender(journal, transmit, again) {
 
   return {
     send,
-    // More is in the journal, or the server has said something.
+    // There is more in the journal, or the server has answered.
     advance() {
       if (journal.saved > answered) [answered, resends] = [journal.saved, 0];
       if (!journal.isSaved && journal.saved >= due) send();
     },
-    // What the person does next elsewhere on the page is to know of all that was done here.
+    // Whatever the person does next elsewhere on the page must see everything that was done here.
     hurry() { if (journal.count > due) send(); },
     stop: () => clearTimeout(timer),
     get isLate() { return resends > 1; },

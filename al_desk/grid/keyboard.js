@@ -1,14 +1,14 @@
 // @ts-check
-// Keys, wherever the focus is, unless the person types into something else.
+// Keys, wherever the focus is, unless the person is typing into something else.
 
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 const DIALOG = '[role="dialog"]';
 const CONTROL = "a, button, summary, input, [role]";
 
-// What a key means, whatever the keyboard: a name, a digit, a letter in lower case; "" for nothing.
+// What a key means on any keyboard layout: a name, a digit, a lower-case letter; "" for nothing.
 function keyName(event) {
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  // Many keyboards type brackets with AltGr, which reads as Ctrl+Alt.
+  // Many layouts type brackets with AltGr, which is reported as Ctrl+Alt.
   if (event.getModifierState("AltGraph")) return "[]".includes(name) ? name : "";
   if (event.altKey) return "";
   if (event.ctrlKey || event.metaKey) return event.shiftKey ? "" : `Ctrl+${name.toUpperCase()}`;
@@ -17,16 +17,16 @@ function keyName(event) {
   return digit ? digit[1] : name;
 }
 
-// The person is typing into something else, or has a dialog open. Streamlit opens one as soon as its
-// server is away; what is typed meanwhile is kept, and is to be typed on.
+// The person is typing into something else, or has a dialog open. Streamlit opens one when its server
+// is away; that one does not count, since labels typed meanwhile are kept.
 function busyElsewhere(node) {
   const app = document.querySelector("[data-test-connection-state]");
   const isCutOff = app && app.getAttribute("data-test-connection-state") !== "CONNECTED";
   return node?.closest(TYPING) || (!isCutOff && document.querySelector(DIALOG));
 }
 
-// `keys.moves` say which tile comes next, `keys.edits` hold unless a control has the focus, and
-// `keys.commands` always.
+// `keys.moves` give the next tile, `keys.edits` apply unless a control has the focus, and
+// `keys.commands` always apply.
 function listenToKeys(root, keys) {
   function actionFor(event, onControl) {
     const name = keyName(event);
@@ -46,8 +46,8 @@ function listenToKeys(root, keys) {
     const action = actionFor(event, onControl);
     if (!action) return;
     event.preventDefault();
-    event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document too
-    // A key held down moves on, but does not label the rest of the batch.
+    event.stopImmediatePropagation(); // Streamlit's own shortcuts listen on the document, too
+    // A key that is held down moves on, but does not label the rest of the batch.
     if (!event.repeat || keys.moves[event.key]) action();
   }
 

@@ -1,14 +1,14 @@
 // @ts-check
 // The labelling grid in the browser. Streamlit calls the default export once per mount and again
-// whenever `data` changes; in between, nobody but this file touches the DOM below the root.
-// What the person does shows at once, in the handler of the very key, and is sent right after.
+// whenever `data` changes; in between, only this file touches the DOM below the root. What the person
+// does shows at once, in the event handler itself, and is sent right after.
 //
-// `data` is a frame: what never changes while a batch lasts, with its pictures. What does change
-// (labels on disk, how much is saved) comes as a status, through grid_status.js.
+// `data` is a frame: what does not change while a batch is labelled, with its pictures. What does
+// change (saved labels, how many events are saved) comes as a status, through grid_status.js.
 
 const grids = new WeakMap(); // shadow root -> grid
 /** @type {object?} */
-let active = null; // the newest grid has the keyboard: a stale one may linger until the run ends
+let active = null; // the newest grid has the keyboard: an old one may linger until the run ends
 
 export default function ({ data, parentElement, setStateValue }) {
   const frame = parseFrame(data);
@@ -21,7 +21,7 @@ export default function ({ data, parentElement, setStateValue }) {
   grid.takeFrame(frame, setStateValue);
   const call = ++grid.calls;
   return () => {
-    // An overtaken call is cleaned up as well, and must not take the living grid with it.
+    // A call that was overtaken is cleaned up as well, and must not remove the current grid.
     if (call !== grid.calls) return;
     grid.destroy();
     grids.delete(parentElement);
@@ -31,14 +31,14 @@ export default function ({ data, parentElement, setStateValue }) {
 function createGrid(parent, key) {
   const journal = journalOf(key);
   const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
-  const history = []; // what undo puts back: lists of [tile, label before]
+  const history = []; // what undo restores: lists of [tile, label before]
   const listening = new AbortController();
   let frame, status, who, codes, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
-  let handingIn = false; // until another grid takes over, or it is refused: keys label nothing
+  let handingIn = false; // until another grid takes over, or a refusal comes; keys do nothing
   let refusal = ""; // why the last hand-in or undo was refused
-  let letGo = () => {}; // of the sheet of pictures
+  let letGo = () => {}; // releases the sheet of pictures
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const row = el("div", { className: "row", role: "row" });
@@ -71,7 +71,7 @@ function createGrid(parent, key) {
     journal.hear();
     journal.acknowledge(status);
     if (status.refused) {
-      if (handingIn) own.clear(); // it may be that somebody else has taken a label back
+      if (handingIn) own.clear(); // somebody else may have taken a label back
       if (handingIn) history.length = 0;
       [handingIn, refusal] = [false, status.refused];
     }
@@ -98,7 +98,7 @@ function createGrid(parent, key) {
     if (asking) why.show(status.why, frame.images[current], frame.classes);
   }
 
-  // The tile that the server wants to be looked at, once for each such wish; -1 for none.
+  // The tile that the server wants to have the focus, once per request; -1 for none.
   function takeFocus() {
     const { image, turn } = status.focus ?? { turn: 0 };
     if (turn <= (globalThis.labelGridFocus ?? 0)) return -1;
@@ -142,7 +142,7 @@ function createGrid(parent, key) {
     });
   }
 
-  // Where an enlarged picture grows from: away from the edges, so that nothing is cut off.
+  // An enlarged picture grows away from the edges, so that nothing is cut off.
   function aim(i) {
     const middle = tiles[i].offsetLeft + tiles[i].offsetWidth / 2;
     tiles[i].style.setProperty("--from", `${(100 * middle) / row.clientWidth}%`);
@@ -164,7 +164,7 @@ function createGrid(parent, key) {
   }
 
   function focusTile() {
-    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what sticks out above the tiles
+    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what covers the tiles
     tiles[current].focus({ preventScroll: true });
     if (tiles[current].matches(":focus")) tiles[current].scrollIntoView({ block: "nearest" });
   }
@@ -174,8 +174,8 @@ function createGrid(parent, key) {
     goTo(i);
   }
 
-  // Label, skip or clear what is selected, else the current tile; then on to the next open one,
-  // from the top again. In a review there are no open ones: on to the next.
+  // Label, skip or clear the selection, or else the current tile; then move on to the next open one,
+  // from the top again if need be. In a review there are no open ones: on to the next.
   function give(code) {
     if (status.disabled || handingIn) return;
     list.close();
@@ -251,7 +251,7 @@ function createGrid(parent, key) {
     else askWhy();
   }
 
-  // Asked once the person rests on a tile, not for each one passed on the way.
+  // Asked once the person stays on a tile, not for each one that is passed.
   function askWhy() {
     if (why.panel.hidden) return;
     clearTimeout(asking);
@@ -300,7 +300,7 @@ function createGrid(parent, key) {
   });
   window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
     { signal: listening.signal });
-  // Not with the click itself: Streamlit would make one message of both, and forget the click.
+  // Before the click itself: Streamlit would merge the two into one message, and forget the click.
   for (const leaving of ["pointerover", "focusin"]) {
     window.addEventListener(leaving, (event) => event.composedPath().includes(root) || sender.hurry(),
       { signal: listening.signal, capture: true });

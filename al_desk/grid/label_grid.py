@@ -1,23 +1,16 @@
 """The labelling grid: a batch of images in, what a person does with them out.
 
-    label_grid(
-        key=f"grid-{batch_id}",                    # one key per batch
-        images=images,                             # uint8 [n, 3, S, S]
-        tiles=[Tile(image=17, label=None), ...],   # the same n, in the same order
-        class_names=("cat", "dog"),
-        on_events=store_them,                      # called with a list[GridEvent]
-    )
-
-What stays as it is while a batch lasts travels once, as a *frame*, pictures included; what changes
-travels as a small *status*. The browser keeps the events that no status has acknowledged and sends
-all of them each time, so an update may be lost or overtaken and nothing is missed. An event's id
-is the mount's random id and its number there. Three facts about Streamlit (1.67) stand behind this:
+The frame does not change while a batch is labelled, so it is sent once, pictures included; the
+status is small and is sent after every label. The browser keeps the events that no status has
+acknowledged and sends all of them each time, so a lost or overtaken update loses nothing. An
+event's id is the mount's random id and the event's number in it. This rests on three facts about
+Streamlit (1.67):
 
 - Trigger values get lost under fast typing; the newest state never does.
-- A component's message is sent as a hash once it is larger than 10 kB and the browser has the
-  very same one. Call the grid in a fragment with arguments that stay as they are while the batch
-  lasts, and a label costs a few hundred bytes instead of the picture.
-- A component's data may be bytes, but then nothing else: the frame is JSON and pictures in one.
+- A component's message larger than 10 kB is sent as a hash if the browser already has the very
+  same one. Call the grid in a fragment whose arguments stay the same while the batch is labelled,
+  and a label costs a few hundred bytes instead of the pictures.
+- A component's data may be bytes, but then nothing else: a frame packs JSON and pictures together.
 """
 
 from __future__ import annotations
@@ -43,123 +36,138 @@ _RECEIVED = "_label_grid_received"
 
 
 def source(*names: str) -> str:
-    """The files in one, without indentation and comments, for it travels with each batch."""
+    """These files as one, without indentation and comments, since it is sent with each batch."""
     text = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
+SCRIPTS = "elements head tiles journal keyboard selection class_list label_grid"
 _grid = st.components.v2.component(
     "label_grid",
-    js=source(
-        "elements.js",
-        "head.js",
-        "tiles.js",
-        "journal.js",
-        "keyboard.js",
-        "selection.js",
-        "class_list.js",
-        "label_grid.js",
-    ),
+    js=source(*(f"{name}.js" for name in SCRIPTS.split())),
     css=source("label_grid.css", "panels.css"),
 )
-# Hands on what changes while a batch lasts; the grid may be mounted before it or after it.
+# Delivers the status; the grid may be mounted before or after it.
 _status = st.components.v2.component("label_grid_status", js=source("grid_status.js"))
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture of the grid, before the person touches it.
+    """One picture of the grid.
 
-    ``image`` is its position in the training set; ``label`` is ``None`` while it is open,
-    ``SKIP``, or a class index. ``guess`` is the model's class and its probability, shown once the
-    tile has another label. ``truth`` is shown below the picture: for demonstrations only.
+    ``image`` is its position in the training set. ``guess`` is the model's class and its
+    probability, shown once the tile has a different label. ``truth`` is shown below the picture,
+    for demonstrations only.
     """
 
     image: int
-    label: int | None
     guess: tuple[int, float] | None = None
     truth: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What stays the same while a batch is labelled; each batch has its own ``key``.
+
+    ``images`` are uint8 ``[n, 3, S, S]``, one for each of the ``tiles``, else ValueError.
+    """
+
+    key: str
+    images: NDArray[np.uint8]
+    tiles: Sequence[Tile]
+    class_names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.images.shape[:2] != (len(self.tiles), 3) or self.images.dtype != np.uint8:
+            raise ValueError(
+                f"images must be uint8 [{len(self.tiles)}, 3, S, S], one for each tile, "
+                f"not {self.images.dtype} {list(self.images.shape)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class GridStatus:
+    """What may change while a batch is labelled.
+
+    ``labels``: what is saved for each tile: None while it is open, ``SKIP``, or a class index.
+    ``annotator``: whose grid it is; nobody undoes what somebody else did. ``review``: labels are
+    looked at again, and nothing is handed in. ``focus``: an image to go to, and a number that grows
+    with each such request.
+    """
+
+    labels: Sequence[int | None]
+    annotator: str = ""
+    review: bool = False
+    show_guesses: bool = False
+    focus: tuple[int, int] | None = None
+    disabled: bool = False
+
+
 @dataclass(slots=True)
 class _Received:
-    """How many events of each mount this session's receiver has taken, what it refused last, and
-    the pictures that were drawn.
+    """What this session has received: the number of events per mount, the last refusal per grid,
+    and the sprite sheets of the last two grids.
 
     The lock: a click that reruns the page starts a second script thread while the first may still
-    be storing. It waits here, so that what it reads afterwards holds all labels, and each once.
+    be saving. It waits here, so that it then reads every label, and each of them once.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, str | None] = field(default_factory=dict)  # by the key of the grid
-    problem: str | None = None  # that the callback of this run has met
-    sheets: dict[str, bytes] = field(default_factory=dict)  # of the last two grids
+    refused: dict[str, str | None] = field(default_factory=dict)
+    problem: str | None = None  # what went wrong in the callback of this run
+    sheets: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def label_grid(
-    *,
-    key: str,
-    images: NDArray[np.uint8],
-    tiles: Sequence[Tile],
-    class_names: Sequence[str],
+    frame: Frame,
+    status: GridStatus,
     on_events: Callable[[list[GridEvent]], str | None],
     explain: Callable[[int], dict[str, Any]] | None = None,
-    show_guesses: bool = False,
-    review: bool = False,
-    focus: tuple[int, int] | None = None,
-    who: str = "",
-    disabled: bool = False,
 ) -> None:
-    """Draw the grid; hand each event to ``on_events``, in the order in which they happened.
+    """Draw the grid; pass each event to ``on_events``, in the order in which they happened.
 
-    ``on_events`` is called as a Streamlit callback, before the script runs. An ActiveLearningError
-    that it raises there is shown while the grid is drawn, with a button to save again; the browser
-    keeps the labels and sends them again. Labels typed while the server was away come while the
-    grid is drawn. An event may come twice (another session, a reload), so receive by ``event_id``.
-    It may answer with a sentence that says why the batch cannot be handed in, or nothing be undone.
-    After a hand-in keys do nothing more, until that sentence comes or another grid is drawn.
+    ``on_events`` runs as a Streamlit callback, before the script does. If it raises an
+    ActiveLearningError there, the grid shows it with a button to save again; the browser keeps the
+    labels and sends them again. Labels typed while the server was away arrive while the grid is
+    drawn. An event may arrive twice (from another session, or after a reload), so ``event_id`` must
+    be checked. ``on_events`` may return a sentence that says why a batch cannot be handed in, or
+    why nothing can be undone. After a hand-in, keys do nothing until that sentence arrives or
+    another grid is drawn.
 
-    ``explain`` answers why an image was chosen (see :func:`al_desk.grid.tiles.why`). ``review`` is
-    for labels to be looked at again: nothing is handed in. ``focus`` is an image to go to and a
-    number that grows with each such wish. ``who`` labels: nobody undoes what somebody else did.
+    ``explain`` says why an image was chosen (see :func:`al_desk.grid.tiles.why`).
     """
-    if images.shape[:2] != (len(tiles), 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"images must be uint8 [{len(tiles)}, 3, S, S], one for each tile, "
-            f"not {images.dtype} {list(images.shape)}"
-        )
-    if not tiles:
+    if not frame.tiles:
         return
-    known = frozenset(tile.image for tile in tiles)
+    known = frozenset(tile.image for tile in frame.tiles)
     received: _Received = st.session_state.setdefault(_RECEIVED, _Received())
 
-    def hand_over() -> None:
-        mount, first, events = parse_events(sent("events"), known, len(class_names))
+    def sent(what: str) -> Any:
+        return (st.session_state.get(frame.key) or {}).get(what)
+
+    def receive() -> None:
+        mount, first, events = parse_events(sent("events"), known, len(frame.class_names))
         with received.lock:
             count = received.counts.get(mount, 0)
             if fresh := [event for number, event in events if number >= count]:
-                received.refused[key] = on_events(fresh)
+                received.refused[frame.key] = on_events(fresh)
             received.counts[mount] = max(count, first)
 
-    def hand_over_or_wait() -> None:
+    def receive_first() -> None:
         try:
-            hand_over()
+            receive()
         except ActiveLearningError as error:
-            # Said below. To wait for a locked database once more would take longer than until the
-            # events come again, and the page would be drawn anew before it has said anything.
+            # Shown below. Waiting for a locked database a second time would take longer than the
+            # browser waits before it sends the events again.
             received.problem = str(error)
-        except Exception:  # not lost: hand_over() below meets it again, where the page can see it
+        except Exception:  # not lost: receive() below meets it again, where the page can show it
             return
 
-    def sent(what: str) -> Any:
-        return (st.session_state.get(key) or {}).get(what)
-
     _grid(
-        key=key,
-        data=_frame(key, received.sheets, images, tiles, class_names),
-        on_events_change=hand_over_or_wait,
+        key=frame.key,
+        data=_packed(frame, received.sheets),
+        on_events_change=receive_first,
         on_why_change=lambda: None,
     )
     problem, received.problem = received.problem, None
@@ -167,59 +175,52 @@ def label_grid(
     state, asked = sent("events"), sent("why")
     try:
         if problem is None:
-            hand_over()
+            receive()
         if explain and type(asked) is int and asked in known:
             explanation = explain(asked)
     except ActiveLearningError as error:
         problem = str(error)
     mount = str(state.get("mount")) if isinstance(state, dict) else ""
-    status = {
-        "grid": key,
-        "labels": ",".join("" if t.label is None else str(t.label) for t in tiles).rstrip(","),
+    message = {
+        "grid": frame.key,
+        "labels": ",".join("" if n is None else str(n) for n in status.labels).rstrip(","),
         "mount": mount,
         "saved": received.counts.get(mount, 0),
         "problem": problem,
-        "refused": received.refused.get(key),
+        "refused": received.refused.get(frame.key),
         "why": explanation,
-        "guesses": show_guesses,
-        "review": review,
-        "who": who,
-        "focus": focus and {"image": int(focus[0]), "turn": focus[1]},
-        "disabled": disabled,
+        "guesses": status.show_guesses,
+        "review": status.review,
+        "who": status.annotator,
+        "focus": status.focus and {"image": int(status.focus[0]), "turn": status.focus[1]},
+        "disabled": status.disabled,
     }
-    # A message for each label: what is not so need not be said.
-    _status(key=f"{key}-status", data={name: value for name, value in status.items() if value})
+    # Sent after every label, so what is false or empty is left out.
+    _status(key=f"{frame.key}-status", data={name: v for name, v in message.items() if v})
 
 
 def taken() -> dict[str, int]:
-    """How many events of each mount are on disk, as far as grids of this session know."""
+    """How many events of each mount are on disk, as far as the grids of this session know."""
     received: _Received | None = st.session_state.get(_RECEIVED)
     return dict(received.counts) if received else {}
 
 
-def _frame(
-    key: str,
-    sheets: dict[str, bytes],
-    images: NDArray[np.uint8],
-    tiles: Sequence[Tile],
-    class_names: Sequence[str],
-) -> bytes:
-    """What the browser needs once: the length of a JSON text, the text, the sheet of pictures."""
-    size = images.shape[-1]
-    drawn = f"{key} {[tile.image for tile in tiles]}"
-    sheet = sheets.pop(drawn, None) or sprite(images)
-    while len(sheets) > 1:  # another grid may be on its way out
+def _packed(frame: Frame, sheets: dict[str, bytes]) -> bytes:
+    """A frame as bytes: the length of a JSON text, the text, the sprite sheet."""
+    tiles = frame.tiles
+    drawn = f"{frame.key} {[tile.image for tile in tiles]}"
+    sheet = sheets.pop(drawn, None) or sprite(frame.images)
+    while len(sheets) > 1:  # the grid before this one may still be on the page
         del sheets[next(iter(sheets))]
     sheets[drawn] = sheet
     about = {
-        "key": key,
-        "size": size,
-        "classes": [str(name) for name in class_names],
+        "key": frame.key,
+        "size": frame.images.shape[-1],
+        "classes": [str(name) for name in frame.class_names],
         "images": [int(tile.image) for tile in tiles],
-        "guesses": [tile.guess and [int(tile.guess[0]), round(100 * tile.guess[1])]
-                    for tile in tiles],
+        "guesses": [t.guess and [int(t.guess[0]), round(100 * t.guess[1])] for t in tiles],
         "truths": [None if tile.truth is None else int(tile.truth) for tile in tiles],
-    }  # fmt: skip
+    }
     about["digest"] = hashlib.blake2b(json.dumps(about).encode() + sheet, digest_size=8).hexdigest()
     text = json.dumps(about, separators=(",", ":")).encode()
     return struct.pack("<I", len(text)) + text + sheet

@@ -1,10 +1,11 @@
 // @ts-check
-// Which tiles are selected: by click, shift-click, drag and keyboard. One module with label_grid.js.
+// Which tiles are selected: by click, shift-click, drag and keyboard. Part of one module with
+// label_grid.js.
 
-const DRAG = 5; // pixels a pointer moves before it drags
+const DRAG = 5; // pixels that a pointer moves before it drags
 
-// `grid` gives tiles() and current(), moves the current tile, is told what changed, and opens the
-// class list. An empty selection means the current tile.
+// `grid` gives tiles() and current(), moves the current tile, is told of changes, and opens the class
+// list. An empty selection means the current tile.
 function createSelection(row, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins

@@ -1,4 +1,4 @@
-"""The pictures of a batch in one."""
+"""All pictures of a batch as one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WEBP_LIMIT = 16383  # pixels on a side
 
 
 def sprite(images: NDArray[np.uint8]) -> bytes:
-    """All pictures ``[n, 3, S, S]`` of a batch in one WebP; row by row, ``width / S`` in each.
+    """All pictures ``[n, 3, S, S]`` of a batch as one WebP, row by row, ``width / S`` in each.
 
     Lossless up to 64 pixels: 100 CIFAR-10 images take 150 kB and 25 ms as WebP, 222 kB as PNG.
-    A single column packs best, more only where WebP's largest height asks for them.
+    A single column compresses best; there are more only if WebP's maximum height requires it.
     """
     size = images.shape[-1]
     tiles = images.transpose(0, 2, 3, 1)
@@ -35,5 +35,5 @@ def sprite(images: NDArray[np.uint8]) -> bytes:
 
 
 def sprite_text(images: NDArray[np.uint8]) -> str:
-    """A few pictures ``[n, 3, S, S]`` in one, as base64, for a status."""
+    """A few pictures ``[n, 3, S, S]`` as one, in base64, for a status."""
     return base64.b64encode(sprite(images)).decode()

@@ -1,7 +1,7 @@
 // @ts-check
-// A frame, which never changes while a batch lasts, and the tiles that are made from it.
+// A frame, which does not change while a batch is labelled, and the tiles that are made from it.
 
-// Four bytes say how long the JSON is; the sheet of pictures follows it.
+// Four bytes give the length of the JSON; the sheet of pictures follows it.
 function parseFrame(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = 4 + view.getUint32(0, true);
@@ -18,7 +18,7 @@ function createTile({ images, classes, truths }, i, onmouseenter) {
     el("div", { className: "truth" }, `Truth: ${classes[truths[i]]}`)]));
 }
 
-// The model's guess as the person may see it: blind first, unless the setting says otherwise.
+// The model's guess, as far as the person may see it: blind first, unless the setting says otherwise.
 function guessText(guess, code, showGuess, classes) {
   const hidden = code === SKIP || (code === OPEN && !showGuess);
   if (!guess || hidden || guess[0] === code) return "";
@@ -37,18 +37,19 @@ function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCu
   const [, name, mark] = tile.children;
   name.textContent = name.title = text;
   mark.textContent = guess;
-  const said = guess.replace("≠ ", "");
-  mark.title = guess && `The model's guess: ${said}`;
+  const prediction = guess.replace("≠ ", "");
+  mark.title = guess && `Prediction: ${prediction}`;
   tile.classList.toggle("current", isCurrent);
   tile.ariaSelected = String(isSelected);
   tile.tabIndex = isCurrent ? 0 : -1;
   tile.ariaLabel = `Image ${i + 1} of ${count}, ${text || "not labelled yet"}`
-    + (guess && `, the model says ${said}`);
+    + (guess && `, prediction ${prediction}`);
 }
 
-// Room for the tiles of a frame: whole pixels stay whole, and long names get two lines.
+// Fit the root to the tiles of a frame: small pictures are scaled by whole numbers, and long names
+// get two lines.
 function fitRoot(root, { size, classes, guesses }) {
-  const wanted = 96; // twenty tiles fit on one screen
+  const wanted = 96; // pixels; twenty tiles fit on one screen
   const factor = Math.max(1, Math.round(wanted / size));
   root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
   root.classList.toggle("pixelated", size <= 96);
@@ -56,11 +57,11 @@ function fitRoot(root, { size, classes, guesses }) {
   root.classList.toggle("guessed", guesses.some((guess) => guess !== null));
 }
 
-// The place of the tile one row up (-1) or down (1) from that at `place`; itself, if there is none.
+// The place of the tile one row up (-1) or down (1) from that at `place`; `place` if there is none.
 function tileInRow(tiles, place, direction) {
   const columns = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
   const [last, target] = [tiles.length - 1, place + direction * columns];
-  // From above a short last row, down leads to its end.
+  // From above a short last row, down leads to the end of that row.
   const short = Math.floor(last / columns) > Math.floor(place / columns);
   return tiles[target] || (target > last && short) ? Math.min(target, last) : place;
 }

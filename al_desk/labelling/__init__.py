@@ -1,11 +1,10 @@
-"""What an experiment waits for: labels, a training, other people.
+"""What an experiment waits for: labels, a training, or other people.
 
-workflow     which of these it is
-batch        the open batch: handed out, shown, written to the log, handed in
-answers      what a grid says, as rows of the log
-undo         what was said last, taken back
-others       who still labels the round
-review       second thoughts: filters, the most suspicious first, agreement
-refit        a linear head, fit again while a person labels
-pretraining  features, learned from images alone while a person labels
+workflow  decides which of these it is, and has rounds trained and features learned meanwhile
+batch     the open batch: handed out, shown, saved, handed in
+answers   what the events of a grid mean, as rows of the log
+undo      taking back the last label
+others    who is still labelling the round
+review    second thoughts: filters, the most suspicious first, agreement
+refit     fits a linear head again while a person labels
 """

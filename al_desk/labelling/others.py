@@ -1,32 +1,32 @@
-"""Waiting for others who still label the round that trains next."""
+"""Waiting for others who are still labelling the round that trains next."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from al_core.errors import StoreError
-from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.leases import close_round, held_by_others
-from al_core.store.store import Store
+from al_desk.context import DeskContext
 from al_desk.server.resources import is_gone, this_tab
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import local_time, plain
+from al_desk.widgets.formatting import local_time, show_error
 
 
-def wait_for_others(store: Store, experiment: Experiment) -> None:
-    """Say who still labels the round that trains next, and offer to go on without them."""
-    number = experiment.next_round
-    if others := held_by_others(experiment, number, this_tab(), is_gone):
-        _others(store, experiment.id, number, len(others))
+def wait_for_others(context: DeskContext) -> None:
+    """Say who is still labelling the round that trains next, and offer to go on without them."""
+    experiment = context.experiment
+    if others := held_by_others(experiment, experiment.next_round, this_tab(), is_gone):
+        _others(context, len(others))
 
 
 @st.fragment(run_every=2.0)
-def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
+def _others(context: DeskContext, known: int) -> None:
+    number = context.experiment.next_round
     try:
-        close_round(store, experiment_id, number, is_gone)
-        experiment = open_experiment(store, experiment_id)
+        close_round(context.store, context.experiment.id, number, is_gone)
+        experiment = context.reread()
     except StoreError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        show_error(error)
         return
     others = held_by_others(experiment, number, this_tab(), is_gone)
     if len(others) != known:
@@ -37,12 +37,12 @@ def _others(store: Store, experiment_id: int, number: int, known: int) -> None:
     lapse = max(batch.leased_until for batch in others if batch.leased_until)
     st.info(
         f"Round {number} waits for what others still label: {done} of {len(asked)} images. "
-        f"It goes on without them at {local_time(lapse):%H:%M} if they stay silent.",
+        f"If they stay silent, it goes on without them at {local_time(lapse):%H:%M}.",
         icon=":material/group:",
     )
 
     def go_on() -> None:
         for batch in others:
-            store.hand_in(batch.id)
+            context.store.hand_in(batch.id)
 
     button("Go on without them", go_on, help="Their labels so far are kept.")

@@ -6,89 +6,101 @@ from uuid import uuid4
 
 import streamlit as st
 
-from al_core.experiment.experiment import Experiment, Phase, add_rounds, open_experiment
-from al_core.images.dataset import Dataset
-from al_core.models.learned_weights import waits_for_features
+from al_core.config import PretrainConfig
+from al_core.experiment.experiment import Phase, add_rounds
+from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.progress import Work
-from al_core.store.store import Store
+from al_desk.context import DeskContext
 from al_desk.labelling.batch import describe, hint_for_few_labels, label_batch, take_batch
 from al_desk.labelling.others import wait_for_others
-from al_desk.labelling.pretraining import learn_features
 from al_desk.labelling.undo import take_back
 from al_desk.results.headline import gain
 from al_desk.widgets.buttons import button
-from al_desk.widgets.job_progress import keep_running, round_key
+from al_desk.widgets.job_progress import Task, keep_running, round_key
 
 
-def train_and_label(
-    store: Store,
-    experiment: Experiment,
-    dataset: Dataset,
-    annotator: str,
-    show_truth: bool,
-    labelling: bool,
-) -> None:
-    """The batch of this tab, and the round that trains meanwhile."""
-    batch = take_batch(store, experiment, dataset, annotator) if labelling else None
+def train_and_label(context: DeskContext, labelling: bool) -> None:
+    """The batch of this tab, if it is ``labelling``, and the round that trains meanwhile."""
+    experiment = context.experiment
+    batch = take_batch(context) if labelling else None
     if batch is not None:
         st.subheader(describe(batch), anchor=False)
         if batch.round < experiment.next_round:
-            st.caption("Opened again by an undo. What changes counts from the next training on.")
+            st.caption("Opened again by an undo. Changes count from the next training on.")
         if hint := hint_for_few_labels(experiment):
             st.caption(hint)
-        label_batch(store, experiment, batch, dataset, annotator, show_truth)
+        label_batch(context, batch)
     brief = batch is not None or not labelling
     waits = waits_for_features(experiment.config, experiment.fingerprint)
     if waits and experiment.phase is not Phase.FINISHED:
-        learn_features(experiment, dataset, brief)
+        learn_features(context, brief)
     elif experiment.phase is Phase.TRAINING:
-        train(store, experiment, dataset, brief)
+        train(context, brief)
     elif experiment.phase is Phase.FINISHED and batch is None:
-        finished(store, experiment)
+        finished(context)
     elif labelling and (batch is None or batch.round > experiment.next_round):
-        wait_for_others(store, experiment)
-    if labelling and batch is None and experiment.batches:
-        offer_undo(store, experiment, annotator)
+        wait_for_others(context)
+    if labelling and batch is None and experiment.batches:  # no grid that would take the key
+
+        def undo() -> str | None:
+            return take_back(context, f"button:{uuid4().hex}")
+
+        key = f"undo-{experiment.id}"
+        button("Undo the last label", undo, key, icon=":material/undo:", shortcut="u")
 
 
-def offer_undo(store: Store, experiment: Experiment, annotator: str) -> None:
-    """Undo where there is no grid that would take the key."""
-
-    def undo() -> str | None:
-        return take_back(store, experiment.id, annotator, f"button:{uuid4().hex}")
-
-    key = f"undo-{experiment.id}"
-    button("Undo the last label", undo, key, icon=":material/undo:", shortcut="u")
-
-
-def train(store: Store, experiment: Experiment, dataset: Dataset, brief: bool) -> None:
+def train(context: DeskContext, brief: bool) -> None:
     """Run the round the experiment waits for, in the background."""
-    number = experiment.next_round
-    last = number == experiment.config.rounds
-    keep_running(
-        round_key(experiment.id, number),
-        lambda: _advance(store, experiment.id, dataset),
+    number = context.experiment.next_round
+    last = number == context.experiment.config.rounds
+    task = Task(
+        round_key(context.experiment.id, number),
+        lambda: _advance(context),
         f"Round {number}: {'the last training' if last else 'training'}",
         "Training was cancelled; nothing of it is kept.",
         f"Start round {number} again",
-        brief,
     )
+    keep_running(task, brief)
 
 
-def _advance(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
-    # Here, in the worker's thread, and not above: torch takes seconds to import, and a page that
-    # only shows a batch and a curve does without.
+def _advance(context: DeskContext) -> Work[None]:
+    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import advance
     from al_core.models.hardware import find_hardware
 
-    yield from advance(store, experiment_id, dataset, find_hardware())
+    yield from advance(context.store, context.experiment.id, context.dataset, find_hardware())
 
 
-def finished(store: Store, experiment: Experiment) -> None:
+def learn_features(context: DeskContext, brief: bool) -> None:
+    """Learn the features that an experiment waits for, in the background."""
+    task = Task(
+        f"experiment {context.experiment.id}, learning features",
+        lambda: _learn(context),
+        "Learning features from these images",
+        "Learning features was stopped; what was learned so far is kept.",
+        "Go on learning features",
+        background=True,
+    )
+    keep_running(task, brief)
+
+
+def _learn(context: DeskContext) -> Work[None]:
+    from al_core.features.pretrain import pretrain
+    from al_core.models.hardware import find_hardware
+
+    model, train = context.experiment.config.model, context.experiment.config.train
+    config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
+    path = learned_path(context.dataset.fingerprint)
+    if not path.exists():  # another experiment on these images may have been first
+        yield from pretrain(context.dataset, config, find_hardware(), path)
+
+
+def finished(context: DeskContext) -> None:
     """All rounds are done; more may follow."""
-    st.success(f"All rounds are done. {gain(experiment)}", icon=":material/flag:")
+    st.success(f"All rounds are done. {gain(context.experiment)}", icon=":material/flag:")
 
     def add() -> None:
-        add_rounds(store, open_experiment(store, experiment.id), 1)
+        add_rounds(context.store, context.reread(), 1)
 
-    button("Label another round", add, f"add-{experiment.id}", icon=":material/add:")
+    key = f"add-{context.experiment.id}"
+    button("Label another round", add, key, icon=":material/add:")

@@ -1,13 +1,12 @@
 """What the rounds have given.
 
-headline         numbers on top of the page
-tabs             all the others, in tabs
-rounds_table     as a table, and what it was measured on
+headline         the numbers at the top of the page
+tabs             everything else, in tabs
+rounds_table     the rounds as a table, and what they were measured on
 stopping         when to stop
-random_baseline  as many random labels
-mistakes         classes, confusion, test images that are got wrong
+random_baseline  the same number of labels, chosen at random
+mistakes         classes, confusion, images that the model gets wrong
 pool_map         the pool in two dimensions
-pretraining      where the features come from
 compare          experiments and simulations side by side
 curve_choice     which of them
 """

@@ -1,4 +1,4 @@
-"""Experiments and simulations side by side: curves, areas, and what is more than chance."""
+"""Experiments and simulations side by side: curves, areas, and which differences are real."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import streamlit as st
 from al_core.analysis.chart_files import curves_chart
 from al_core.analysis.comparison import UNITS, Verdict, in_words, judge, scale, summary, where
 from al_core.analysis.curves import Axis, Curve, MeasuredOn, accuracy_title, bands
-from al_core.errors import ActiveLearningError
 from al_core.store.store import Store
 from al_desk.results.curve_choice import choose_curves, shorten
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import errors_shown, number_column, plain, show_info
 
 AXIS_NAMES: dict[str, Axis] = {"Labels": "labeled", "Minutes spent": "minutes"}
 TITLES = {"labels": "Labelled images", "minutes": "Minutes spent labelling",
           "seconds": "Seconds spent labelling"}  # fmt: skip
-FIRST = 5  # sentences of a kind that are seen at once
+FIRST = 5  # sentences of a kind that are visible at once
 REST = {
     "trending_up": "More differences",
     "drag_handle": "More pairs that cannot be told apart",
@@ -26,36 +25,33 @@ REST = {
 }
 HELP = """
 - **Curves** show the accuracy on images that the model never trains on: test images or, where
-  there are none, images drawn at random. Runs that differ in their seed alone are averaged, and the
-  band is the 95% interval of that average; for two runs it would fill the chart and is left out.
-  For one run it is the interval that comes from the number of those images.
-- **Mean accuracy** is the area under a curve, divided by the range that all of them share: what is
-  good early counts as much as what is good late.
-- **Differences** are tested by paired t-tests, since runs of one seed start from the same images;
-  never between curves that are measured on different ones. The more pairs are tried, the more look
-  real by chance; Holm's correction makes up for that.
-- **Minutes** are the time between an image's turn and its answer; more than a minute counts as one.
+  there are none, held-out images drawn at random. Runs that differ only in their seed are averaged,
+  and the band is the 95% interval of that average; for two runs it would fill the chart and is left
+  out. For a single run it is the interval that follows from the number of those images.
+- **Mean accuracy** is the area under a curve, divided by the range that all curves share: accuracy
+  early on counts as much as accuracy later.
+- **Differences** are tested by paired t-tests, since runs with the same seed start from the same
+  images. Curves measured on different images are never tested against each other. The more pairs
+  are tested, the more differences appear by chance; Holm's correction makes up for that.
+- **Minutes** are the time between an image's turn and its answer, at most one minute per image.
 """
 
 
 @st.fragment
+@errors_shown()
 def compare(store: Store, current: int | None) -> None:
-    """Choose curves, and see what they say side by side; ``current`` is the open experiment."""
-    try:
-        curves = choose_curves(store, current)
-    except ActiveLearningError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    if not curves:
+    """Choose curves and compare them; ``current`` is the open experiment."""
+    chosen = choose_curves(store, current)
+    if not chosen:
         st.info(
-            "Choose experiments or simulations above, or add a table that “python -m al_core "
-            "simulate” has written.",
+            "Choose experiments or simulations above, or add a table written by “python -m al_core "
+            "simulate”.",
             icon=":material/compare_arrows:",
         )
         return
-    shortened, common = shorten(curves)
-    axis = AXIS_NAMES[_axis_name(shortened)]
-    shown = [curve for curve in shortened if getattr(curve, axis)]
+    curves, common = shorten(chosen)
+    axis = AXIS_NAMES[_axis_name(curves)]
+    shown = [curve for curve in curves if getattr(curve, axis)]
     table = bands(shown, axis)
     unit, size = scale(axis, table["x"].max())
     table["x"] *= size
@@ -63,18 +59,17 @@ def compare(store: Store, current: int | None) -> None:
     if common:
         st.caption(plain(f"All of them: {common}."))
     if axis == "minutes":
-        st.caption("Labels that the truth gave, or that were imported, cost no time here.")
+        st.caption("Labels that came with the images, or were imported, cost no time here.")
     _warn_of_different_images(shown)
-    _name_left_out(shortened, shown, set(table["name"]))
+    _name_left_out(curves, shown, set(table["name"]))
     judged = [curve for curve in shown if len(curve.points(axis)[0]) > 1]
     verdict = judge(judged, axis, _against(judged))
     if not judged:
-        st.info("A curve begins with its second round.", icon=":material/info:")
+        show_info("A curve begins with its second round.")
     elif verdict is None:
-        st.info(
+        show_info(
             f"There is no range of {UNITS[axis]} in which all of these curves were measured, "
-            "so they cannot be compared. Leave one out, or run it for more rounds.",
-            icon=":material/info:",
+            "so they cannot be compared. Leave one out, or run it for more rounds."
         )
     else:
         _show_areas(verdict, judged)
@@ -84,8 +79,7 @@ def compare(store: Store, current: int | None) -> None:
 
 
 def _axis_name(curves: Sequence[Curve]) -> str:
-    timed = any(curve.minutes for curve in curves)
-    if not timed:
+    if not any(curve.minutes for curve in curves):
         return "Labels"
     return st.segmented_control(
         "Along", list(AXIS_NAMES), default="Labels", required=True, key="axis", bind="query-params"
@@ -93,7 +87,7 @@ def _axis_name(curves: Sequence[Curve]) -> str:
 
 
 def _against(curves: Sequence[Curve]) -> str | None:
-    """With which curve all others are compared, None for each with each."""
+    """The curve that all others are compared with; None for each with each."""
     names = sorted({curve.name for curve in curves})
     if len(names) < 3:
         return None
@@ -103,7 +97,7 @@ def _against(curves: Sequence[Curve]) -> str | None:
         None,
         placeholder="Each other",
         width=320,
-        help="Against one alone there are fewer questions, and each needs less to be answered.",
+        help="Compared with a single curve there are fewer tests, and each needs less evidence.",
     )
 
 
@@ -118,7 +112,7 @@ def _name_left_out(curves: Sequence[Curve], shown: Sequence[Curve], drawn: set[s
 
 
 def _warn_of_different_images(curves: Sequence[Curve]) -> None:
-    """Say where the heights of curves do not compare, and where nobody knows."""
+    """Say where accuracies are not comparable, and where that is unknown."""
     names: dict[MeasuredOn, set[str]] = {}
     for curve in curves:
         names.setdefault(curve.on, set()).add(curve.name)
@@ -126,14 +120,14 @@ def _warn_of_different_images(curves: Sequence[Curve]) -> None:
         groups = "; ".join(f"{', '.join(sorted(group))}: {on}" for on, group in names.items())
         st.warning(
             plain(
-                "Not all of these curves are measured on the same images, so their heights do not "
-                f"compare, and no test is made between them ({groups})."
+                "Not all of these curves were measured on the same images, so their accuracies are "
+                f"not comparable, and no test is made between them ({groups})."
             ),
             icon=":material/warning:",
         )
     elif len(names) > 1 and MeasuredOn() in names:
         st.caption(
-            "A table does not say which images it was measured on; it is taken to be the same."
+            "A table does not say which images it was measured on; they are taken to be the same."
         )
 
 
@@ -142,7 +136,7 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
     table[["area", "sd", "final"]] *= 100
     if table["images"].nunique() == 1:
         table = table.drop(columns="images")
-    number = st.column_config.NumberColumn
+    area = f"The area under the curve {where(verdict)}, divided by that range."
     st.dataframe(
         table,
         hide_index=True,
@@ -150,24 +144,18 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
         column_config={
             "name": "Curve",
             "images": "Measured on",
-            "area": number(
-                "Mean accuracy",
-                format="%.1f%%",
-                help=f"The area under the curve {where(verdict)}, divided by that range.",
-            ),
-            "sd": number("± SD", format="%.1f", help="Standard deviation over seeds, in points."),
-            "seeds": number("Seeds", format="%d"),
-            "final": number(
-                "Final accuracy", format="%.1f%%", help="Of each run's last round, averaged."
-            ),
+            "area": number_column("Mean accuracy", "%.1f%%", area),
+            "sd": number_column("± SD", "%.1f", "Standard deviation over seeds, in points."),
+            "seeds": number_column("Seeds", "%d"),
+            "final": number_column("Final accuracy", "%.1f%%", "Of the last rounds, averaged."),
         },
     )
     if len(table) > 1:
-        st.caption(f"Mean accuracy {where(verdict)}, which all of these curves cover.")
+        st.caption(f"Mean accuracy {where(verdict)}, the range that all of these curves cover.")
 
 
 def _show_comparisons(verdict: Verdict) -> None:
-    """Each pair in words: real differences first, then those that chance may have made."""
+    """Each pair in words: real differences first, then those that may be chance."""
     groups: dict[str, list[str]] = {"trending_up": [], "drag_handle": [], "help": []}
     for found in verdict.comparisons:
         icon = "help" if found.p is None else "trending_up" if found.is_real else "drag_handle"

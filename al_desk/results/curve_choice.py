@@ -1,11 +1,10 @@
-"""Which curves to put side by side: of experiments, of their random labels, of simulations."""
+"""Which curves to compare: those of experiments, of their random baselines, of simulations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -21,34 +20,40 @@ from al_core.simulation.random_baseline import has_reference, reference_curve
 from al_core.simulation.results import saved_curves
 from al_core.store.store import Store
 
-KEY = "curves"  # of the session: the names that are chosen
+KEY = "curves"  # session state: the names that are chosen
 
 
 def choose_curves(store: Store, current: int | None) -> list[Curve]:
-    """The curves a person picks, those of the open experiment ``current`` to begin with.
+    """The curves that the person picks; at first, that of the open experiment ``current``.
 
-    Raises ConfigError for a table that is none.
+    Raises ConfigError for a file that is not such a table.
     """
     experiments = {
         record.name: record.id
         for record in store.experiments()
         if any(one.metrics for one in store.rounds(record.id))
     }
-    at_random = {
-        free_name(f"{name}, random labels", experiments, "reference"): number
+    baselines = {
+        free_name(f"{name}, random labels", experiments, "random baseline"): number
         for name, number in experiments.items()
-        if has_reference(number)
+        if has_reference(store.folder(number))
     }
     simulated: dict[str, list[Curve]] = {}
     for curve in saved_curves():
-        name = free_name(curve.name, [*experiments, *at_random], "simulated")
+        name = free_name(curve.name, [*experiments, *baselines], "simulated")
         simulated.setdefault(name, []).append(curve)
-    options = [*experiments, *at_random, *simulated]
+    options = [*experiments, *baselines, *simulated]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = _pick(options, experiments, current)
-        files = _tables()
+        with st.popover("Add tables", icon=":material/upload:"):
+            files = st.file_uploader(
+                "Tables written by “python -m al_core simulate”",
+                type="csv",
+                accept_multiple_files=True,
+                key="tables",
+            )
     curves = _together(store, experiments, chosen, curve_of, strategies_in_words)
-    curves += _together(store, at_random, chosen, reference_curve, lambda _: "Random labels")
+    curves += _together(store, baselines, chosen, reference_curve, lambda _: "Random labels")
     for name in chosen:
         curves += [replace(curve, name=name) for curve in simulated.get(name, ())]
     for file in files:
@@ -64,7 +69,7 @@ def _pick(
     options: Sequence[str], experiments: Mapping[str, int], current: int | None
 ) -> Sequence[str]:
     own = [name for name, number in experiments.items() if number == current]
-    # Opened before its first round had ended, an experiment joins the others when that has.
+    # An experiment that was opened before its first round ended joins the others once it has.
     if own and st.session_state.pop("not-yet-measured", None) == current:
         st.session_state[KEY] = [*st.session_state.get(KEY, ()), *own]
     elif current is not None and not own:
@@ -80,16 +85,6 @@ def _pick(
     )
 
 
-def _tables() -> Sequence[Any]:
-    with st.popover("Add tables", icon=":material/upload:"):
-        return st.file_uploader(
-            "Tables that “python -m al_core simulate” has written",
-            type="csv",
-            accept_multiple_files=True,
-            key="tables",
-        )
-
-
 def _together(
     store: Store,
     experiments: Mapping[str, int],
@@ -97,8 +92,8 @@ def _together(
     curve: Callable[[Experiment], Curve | None],
     title: Callable[[Experiment], str],
 ) -> list[Curve]:
-    """The ``curve`` of each of the ``experiments`` that are chosen; those that differ in their seed
-    alone are runs of one name, which begins with their ``title``."""
+    """The ``curve`` of each of the ``experiments`` that are chosen; those that differ only in their
+    seed become runs of one name, which begins with their ``title``."""
     alike: dict[object, list[Experiment]] = {}
     for name in chosen:
         if name in experiments:
@@ -115,10 +110,10 @@ def _together(
 
 
 def _all_but_the_seed(experiment: Experiment) -> object:
-    """What experiments that are seeds of one another share: images, settings, and who chose."""
+    """What experiments that differ only in their seed share: images, settings, and strategies."""
     settings = replace(
         experiment.config,
-        strategy="random",  # the next batch's; what counts is who chose those before
+        strategy="random",  # the next batch's; what counts is which ones chose the batches so far
         seed=0,
         rounds=0,
         show_guesses=False,
@@ -133,7 +128,7 @@ def free_name(name: str, taken: Iterable[str], more: str) -> str:
 
 
 def shorten(curves: Sequence[Curve]) -> tuple[Sequence[Curve], str]:
-    """The curves without the settings in their names that all have in common, and those."""
+    """The curves, their names without the settings that all have in common; those settings."""
     names = {curve.name: curve.name.partition(", ") for curve in curves}
     tails = {tail for _, _, tail in names.values()}
     if (

@@ -1,4 +1,4 @@
-"""What an experiment has shown so far, at a glance: numbers on top of the page, and a sentence."""
+"""What an experiment has shown so far, at a glance: the numbers at the top of the page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from al_desk.results.rounds_table import (
     why_no_accuracy,
 )
 from al_desk.results.stopping import is_clear, last_gain
+from al_desk.widgets.formatting import interval
 
 
 def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
-    """Labelled, unlabelled, round, and accuracy with its interval and its change, which has a
-    colour where it is clear.
+    """Labelled, unlabelled, round, and accuracy with its interval and its change, which is coloured
+    where it is significant.
 
     An open batch counts as unlabelled until it is handed in, so that the numbers belong together.
     """
@@ -33,7 +34,7 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
         "Unlabelled",
         f"{experiment.pool_size - labeled - skipped:,}",
         width="content",
-        help=f"{skipped:,} more were skipped; they are not asked again.",
+        help=f"{skipped:,} more were skipped and will not be asked about again.",
     )
     row.metric("Round", f"{done} of {experiment.config.rounds}", width="content")
     what = accuracy_name(experiment)
@@ -49,9 +50,9 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
         delta=None if pd.isna(last["change"]) else f"{100 * last['change']:+.1f} points",
         delta_color="normal" if clear else "off",
         delta_arrow="auto" if clear else "off",
-        delta_description=f"95% interval {100 * last['low']:.1f}–{last['high']:.1%}",
+        delta_description=interval(last["low"], last["high"]),
         help=f"{measured_in_words(experiment)} The change is since the round before, grey where "
-        "it may be chance, and 95% is the Wilson interval.",
+        "it may be chance. The 95% interval is Wilson's.",
     )
 
 
@@ -61,9 +62,8 @@ def gain(experiment: Experiment) -> str:
     if len(table) < 2 or table["accuracy"].isna().any():
         return ""
     first, last = table.iloc[0], table.iloc[-1]
-    name = accuracy_name(experiment).lower()
     return (
-        f"{last['labeled'] - first['labeled']:,} labels took the {name} from "
-        f"{first['accuracy']:.1%} to {last['accuracy']:.1%} "
-        f"(95% interval {100 * last['low']:.1f}–{last['high']:.1%})."
+        f"{last['labeled'] - first['labeled']:,} labels took the "
+        f"{accuracy_name(experiment).lower()} from {first['accuracy']:.1%} to "
+        f"{last['accuracy']:.1%} ({interval(last['low'], last['high'])})."
     )

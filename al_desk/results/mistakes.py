@@ -1,9 +1,8 @@
-"""Where the model is wrong: recall by class, the confusion, and the pictures behind it."""
+"""Where the model is wrong: recall by class, the confusion matrix, and the pictures behind it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,26 @@ from al_core.experiment.predictions import load_predictions, load_test_predictio
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import confident_mistakes
 from al_desk.widgets.charts import HIGH, confusion_heatmap, recall_curves, recall_table
+from al_desk.widgets.formatting import number_column, show_info
 from al_desk.widgets.picture_wall import picture_wall
 
-# Images, the positions of those that measure, their truth, and what the model said of them.
+# Images, the positions of the held-out ones, their truth, and the predictions for them.
 Seen = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]
 
-ROW = 35  # pixels, of a table
+ROW = 35  # pixels of a table row
 MOST = 40  # pictures of mistakes
-WORST = 3  # classes that are in colour to begin with
+WORST = 3  # classes that are in colour at first
 
 
 def show_classes(experiment: Experiment) -> None:
-    """How well each class is recognised, now and round by round."""
-    table = recall_table(experiment.rounds, experiment.config.class_names)
+    """How well each class is recognised, now and in each round."""
+    names = experiment.config.class_names
+    table = recall_table(experiment.rounds, names)
     number = table["round"].max()
-    # What is surely bad, and not what a few images happen to say.
+    # By the upper bound: the classes that are certainly bad, not those with only a few images.
     last = table[table["round"] == number].sort_values(["high", "recall"], ignore_index=True)
-    last["labels"] = last["class"].map(_labels_by_class(experiment)).fillna(0)
+    counts = Counter(names[label] for label in experiment.pool.labels.tolist())
+    last["labels"] = last["class"].map(dict(counts)).fillna(0)
     shares = ["recall", "low", "high", "change"]
     last[shares] = 100 * last[shares]
     look: dict[str, Any] = {
@@ -44,13 +46,13 @@ def show_classes(experiment: Experiment) -> None:
     }
     note = (
         "Recall: the share of a class's images that the model recognises, with its 95% Wilson "
-        "interval; on few images it is wide. First come the classes that are surely not recognised "
-        "well."
+        "interval, which is wide for few images. The classes that are certainly recognised worst "
+        "come first."
     )
     if number == 0:
         order = [column for column in _COLUMNS if column != "change"]
         st.dataframe(last, column_order=order, **look)
-        st.caption(f"{note} From the next round on, a curve for each class is here, too.")
+        st.caption(f"{note} From the next round on, there is a curve for each class.")
         return
     chart = st.container()
     event = st.dataframe(
@@ -64,29 +66,24 @@ def show_classes(experiment: Experiment) -> None:
     lit = last["class"].iloc[event.selection.rows].tolist()
     chart.altair_chart(recall_curves(table, lit), key="recall-curves")
     st.caption(
-        f"{note} Tick the classes to see in colour; at first the {WORST} worst, and the one that "
-        "clearly lost most in the last round."
+        f"{note} Tick the classes to see in colour; at first these are the {WORST} worst, and the "
+        "one that clearly lost most in the last round."
     )
 
 
-def _labels_by_class(experiment: Experiment) -> dict[str, int]:
-    names = experiment.config.class_names
-    return dict(Counter(names[label] for label in experiment.pool.labels.tolist()))
-
-
 def _most_telling(last: pd.DataFrame) -> list[int]:
-    """The rows of the classes recognised worst, and of the one that lost most, by more than its
-    interval; worst first."""
+    """The rows of the classes recognised worst, and of the one that lost most, if that is more than
+    its interval; worst first."""
     lost = last.index[last["recall"] - last["change"] > last["high"]]
     most = last.loc[lost].nsmallest(1, "change").index
     return sorted({*range(min(WORST, len(last))), *most.tolist()})
 
 
 def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) -> None:
-    """The confusion of round ``number``, and the images it was most sure of and wrong."""
+    """The confusion matrix of round ``number``, and its most confident mistakes."""
     metrics = experiment.rounds[number].metrics
     if metrics is None:
-        st.info("Nothing was measured in this round.", icon=":material/info:")
+        show_info("Nothing was measured in this round.")
         return
     names = experiment.config.class_names
     key = f"confusion-{experiment.id}-{number}"
@@ -105,51 +102,47 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
     if dataset is None:
         return
     if kind == "test":
-        seen = _of_test_images(experiment, number, dataset)
+        seen = _test_images(experiment, number, dataset)
     else:
-        seen = _of_random_images(experiment, number, dataset)
+        seen = _held_out_images(experiment, number, dataset)
     if seen is not None:
         _pictures(experiment, *seen)
     elif kind == "random" and number < len(experiment.rounds) - 1:
-        _say("What a model said of the random images is kept for the latest round alone.")
+        show_info("Predictions for held-out images are kept for the latest round only.")
     else:
-        _say("What the model of this round said of each image was not kept.")
+        show_info("The predictions of this round were not kept.")
 
 
-def _say(sentence: str) -> None:
-    st.info(sentence, icon=":material/info:")
-
-
-def _of_test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
+def _test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
     known = np.flatnonzero(dataset.test.targets >= 0)
-    probs = load_test_predictions(experiment.id, number)
+    probs = load_test_predictions(experiment.folder, number)
     if probs is None or probs.shape != (len(known), len(experiment.config.class_names)):
         return None
     return dataset.test.images, known, dataset.test.targets[known], probs
 
 
-def _of_random_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
-    """Of the latest round alone: what earlier ones said of the pool is deleted."""
-    said = load_predictions(experiment.id, number)
-    if said is None or number < len(experiment.rounds) - 1:
+def _held_out_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
+    """For the latest round only: earlier predictions for the pool are deleted."""
+    predictions = load_predictions(experiment.folder, number)
+    if predictions is None or number < len(experiment.rounds) - 1:
         return None
     pool = experiment.pool_of(number)
-    is_random = np.isin(pool.labeled, list(experiment.at_random))
-    images = pool.labeled[is_random]
-    return dataset.train.images, images, pool.labels[is_random], said.probs[images]
+    held_out = np.isin(pool.labeled, list(experiment.at_random))
+    images = pool.labeled[held_out]
+    return dataset.train.images, images, pool.labels[held_out], predictions.probs[images]
 
 
 def _pick_cell(key: str, experiment: Experiment) -> None:
-    """A cell of the confusion was clicked: look at its pictures."""
+    """A cell of the confusion matrix was clicked: show its pictures."""
     cells = st.session_state[key].selection.get("cell") or [{}]
     names = experiment.config.class_names
-    for of in ("truth", "said"):
+    for of in ("truth", "prediction"):
         name = cells[0].get(of)
         st.session_state[_key(experiment, of)] = names.index(name) if name in names else None
 
 
 def _key(experiment: Experiment, of: str) -> str:
-    """Where the session keeps the class that is looked at, of the truth or as the model said."""
+    """Where the session keeps the class that is looked at, as the truth or as the prediction."""
     return f"mistakes-{experiment.id}-{of}"
 
 
@@ -162,9 +155,19 @@ def _pictures(
 ) -> None:
     names = experiment.config.class_names
     with st.container(horizontal=True):
-        truth = _one_class("Is", names, _key(experiment, "truth"))
-        said = _one_class("The model said", names, _key(experiment, "said"))
-    wrong = confident_mistakes(probs, targets, truth, said)
+        truth, predicted = (
+            st.selectbox(
+                of.capitalize(),
+                range(len(names)),
+                None,
+                format_func=names.__getitem__,
+                placeholder="All",
+                width=160,
+                key=_key(experiment, of),
+            )
+            for of in ("truth", "prediction")
+        )
+    wrong = confident_mistakes(probs, targets, truth, predicted)
     if not len(wrong):
         st.caption("No such mistake.")
         return
@@ -181,24 +184,12 @@ def _pictures(
     )
 
 
-def _one_class(label: str, names: Sequence[str], key: str) -> int | None:
-    """The class a person picks, None for all."""
-    options = range(len(names))
-    return st.selectbox(
-        label, options, None, format_func=names.__getitem__, placeholder="All", width=160, key=key
-    )
-
-
 _COLUMNS = {
     "class": st.column_config.TextColumn("Class"),
-    "recall": st.column_config.NumberColumn("Recall", format="%.1f%%"),
-    "low": st.column_config.NumberColumn("95% from", format="%.1f%%", help="Wilson interval."),
-    "high": st.column_config.NumberColumn("to", format="%.1f%%"),
-    "change": st.column_config.NumberColumn(
-        "Change", format="%+.1f", help="Since the round before, in points."
-    ),
-    "labels": st.column_config.NumberColumn("Labels", format="localized"),
-    "images": st.column_config.NumberColumn(
-        "Measured on", format="localized", help="Images of this class that measured it."
-    ),
+    "recall": number_column("Recall", "%.1f%%"),
+    "low": number_column("95% from", "%.1f%%", "Wilson interval."),
+    "high": number_column("to", "%.1f%%"),
+    "change": number_column("Change", "%+.1f", "Since the round before, in points."),
+    "labels": number_column("Labels", "localized"),
+    "images": number_column("Measured on", "localized", "Images of this class it was measured on."),
 }

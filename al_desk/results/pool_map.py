@@ -1,8 +1,8 @@
-"""The map of the pool: drawn at a press, coloured by what is asked, its pictures under a brush."""
+"""The map of the pool: drawn on request, coloured by choice, with the pictures under a brush."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from al_core.analysis.pool_map import PoolMap, load_map, map_pool
-from al_core.errors import StoreError
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.predictions import PoolPredictions, load_predictions
 from al_core.images.dataset import Dataset
@@ -20,7 +19,7 @@ from al_core.store.store import Store
 from al_desk.server.resources import loader
 from al_desk.widgets.buttons import button
 from al_desk.widgets.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import errors_shown, show_error
 from al_desk.widgets.job_progress import watch
 from al_desk.widgets.picture_wall import picture_wall
 
@@ -29,21 +28,18 @@ GUESS, LABEL, CONFIDENCE = "Model's guess", "Given label", "Confidence"
 NO_LABEL, HIDDEN = "No label", "Hidden until labelled"
 
 
+@errors_shown()
 def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
-    """The map that was drawn last, and a button that has it drawn as the pool is now."""
-    try:
-        experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
-    except StoreError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    said = load_predictions(experiment_id, experiment.next_round - 1)
-    drawn = load_map(experiment_id)
-    if said is not None and drawn is not None and len(said.probs) == experiment.pool_size:
-        _show(experiment, drawn, said, dataset)
+    """The map that was drawn last, and a button to draw it for the pool as it is now."""
+    experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
+    predictions = load_predictions(experiment.folder, experiment.next_round - 1)
+    drawn = load_map(experiment.folder)
+    if predictions and drawn and len(predictions.probs) == experiment.pool_size:
+        _show(experiment, drawn, predictions, dataset)
     else:
         st.write(
-            "Images that the model finds alike lie side by side: what it mixes up, what it has "
-            "not seen yet, and where the batch comes from."
+            "Images that the model finds similar lie close together: see what it confuses, what it "
+            "has not seen yet, and where the batch comes from."
         )
     if dataset is not None:
         _draw(store, experiment, dataset, drawn)
@@ -55,31 +51,31 @@ def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap
     if job is not None and job.active:
         watch(job, "Map of the pool", brief=True)
         return
-    label = "Draw the map" if drawn is None else "Draw it as the pool is now"
+    label = "Draw the map" if drawn is None else "Draw it for the pool as it is now"
 
     def draw() -> None:
         loader().submit(key, lambda: _map(store, experiment.id, dataset))
 
     button(label, draw, icon=":material/scatter_plot:")
     if job is not None and job.error:
-        st.error(plain(job.error), icon=":material/error:")
+        show_error(job.error)
 
 
 def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
-    # Imported here, in the worker's thread, for torch takes seconds to import.
+    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import latest_predictions
     from al_core.models.hardware import find_hardware
 
     experiment = open_experiment(store, experiment_id)
-    said = yield from latest_predictions(experiment, dataset, find_hardware())
-    yield from map_pool(experiment, said)
+    predictions = yield from latest_predictions(experiment, dataset, find_hardware())
+    yield from map_pool(experiment, predictions)
 
 
 def _show(
-    experiment: Experiment, drawn: PoolMap, said: PoolPredictions, dataset: Dataset | None
+    experiment: Experiment, drawn: PoolMap, predictions: PoolPredictions, dataset: Dataset | None
 ) -> None:
     names = experiment.config.class_names
-    table = map_table(experiment, drawn, said)
+    table = map_table(experiment, drawn, predictions)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.segmented_control(
             "Colour", [GUESS, LABEL, CONFIDENCE], default=GUESS, required=True, key="map-colour"
@@ -106,30 +102,30 @@ def _show(
         )
     with right.container(height=HIGH, border=False):
         _brushed(table, event.selection.get("brush") or {}, dataset)
-    st.caption(_words(drawn, said, experiment))
+    st.caption(_caption(experiment, drawn, predictions.model))
 
 
 def asked_about(experiment: Experiment) -> set[int]:
-    """The images that wait for their label; a finished experiment has a batch that nobody gets."""
+    """The images that wait for a label; a finished experiment has a batch that nobody is given."""
     return set() if experiment.phase is Phase.FINISHED else experiment.open_images
 
 
-def _words(drawn: PoolMap, said: PoolPredictions, experiment: Experiment) -> str:
+def _caption(experiment: Experiment, drawn: PoolMap, model: int) -> str:
     count, missing = len(drawn.images), len(asked_about(experiment) - set(drawn.images.tolist()))
-    words = f"{count:,} of {experiment.pool_size:,} images, by t-SNE of what the network of round "
-    words += f"{drawn.model} made of them; only who is near whom means something."
-    if drawn.model != said.model:
-        words += f" The guesses are those of round {said.model}."
+    words = f"{count:,} of {experiment.pool_size:,} images, by t-SNE of the embeddings from the "
+    words += f"network of round {drawn.model}; only nearness has a meaning."
+    if drawn.model != model:
+        words += f" The guesses are those of round {model}."
     if missing:
         words += f" Chosen since it was drawn, and not on it: {missing:,}."
     return words
 
 
-def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> pd.DataFrame:
-    """One row for each image of the map; what matters more comes later, and is drawn above.
+def map_table(experiment: Experiment, drawn: PoolMap, predictions: PoolPredictions) -> pd.DataFrame:
+    """One row per image of the map; what matters more comes later, and is drawn on top.
 
-    The guess for an image that waits for its label is left out, so that who labels is not led,
-    unless the experiment shows guesses.
+    The guess for an image that waits for its label is left out, so that it does not influence the
+    annotator, unless the experiment shows guesses.
     """
     names = np.array([*experiment.config.class_names, NO_LABEL, HIDDEN], dtype=object)
     answers = experiment.pool.answers
@@ -137,7 +133,7 @@ def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> 
     label = np.array([len(names) - 2 if label is None else label for label in labels])
     is_chosen = np.isin(drawn.images, list(asked_about(experiment)))
     is_labeled = label < len(names) - 2
-    probs = said.probs[drawn.images]
+    probs = predictions.probs[drawn.images]
     guess = probs.argmax(1)
     if not experiment.config.show_guesses:
         guess[is_chosen & ~is_labeled] = len(names) - 1
@@ -156,7 +152,7 @@ def map_table(experiment: Experiment, drawn: PoolMap, said: PoolPredictions) -> 
 
 
 def _coloured(table: pd.DataFrame, by: str, lit: Sequence[str]) -> tuple[pd.DataFrame, alt.Color]:
-    """What the browser needs of ``table``, and the colours; classes that are not lit are grey."""
+    """What the browser needs of ``table``, and the colours; classes not ``lit`` are grey."""
     points = table[["x", "y", "image", "state"]].assign(colour=table[by])
     if by == CONFIDENCE:
         scale = alt.Scale(domain=[0, 1], range=["#d62728", "#f2b134", "#5b9bd5"], interpolate="rgb")
@@ -176,23 +172,24 @@ def _coloured(table: pd.DataFrame, by: str, lit: Sequence[str]) -> tuple[pd.Data
 
 
 def _brushed(table: pd.DataFrame, brush: dict[str, list[float]], dataset: Dataset | None) -> None:
-    """The pictures under the brush: those chosen and labelled first, then the least confident."""
+    """The pictures under the brush: chosen, then labelled, then the least confident first."""
     inside = table
     for axis, (low, high) in brush.items():
         inside = inside[inside[axis].between(low, high)]
     if not brush or inside.empty or dataset is None:
-        st.info("Drag over the map to see the pictures.", icon=":material/select:")
+        st.info("Drag over the map to see its pictures.", icon=":material/select:")
         return
     shown = inside.sort_values(["rank", CONFIDENCE], ascending=[False, True]).head(MOST)
     more = f", {MOST} of them shown" if len(inside) > MOST else ""
     st.caption(f"{len(inside):,} images{more}.")
     picture_wall(
         dataset.train.images[shown["image"].to_numpy()],
-        [_caption(row) for row in shown.to_dict("records")],
+        [_lines(row) for row in shown.to_dict("records")],
     )
 
 
-def _caption(row: dict[Hashable, Any]) -> tuple[str, str]:
+def _lines(row: dict[Any, Any]) -> tuple[str, str]:
+    """The two lines below a picture."""
     if row[LABEL] != NO_LABEL:
         return row[LABEL], "label"
     if row[GUESS] == HIDDEN:

@@ -1,9 +1,8 @@
-"""The grey line: what as many random labels would have given, trained in the background."""
+"""The random baseline: as many labels, chosen at random, trained on in the background."""
 
 from __future__ import annotations
 
 import pandas as pd
-import streamlit as st
 
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
@@ -12,13 +11,13 @@ from al_core.progress import Work
 from al_core.simulation.random_baseline import can_be_measured, missing, reference
 from al_desk.server.resources import trainer
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import show_error
 from al_desk.widgets.job_progress import watch
 
 
-def random_labels(experiment: Experiment) -> pd.DataFrame | None:
-    """``round, labeled, accuracy`` with as many random labels, as far as they are known; None while
-    that is no line."""
+def random_baseline(experiment: Experiment) -> pd.DataFrame | None:
+    """``round, labeled, accuracy`` of the random baseline, as far as it is known; None while there
+    are too few points for a line."""
     known = reference(experiment)
     rows = [
         (record.round, record.labeled, known[record.round]["accuracy"])
@@ -29,7 +28,7 @@ def random_labels(experiment: Experiment) -> pd.DataFrame | None:
 
 
 def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
-    """Train what the line lacks, in the background: any round of an experiment goes first."""
+    """Train what the baseline lacks, in the background: every round of an experiment goes first."""
     key = _key(experiment)
     if not experiment.config.reference:
         trainer().withdraw(key)
@@ -37,37 +36,37 @@ def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
     if dataset is None or not can_be_measured(dataset) or not missing(experiment):
         return
     job = trainer().job(key)
-    # What has ended otherwise waits for a person: see show_progress.
+    # One that failed or was cancelled waits for a person: see show_progress.
     if job is None or job.state is JobState.DONE:
         trainer().submit(key, lambda: _train(experiment, dataset), background=True)
 
 
 def show_progress(experiment: Experiment) -> None:
-    """How far the training for the line is, or a button to start it again."""
+    """How far the training of the baseline is, or a button to start it again."""
     key = _key(experiment)
     job = trainer().job(key)
     if job is None or job.state is JobState.DONE:
         return
     if job.active:
-        watch(job, "As many random labels", trainer(), brief=True)
+        watch(job, "Random baseline", trainer(), brief=True)
         return
     if job.state is JobState.FAILED:
-        st.error(plain(job.error or ""), icon=":material/error:")
+        show_error(job.error)
     button(
-        "Train on random labels",
+        "Train the random baseline",
         lambda: trainer().forget(key),
         icon=":material/replay:",
-        help="Trains on as many random labels as each round had, for the grey line.",
+        help="Trains on as many random labels as each round had, to compare the curve with.",
     )
 
 
 def _key(experiment: Experiment) -> str:
-    """One for each experiment, however many rounds are missing: the work goes on as they change."""
+    """One per experiment, however many rounds are missing: the work goes on as they change."""
     return f"experiment {experiment.id}, random labels"
 
 
 def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
-    # In the worker's thread, since torch takes seconds to import.
+    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.models.hardware import find_hardware
     from al_core.simulation.random_baseline import run_reference
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,9 +30,9 @@ from al_core.store.records import RoundRecord
 
 
 def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | None:
-    """Say what can be said by now, in sentences.
+    """Show what is known so far, in sentences.
 
-    Returns the curve fitted, ``labeled, accuracy, low, high``, as far ahead as may be said.
+    Returns the fitted curve, ``labeled, accuracy, low, high``, as far ahead as it can be trusted.
     """
     rounds = [record for record in experiment.rounds if record.metrics]
     last = last_gain(experiment, dataset)
@@ -55,12 +56,12 @@ def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | No
 
 
 def last_gain(experiment: Experiment, dataset: Dataset | None) -> Gain | None:
-    """What the labels of the last round have brought; None before two rounds were measured."""
+    """What the labels of the last round have gained; None before two rounds were measured."""
     return _gain(experiment, dataset, [r for r in experiment.rounds if r.metrics][-2:])
 
 
 def is_clear(gain: Gain) -> bool:
-    """Whether a gain is surely one, or surely a loss."""
+    """Whether a gain, or a loss, is more than chance."""
     return gain.low > 0 or gain.high < 0
 
 
@@ -76,15 +77,15 @@ def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFra
         format="%g",
         key=f"target-{experiment.id}-{nearest}",
     )
-    said = forecast(fit, target / 100)
+    reached = forecast(fit, target / 100)
     if target / 100 <= accuracy:
         right.markdown("That is reached.")
-    elif said is None:
+    elif reached is None:
         right.markdown("The curve so far cannot tell when that will be reached.")
     else:
-        right.markdown(forecast_in_words(said, len(experiment.pool.unlabeled)))
-    # A target that is reached, or out of sight, leaves the curve as it was.
-    ahead = said or forecast(fit, nearest / 100)
+        right.markdown(forecast_in_words(reached, len(experiment.pool.unlabeled)))
+    # For a target that is reached already, or out of sight, the curve leads to the nearest one.
+    ahead = reached or forecast(fit, nearest / 100)
     labels = np.linspace(
         experiment.rounds[0].labeled, fit.labeled + (ahead.high if ahead else 0), 100
     )
@@ -93,7 +94,7 @@ def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFra
 
 
 def next_target(accuracy: float) -> float:
-    """The next multiple of 5% above ``accuracy``, in percent; near the end the next percent."""
+    """The next multiple of 5% above ``accuracy``, in percent; above 95% the next whole percent."""
     step = 5 if accuracy < 0.95 else 1
     return min(100.0, float(step * (int(100 * accuracy + 1e-9) // step + 1)))
 
@@ -101,18 +102,18 @@ def next_target(accuracy: float) -> float:
 def _gain(
     experiment: Experiment, dataset: Dataset | None, rounds: Sequence[RoundRecord]
 ) -> Gain | None:
-    """From the first to the second of ``rounds``, on the same images where both are on disk."""
+    """From the first of two ``rounds`` to the second, paired by image where both predictions are on
+    disk; None where there are not two."""
     if len(rounds) < 2:
         return None
-    first, second = rounds
-    before, after = (_right(experiment.id, record.round, dataset) for record in rounds)
-    phi = correlation(before, after) if before is not None and after is not None else 0.0
-    return gain_between(first, second, phi)
+    right = [_right(experiment.folder, record.round, dataset) for record in rounds]
+    shared = 0.0 if right[0] is None or right[1] is None else correlation(right[0], right[1])
+    return gain_between(rounds[0], rounds[1], shared)
 
 
-def _right(experiment_id: int, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
-    """Which test images the network of round ``number`` was right on; None where that is lost."""
-    probs = load_test_predictions(experiment_id, number)
+def _right(experiment: Path, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
+    """Which test images round ``number`` predicted correctly; None where that is lost."""
+    probs = load_test_predictions(experiment, number)
     if probs is None or dataset is None:
         return None
     truth = dataset.test.targets[dataset.test.targets >= 0]

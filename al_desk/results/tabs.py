@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
+from safetensors import SafetensorError
 
+from al_core.config import LEARNED
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
+from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
 from al_desk.results.mistakes import show_classes, show_mistakes
 from al_desk.results.pool_map import show_map
-from al_desk.results.pretraining import how_learned
-from al_desk.results.random_baseline import random_labels, show_progress
+from al_desk.results.random_baseline import random_baseline, show_progress
 from al_desk.results.rounds_table import (
     accuracy_name,
     measured_in_words,
@@ -23,13 +23,14 @@ from al_desk.results.rounds_table import (
 from al_desk.results.stopping import advise
 from al_desk.widgets.buttons import redraw
 from al_desk.widgets.charts import accuracy_curve
+from al_desk.widgets.formatting import duration, number_column, show_info
 from al_desk.widgets.training_curves import draw_history
 
 
-# A fragment: another tab, or another round, draws nothing else again.
+# A fragment: choosing another tab or round redraws nothing else.
 @st.fragment
 def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) -> None:
-    """Everything the rounds so far have given, in tabs; only the one in sight is drawn."""
+    """Everything the rounds have given so far, in tabs; only the open one is drawn."""
     if not experiment.rounds:
         return
     names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
@@ -39,14 +40,13 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
         unmeasured = experiment.rounds[-1].metrics is None
         match shown:
             case "Accuracy" | "Classes" | "Mistakes" if unmeasured:
-                st.info(why_no_accuracy(experiment), icon=":material/info:")
+                show_info(why_no_accuracy(experiment))
             case "Accuracy":
                 _show_accuracy(experiment, dataset)
             case "Classes":
                 show_classes(experiment)
             case "Mistakes":
-                number = _pick_round(experiment, "mistakes")
-                show_mistakes(experiment, number, dataset)
+                show_mistakes(experiment, _pick_round(experiment, "mistakes"), dataset)
             case "Map":
                 show_map(store, experiment.id, dataset)
             case "Rounds":
@@ -56,16 +56,16 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                 if history:
                     draw_history(history, history[-1][0])
                 else:
-                    words = "A linear head is fit to all labels at once: there are no epochs."
-                    st.caption(f"{words} {how_learned(experiment)}")
+                    words = "A linear head is fitted to all labels at once: there are no epochs."
+                    st.caption(f"{words} {_how_learned(experiment)}")
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     chart = st.container()
     ahead = advise(experiment, dataset)
-    at_random = random_labels(experiment)
+    baseline = random_baseline(experiment)
     table = rounds_table(experiment.rounds)
-    curve = accuracy_curve(table, accuracy_name(experiment), ahead, at_random)
+    curve = accuracy_curve(table, accuracy_name(experiment), ahead, baseline)
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
         "Each point is one round; the band is its 95% Wilson interval. "
@@ -73,20 +73,36 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     )
     if len(table) > 1:
         note += (
-            " Intervals are about the choice of these images alone: another training on the same "
-            "labels would differ as well."
+            " The intervals reflect the choice of these images only: another training on the same "
+            "labels would give a slightly different result, too."
         )
     if ahead is not None:
         note += (
-            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with the "
-            "95% interval of where it leads."
+            " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with a 95% "
+            "interval."
         )
-    if at_random is not None:
-        note += " Grey: as many labels picked at random, the truth as annotator; one run."
+    if baseline is not None:
+        note += " Grey: the random baseline, trained once on as many labels chosen at random."
     chart.caption(note)
     if words := against_random(experiment):
         st.markdown(f":material/casino: {words}")
     show_progress(experiment)
+
+
+def _how_learned(experiment: Experiment) -> str:
+    """How the features of an experiment were learned from its images, in a sentence; empty where
+    they were not."""
+    if experiment.config.model.weights != LEARNED:
+        return ""
+    try:
+        about = card(learned_path(experiment.fingerprint))
+        return (
+            f"Its features were learned from these images without labels, by {about['method']}: "
+            f"{float(about['epochs']):.1f} passes over them, each in {about['views']} views, in "
+            f"{duration(float(about['seconds']))} ({about['device']})."
+        )
+    except (OSError, KeyError, ValueError, SafetensorError):
+        return "Its features were learned from these images, but their file is missing or damaged."
 
 
 def _show_rounds(experiment: Experiment) -> None:
@@ -103,29 +119,27 @@ def _pick_round(experiment: Experiment, what: str) -> int:
     return int(st.slider("Round", 0, last, last, key=f"{what}-{experiment.id}-{last}"))
 
 
-def _column(title: str, form: str, note: str | None = None) -> Any:
-    return st.column_config.NumberColumn(title, format=form, help=note)
-
-
 _COLUMNS = {
-    "round": _column("Round", "%d"),
-    "labeled": _column("Labelled", "localized"),
-    "accuracy": _column("Accuracy", "%.1f%%", "On the test images, else on random ones."),
-    "change": _column("Change", "%+.1f", "Since the round before, in points."),
-    "low": _column("95% from", "%.1f%%", "Wilson interval."),
-    "high": _column("to", "%.1f%%"),
-    "images": _column("Measured on", "localized", "Images that measured the accuracy."),
-    "nll": _column("NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."),
-    "ece": _column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
-    "disagreement": _column(
+    "round": number_column("Round", "%d"),
+    "labeled": number_column("Labelled", "localized"),
+    "accuracy": number_column("Accuracy", "%.1f%%", "On the test images, else on held-out ones."),
+    "change": number_column("Change", "%+.1f", "Since the round before, in points."),
+    "low": number_column("95% from", "%.1f%%", "Wilson interval."),
+    "high": number_column("to", "%.1f%%"),
+    "images": number_column("Measured on", "localized", "Images the accuracy was measured on."),
+    "nll": number_column(
+        "NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."
+    ),
+    "ece": number_column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
+    "disagreement": number_column(
         "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
     ),
     "guesses_shown": st.column_config.CheckboxColumn(
-        "Guesses shown", help="Whether a guess was seen before its label was given."
+        "Guesses shown", help="Whether a guess was visible before its label was given."
     ),
-    "train_seconds": _column("Training", "%.1f s"),
-    "evaluate_seconds": _column("Evaluating", "%.1f s"),
-    "score_seconds": _column("Scoring", "%.1f s"),
-    "select_seconds": _column("Choosing", "%.2f s"),
-    "images_scored": _column("Images scored", "localized", "The whole unlabelled pool."),
+    "train_seconds": number_column("Training", "%.1f s"),
+    "evaluate_seconds": number_column("Evaluating", "%.1f s"),
+    "score_seconds": number_column("Scoring", "%.1f s"),
+    "select_seconds": number_column("Choosing", "%.2f s"),
+    "images_scored": number_column("Images scored", "localized", "The whole unlabelled pool."),
 }

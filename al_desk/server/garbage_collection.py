@@ -1,4 +1,4 @@
-"""Collecting garbage without holding up the labels."""
+"""Garbage collection that does not hold up the labels."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import time
 from contextlib import suppress
 from functools import cache
 
-SHORT = 0.002  # seconds of computing; what survives a longer collection is not looked at again
-WHOLE = 600  # seconds until it is, since by then it may be garbage after all
+SHORT = 0.002  # seconds of CPU time; what survives a longer collection is frozen
+WHOLE = 600  # seconds until it is examined again, since by then it may be garbage after all
 
 
 @cache
 def keep_collections_short() -> None:
-    """Let no collection look again at what many collections before it found in use.
+    """Let no collection examine again what those before it found in use.
 
-    Streamlit collects garbage after every run of the script, thus after every label, and nothing
-    else runs in the process meanwhile. With torch loaded each collection took 155 ms, and later,
-    with eight tabs on one experiment, half of all the server computed.
+    Streamlit collects garbage after every run of the script, and so after every label, and nothing
+    else in the process runs meanwhile. With torch loaded each collection took 155 ms; with eight
+    tabs on one experiment, collections took half of the server's CPU time.
     """
     gc.callbacks.append(_collections.note)
     atexit.register(_let_go)
 
 
 def _let_go() -> None:
-    """At the end of the program nothing is frozen: what is left then is told as leaks, in pages."""
+    """Freeze nothing at the end of the program: what is left is reported as leaks, in pages."""
     with suppress(ValueError):
         gc.callbacks.remove(_collections.note)
     gc.unfreeze()
 
 
 def collect_all() -> None:
-    """Look at everything now, for a training has ended.
+    """Examine everything now, since a training has ended.
 
-    Networks and their optimizers lie in cycles, and are frozen if a collection comes while they
-    train: up to 280 MB of them stood there until they were looked at again.
+    Networks and their optimisers form cycles, and are frozen if a collection happens while they
+    train: up to 280 MB of them stayed in memory until they were examined again.
     """
     _collections.thaw()
     gc.collect()
@@ -45,14 +45,14 @@ class _Collections:
     """When to thaw what is frozen: after a while, or once there is twice as much of it."""
 
     def __init__(self) -> None:
-        self._all = True  # whether the next collection looks at everything
+        self._all = True  # whether the next collection examines everything
         self._began = 0.0
-        self._whole = 0.0  # how long the last one that did took, in seconds
-        self._since = 0.0  # how long those took that have frozen something after it
+        self._whole = 0.0  # seconds that the last one that did so took
+        self._since = 0.0  # seconds that those took which froze something after it
         self._thawed_at = time.monotonic()
 
     def thaw(self) -> None:
-        """Have the next collection look at everything."""
+        """Have the next collection examine everything."""
         gc.unfreeze()
         self._all = True
 

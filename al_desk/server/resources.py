@@ -1,4 +1,4 @@
-"""What all tabs of one server share: the store, the workers, the loaded images, who is here."""
+"""What all tabs of one server share: the store, the workers, the images, which tabs are open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from al_desk.server.garbage_collection import collect_all
 
 
 def open_store() -> Store:
-    """The database; raises StoreError while it cannot be opened, and tries anew each time."""
+    """The database; raises StoreError while it cannot be opened, and tries again each time."""
     return _open_store(os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}")
 
 
@@ -31,16 +31,16 @@ def _open_store(url: str) -> Store:
 
 
 @st.fragment(run_every=2.0)
-def draw_again_when_it_answers() -> None:
-    """Look at the database until it can be read, then draw the page."""
+def redraw_when_it_answers() -> None:
+    """Try the database until it can be read, then redraw the page."""
     with suppress(StoreError):
         open_store().experiments()
         st.rerun()
 
 
 def warm_up() -> None:
-    """Import torch while the person looks at the first images: it takes seconds, and choosing the
-    next batch should not begin with it."""
+    """Import torch while the person looks at the first images: it takes seconds, which choosing the
+    next batch should not have to wait for."""
     if "torch" not in sys.modules:
         loader().submit("torch", _import_torch)
 
@@ -73,13 +73,13 @@ def _presence() -> Presence:
 
 @st.cache_resource(show_spinner=False)
 def trainer() -> Worker:
-    """Runs the rounds of all experiments, one after another: there is one device."""
+    """Runs the rounds of all experiments, one after another, since there is one device."""
     return Worker(afterwards=collect_all)
 
 
 @st.cache_resource(show_spinner=False)
 def loader() -> Worker:
-    """Reads images, which needs no device; a slow download holds up nobody else."""
+    """Reads images, which needs no device; a slow download does not hold up anybody else."""
     return Worker(side_by_side=True)
 
 
@@ -91,7 +91,7 @@ def images_key(source: str, image_size: int) -> str:
 def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
     """The job that loads a source, or has loaded it; its result is a Dataset.
 
-    ``fresh`` looks at the source again, whatever was loaded before.
+    ``fresh`` reads the source again, whatever was loaded before.
     """
     key = images_key(source, image_size)
     job = loader().job(key)

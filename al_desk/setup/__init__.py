@@ -1,9 +1,9 @@
-"""Experiments: started, chosen, renamed; who labels; what goes out and comes in.
+"""Experiments: started, chosen, renamed; who is labelling; what goes out and comes in.
 
-sidebar         reopen, rename, delete experiments; how one is labelled
+sidebar         reopen, rename and delete experiments; how one is labelled
 new_experiment  the form that starts one
-round_cost      what a round would take on this machine
+round_cost      how long a round would take on this machine
 login           who may see the page
-annotator       who labels, remembered by the browser; what happened meanwhile
+annotator       who is labelling, remembered by the browser; what happened in the meantime
 import_export   labels and images, out and in
 """

@@ -1,4 +1,4 @@
-"""Who labels: a name that the browser remembers."""
+"""Who is labelling: a name that the browser remembers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from al_core.errors import ConfigError
 from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
 from al_core.names import LENGTH
-from al_core.store.annotations import annotator_name, now
-from al_core.store.records import RoundRecord
+from al_core.store.records import RoundRecord, annotator_name, now
 from al_desk.widgets.buttons import redraw
-from al_desk.widgets.formatting import ago, plain
+from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
-QUIET = timedelta(minutes=10)  # a shorter absence in which nothing happened is not worth a line
+QUIET = timedelta(minutes=10)  # a shorter absence is not worth a line if nothing happened in it
 
 _remember = st.components.v2.component(
     "remember_annotator",
@@ -36,13 +35,13 @@ def ask_name() -> str:
         known,
         key="annotator",
         max_chars=LENGTH,
-        help="Written beside each label; this browser remembers it.",
+        help="Saved with each label; this browser remembers it.",
         on_change=redraw,
     )
     try:
         name = annotator_name(name) if name.strip() else "me"
     except ConfigError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        show_error(error)
         name = known
     if COOKIE in st.context.cookies or name != "me":
         _remember(key="remember-annotator", data=quote(name, safe=""))
@@ -50,7 +49,7 @@ def ask_name() -> str:
 
 
 def name_or(given: str, otherwise: str) -> str:
-    """A name as the log keeps it, or ``otherwise`` where it cannot be one."""
+    """A name as the log keeps it, or ``otherwise`` if it cannot be one."""
     try:
         return annotator_name(given)
     except ConfigError:
@@ -58,7 +57,7 @@ def name_or(given: str, otherwise: str) -> str:
 
 
 def welcome_back(experiment: Experiment, annotator: str) -> None:
-    """What has happened since the annotator was here last, until the next batch is handed in."""
+    """What has happened since the annotator was last here, until the next batch is handed in."""
     told = st.session_state.setdefault("since", {})
     place = (experiment.id, annotator)
     if place not in told:
@@ -72,17 +71,15 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
     past = since(experiment, annotator)
     if past is None:
         return ""
-    parts = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
-    for record in past.rounds:
-        parts.append(f"round {record.round} was trained{_accuracy(record)}")
-    if not parts and now() - past.at < QUIET:
+    events = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
+    events += [f"round {record.round} was trained{_accuracy(record)}" for record in past.rounds]
+    if not events and now() - past.at < QUIET:
         return ""
-    events = "; ".join(parts) or "nothing has happened"
-    return f"Your last label was {ago(past.at)}. Since then: {events}."
+    news = "; ".join(events) or "nothing has happened"
+    return f"Your last label was {ago(past.at)}. Since then: {news}."
 
 
 def _accuracy(record: RoundRecord) -> str:
     if record.metrics is None:
         return ""
-    low, high = record.metrics["interval"]
-    return f" ({record.metrics['accuracy']:.1%}, 95% interval {100 * low:.1f}–{high:.1%})"
+    return f" ({record.metrics['accuracy']:.1%}, {interval(*record.metrics['interval'])})"

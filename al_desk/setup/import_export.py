@@ -1,16 +1,17 @@
-"""What goes out of an experiment and what comes in: labels, images by class, opinions."""
+"""What goes out of an experiment and what comes in: labels, images by class, predictions."""
 
 from __future__ import annotations
 
 import io
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from al_core.errors import ActiveLearningError
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import (
     MOST_PROBLEMS,
@@ -25,26 +26,37 @@ from al_core.images.dataset import Dataset
 from al_core.jobs import JobState, Worker
 from al_core.progress import Work
 from al_core.store.store import Store
+from al_desk.context import DeskContext
 from al_desk.server.resources import loader, trainer
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import errors_shown, show_error
 from al_desk.widgets.job_progress import watch
 
-TABLE = "imported-table"  # session state: the table in the uploader, as it fits
+TABLE = "imported-table"  # session state: the uploaded table, matched to the images
 
 
-def take_away(
-    store: Store, experiment: Experiment, dataset: Dataset | None, annotator: str
-) -> None:
-    """The labels as a table at any time; the rest takes the images, or a round."""
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file that is made on request: its button, what follows the experiment's name in its file
+    name, and the work of making it."""
+
+    label: str
+    note: str
+    suffix: str
+    worker: Worker
+    make: Callable[[Experiment, Dataset], Work[str | bytes]]
+
+
+def export_and_import(store: Store, experiment: Experiment, context: DeskContext | None) -> None:
+    """The labels can be downloaded at any time; everything else needs the images."""
 
     def labels() -> str:
-        # Read at the click: labels redraw only the grid, and this button may be older than they.
+        # Read when clicked: a label redraws only the grid, so this button may be older than it.
         file = io.StringIO()
         export_labels(open_experiment(store, experiment.id), file)
         return file.getvalue()
 
-    st.subheader("Take it away", anchor=False)
+    st.subheader("Export and import", anchor=False)
     with st.container(horizontal=True):
         st.download_button(
             "Download labels",
@@ -53,154 +65,122 @@ def take_away(
             "text/csv",
             icon=":material/download:",
             on_click="ignore",
-            help="CSV: the last label of each image; a skipped image has an empty one.",
+            help="CSV: the last label of each image; it is empty for a skipped image.",
         )
-        if dataset is not None:
-            _images(store, experiment, dataset)
-            if experiment.rounds:
-                _predictions(store, experiment, dataset)
+        if context is not None:
+            for export in _exports(experiment):
+                _made_on_request(context, export)
             with st.popover("Import labels", icon=":material/upload:"):
-                _import(store, experiment, dataset, annotator)
+                _import(context)
 
 
-def _images(store: Store, experiment: Experiment, dataset: Dataset) -> None:
-    """The labelled images, in one of two forms."""
-    forms = (
-        (export_folders, "Images by class", "zip", "A zip file with one folder per class."),
-        (export_parquet, "Hugging Face parquet", "parquet", "Images and labels in one table."),
-    )
-    for export, label, suffix, note in forms:
-
-        def work(export: Callable[..., Work[int]] = export, suffix: str = suffix) -> Work[bytes]:
-            return _file(store, experiment.id, dataset, export, suffix)
-
-        file_name = f"{experiment.name}.{suffix}"
-        _made_to_order(loader(), store, experiment, label, note, file_name, work)
+def _exports(experiment: Experiment) -> list[Export]:
+    folders, parquet = partial(_file, export_folders), partial(_file, export_parquet)
+    note = "A zip file with one folder per class."
+    exports = [
+        Export("Images by class", note, ".zip", loader(), partial(folders, ".zip")),
+        Export("Hugging Face parquet", "Images and labels in one table.", ".parquet", loader(),
+               partial(parquet, ".parquet")),
+    ]  # fmt: skip
+    if experiment.rounds:
+        number = experiment.next_round - 1
+        note = f"CSV: the predictions of round {number}'s network for the unlabelled images."
+        label, suffix = "Predictions for the rest", ", predictions.csv"
+        exports.append(Export(label, note, suffix, trainer(), _predict_rest))
+    return exports
 
 
 def _file(
-    store: Store,
-    experiment_id: int,
-    dataset: Dataset,
-    export: Callable[..., Work[int]],
-    suffix: str,
+    export: Callable[..., Work[int]], suffix: str, experiment: Experiment, dataset: Dataset
 ) -> Work[bytes]:
-    experiment = open_experiment(store, experiment_id)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"labels.{suffix}"
+        path = Path(folder) / f"labels{suffix}"
         yield from export(experiment, dataset, path)
         return path.read_bytes()
 
 
-def _state(experiment: Experiment) -> str:
-    """How far an experiment is, for the name of what is made of it."""
-    return f"{experiment.next_round} rounds, {len(experiment.annotations)} answers"
+def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
+    """Let the latest network predict what nobody has labelled."""
+    # Imported in the worker's thread, since torch takes seconds to import.
+    from al_core.loop.advance import latest_predictions
+    from al_core.models.hardware import find_hardware
+
+    predictions = yield from latest_predictions(experiment, dataset, find_hardware())
+    rest = experiment.pool.unlabeled
+    file = io.StringIO()
+    keys = [dataset.train.keys[i] for i in rest.tolist()]
+    export_predictions(keys, rest, predictions.probs[rest], experiment.config.class_names, file)
+    return file.getvalue()
 
 
-def _made_to_order(
-    worker: Worker,
-    store: Store,
-    experiment: Experiment,
-    label: str,
-    note: str,
-    file_name: str,
-    work: Callable[[], Work[str | bytes]],
-) -> None:
+def _made_on_request(context: DeskContext, export: Export) -> None:
     """A button that has a file made, with its progress, and then offers it."""
+    worker, experiment, label = export.worker, context.experiment, export.label
     name = f"experiment {experiment.id}, {label}, "
-    job = worker.job(name + _state(experiment))
+
+    def state(experiment: Experiment) -> str:
+        return f"{experiment.next_round} rounds, {len(experiment.annotations)} answers"
+
+    def make() -> None:
+        worker.forget(name)  # the file that was made before is out of date
+        key = name + state(context.reread())
+        worker.submit(key, lambda: export.make(context.reread(), context.dataset))
+
+    job = worker.job(name + state(experiment))
     if job is not None and job.active:
         watch(job, label, worker, brief=True)
     elif job is not None and job.state is JobState.DONE:
         st.download_button(
             f"Download {label[0].lower()}{label[1:]}",
             job.result,
-            file_name,
+            f"{experiment.name}{export.suffix}",
             icon=":material/download:",
             on_click="ignore",
-            help=note,
+            help=export.note,
         )
     else:
-
-        def make() -> None:
-            worker.forget(name)  # the file that was made before, and is out of date
-            worker.submit(name + _state(open_experiment(store, experiment.id)), work)
-
-        button(label, make, icon=":material/inventory_2:", help=note)
+        button(label, make, icon=":material/inventory_2:", help=export.note)
         if job is not None and job.error:
-            st.error(plain(job.error), icon=":material/error:")
+            show_error(job.error)
 
 
-def _predictions(store: Store, experiment: Experiment, dataset: Dataset) -> None:
-    """Let the last network label what nobody has."""
-    _made_to_order(
-        trainer(),
-        store,
-        experiment,
-        "Predictions for the rest",
-        f"CSV: what the network of round {experiment.next_round - 1} says of each unlabelled "
-        "image.",
-        f"{experiment.name}, predictions.csv",
-        lambda: _predict_rest(store, experiment.id, dataset),
-    )
-
-
-def _predict_rest(store: Store, experiment_id: int, dataset: Dataset) -> Work[str]:
-    from al_core.loop.advance import latest_predictions
-    from al_core.models.hardware import find_hardware
-
-    experiment = open_experiment(store, experiment_id)
-    said = yield from latest_predictions(experiment, dataset, find_hardware())
-    rest = experiment.pool.unlabeled
-    file = io.StringIO()
-    keys = [dataset.train.keys[i] for i in rest.tolist()]
-    export_predictions(keys, rest, said.probs[rest], experiment.config.class_names, file)
-    return file.getvalue()
-
-
-def _import(store: Store, experiment: Experiment, dataset: Dataset, annotator: str) -> None:
-    """Read a table of labels, say what does not fit, and take all of it or nothing."""
+@errors_shown()
+def _import(context: DeskContext) -> None:
+    """Read a table of labels, say which rows do not match, and import all of it or nothing."""
     file = st.file_uploader(
         "A CSV with the columns key and class_name",
         type=["csv", "tsv", "txt"],
-        key=f"import-{experiment.id}",
-        help="The key is an image's own name, as in the labels you download. An empty class "
-        "is a skip. All rows are taken, or none.",
+        key=f"import-{context.experiment.id}",
+        help="The key is the image's own name, as in the labels you download. An empty class means "
+        "skipped. Either all rows are imported, or none.",
     )
     if file is None:
         return
-    try:
-        table = _read_once(file, experiment, dataset)
-    except ActiveLearningError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
+    table = _read_once(file, context)
     if table.problems:
-        st.error(
-            f"Rows that cannot be matched: {len(table.problems):,}. Nothing is imported.",
-            icon=":material/error:",
-        )
+        show_error(f"Rows that cannot be matched: {len(table.problems):,}. Nothing was imported.")
         first = table.problems[:MOST_PROBLEMS]
-        st.dataframe(
-            {"row": [row for row, _ in first], "reason": [why for _, why in first]},
-            hide_index=True,
-        )
+        rows, reasons = zip(*first, strict=True)
+        st.dataframe({"row": rows, "reason": reasons}, hide_index=True)
         if len(table.problems) > MOST_PROBLEMS:
             st.caption(f"The first {MOST_PROBLEMS:,} of them.")
         return
 
     def take_in() -> str:
-        now = open_experiment(store, experiment.id)
-        new = import_labels(store, now, table, dataset, annotator)
-        return f"{new:,} labels imported; {len(table.labels) - new:,} stood there already."
+        new = import_labels(
+            context.store, context.reread(), table, context.dataset, context.annotator
+        )
+        return f"{new:,} labels imported; {len(table.labels) - new:,} were there already."
 
     button(f"Import {len(table.labels):,} labels", take_in, type="primary")
 
 
-def _read_once(file: Any, experiment: Experiment, dataset: Dataset) -> LabelTable:
-    """A million rows take a second or two, and each click draws the page again."""
-    place = (experiment.id, file.file_id)
-    known = st.session_state.get(TABLE)
+def _read_once(file: Any, context: DeskContext) -> LabelTable:
+    """A million rows take a second or two, and each click redraws the page."""
+    place = (context.experiment.id, file.file_id)
+    known: tuple[object, LabelTable] | None = st.session_state.get(TABLE)
     if known is None or known[0] != place:
-        table = read_labels(file.getvalue(), dataset, experiment.config.class_names)
-        known = st.session_state[TABLE] = (place, table)
+        names = context.experiment.config.class_names
+        known = (place, read_labels(file.getvalue(), context.dataset, names))
+        st.session_state[TABLE] = known
     return known[1]

@@ -1,9 +1,9 @@
-"""The form for a new experiment: its images, its settings, with the defaults that suit them."""
+"""The form for a new experiment: its images and settings, with defaults that suit the images."""
 
 from __future__ import annotations
 
 from itertools import count
-from typing import get_args
+from typing import Any, get_args
 
 import streamlit as st
 
@@ -21,26 +21,25 @@ from al_core.config import (
 from al_core.images.sources import SOURCES
 from al_core.names import HIDDEN, LENGTH
 from al_core.store.store import Store
-from al_core.strategies.catalogue import (
-    CATALOGUE,
+from al_core.strategies.registry import (
     FEW_PER_CLASS,
     FOR_FEW,
     MEASURED,
+    STRATEGIES,
     suits_few_labels,
     titled,
 )
 from al_desk.setup.round_cost import show_cost
 from al_desk.widgets.buttons import pressed
-from al_desk.widgets.formatting import in_a_line
 
 TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
 PATH = "a folder or a parquet file"
-CLASSES = 10  # of the sources that come with the program; of others, nobody knows yet
+CLASSES = 10  # in the sources that come with the program; in others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
 
 
 def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
-    """The settings of a new experiment; name and settings once the person presses start.
+    """The form; returns name and settings once the person presses start.
 
     ``preselected``: the source named on the command line. Raises ConfigError for settings that
     cannot work.
@@ -57,72 +56,59 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     )
     strategy = st.selectbox(
         "Strategy",
-        list(CATALOGUE),
+        list(STRATEGIES),
         format_func=titled,
         help=f"Which images to ask about next. {MEASURED}",
     )
-    # One element at any time: whatever is typed below it would be lost if one came in between.
+    # Always one element: if another appeared, whatever is typed below it would be lost.
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
-    hint = "" if suits_few_labels(strategy) or not few else f" While labels are few, try {FOR_FEW}."
-    st.caption(f"{in_a_line(strategy)}{hint}")
-    initial = st.number_input(
-        "Initial images",
-        2,
-        10_000_000,
-        value=defaults.initial,
+    hint = few and not suits_few_labels(strategy)
+    st.caption(STRATEGIES[strategy].help + f" While there are few labels, try {FOR_FEW}." * hint)
+    initial = _count(
+        "Initial images", defaults.initial, (2, 10_000_000), "Labelled before the first training.",
         key=f"initial-{source}",
-        help="Labelled before the first training.",
-    )
+    )  # fmt: skip
     initial_labels = st.radio(
         "Labelled by",
         get_args(InitialLabels),
         key=f"by-{source}",
         horizontal=True,
         format_func={"truth": "the truth", "person": "me"}.__getitem__,
-        help="Who labels the initial images: the truth that came with them, or you.",
+        help="Who labels the initial images: you, or the classes that came with them.",
     )
     start = _start(by_truth=initial_labels == "truth")
-    per_round = st.number_input(
-        "Images per round",
-        1,
-        10_000,
-        value=defaults.per_round,
-        help="How many images you are asked about each round.",
-    )
-    rounds = st.number_input(
-        "Rounds",
-        0,
-        10_000,
-        value=defaults.rounds,
-        help="Rounds of labelling; a last training follows. More can be added later.",
-    )
+    per_round = _count(
+        "Images per round", defaults.per_round, (1, 10_000),
+        "How many images you are asked about in each round.",
+    )  # fmt: skip
+    rounds = _count(
+        "Rounds", defaults.rounds, (0, 10_000),
+        "Rounds of labelling; a last training follows. More can be added later.",
+    )  # fmt: skip
     names: tuple[str, ...] = ()
     if source not in SOURCES:
         text = st.text_area(
             "Classes",
             placeholder="cat\ndog",
             height=80,
-            help="One per line, only for images that come without classes.",
+            help="One per line; only for images that come without classes.",
         )
         names = tuple(line.strip() for line in text.splitlines() if line.strip())
     with st.expander("Model and training", icon=":material/tune:"):
         model, train, seed, image_size = _model_and_training(source)
-        random_share = st.number_input(
-            "Random share, %",
-            0,
-            90,
-            10,
-            help="Only for images without a test set whose truth is known: this share of each "
-            "batch is drawn at random and never trained on, to measure the model.",
-        )
+        random_share = _count(
+            "Random share, %", 10, (0, 90),
+            "Only for images without a test set with known classes: this share of each batch is "
+            "drawn at random and held out, to measure the model.",
+        )  # fmt: skip
     config = ExperimentConfig(
         data=source,
         strategy=strategy,
-        initial=int(initial),
+        initial=initial,
         initial_labels=initial_labels,
         start=start,
-        per_round=int(per_round),
-        rounds=int(rounds),
+        per_round=per_round,
+        rounds=rounds,
         model=model,
         train=train,
         seed=seed,
@@ -141,19 +127,22 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     return (name.strip() or free, config) if started else None
 
 
+def _count(label: str, value: int, limits: tuple[int, int], note: str, **how: Any) -> int:
+    """A whole number from the first of ``limits`` to the second."""
+    return int(st.number_input(label, *limits, value=value, help=note, **how))
+
+
 def _start(by_truth: bool) -> str:
-    """Who chooses the first images, where a person labels them."""
-    starts = [
-        "random",
-        *(name for name in CATALOGUE if CATALOGUE[name].starts and name != "random"),
-    ]
+    """The strategy that chooses the initial images, if a person labels them."""
+    others = (name for name in STRATEGIES if STRATEGIES[name].starts and name != "random")
+    starts = ["random", *others]
     chosen = st.selectbox(
         "Chosen by",
         starts,
         format_func=titled,
         disabled=by_truth,  # and not left out: a button that moves is hard to press
-        help="No labels are needed: a strategy looks at the images alone (their principal "
-        "components, or the features of weights, where they are there).",
+        help="No labels are needed: the strategy looks at the images alone (their principal "
+        "components, or the features that the weights give).",
     )
     return "random" if by_truth else chosen
 
@@ -161,23 +150,24 @@ def _start(by_truth: bool) -> str:
 def _source(preselected: str | None) -> str:
     named = [*SOURCES, PATH]
     first = 0 if preselected is None else named.index(preselected) if preselected in SOURCES else 2
-    source = st.selectbox(
+    source: str = st.selectbox(
         "Images",
         named,
         index=first,
-        format_func=lambda s: readable(s) if s in SOURCES else "A folder or parquet of mine",
+        format_func=lambda s: readable(s) if s in SOURCES else "My own folder or parquet file",
         help="Where the images come from.",
     )
     if source in SOURCES:
         st.caption(SOURCES[source])
         return source
-    return st.text_input(
+    path = st.text_input(
         "Path",
         value="" if preselected is None or preselected in SOURCES else preselected,
         placeholder="/home/me/pictures",
-        help="On the machine this runs on: train/<class>/…, or <class>/…, or just images; or "
-        "parquet as Hugging Face keeps image datasets; or a copy of CIFAR-10's archive.",
-    ).strip()
+        help="On the machine that runs the desk: train/<class>/…, or <class>/…, or just images; or "
+        "parquet in Hugging Face's format for image datasets; or a copy of the CIFAR-10 archive.",
+    )
+    return (path or "").strip()
 
 
 def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int]:
@@ -188,19 +178,16 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
         WEIGHTS,
         format_func=lambda name: TITLES.get(name, name),
         accept_new_options=True,
-        help="None; torchvision's ImageNet weights (45 MB, downloaded once); learned from the "
-        "images alone, before there are labels; or type the path of a .safetensors file of "
-        "ResNet-18, on the machine this runs on.",
+        help="None; torchvision's ImageNet weights (45 MB, downloaded once); weights learned from "
+        "the images alone, before there are labels; or type the path of a .safetensors file of "
+        "ResNet-18 on the machine that runs the desk.",
     )
-    learn_minutes = st.number_input(
-        "Minutes of learning features",
-        1,
-        10_000,
-        30,
+    learn_minutes = _count(
+        "Minutes of learning features", 30, (1, 10_000),
+        "Once for these images, in the background: you can label the first batches meanwhile; the "
+        "first training waits for it.",
         disabled=weights != LEARNED,
-        help="Once for these images, in the background: you may label the first batches "
-        "meanwhile, and the first training waits for it.",
-    )
+    )  # fmt: skip
     head = st.radio(
         "Train",
         get_args(Head),
@@ -208,25 +195,25 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
         horizontal=True,
         format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
         disabled=weights == "none",
-        help="The whole network, each round anew; or a linear head on the features that the "
-        "weights see, which are computed once. A head takes about a second a round.",
+        help="The whole network, from scratch each round; or a linear head on the features that "
+        "the weights give, which are computed once. A head takes about a second a round.",
     )
     stem = st.selectbox(
         "Stem",
         get_args(Stem),
         format_func=readable,
-        help="Small keeps every pixel of a small image and takes 15 times as "
-        "long; auto is small on a GPU and torchvision's own on a CPU.",
+        help="“Small” keeps every pixel of a small image and takes 15 times as long; “auto” is "
+        "small on a GPU and torchvision's own on a CPU.",
     )
     left, right = st.columns(2)
     train = TrainConfig(
         epochs=int(left.number_input("Epochs", 1, 10_000, value=d.epochs,
                                      help="Passes over the labelled images.")),
         min_steps=int(right.number_input("At least steps", 0, 1_000_000, value=d.min_steps,
-                                         help="Optimiser steps a training has at least, so that "
-                                              "ten labels train as well as ten thousand.")),
+                                         help="Optimiser steps that a training takes at least, so "
+                                              "that ten labels train as well as ten thousand.")),
         batch_size=int(left.number_input("Batch size", 2, 65_536, value=d.batch_size,
-                                         help="Images a step.")),
+                                         help="Images per step.")),
         learning_rate=float(right.number_input("Learning rate", 0.0001, 1.0, d.learning_rate,
                                                format="%.4f", help="The peak of the schedule.")),
         momentum=float(left.number_input("Momentum", 0.0, 0.999, d.momentum,
@@ -234,11 +221,11 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
         weight_decay=float(right.number_input("Weight decay", 0.0, 0.1, d.weight_decay,
                                               format="%.5f", help="Keeps weights small.")),
         flip=st.checkbox("Mirror images while training", d.flip, key=f"flip-{source}",
-                         help="Not for writing or anything else that has a right and a left."),
+                         help="Not for text or anything else where left and right matter."),
         shift=int(left.number_input("Shift", 0, 16, d.shift,
-                                    help="Images are moved by up to so many pixels.")),
+                                    help="Images are moved by up to this many pixels.")),
     )  # fmt: skip
-    size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are brought to it.")
+    size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are resized to it.")
     seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
     model = ModelConfig(
         weights, stem, "fine-tune" if weights == "none" else head, float(learn_minutes)
@@ -247,7 +234,7 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
 
 
 def _free_name(store: Store, source: str) -> str:
-    """A name no experiment has."""
+    """A name that no experiment has yet."""
     last = source.rstrip("/").rsplit("/", 1)[-1]
     base = HIDDEN.sub("", last)[: LENGTH - 10].strip() or "experiment"  # room for a number
     taken = {record.name for record in store.experiments()}

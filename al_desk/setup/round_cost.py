@@ -1,4 +1,4 @@
-"""What a round of the settings in the form would take on this machine."""
+"""How long a round with the settings in the form would take on this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from al_core.jobs import Job, JobState
 from al_core.models.learned_weights import learned_path
 from al_core.progress import Work
 from al_desk.server.resources import images_key, loader
-from al_desk.widgets.job_progress import duration
+from al_desk.widgets.formatting import duration
 
 if TYPE_CHECKING:
     from al_core.loop.speed import Speed
 
 SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
-UNKNOWN = 10_000  # of sources that were not read yet
+UNKNOWN = 10_000  # images, of a source that has not been read yet
 
 
 def show_cost(config: ExperimentConfig) -> None:
@@ -25,8 +25,9 @@ def show_cost(config: ExperimentConfig) -> None:
     stem, size = config.model.stem, config.image_size
     if config.model.weights == "none":
         st.caption(
-            "With weights to start from, learned from these images perhaps, a linear head may be "
-            "trained on their features instead of the network: a round then takes about a second."
+            "With weights to start from, perhaps learned from these images, a linear head can be "
+            "trained on their features instead of the whole network: a round then takes about a "
+            "second."
         )
         return
     key = f"speed of {stem} at {size}"
@@ -34,24 +35,24 @@ def show_cost(config: ExperimentConfig) -> None:
     if job.active:
         _wait(job)
     elif job.state is JobState.DONE:
-        st.caption(_words(config, job.result))
+        st.caption(_in_words(config, job.result))
     else:
-        st.caption("What a round takes could not be measured.")
+        st.caption("How long a round takes could not be measured.")
 
 
 @st.fragment(run_every=1.0)
 def _wait(job: Job) -> None:
     if not job.active:
         st.rerun()
-    st.caption("Measuring what a round takes on this machine…")
+    st.caption("Measuring how long a round takes on this machine…")
 
 
-def _words(config: ExperimentConfig, speed: Speed) -> str:
+def _in_words(config: ExperimentConfig, speed: Speed) -> str:
     images = SIZES.get(config.data, UNKNOWN)
     learning = ""
     if config.model.weights == LEARNED:
         minutes = config.model.learn_minutes
-        learning = f"Learning features takes {minutes:,.0f} min here, once for these images. "
+        learning = f"Learning features takes {minutes:,.0f} min, once for these images. "
         loading = loader().job(images_key(config.data, config.image_size))
         if loading and loading.result and learned_path(loading.result.fingerprint).exists():
             learning = "Features were learned from these images before, and are used again. "
@@ -64,7 +65,7 @@ def _words(config: ExperimentConfig, speed: Speed) -> str:
 
 
 def _measure(stem: Stem, image_size: int) -> Work[Speed]:
-    # In the worker's thread, since torch takes seconds to import.
+    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.speed import measure_speed
     from al_core.models.hardware import find_hardware
 

@@ -12,14 +12,14 @@ import streamlit as st
 from al_core.config import ExperimentConfig
 from al_core.simulation.random_baseline import can_be_measured
 from al_core.store.store import Store
-from al_core.strategies.catalogue import CATALOGUE, titled
+from al_core.strategies.registry import STRATEGIES, titled
 from al_desk.server.resources import load_images, trainer
 from al_desk.widgets.buttons import attempt, button, redraw, tell
-from al_desk.widgets.formatting import in_a_line, plain
+from al_desk.widgets.formatting import plain
 
 
 def choose_experiment(store: Store) -> int | None:
-    """Let the person pick an experiment; its id is kept in the page's address."""
+    """Let the person choose an experiment; its id is kept in the page's address."""
     known = {record.id: record.name for record in store.experiments()}
     wanted = st.query_params.get("experiment", "")
     current = next((number for number in known if str(number) == wanted), None)
@@ -41,12 +41,16 @@ def choose_experiment(store: Store) -> int | None:
         show_experiment(picked)
     if current is not None:
         _manage(store, current, known[current])
-    _restore(store)
+    if deleted := store.experiments(deleted=True):
+        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
+            for record in deleted:
+                restore = partial(store.restore_experiment, record.id)
+                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
     return current
 
 
 def show_experiment(experiment_id: int | None) -> None:
-    """Open an experiment, or none, and draw the page again."""
+    """Open an experiment, or none, and redraw the page."""
     if experiment_id is None:
         st.query_params.pop("experiment", None)
     else:
@@ -55,58 +59,48 @@ def show_experiment(experiment_id: int | None) -> None:
 
 
 def labelling_settings(store: Store, experiment_id: int) -> None:
-    """How an experiment is labelled; may be changed at any time, in any tab."""
-    _setting(
-        store,
-        experiment_id,
-        "strategy",
-        "Strategy",
-        "Which images to ask about, from the next batch on; each batch records its own.",
-        _strategy,
-    )
-    _setting(
-        store,
-        experiment_id,
-        "show_guesses",
-        "Show the model's guesses",
-        "Before you label. Off, you label blind, and see afterwards where the model disagrees. "
-        "Each round's record says which it was.",
-        st.toggle,
-    )
-    _setting(
-        store,
-        experiment_id,
-        "label_while_training",
-        "Label while a round trains",
-        "The next batch is chosen by the latest model there is, and you never wait.",
-        st.toggle,
-    )
+    """How an experiment is labelled; can be changed at any time, in any tab."""
     config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
     images = load_images(config.data, config.image_size).result
-    if images is not None and can_be_measured(images):
-        _setting(
-            store,
-            experiment_id,
-            "reference",
-            "Compare with random labels",
-            "Trains in the background on as many labels picked at random, by the truth that came "
-            "with the images: the grey line beside the curve.",
-            st.toggle,
-        )
+    for name in SETTINGS:
+        if name != "reference" or (images is not None and can_be_measured(images)):
+            _setting(store, experiment_id, name)
 
 
 def _strategy(label: str, **how: Any) -> None:
-    st.caption(in_a_line(st.selectbox(label, list(CATALOGUE), format_func=titled, **how)))
+    chosen = st.selectbox(label, list(STRATEGIES), format_func=titled, **how)
+    st.caption(STRATEGIES[chosen].help)
 
 
-def _setting(
-    store: Store,
-    experiment_id: int,
-    name: str,
-    label: str,
-    note: str,
-    widget: Callable[..., object],
-) -> None:
+# Of each setting the label, the help, and the widget.
+SETTINGS: dict[str, tuple[str, str, Callable[..., object]]] = {
+    "strategy": (
+        "Strategy",
+        "Which images to ask about, from the next batch on; each batch records its own.",
+        _strategy,
+    ),
+    "show_guesses": (
+        "Show the model's guesses",
+        "Before you label. If off, you label blind, and see afterwards where the model disagrees. "
+        "Each round records which it was.",
+        st.toggle,
+    ),
+    "label_while_training": (
+        "Label while a round trains",
+        "The next batch is chosen by the latest model there is, and you never wait.",
+        st.toggle,
+    ),
+    "reference": (
+        "Compare with random labels",
+        "Trains a random baseline in the background: as many labels, chosen at random, with the "
+        "classes that came with the images. It is the grey curve beside yours.",
+        st.toggle,
+    ),
+}
+
+
+def _setting(store: Store, experiment_id: int, name: str) -> None:
+    label, note, widget = SETTINGS[name]
     key = f"{name}-{experiment_id}"
 
     def settings() -> ExperimentConfig:
@@ -114,7 +108,7 @@ def _setting(
 
     def save() -> None:
         changed = {name: st.session_state[key]}
-        replace(settings(), **changed)  # raises what is wrong with it
+        replace(settings(), **changed)  # raises if there is something wrong with it
         store.change_config(experiment_id, changed)
 
     # The log decides what the widget shows: another tab may have changed it.
@@ -125,9 +119,9 @@ def _setting(
 
 def _manage(store: Store, experiment_id: int, name: str) -> None:
     rename, delete = st.columns(2)
+    key = f"name-{experiment_id}"
     with rename.popover("Rename", icon=":material/edit:", width="stretch"):
-        new_name = st.text_input("New name", name, key=f"name-{experiment_id}")
-        key = f"name-{experiment_id}"
+        new_name = st.text_input("New name", name, key=key)
         button(
             "Save name",
             lambda: store.rename_experiment(experiment_id, st.session_state[key]),
@@ -136,22 +130,12 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
         )
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         st.write(
-            "It stops training and leaves the list. Its labels and weights stay, and it can be "
-            "restored."
+            "It stops training and disappears from the list. Its labels and weights are kept, and "
+            "it can be restored."
         )
-        act = partial(_delete, store, experiment_id)
+
+        def act() -> None:
+            trainer().cancel_all(f"experiment {experiment_id},")
+            store.delete_experiment(experiment_id)
+
         button("Delete experiment", act, f"delete-{experiment_id}", type="primary")
-
-
-def _restore(store: Store) -> None:
-    deleted = store.experiments(deleted=True)
-    if deleted:
-        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
-            for record in deleted:
-                restore = partial(store.restore_experiment, record.id)
-                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
-
-
-def _delete(store: Store, experiment_id: int) -> None:
-    trainer().cancel_all(f"experiment {experiment_id},")
-    store.delete_experiment(experiment_id)

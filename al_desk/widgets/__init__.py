@@ -5,5 +5,5 @@ job_progress     a running job: progress, time left, cancel
 training_curves  its loss and accuracy
 charts           tables in, Altair charts out; pure functions
 picture_wall     pictures side by side
-formatting       names and times as a person reads them
+formatting       errors, names and times as a person reads them
 """

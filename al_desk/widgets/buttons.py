@@ -1,8 +1,8 @@
-"""Buttons and settings that do something, whatever else the browser sends at that moment.
+"""Buttons and settings that take effect, whatever else the browser sends at that moment.
 
-Streamlit (1.67) makes one message of a press and of what a component says in the same moment, and
-runs the component's fragment alone: the script never comes to ``if st.button(...)``. A run that
-begins or ends in another thread meanwhile resets the press as well. Callbacks run first, at once.
+Streamlit (1.67) merges a press with what a component sends at the same moment, and then runs the
+component's fragment alone: the script never reaches ``if st.button(...)``. A run that begins or
+ends in another thread meanwhile resets the press too. Callbacks run first, in any case.
 """
 
 from __future__ import annotations
@@ -14,40 +14,38 @@ from typing import Any
 import streamlit as st
 
 from al_core.errors import ActiveLearningError
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import show_error
 
-TOLD = 20.0  # seconds for which it stands there why something was not done
-SAID = 3.0  # seconds after which what was done need not be said any more
+PROBLEM_SHOWN = 20.0  # seconds for which the page says why something was not done
+RESULT_SHOWN = 3.0  # seconds for which it says what was done
 
 
 def button(label: str, act: Callable[[], str | None], key: str | None = None, **how: Any) -> None:
-    """A button that does ``act`` and has the page drawn again.
+    """A button that does ``act`` and has the page redrawn.
 
-    ``act`` may be older than what it acts upon, for a label draws only the grid again: it reads the
-    log itself.
-
-    A sentence that ``act`` returns is shown for a moment; that of an ActiveLearningError stands
+    ``act`` reads the log itself, since the page may be older than the log: a label redraws only the
+    grid. A sentence that it returns is shown for a moment; that of an ActiveLearningError stays
     below the button for a while. ``how`` is for :func:`st.button`.
     """
     name = key or label
-    # Without a key it would be another button as soon as its help changes, and a press of it lost.
+    # Without a key it would become another button when its help changes, and lose a press.
     st.button(label, key=name, on_click=attempt, args=(name, act), **how)
     tell(name)
 
 
 def attempt(name: str, act: Callable[[], str | None]) -> None:
-    """Do ``act``, as the callback of the widget of that name; :func:`tell` says what came of it."""
-    said = problem = None
+    """Do ``act`` as the callback of the widget of that name; :func:`tell` shows the outcome."""
+    result = problem = None
     try:
-        said = act()
+        result = act()
     except ActiveLearningError as error:
         problem = str(error)
-    st.session_state[f"told-{name}"] = (said, problem, time.monotonic())
+    st.session_state[f"told-{name}"] = (result, problem, time.monotonic())
     st.rerun()
 
 
 def pressed(label: str, **how: Any) -> bool:
-    """Whether a button was pressed, for what needs the values that stand in the page now."""
+    """Whether a button was pressed; for what needs the values that are on the page now."""
     name = f"pressed-{label}"
     st.button(label, key=f"button-{label}", on_click=_note, args=(name,), **how)
     return bool(st.session_state.pop(name, False))
@@ -59,17 +57,17 @@ def _note(name: str) -> None:
 
 
 def redraw() -> None:
-    """Have the whole page drawn, as the callback of a widget that decides what is on it."""
+    """Have the whole page redrawn, as the callback of a widget that decides what is on it."""
     st.rerun()
 
 
 def tell(name: str) -> None:
-    """Say what came of the last :func:`attempt` of that name."""
-    said, problem, at = st.session_state.get(f"told-{name}", (None, None, 0.0))
+    """Show the outcome of the last :func:`attempt` of that name."""
+    result, problem, at = st.session_state.get(f"told-{name}", (None, None, 0.0))
     passed = time.monotonic() - at
-    if problem and passed < TOLD:
-        st.error(plain(problem), icon=":material/error:")
+    if problem and passed < PROBLEM_SHOWN:
+        show_error(problem)
         return
     st.session_state.pop(f"told-{name}", None)
-    if said and passed < SAID:
-        st.toast(said)
+    if result and passed < RESULT_SHOWN:
+        st.toast(result)

@@ -1,11 +1,14 @@
-"""Text from outside, shown as it is."""
+"""Sentences and times for a person; text from outside is shown as it is."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import streamlit as st
 
-from al_core.strategies.catalogue import CATALOGUE
+from al_core.errors import ActiveLearningError
 
 
 def plain(text: str) -> str:
@@ -14,14 +17,33 @@ def plain(text: str) -> str:
     return re.sub(r"\b(www)\.", r"\1\\.", escaped)
 
 
+def show_error(problem: object) -> None:
+    """Show a sentence about what went wrong, or the error that carries it."""
+    st.error(plain(str(problem)), icon=":material/error:")
+
+
+def show_info(sentence: str) -> None:
+    """Show a sentence of our own that needs no action."""
+    st.info(sentence, icon=":material/info:")
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an ActiveLearningError instead of raising it; also a decorator."""
+    try:
+        yield
+    except ActiveLearningError as error:
+        show_error(error)
+
+
 def local_time(time: datetime) -> datetime:
-    """A time as the clock beside the browser shows it."""
+    """A time in the browser's time zone."""
     offset = st.context.timezone_offset or 0  # minutes west of UTC
     return time.astimezone(UTC) - timedelta(minutes=offset)
 
 
 def ago(time: datetime) -> str:
-    """How long ago something was, roughly."""
+    """Roughly how long ago something happened."""
     seconds = (datetime.now(UTC) - time).total_seconds()
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
@@ -30,7 +52,20 @@ def ago(time: datetime) -> str:
     return "a moment ago"
 
 
-def in_a_line(strategy: str) -> str:
-    """What a strategy asks about, and what that is good for."""
-    entry = CATALOGUE[strategy]
-    return f"Asks about {entry.asks_about}. Good for {entry.good_for}."
+def duration(seconds: float) -> str:
+    """A duration in the unit a person would choose."""
+    if seconds < 0.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def interval(low: float, high: float) -> str:
+    """The 95% interval of a share."""
+    return f"95% interval {100 * low:.1f}–{high:.1%}"
+
+
+def number_column(title: str, form: str, note: str | None = None) -> Any:
+    """The look of a column of numbers in a table."""
+    return st.column_config.NumberColumn(title, format=form, help=note)

@@ -1,19 +1,35 @@
-"""A running round: what it does, how far it is, how long it takes, and a way to stop it."""
+"""A running job: what it does, how far it is, how long it takes, and a way to stop it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from al_core.experiment.experiment import Experiment
 from al_core.jobs import Job, JobState, Worker
 from al_core.progress import PretrainProgress, Progress, Work
 from al_desk.server.resources import trainer
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import duration, plain, show_error, show_info
 from al_desk.widgets.training_curves import draw_training
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work that the page keeps running on the device, and what it says about it.
+
+    ``stopped`` is shown once it was cancelled, with a button ``again``. In the ``background``, it
+    lets all other work on the device go first.
+    """
+
+    key: str
+    work: Callable[[], Work[Any]]
+    title: str
+    stopped: str
+    again: str
+    background: bool = False
 
 
 def round_key(experiment_id: int, number: int) -> str:
@@ -21,32 +37,32 @@ def round_key(experiment_id: int, number: int) -> str:
     return f"experiment {experiment_id}, round {number}"
 
 
-def stop_round(experiment: Experiment) -> None:
-    """Stop the round that trains now, as if it had never begun."""
-    trainer().withdraw(round_key(experiment.id, experiment.next_round))
-
-
 def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
-    """Draw a job until it ends, then draw the page again; ``worker`` says what it waits for.
+    """Draw a job until it ends, then redraw the page; ``worker`` tells what it waits for.
 
-    ``brief`` leaves out the curves and is drawn half as often: somebody labels meanwhile, and each
-    drawing costs about as much as a label.
+    ``brief`` leaves out the curves and draws half as often: somebody is labelling meanwhile, and
+    each drawing costs about as much as a label.
     """
+
+    def cancel() -> str:
+        job.cancel()
+        return "Stopping as soon as the current step is done."
+
     seconds = 2.0 if brief else 1.0
     if not brief:
-        _draw_again_at_end(job)
+        _redraw_at_end(job)
         st.subheader(plain(title), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
         # Outside: Streamlit (1.67) drops a press in a fragment that the page drawn meanwhile lacks.
-        button("Cancel", lambda: _cancel(job), f"cancel-{job.key}", icon=":material/close:")
+        button("Cancel", cancel, f"cancel-{job.key}", icon=":material/close:")
     if not brief:
-        st.fragment(_draw_curves, run_every=seconds)(job)
+        st.fragment(draw_training, run_every=seconds)(job)
 
 
-# More often than the drawing, for somebody who waits.
+# More often than the drawing, since somebody is waiting.
 @st.fragment(run_every=0.2)
-def _draw_again_at_end(job: Job) -> None:
+def _redraw_at_end(job: Job) -> None:
     if not job.active:
         st.rerun()
 
@@ -55,63 +71,44 @@ def _draw_bar(job: Job, title: str, worker: Worker | None) -> None:
     if not job.active:
         st.rerun()
     progress = job.progress
-    text = _words(progress)
+    text = _in_words(progress)
     if job.state is JobState.WAITING and worker and worker.running:
-        text = f"Waiting for another training. {_words(worker.running.progress)}"
+        text = f"Waiting for another training. {_in_words(worker.running.progress)}"
     if title:
         text = f"{plain(title)}. {text}"
     st.progress(progress.fraction if progress else 0.0, text=text)
 
 
-def _draw_curves(job: Job) -> None:
-    draw_training(job.reports)
+def keep_running(task: Task, brief: bool) -> None:
+    """Run a task, show its progress, and redraw the page at its end.
 
-
-def _cancel(job: Job) -> str:
-    job.cancel()
-    return "Stopping as soon as the step at hand is done."
-
-
-def keep_running(
-    key: str,
-    work: Callable[[], Work[Any]],
-    title: str,
-    stopped: str,
-    again: str,
-    brief: bool,
-    aside: bool = False,
-) -> None:
-    """Run ``work`` on the device, show how far it is, and draw the page again at its end.
-
-    What failed, or was ``stopped`` as that sentence says, waits for the button ``again``.
-    ``aside`` lets all other work on the device go first.
+    If it failed or was cancelled, it waits for a person to start it again.
     """
-    job = trainer().job(key) or trainer().submit(key, work, background=aside)
+    key = task.key
+    job = trainer().job(key) or trainer().submit(key, task.work, task.background)
     if job.active:
-        watch(job, title, trainer(), brief)
+        watch(job, task.title, trainer(), brief)
         return
-    if job.state is JobState.DONE:  # ended after the log was read
+    if job.state is JobState.DONE:  # it ended after the log was read
         trainer().forget(key)
         st.rerun()
     if job.error:
-        st.error(plain(job.error), icon=":material/error:")
+        show_error(job.error)
     else:
-        st.info(stopped, icon=":material/info:")
+        show_info(task.stopped)
     _notice_another(job)
-    button(
-        again, lambda: trainer().forget(key), f"again-{key}", type="primary",
-        icon=":material/replay:",
-    )  # fmt: skip
+    look = {"type": "primary", "icon": ":material/replay:"}
+    button(task.again, lambda: trainer().forget(key), f"again-{key}", **look)
 
 
 @st.fragment(run_every=2.0)
 def _notice_another(job: Job) -> None:
-    """Draw the page again where another tab has started the job again."""
+    """Redraw the page once another tab has started the job again."""
     if trainer().job(job.key) is not job:
         st.rerun()
 
 
-def _words(progress: Progress | None) -> str:
+def _in_words(progress: Progress | None) -> str:
     if progress is None:
         return "Getting ready"
     words = progress.phase
@@ -127,12 +124,3 @@ def _words(progress: Progress | None) -> str:
     if left is not None and left >= 1:
         words += f", about {duration(left)} left"
     return words
-
-
-def duration(seconds: float) -> str:
-    """In the unit a person would take."""
-    if seconds < 0.95:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from al_core.progress import PretrainProgress, Progress, TrainingProgress
+from al_core.jobs import Job
+from al_core.progress import PretrainProgress, TrainingProgress
 
 
-def draw_training(reports: list[Progress]) -> None:
-    """Loss and accuracy of the training among ``reports``, side by side."""
-    learning = [r for r in reports if isinstance(r, PretrainProgress)]
+def draw_training(job: Job) -> None:
+    """Loss and accuracy of the training that a job has reported, side by side."""
+    learning = [r for r in job.reports if isinstance(r, PretrainProgress)]
     if learning:
         rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
         whole = learning[-1].epoch / max(learning[-1].fraction, 0.01)
         draw_history(rows, whole, "Loss", "Right by neighbours")
-    epochs = [r for r in reports if isinstance(r, TrainingProgress) and r.ends_epoch]
+    epochs = [r for r in job.reports if isinstance(r, TrainingProgress) and r.ends_epoch]
     if epochs:
         last = epochs[-1]
         history = [(report.epoch, report.loss, report.accuracy) for report in epochs]
@@ -29,8 +30,8 @@ def draw_history(
     loss: str = "Training loss",
     accuracy: str = "Training accuracy",
 ) -> None:
-    """Loss and accuracy over the epochs; at most some 300 points, which is all a screen shows."""
-    # altair takes a while, and no batch waits for it.
+    """Loss and accuracy over the epochs; about 300 points, which is all that a screen shows."""
+    # altair takes a while to import, and no batch should wait for it.
     from al_desk.widgets.charts import training_curve
 
     history = history[:: max(1, len(history) // 300)]

@@ -178,7 +178,7 @@ class Day:
         for name in ("Classes", "Mistakes", "Rounds", "Training", "Map"):
             self._open(page, name)
         page.get_by_role("button", name="Draw").click()
-        expect(page.get_by_text("only who is near whom")).to_be_visible()
+        expect(page.get_by_text("only nearness has a meaning")).to_be_visible()
         self._open(page, "Accuracy")
 
     def _open(self, page: Page, name: str) -> None:

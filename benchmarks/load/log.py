@@ -24,8 +24,7 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
-from al_core.store.annotations import Annotation, now
-from al_core.store.records import Batch, Reasons, RoundRecord
+from al_core.store.records import Annotation, Batch, Reasons, RoundRecord, now
 from al_core.store.store import Store
 from benchmarks.browser import heading, report
 from benchmarks.desk import BATCH, TIMED, Desk
@@ -125,10 +124,10 @@ def long_experiment(data: str, annotations: int) -> int:
     store.append(experiment, [answer(image, count + 1, dataset, rng) for image in again])
     for number in (count - 1, count):
         said = rng.dirichlet([0.3] * 10, len(dataset.test)).astype(np.float32)
-        save_test_predictions(experiment, number, said)
+        save_test_predictions(store.folder(experiment), number, said)
     probs = rng.dirichlet([0.3] * 10, len(dataset.train)).astype(np.float32)
     embeddings = rng.random((len(dataset.train), 512), dtype=np.float32).astype(np.float16)
-    save_predictions(experiment, PoolPredictions(count, probs, embeddings))
+    save_predictions(store.folder(experiment), PoolPredictions(count, probs, embeddings))
     return experiment
 
 

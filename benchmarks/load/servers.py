@@ -17,7 +17,7 @@ import click
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from al_core.store.annotations import Annotation
+from al_core.store.records import Annotation
 from al_core.store.store import Store
 from benchmarks.browser import heading, report
 from benchmarks.desk import prepare

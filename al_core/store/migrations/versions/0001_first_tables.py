@@ -1,4 +1,4 @@
-"""The tables of the first release; it kept no version, so they may be there already."""
+"""The tables of 0.1.0, the first version."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,9 +13,6 @@ def _of_experiment() -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    there = sa.inspect(op.get_bind()).get_table_names()
-    if "experiments" in there:
-        return
     op.create_table(
         "experiments",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -38,14 +35,23 @@ def upgrade() -> None:
         "batches",
         sa.Column("id", sa.Integer, primary_key=True),
         _of_experiment(),
+        sa.Column("place", sa.Integer, nullable=False),
         sa.Column("round", sa.Integer, nullable=False),
         sa.Column("strategy", sa.String(64), nullable=False),
         sa.Column("images", sa.JSON, nullable=False),
         sa.Column("scores", sa.JSON),
+        sa.Column("at_random", sa.JSON),
+        sa.Column("model", sa.Integer),
+        sa.Column("reasons", sa.JSON),
+        sa.Column("log_position", sa.JSON),
+        sa.Column("model_position", sa.JSON),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("handed_in_at", sa.DateTime),
-        sa.UniqueConstraint("experiment_id", "round"),
+        sa.Column("holder", sa.Text),
+        sa.Column("annotator", sa.Text),
+        sa.Column("leased_until", sa.DateTime),
     )
+    op.create_index("one_batch_per_place", "batches", ["experiment_id", "place"], unique=True)
     op.create_table(
         "annotations",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -59,8 +65,11 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("event", sa.String(64)),
         sa.Column("milliseconds", sa.Integer),
+        sa.Column("undoes", sa.Boolean, nullable=False),
+        sa.Column("guess_shown", sa.Boolean, nullable=False),
         sa.UniqueConstraint("experiment_id", "event"),
     )
+    op.create_index("annotations_of_an_image", "annotations", ["experiment_id", "image"])
     op.create_table(
         "rounds",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -74,6 +83,12 @@ def upgrade() -> None:
         sa.Column("score_seconds", sa.Float, nullable=False),
         sa.Column("select_seconds", sa.Float, nullable=False),
         sa.Column("images_scored", sa.Integer, nullable=False),
+        sa.Column("compared", sa.Integer, nullable=False),
+        sa.Column("disagreed", sa.Integer, nullable=False),
+        sa.Column("guesses_shown", sa.Boolean, nullable=False),
+        sa.Column("log_position", sa.JSON),
+        sa.Column("temperature", sa.Float, nullable=False),
+        sa.Column("computed_on", sa.Text, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.UniqueConstraint("experiment_id", "round"),
     )

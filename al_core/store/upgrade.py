@@ -1,0 +1,111 @@
+"""Bringing a database up to date: migrations, in one transaction, after a backup.
+
+Tables change by files in ``migrations/versions`` alone, which Alembic runs in their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, inspect, select, text
+
+from al_core.errors import StoreError
+from al_core.files.atomic import whole_path
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+NEWEST = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+VERSIONS = "log_version"  # the table that says which of them a database has seen
+OPEN_SECONDS = 10  # how long a program that starts waits for another that creates the tables
+
+
+def bring_up_to_date(engine: Engine) -> None:
+    """Run the migrations that a database has not seen, all of them or none.
+
+    A file of SQLite is copied before they run, to its name with ``.VERSION.backup`` behind it.
+    Raises StoreError for a database of a later version of this program, or of before 0.1.0, and
+    FileNotWritten where there is no room for the copy.
+    """
+    with engine.connect() as connection:
+        if _version(connection) != NEWEST:
+            with _alone(connection):
+                _migrate(connection)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """A transaction beside which nobody else migrates."""
+    connection.rollback()
+    if connection.dialect.name == "sqlite":
+        # The driver would begin none before a table is changed, and each change would stand alone.
+        driver: Any = connection.connection.dbapi_connection
+        driver.isolation_level = None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{OPEN_SECONDS}s'")
+        connection.execute(select(func.pg_advisory_xact_lock(number_of("migrations"))))
+    yield
+    connection.commit()
+
+
+def _version(connection: Connection) -> str | None:
+    """The last migration that a database has seen; None before the first.
+
+    Raises StoreError where this program does not know it.
+    """
+    if not inspect(connection).has_table(VERSIONS):
+        return None
+    seen = connection.execute(text(f"SELECT version_num FROM {VERSIONS}")).scalar()
+    if seen is not None and seen > NEWEST:
+        raise StoreError(
+            f"The database was written by a later version of this program (its tables are of "
+            f"version {seen}, this one knows {NEWEST}): update the program, or set AL_HOME or "
+            "AL_DATABASE_URL to another one."
+        )
+    return seen
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command  # takes a moment, and is needed once in a database's life
+    from alembic.config import Config
+
+    seen = _version(connection)
+    if seen == NEWEST:  # another program was quicker
+        return
+    if seen is not None:
+        _back_up(connection, seen)
+    elif inspect(connection).has_table("experiments"):
+        raise StoreError(
+            "The database was written before version 0.1.0, and its tables are other ones: export "
+            "the labels of each experiment with the program that wrote it (“python -m al_core "
+            "export”), set AL_HOME or AL_DATABASE_URL to a new place, start the experiments there "
+            "on the same images, and import the labels (“python -m al_core import”)."
+        )
+    config = Config(attributes={"connection": connection, "version_table": VERSIONS})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    command.upgrade(config, "head")
+
+
+def _back_up(connection: Connection, seen: str) -> None:
+    """Copy a file of SQLite as it is before a migration; whoever runs PostgreSQL backs that up."""
+    file = connection.engine.url.database
+    if connection.dialect.name != "sqlite" or not file:
+        return
+    with whole_path(Path(f"{file}.{seen}.backup")) as half:
+        try:
+            # By a connection of its own: one that is about to write would wait for itself.
+            with closing(sqlite3.connect(file)) as log, closing(sqlite3.connect(half)) as copy:
+                log.backup(copy)
+        except sqlite3.Error as error:
+            raise OSError(str(error)) from error
+
+
+def number_of(name: str) -> int:
+    """The number by which PostgreSQL knows a lock of that name, of 64 bits."""
+    digest = hashlib.blake2b(f"active learning: {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)

@@ -1,0 +1,1 @@
+"""What needs a GPU, in stages: see :mod:`benchmarks.on_gpu.__main__`."""
