@@ -193,7 +193,7 @@ def test_a_program_that_ends_in_the_middle_of_a_training_ends_well() -> None:
         "        network(torch.rand(32, 8, 32, 32)).sum().backward()\n"
         "        yield Progress('', 0, 0, '', 0)\n"
         "job = Worker().submit('a', train)\n"
-        "while job.progress is None: time.sleep(0.01)\n"  # the first step; the end meets a later one
+        "while job.progress is None: time.sleep(0.01)\n"  # the end meets a later step
     )
     ended = subprocess.run(
         [sys.executable, "-c", code],
