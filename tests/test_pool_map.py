@@ -124,15 +124,14 @@ def test_the_sample_hardly_changes_as_labels_are_added() -> None:
     assert len(np.intersect1d(before, after)) > MOST - 50
 
 
-def test_a_map_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    assert load_map(1) is None
-    save_map(1, PoolMap(3, np.array([4, 7]), np.ones((2, 2), np.float32)))
-    kept = load_map(1)
+def test_a_map_is_kept_on_disk(tmp_path: Path) -> None:
+    assert load_map(tmp_path) is None
+    save_map(tmp_path, PoolMap(3, np.array([4, 7]), np.ones((2, 2), np.float32)))
+    kept = load_map(tmp_path)
     assert kept is not None
     assert (kept.model, kept.images.tolist()) == (3, [4, 7])
-    (tmp_path / "weights" / "1" / "map.npz").write_bytes(b"damaged")
-    assert load_map(1) is None
+    (tmp_path / "map.npz").write_bytes(b"damaged")
+    assert load_map(tmp_path) is None
 
 
 def test_the_guess_for_an_image_that_waits_for_its_label_stays_hidden() -> None:

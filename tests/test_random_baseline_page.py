@@ -30,7 +30,8 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
         RoundRecord(k, 12 + 6 * k, metrics(hits), [], 0, 0, 0, 0, 0)
         for k, hits in enumerate((280, 300, 366))
     ]
-    return Experiment(3, "mine", config(strategy="margin"), "", 60, (), (), tuple(rounds))
+    folder = tmp_path / "weights" / "3"
+    return Experiment(3, "mine", config(strategy="margin"), "", 60, (), (), tuple(rounds), folder)
 
 
 def know(home: Path, number: int, labeled: int, hits: int) -> None:
