@@ -25,17 +25,21 @@ HEAVY = {"browser", "serve", "postgres"}  # fixtures that start another program
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``pytest -m fast``: what starts no other program and is not marked as slow. Files that are
-    all fast come last: they fill the cores while the longest of the others end."""
-    slow_files = set()
+    """``pytest -m fast``: what starts no other program and is marked neither slow nor gpu. Files
+    that start one come first, those that are all fast last: they fill the cores at the end."""
+    first = {}
     for item in items:
         parameters = getattr(item, "callspec", None)
         on_postgres = parameters is not None and parameters.params.get("database") == "postgresql"
-        if HEAVY & set(item.fixturenames) or on_postgres or item.get_closest_marker("slow"):
-            slow_files.add(item.path)
+        place = 2
+        if HEAVY & set(item.fixturenames):
+            place = 0
+        elif on_postgres or item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
+            place = 1
         else:
             item.add_marker("fast")
-    items.sort(key=lambda item: item.path not in slow_files)
+        first[item.path] = min(place, first.get(item.path, 2))
+    items.sort(key=lambda item: first[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -58,6 +58,7 @@ def test_it_says_the_same_where_nothing_is_fused(monkeypatch: pytest.MonkeyPatch
     assert torch.allclose(fused, apart, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_fast_choice_is_that_of_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = trained("torchvision", 32, 1000, epochs=3)
     everything, pool = np.arange(1000), np.arange(100, 1000)

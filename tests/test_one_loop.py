@@ -54,7 +54,7 @@ def embeddings(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("who", ["truth", "person"])
-@pytest.mark.parametrize("head", ["fine-tune", "linear"])
+@pytest.mark.parametrize("head", [pytest.param("fine-tune", marks=pytest.mark.slow), "linear"])
 @pytest.mark.parametrize("strategy", ["margin", "badge", "random"])
 def test_a_simulation_asks_what_the_desk_asks_to_the_last_bit(
     who: str,

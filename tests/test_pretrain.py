@@ -83,6 +83,7 @@ def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: P
     assert there > before + MARGIN  # 65% against 42%
 
 
+@pytest.mark.slow
 def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
     reports: list[PretrainProgress] = []
     config = replace(BRIEF, method="simclr", epochs=8, batch_size=64)
@@ -90,6 +91,7 @@ def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
     assert reports[-1].loss < reports[0].loss - 0.1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_and_gives_what_it_would_have_given(
     digits: Dataset, tmp_path: Path
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     assert [path.name for path in tmp_path.iterdir()] == ["out.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_collapse_is_caught(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

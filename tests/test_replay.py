@@ -77,7 +77,9 @@ def kept_of(home: Path, experiment: int) -> tuple[Experiment, dict[Path, bytes]]
     return logged, {path: path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize(("head", "seed"), [("fine-tune", 0), ("linear", 25)])
+@pytest.mark.parametrize(
+    ("head", "seed"), [pytest.param("fine-tune", 0, marks=pytest.mark.slow), ("linear", 25)]
+)
 def test_whatever_people_did_while_it_learned_each_batch_is_chosen_again_as_it_was(
     home: Path, weights: Path, head: str, seed: int
 ) -> None:

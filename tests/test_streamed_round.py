@@ -119,6 +119,7 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     assert (chosen.scores is not None) == STRATEGIES[strategy].ranks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["typiclust", "badge"])
 def test_a_sample_is_stated_even_and_the_same_whoever_does_the_work(
     strategy: str, tmp_path: Path
