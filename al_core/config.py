@@ -31,9 +31,9 @@ class ModelConfig:
     ``weights`` is ``none``, ``imagenet``, ``learned`` (from the images themselves, for
     ``learn_minutes`` unless that was done before), or the path of a ``.safetensors`` file. Instead
     of weights, ``embeddings`` may name what they would compute: a file, or a folder written by
-    embed. ``head``: ``fine-tune`` trains the whole network from its start every round; ``linear``
-    freezes the weights and trains a linear head on their features. Stem ``auto`` is the one that
-    the weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
+    embed. ``head``: ``fine-tune`` trains the whole network afresh each round; ``linear`` freezes
+    the weights and trains a linear head on their features. Stem ``auto`` is the one that the
+    weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
     CPU. Frozen features always use the stem of their weights.
     """
 
