@@ -5,6 +5,6 @@ tables            the tables of a database
 rows              writing rows only once, and reading them back
 annotation_cache  annotations, each read only once
 database          opening one, locks, its errors as sentences
-upgrade           migrations, after a backup; later and unknown versions are refused
+upgrade           migrations, after a backup; databases of other versions are refused
 store             Store: what the rest of the program calls
 """

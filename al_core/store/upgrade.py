@@ -92,7 +92,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _back_up(connection: Connection, seen: str) -> None:
-    """Copy a SQLite file before a migration; a PostgreSQL server's owner makes its backups."""
+    """Copy a SQLite file before a migration; whoever runs PostgreSQL makes their own backups."""
     file = connection.engine.url.database
     if connection.dialect.name != "sqlite" or not file:
         return
