@@ -56,9 +56,9 @@ class Verdict:
 
 
 def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Verdict | None:
-    """Compare the curves of every two names, or of each with ``against``: fewer tests, so each needs
-    less evidence. None if they do not all share a range. Curves measured on different images are
-    not compared."""
+    """Compare the curves of every two names, or only of each with ``against``: with fewer tests,
+    each needs less evidence. None if they do not all share a range. Curves measured on different
+    images are not compared."""
     groups = by_name(curves, axis)
     every = [curve for group in groups.values() for curve in group]
     shared = shared_range(every, axis)

@@ -113,7 +113,7 @@ class Experiment:
 
     @property
     def open_images(self) -> set[int]:
-        """The images of the open batches; nobody else must be asked about them."""
+        """The images of the open batches; they must not be asked about elsewhere."""
         return {image for batch in self.open_batches for image in batch.images}
 
     @property

@@ -80,7 +80,7 @@ class Database:
                 raise FileNotFoundError(f"{self._file} was replaced")
 
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that only one user of this database can hold; None where somebody does."""
+        """A lock that only one user of this database can hold; None if it is taken."""
         with _sentences("locked"):
             if self._file is not None:
                 folder = self._file.with_name("locks")

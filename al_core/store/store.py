@@ -45,8 +45,8 @@ class Store:
     # Locks between servers
 
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that only one user of this database can hold; None where somebody does. It is
-        freed when its holder's process ends."""
+        """A lock that only one user of this database can hold; None if it is taken. It is freed
+        when its holder's process ends."""
         return self._database.try_lock(name)
 
     def is_locked(self, name: str) -> bool:
