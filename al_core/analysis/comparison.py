@@ -12,7 +12,7 @@ import pandas as pd
 from al_core.analysis.curves import Axis, Curve, area, by_name, points, shared_range, student_margin
 
 LEVEL = 0.05
-FEWEST = 3  # seeds; the interval of two differences, one degree of freedom, says nothing
+FEWEST = 3  # seeds; two differences leave one degree of freedom, and their interval says nothing
 UNITS: dict[Axis, str] = {"labeled": "labels", "minutes": "minutes"}
 
 

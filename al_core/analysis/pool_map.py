@@ -1,4 +1,4 @@
-"""A map of the pool: images that are similar to the network lie side by side.
+"""A map of the pool: images that look alike to the network lie side by side.
 
 t-SNE of the embeddings: van der Maaten & Hinton, "Visualizing data using t-SNE" (2008), in the
 Barnes-Hut form of van der Maaten (2014), initialised with the principal components as Kobak &
@@ -71,10 +71,7 @@ def sample_images(
 
 
 def draw_map(
-    predictions: PoolPredictions,
-    images: NDArray[np.int64],
-    seed: int,
-    former: PoolMap | None = None,
+    pool: PoolPredictions, images: NDArray[np.int64], seed: int, former: PoolMap | None = None
 ) -> Work[PoolMap]:
     """Lay out ``images``, at least two; the same arguments and machine give the same map."""
     yield Progress("Comparing the images", 0, 0, "", 0)
@@ -82,7 +79,7 @@ def draw_map(
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
 
-    x = _principal_components(predictions.embeddings[images])
+    x = _principal_components(pool.embeddings[images])
     alike = PerplexityBasedNN(
         x, perplexity=min(PERPLEXITY, (len(x) - 1) / 3), method="exact", n_jobs=-1
     )
@@ -96,7 +93,7 @@ def draw_map(
         points = points.optimize(CHUNK, inplace=True, exaggeration=exaggeration, momentum=0.8)
         seconds = time.perf_counter() - started
         yield Progress("Drawing the map", step + CHUNK, STEPS, "steps", seconds)
-    return PoolMap(predictions.model, images, np.asarray(points, dtype=np.float32))
+    return PoolMap(pool.model, images, np.asarray(points, dtype=np.float32))
 
 
 def save_map(experiment: Path, drawn: PoolMap) -> None:
