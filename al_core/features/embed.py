@@ -163,8 +163,7 @@ def embedded(
     rows: NDArray[np.int64],
     hardware: Hardware,
 ) -> tuple[NDArray[np.float16], str]:
-    """The embeddings ``[n,D]`` of ``images[rows]``, and the phase, which says if memory is short.
-    """
+    """The embeddings ``[n,D]`` of ``images[rows]``; the phase, which says if memory is short."""
     reports: list[Progress] = []
     whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
     work = predict(network, images, whole, hardware, "Computing features")
