@@ -98,9 +98,9 @@ def round_in_parts(
     yield Progress("Fitting", 0, 0, "", 0)
     training = generator(choice.seed, "round", choice.round, "training")
     strategy = STRATEGIES[choice.strategy]
-    head = found = metrics = None
+    head = validation = metrics = None
     if len(set(y.tolist())) > 1:
-        head, found = fit_head(x, y, classes, training)
+        head, validation = fit_head(x, y, classes, training)
         seen, truth = pool.known(test)
         if len(truth):
             metrics = asdict(evaluate(_probs(head, seen, classes), truth))
@@ -126,7 +126,7 @@ def round_in_parts(
             _probs(head, embeddings, classes),
             embeddings,
             x if len(x) else embeddings[:0],
-            temperature=found.temperature if found else 1.0,
+            temperature=validation.temperature if validation else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
         places = some[strategy.choose(candidates, choice.n, chance).numpy()]
@@ -137,8 +137,8 @@ def round_in_parts(
         labeled=len(y),
         unlabeled=pool.unlabeled,
         sample=sample,
-        penalty=found.penalty if found else None,
-        temperature=found.temperature if found else None,
+        penalty=validation.penalty if validation else None,
+        temperature=validation.temperature if validation else None,
         metrics=metrics,
         seconds={
             "look_up": looked_up - began,
