@@ -23,7 +23,8 @@ class SentenceGroup(click.Group):
         except ActiveLearningError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
-            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+            cause = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            raise click.ClickException(cause) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def save_ready(experiment: Path, batch: Batch) -> None:
 
 def load_ready(experiment: Path, number: int) -> Batch | None:
     """The batch chosen in advance for round ``number``; None if there is none or it is damaged."""
-    with suppress(OSError):
+    with suppress(OSError, KeyError, TypeError):  # or another version wrote it
         digest, _, body = _ready_path(experiment).read_bytes().partition(b"\n")
         kept = json.loads(body) if digest == _digest(body) else {}
         if kept.get("round") == number:
