@@ -179,7 +179,7 @@ def _folder_or_zip(target: Path, as_zip: bool) -> Generator[Callable[[str, bytes
             yield lambda name, content: archive.writestr(name, content)
         return
 
-    target.mkdir()  # also where no image has a label yet
+    target.mkdir(parents=True)  # also where no image has a label yet
 
     def write(name: str, content: bytes) -> None:
         path = target / name
