@@ -1,23 +1,23 @@
-"""Active learning on images: everything but the page. Each folder's own map stands in it.
+"""Active learning on images: everything but the page. Each folder's docstring is its own map.
 
-From the bottom to the top; tests/test_architecture.py says which may import which.
+From the bottom up; tests/test_architecture.py says which may import which.
 
     errors, progress     sentences for a person; long work as a generator
-    seeds                streams of random numbers, by name
-    names                what names may be
+    seeds                named streams of random numbers
+    names                which names are allowed
     jobs                 background jobs, with progress and cancel
-    files                paths, whole-or-nothing writing, locks, arrays, CSV cells, download
+    files                paths, all-or-nothing writing, locks, arrays, CSV cells, downloads
     images               load(): digits, CIFAR-10, folders, parquet, decoded and cached
     strategies           pure functions from predictions to positions
     config               the settings of an experiment
     store                the append-only log, in a database
     models               networks and linear heads, training, prediction, metrics, weights
-    features             embeddings that need no label; learned from images alone
+    features             embeddings that need no labels; learned from images alone
     experiment           the log folded into a pool and a phase; leases, undo, predictions
-    exchange             labels and images out and in
+    exchange             import and export of labels and images
     analysis             curves, comparison, when to stop, label quality, the pool's map
     loop                 a round, and the batch after it; replay
     simulation           the loop without a person; the random baseline
-    distributed          Ray; pools that fit no memory
+    distributed          Ray; pools larger than memory
     cli                  the command line, one file a command
 """

@@ -1,6 +1,6 @@
-"""The settings of an experiment: what they are, what they may be, how they are kept.
+"""The settings of an experiment: what they are, their limits, how they are stored.
 
-Imports no torch, so that a page can offer the settings before anything heavy is loaded.
+Does not import torch, so a page can offer the settings before anything heavy is loaded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from al_core.names import check_class_names
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
-WEIGHTS = ("none", "imagenet", LEARNED)  # by name; any other is a file
-PAGE_PIXELS = 2**26  # of a batch, which a browser decodes at once, into a quarter of a gigabyte
-LEAST_TO_LEARN = 16  # images to learn features from; fewer are no pool
+WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
+PAGE_PIXELS = 2**26  # in a batch; the browser decodes it all at once, into a quarter of a gigabyte
+LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
 Method = Literal["emp-ssl", "simclr"]
@@ -28,14 +28,13 @@ InitialLabels = Literal["truth", "person"]
 class ModelConfig:
     """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
-    ``weights`` are ``none``, ``imagenet``, ``learned`` from the images themselves, for
-    ``learn_minutes`` unless they were before, or the path of a ``.safetensors`` file. In place of
-    weights, ``embeddings`` may name what they would give: a file, or a folder that embed has
-    written. ``head`` is
-    ``fine-tune`` where the whole network is trained, each round anew, and ``linear`` where the
-    weights stay as they are and a linear head on their features is trained. ``auto`` is the stem
-    that the weights of a file have; else the one for small images on a GPU and torchvision's own
-    on a CPU. Frozen features always have the stem of their weights.
+    ``weights`` is ``none``, ``imagenet``, ``learned`` (from the images themselves, for
+    ``learn_minutes`` unless that was done before), or the path of a ``.safetensors`` file. Instead
+    of weights, ``embeddings`` may name what they would compute: a file, or a folder written by
+    embed. ``head``: ``fine-tune`` trains the whole network afresh each round; ``linear`` freezes
+    the weights and trains a linear head on their features. Stem ``auto`` is the one that the
+    weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
+    CPU. Frozen features always use the stem of their weights.
     """
 
     weights: str = "none"
@@ -66,11 +65,11 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How long and how hard to train, and how images are varied meanwhile.
+    """How long to train, with which optimiser settings and which augmentation.
 
     ``epochs`` passes over the labelled images, but at least ``min_steps`` optimiser steps: ten
-    labels make one step an epoch, and would hardly be looked at otherwise. ``flip`` mirrors half
-    of the images, ``shift`` moves each by up to that many pixels.
+    labels make only one step per epoch, far too few to learn from. ``flip`` mirrors half of the
+    images, ``shift`` moves each by up to that many pixels.
     """
 
     epochs: int = 20
@@ -95,11 +94,11 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True)
 class PretrainConfig:
-    """How features are learned from images alone, see :mod:`al_core.features.objectives`.
+    """How features are learned from images alone; see :mod:`al_core.features.objectives`.
 
-    By which ``method``; for so many ``minutes`` of computing or ``epochs``, whichever ends first,
-    where an epoch looks at each image once, in several views. ``batch_size`` counts images and is
-    the method's own where it is None. ``flip`` takes a mirrored image for the same thing.
+    Learning stops after ``minutes`` of computing or ``epochs``, whichever comes first; an epoch
+    looks at each image once, in several views. ``batch_size`` counts images; None means the
+    method's default. ``flip`` treats a mirrored image as the same thing.
     """
 
     method: Method = "emp-ssl"
@@ -129,15 +128,15 @@ class PretrainConfig:
 class ExperimentConfig:
     """One experiment's settings; raises ConfigError, in a sentence, for those that cannot work.
 
-    ``data``: a source of images, by name or path, brought to ``image_size`` pixels. ``initial``:
-    images labelled before the first training, by the truth or by the person; chosen by the strategy
-    ``start``, at random or one that needs no labels. ``per_round``: images the person is asked
-    about in each of ``rounds`` rounds. ``class_names``: as the source has them, or as the person
-    named them. ``label_while_training`` hands out the next batch while a round trains, chosen by
-    the latest model there is; ``show_guesses`` shows the model's guess before an image has a label.
-    ``random_share``: where no test image has a known truth, that share of each batch is drawn at
-    random, never trained on, and measures the model. ``reference`` trains on as many random labels
-    beside each round, where their truth is known.
+    ``data``: a source of images, by name or path, scaled to ``image_size`` pixels. ``initial``:
+    number of images labelled before the first training, by the truth or by the person; chosen by
+    the strategy ``start``, which is random or one that needs no labels. ``per_round``: images the
+    person is asked about in each of ``rounds`` rounds. ``class_names``: from the source, or from
+    the person. ``label_while_training`` hands out the next batch while a round trains, chosen by
+    the latest model; ``show_guesses`` shows the model's prediction before an image has a label.
+    ``random_share``: where no test image has a known truth, this share of each batch are held-out
+    images, drawn at random and never trained on, that measure the model. ``reference`` trains the
+    random baseline beside each round, on as many random labels, where the truth is known.
     """
 
     data: str = "digits"
@@ -177,7 +176,7 @@ class ExperimentConfig:
         _between("share of random images", self.random_share, 0, 0.9)
 
     def check_against(self, pool_size: int, truth_known: bool) -> None:
-        """Raise ConfigError where these settings ask more of a pool than it has."""
+        """Raise ConfigError where these settings ask for more than a pool has."""
         check_class_names(self.class_names)
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
@@ -217,7 +216,7 @@ class ExperimentConfig:
 
 
 def check_fits_a_page(images: int, image_size: int) -> None:
-    """Raise ConfigError where so many images are too many to label at once in a browser."""
+    """Raise ConfigError where a batch is too large to label at once in a browser."""
     most = PAGE_PIXELS // image_size**2
     if images > most:
         raise ConfigError(
@@ -251,7 +250,7 @@ def _whole(what: str, value: object, low: int, high: int) -> None:
 
 
 def _between(what: str, value: object, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
+    if not isinstance(value, int | float) or not low <= value <= high:  # false for NaN
         raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")
 
 

@@ -1,10 +1,10 @@
-"""Everything that may go wrong on purpose, drawn as a tree:
+"""Every error raised on purpose, as a tree:
 
 ActiveLearningError        one clear sentence for a person; the page shows it as it is
 ├── SourceError            images that cannot be loaded, or are not the ones expected
 │   └── DownloadError      no mirror could be reached, or all of them broke off
 ├── ConfigError            a setting that cannot work
-├── FileNotWritten         the disk is full, or may not be written to
+├── FileNotWritten         the disk is full or not writable
 ├── WeightsError           weights that cannot be downloaded, or a damaged checkpoint
 └── StoreError             the database, or the disk below it, refuses
     ├── UnknownExperiment  no experiment of that name or number
@@ -17,7 +17,7 @@ class ActiveLearningError(Exception):
 
 
 class SourceError(ActiveLearningError):
-    """A source of images is unknown, empty, damaged, gone, or not the one it was."""
+    """A source of images is unknown, empty, damaged, gone, or has changed."""
 
 
 class DownloadError(SourceError):
@@ -29,7 +29,7 @@ class ConfigError(ActiveLearningError):
 
 
 class FileNotWritten(ActiveLearningError):
-    """The disk refused a file; what stood in its place stands there still."""
+    """The disk refused a file; whatever was there before is unchanged."""
 
 
 class WeightsError(ActiveLearningError):
@@ -41,7 +41,7 @@ class StoreError(ActiveLearningError):
 
 
 class StoreUnavailable(StoreError):
-    """The database refuses for now; the same may work later, and nothing was written."""
+    """The database refuses for now; nothing was written, and trying again later may work."""
 
 
 class UnknownExperiment(StoreError):
@@ -49,18 +49,18 @@ class UnknownExperiment(StoreError):
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether less work at a time might have gone well; torch says it in words."""
-    said = (
+    """Whether less work at a time might have succeeded; torch reveals it only in its message."""
+    symptoms = (
         "out of memory",
         "can't allocate memory",
         "not enough memory",
         "alloc_failed",
-        "unable to find an engine",  # cuDNN, where no algorithm's scratch space fits any more
+        "unable to find an engine",  # cuDNN, when no algorithm's scratch space fits
     )
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in said)
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in symptoms)
 
 
 def has_lost_the_gpu(error: BaseException) -> bool:
     """Whether CUDA can do nothing more for this process: its context is gone for good."""
-    said = ("device-side assert", "illegal memory access", "unspecified launch failure")
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
+    symptoms = ("device-side assert", "illegal memory access", "unspecified launch failure")
+    return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in symptoms)

@@ -1,4 +1,4 @@
-"""Background jobs, with progress and cancel: one at a time for a device, or side by side."""
+"""Background jobs, with progress and cancel: one at a time on a device, or side by side."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from weakref import WeakSet
 from al_core.errors import ActiveLearningError, has_lost_the_gpu, is_lack_of_memory
 from al_core.progress import Progress, Work, finish
 
-LAST_SECONDS = 2  # that the end of the program waits for jobs
-BRIEF = 1.0  # seconds; a job that took no longer has left little
+LAST_SECONDS = 2  # how long the program waits for jobs when it ends
+BRIEF = 1.0  # seconds; a job that took no longer has left little behind
 MB = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 
@@ -36,10 +36,10 @@ class JobState(StrEnum):
 
 
 class Job:
-    """One piece of long work. Read from any thread; only the worker changes it.
+    """One piece of long work. Any thread may read it; only the worker changes it.
 
-    ``reports`` holds the last report, and those before it that last: a training makes thousands,
-    and a server runs for months. Once ended, only the last is left; ``result`` is what the work
+    ``reports`` holds the latest report, and the earlier ones to keep: a training makes thousands,
+    and a server runs for months. After the end only the last remains. ``result`` is what the work
     returned, once done; ``error`` is a sentence, once failed.
     """
 
@@ -73,14 +73,14 @@ class Job:
             self.state = JobState.CANCELLED
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; whether it has come."""
+        """Wait at most ``seconds`` for the end; whether it has come."""
         return self._ended.wait(seconds)
 
     def run(self) -> None:
         """Do the work, unless it was cancelled before its turn; never raises."""
         if not self._cancelled:
             self._do()
-        # What the work was about is let go: a server knows of its jobs for as long as it runs.
+        # Let go of what the work held: a server remembers its jobs for as long as it runs.
         del self._work, self._meanwhile
         self._ended.set()
 
@@ -113,7 +113,7 @@ class Job:
 
 
 def _in_words(error: Exception) -> str:
-    """What a person is told of an error that nobody foresaw."""
+    """The sentence for an unforeseen error."""
     if is_lack_of_memory(error):
         return "There is not enough memory for it: close other programs, or take smaller images."
     if has_lost_the_gpu(error):
@@ -122,18 +122,18 @@ def _in_words(error: Exception) -> str:
 
 
 def _give_memory_back() -> None:
-    """Hand back to the system what is free, which glibc keeps for itself: half a gigabyte after
-    some rounds. Called by the thread that did the work.
+    """Return free memory to the system, which glibc keeps: half a gigabyte after some rounds.
+    Called by the thread that did the work.
 
-    A thread allocates from one of up to eight heaps a core, and malloc_trim leaves alone what is
-    free at the end of each, up to 64 MB. That goes when the thread frees something while little may
-    be kept. Else a heap kept what the largest job in it had left there: of maps of the same digits
-    15 MB, again whenever their thread had got another heap.
+    A thread allocates from one of up to eight heaps per core, and malloc_trim leaves up to 64 MB
+    free at the top of each. That is returned when the thread frees something while the trim
+    threshold is low. Otherwise each heap keeps what its largest job left there: 15 MB after a map
+    of the digits, and again whenever the next thread got another heap.
     """
-    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
+    with suppress(AttributeError, OSError, TypeError):  # another C library or system
         libc = ctypes.CDLL(None)
         libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-        libc.mallopt(M_MMAP_THRESHOLD, 32 * MB)  # what glibc itself comes to in a training
+        libc.mallopt(M_MMAP_THRESHOLD, 32 * MB)  # where glibc's own ends up during a training
         libc.mallopt(M_TRIM_THRESHOLD, MB // 8)
         libc.free(libc.malloc(MB))
         libc.mallopt(M_TRIM_THRESHOLD, 64 * MB)
@@ -141,11 +141,11 @@ def _give_memory_back() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         with suppress(RuntimeError):  # a card that has stopped
-            torch.cuda.empty_cache()  # or an idle server keeps its peak from other programs
+            torch.cuda.empty_cache()  # or an idle server withholds its peak from other programs
 
 
 class _Cancelled(Exception):
-    """Leaves the work where it stands."""
+    """Raised within the work to stop it where it is."""
 
 
 _WORKERS: WeakSet[Worker] = WeakSet()
@@ -155,8 +155,8 @@ class Worker:
     """Runs jobs in threads that end with the program, however long the job would take.
 
     One after another where they share a device, or all at once with ``side_by_side``. A job in the
-    ``background`` stands still, between two of its reports, while any other runs. ``afterwards``
-    is called when a job has ended that was not BRIEF, in its thread.
+    ``background`` pauses between two of its reports while any other runs. ``afterwards`` is called
+    in a job's thread when it has ended, unless it was BRIEF.
     """
 
     def __init__(
@@ -178,11 +178,11 @@ class Worker:
 
     @property
     def running(self) -> Job | None:
-        """A job that runs now."""
+        """A job that is running now."""
         return next((j for j in list(self._jobs.values()) if j.state is JobState.RUNNING), None)
 
     def submit(self, key: str, work: Callable[[], Work[Any]], background: bool = False) -> Job:
-        """Start or queue ``work`` under ``key``; the active job of that key, if there is one."""
+        """Start or queue ``work`` under ``key``, unless a job of that key is active; return it."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or not job.active:
@@ -208,7 +208,7 @@ class Worker:
             job.cancel()
 
     def forget(self, prefix: str) -> None:
-        """Drop what is known of the ended jobs whose key begins with ``prefix``."""
+        """Drop the ended jobs whose key begins with ``prefix``."""
         with self._lock:
             for key, job in list(self._jobs.items()):
                 if key.startswith(prefix) and not job.active:
@@ -216,7 +216,7 @@ class Worker:
 
     @property
     def active(self) -> list[Job]:
-        """The jobs that wait or run."""
+        """The jobs that are waiting or running."""
         return [job for job in list(self._jobs.values()) if job.active]
 
     def _one_after_another(self) -> None:
@@ -231,9 +231,9 @@ class Worker:
         _give_memory_back()
 
     def _let_others_first(self) -> None:
-        """Run what waits, but for the jobs that wait in the background too."""
+        """Run the waiting jobs, except those of the background."""
         while not self._waiting.empty():
-            waiting = self._waiting.get()  # nobody else takes from the queue
+            waiting = self._waiting.get()  # no other thread takes from the queue
             if waiting[0]:
                 self._waiting.put(waiting)
                 return
@@ -242,8 +242,8 @@ class Worker:
 
 @atexit.register
 def _end() -> None:
-    """Cancel all jobs, and wait a moment for their next report: a thread that the program's end
-    meets within torch would abort it."""
+    """Cancel all jobs, and wait a moment for their next report: a thread still inside torch would
+    abort the program as it ends."""
     jobs = [job for worker in _WORKERS for job in worker.active]
     for job in jobs:
         job.cancel()

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from al_core.errors import ConfigError
 
-LENGTH = 200  # characters, as many as the log keeps of an experiment's name
-# Control characters, halves of a character, and those that turn the text after them around. Marks
-# and joiners that writing from right to left and emoji need are not among them.
+LENGTH = 200  # characters; the length of the log's column for an experiment's name
+# Control characters, lone surrogates, and those that reverse the text after them. The marks and
+# joiners that right-to-left scripts and emoji need are allowed.
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def checked(what: str, name: str) -> str:
-    """``name`` with single spaces; raises ConfigError where it is empty, too long, or holds what
-    cannot be shown. ``what`` has that name, as in "An experiment"."""
+    """``name`` with single spaces; raises ConfigError where it is empty, too long, or has
+    characters that cannot be shown. ``what`` is the thing named, as in "An experiment"."""
     name = " ".join(name.split())
     if not name:
         raise ConfigError(f"{what} needs a name.")
@@ -26,15 +26,14 @@ def checked(what: str, name: str) -> str:
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Raise ConfigError unless these are the names of two classes at least, and each can be told
-    from the others."""
+    """Raise ConfigError unless these name at least two classes, each distinct from the others."""
     if len(names) < 2:
         raise ConfigError("An experiment needs at least two classes to tell apart.")
     for number, name in enumerate(names, start=1):
         problem = _problem(name) if name.strip() else "empty"
         if problem:
             raise ConfigError(f"The name of class {number:,} is {problem}; rename it.")
-    # A table of labels keeps neither the spaces around a name nor how an accent is composed.
+    # A table of labels preserves neither the spaces around a name nor how an accent is composed.
     if len({unicodedata.normalize("NFC", name.strip()) for name in names}) < len(names):
         raise ConfigError("Two classes have the same name; give each a name of its own.")
 

@@ -1,6 +1,6 @@
-"""Long work is a generator: it yields what it has done and returns its result.
+"""Long work is a generator: it yields reports of progress and returns its result.
 
-Whoever calls prints the reports, draws them, or stops asking; stopping is the cancel.
+The caller prints the reports, draws them, or stops asking, which cancels the work.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Progress:
     """How far one phase of long work has come.
 
-    ``done`` and ``total`` count ``unit``; a ``total`` of 0 means that nobody knows it.
-    ``seconds`` is the time since the phase began.
+    ``done`` and ``total`` count ``unit``; a ``total`` of 0 is unknown. ``seconds`` is the time
+    since the phase began.
     """
 
     phase: str
@@ -28,28 +28,28 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share that is done, 0 to 1; 0 while the total is unknown."""
+        """Share done, 0 to 1; 0 while the total is unknown."""
         return min(self.done / self.total, 1.0) if self.total > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the pace so far; None while there is no pace to go by."""
+        """Seconds left at the pace so far; None while there is no pace to go by."""
         if self.total <= 0 or self.done <= 0:
             return None
         return self.seconds * (self.total - self.done) / self.done
 
     @property
     def lasts(self) -> bool:
-        """Whether it still says something once others have followed."""
+        """Whether to keep it once later reports have come."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress(Progress):
-    """A report of the running training.
+    """A report from training.
 
-    ``epoch`` counts passes over the labelled images, ``loss`` and ``accuracy`` are means since the
-    last one began; ``ends_epoch`` marks the reports to keep.
+    ``epoch`` counts passes over the labelled images; ``loss`` and ``accuracy`` are means since the
+    current one began; ``ends_epoch`` marks the reports to keep.
     """
 
     epoch: float
@@ -65,9 +65,9 @@ class TrainingProgress(Progress):
 
 @dataclass(frozen=True, slots=True)
 class PretrainProgress(Progress):
-    """A report of a run: passes over the images so far; running means of the loss and of the number
-    of directions in which the projections point; the share of images that their nearest
-    ``neighbours`` classify right, None where no truth is known."""
+    """A report from pretraining: passes over the images so far; running means of the loss and of
+    the number of directions in which the projections point; the share of images that their nearest
+    ``neighbours`` classify correctly, None where no truth is known."""
 
     epoch: float
     loss: float
@@ -76,7 +76,7 @@ class PretrainProgress(Progress):
 
     @property
     def lasts(self) -> bool:
-        """Each is a point of the curve."""
+        """Always: each is a point of the curve."""
         return True
 
 

@@ -59,6 +59,12 @@ def test_images_are_copied_into_one_folder_per_class(
     assert (tmp_path / "out/cat_dog/a-1.png").read_bytes() == original.read_bytes()
 
 
+def test_before_any_label_a_folder_is_empty(store: Store, dataset: Dataset, tmp_path: Path) -> None:
+    opened = experiment(store, dataset, [None])
+    assert finish(export_folders(opened, dataset, tmp_path / "out")) == 0
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_zip_holds_the_same(store: Store, dataset: Dataset, tmp_path: Path) -> None:
     opened = experiment(store, dataset, [0, 1])
     finish(export_folders(opened, dataset, tmp_path / "out.zip"))

@@ -59,5 +59,5 @@ def test_of_an_empty_pool_nothing_is_chosen(said: PoolPredictions) -> None:
 
 def test_a_model_that_says_no_numbers_chooses_nothing_and_says_so(said: PoolPredictions) -> None:
     said.probs[7] = np.nan
-    with pytest.raises(ConfigError, match="are no numbers"):
+    with pytest.raises(ConfigError, match="are not numbers"):
         chosen("badge", said, pool(0, 59))

@@ -158,7 +158,7 @@ def test_a_table_of_labels_that_does_not_fit_is_refused_in_a_sentence(
     [
         (np.zeros((7, 3)), "there must be 1,438 rows"),
         (np.zeros((SIZE, 3), int), "floating-point"),
-        (np.full((SIZE, 3), np.nan), "are no numbers"),
+        (np.full((SIZE, 3), np.nan), "are not numbers"),
         (np.full((SIZE, 3), 1e5), "too large for half precision"),
     ],
 )

@@ -184,7 +184,7 @@ def test_what_is_wrong_with_files_and_labels_is_said_in_a_sentence(tmp_path: Pat
     nan = np.full((1, 512), np.nan, np.float16)
     write_rows(folder, 2, ["nan.png"], nan)
     for strategy in ("margin", "k_center"):
-        with pytest.raises(ConfigError, match="are no numbers"):
+        with pytest.raises(ConfigError, match="are not numbers"):
             in_parts(folder, Choice(strategy, 5), labels_of(range(40)))
 
 

@@ -1,7 +1,7 @@
 """What the numbers say: curves, comparisons, when to stop, which labels to doubt.
 
-curves         learning curves: read, averaged, with their bands
-comparison     which of them is better, and whether that is chance
+curves         learning curves: read, averaged, with bands
+comparison     which curve is better, and whether that is chance
 stopping       what the last labels gained, and how many more a target takes
 label_quality  suspicious labels; how far annotators agree
 pool_map       the pool in two dimensions

@@ -1,4 +1,4 @@
-"""Learning curves as a chart, for the page and for a file; colours from whoever draws it."""
+"""Learning curves as a chart, for the page and for files; whoever draws it picks the colours."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FORMATS: dict[str, Literal["svg", "png"]] = {".svg": "svg", ".png": "png"}
 
 
 def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy") -> alt.LayerChart:
-    """Mean accuracy, named ``title``, with its 95% band, a colour and a shape for each name.
+    """Mean accuracy, titled ``title``, with its 95% band, and a colour and a shape for each name.
 
-    ``table`` comes from :func:`al_core.analysis.curves.bands`; a band that is missing, or that of
-    two seeds, is not drawn.
+    ``table`` comes from :func:`al_core.analysis.curves.bands`; missing bands, and those of two
+    seeds, are not drawn.
     """
     names = table["name"].unique().tolist()
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=340, symbolSize=90)
-    scale = alt.Scale(domain=names, scheme="tableau10")  # told apart in the light as in the dark
+    scale = alt.Scale(domain=names, scheme="tableau10")  # distinct in light and dark themes
     base = alt.Chart(table).encode(
         x=alt.X(
             "x:Q",
@@ -48,22 +48,22 @@ def curves_chart(table: pd.DataFrame, x_title: str, title: str = "Test accuracy"
         scale=alt.Scale(zero=False, nice=False, padding=10),  # no tick above 100%
     )
     layers = [base.mark_line(strokeWidth=2).encode(y=y)]
-    # By shape as well, for whoever does not tell the colours apart.
+    # By shape as well, for whoever cannot tell the colours apart.
     shape = alt.Shape("name:N", scale=alt.Scale(domain=names), legend=legend)
     layers.append(base.mark_point(size=45, filled=True, opacity=1).encode(y=y, shape=shape))
-    # Two seeds have a band many times as high as the curves: drawn, it would hide everything. And
-    # a layer without data has no extent, of which the browser complains.
+    # The band of two seeds is many times as high as the curves and would hide everything. A layer
+    # without data has no extent, and the browser complains about that.
     if (table["low"].notna() & (table["seeds"] != 2)).any():
         known = base.transform_filter("isValid(datum.low) && datum.seeds != 2")
         band = known.mark_area(fillOpacity=0.15)
         layers.insert(0, band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"))
-    # Streamlit would fit all into the height, and a long legend would leave no room for the curves.
+    # Streamlit would fit all into the height, and a long legend would leave the curves no room.
     size = alt.AutoSizeParams(type="fit-x", contains="padding")
     return alt.LayerChart(layer=layers, height=HEIGHT, autosize=size)
 
 
 def save_chart(chart: alt.LayerChart, path: Path) -> None:
-    """Write a chart as a vector or a bitmap, by the suffix of ``path``.
+    """Write a chart as SVG or PNG, by the suffix of ``path``.
 
     Raises ConfigError for any other suffix, and FileNotWritten.
     """

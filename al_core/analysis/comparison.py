@@ -1,4 +1,4 @@
-"""Which way of asking is better, and whether that could be chance: paired tests over seeds."""
+"""Which strategy is better, and whether that could be chance: paired tests over seeds."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pandas as pd
 from al_core.analysis.curves import Axis, Curve, area, by_name, points, shared_range, student_margin
 
 LEVEL = 0.05
-FEWEST = 3  # seeds; two differences have one degree of freedom, and their interval says nothing
+FEWEST = 3  # seeds; two differences leave one degree of freedom, and their interval says nothing
 UNITS: dict[Axis, str] = {"labeled": "labels", "minutes": "minutes"}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``better`` against ``worse``, by their areas over ``seeds`` that both have.
+    """``better`` against ``worse``, by their areas over the ``seeds`` that both have.
 
-    ``difference`` is what the first is above the second on average, at least 0, a share, with its
-    95% interval; ``p`` is corrected for all comparisons made. All are None where ``seeds`` are too
-    few, and then the order means nothing.
+    ``difference`` is how far the first lies above the second on average, at least 0, a share, with
+    its 95% interval; ``p`` is corrected for all comparisons made. All are None if there are too few
+    ``seeds``, and then the order means nothing.
     """
 
     better: str
     worse: str
     seeds: int
-    single: bool  # one run of each is all there is
+    single: bool  # there is only one run of each
     difference: float | None = None
     low: float | None = None
     high: float | None = None
@@ -42,10 +42,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What curves say side by side from ``start`` to ``end`` of ``axis``, where all have points.
+    """How curves compare from ``start`` to ``end`` of ``axis``, the range that all cover.
 
-    ``areas[name][seed]`` are mean accuracies over that range; ``comparisons`` come with the largest
-    real difference first, and those last that nothing can be said of.
+    ``areas[name][seed]`` are mean accuracies over that range; ``comparisons`` have the largest real
+    difference first, and the undecidable ones last.
     """
 
     axis: Axis
@@ -56,9 +56,9 @@ class Verdict:
 
 
 def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Verdict | None:
-    """Compare the curves of every two names, or of each with ``against``, which asks fewer
-    questions and so needs less to answer them; None where not all of them share a range. Curves
-    that are measured on different images are not compared."""
+    """Compare the curves of every two names, or only of each with ``against``: with fewer tests,
+    each needs less evidence. None if they do not all share a range. Curves measured on different
+    images are not compared."""
     groups = by_name(curves, axis)
     every = [curve for group in groups.values() for curve in group]
     shared = shared_range(every, axis)
@@ -73,8 +73,8 @@ def judge(curves: Sequence[Curve], axis: Axis, against: str | None = None) -> Ve
         for one, other in itertools.combinations(areas, 2)
         if against in (None, one, other) and groups[one][0].on.compares_with(groups[other][0].on)
     ]
-    found = sorted(holm(pairs), key=lambda c: (c.p is None, not c.is_real, -(c.difference or 0.0)))
-    return Verdict(axis, *shared, areas, found)
+    order = sorted(holm(pairs), key=lambda c: (c.p is None, not c.is_real, -(c.difference or 0.0)))
+    return Verdict(axis, *shared, areas, order)
 
 
 def summary(verdict: Verdict, curves: Sequence[Curve]) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def summary(verdict: Verdict, curves: Sequence[Curve]) -> pd.DataFrame:
     area, sd, seeds, final``.
 
     ``area`` is the mean accuracy over the shared range, averaged over seeds, with its standard
-    deviation, missing for one run; ``final`` the accuracy of the last round, averaged likewise.
+    deviation ``sd``, missing for one run; ``final`` is the last round's accuracy, averaged too.
     """
     rows = []
     for name, group in by_name(curves, verdict.axis).items():
@@ -95,7 +95,7 @@ def summary(verdict: Verdict, curves: Sequence[Curve]) -> pd.DataFrame:
 
 
 def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> Comparison:
-    """The paired t-test of Student, "The probable error of a mean" (1908), over equal seeds."""
+    """The paired t-test of Student, "The probable error of a mean" (1908), over shared seeds."""
     from scipy.special import stdtr
 
     seeds = sorted(areas[one].keys() & areas[other].keys())
@@ -107,16 +107,14 @@ def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> C
         one, other, gaps = other, one, -gaps
     mean, half = float(gaps.mean()), float(student_margin(gaps))
     error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-    # Runs that are the same in everything leave nothing to divide by.
+    # Identical runs leave nothing to divide by.
     p = 2 * float(stdtr(len(gaps) - 1, -mean / error)) if error > 0 else float(mean == 0)
     return Comparison(one, other, len(seeds), single, mean, mean - half, mean + half, p)
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Correct ``p`` for all comparisons that were tested, in their order.
-
-    Holm, "A simple sequentially rejective multiple test procedure" (1979).
-    """
+    """The comparisons, in order, with ``p`` corrected for the number of those tested: Holm, "A
+    simple sequentially rejective multiple test procedure" (1979)."""
     tested = sorted((c.p, i) for i, c in enumerate(comparisons) if c.p is not None)
     corrected = list(comparisons)
     largest = 0.0
@@ -156,12 +154,12 @@ def in_words(found: Comparison, verdict: Verdict) -> str:
 
 
 def where(verdict: Verdict) -> str:
-    """The range of a verdict, as it stands in a sentence."""
+    """The range of a verdict, for a sentence."""
     unit, size = scale(verdict.axis, verdict.end)
     start, end = (f"{x * size:,.1f}".removesuffix(".0") for x in (verdict.start, verdict.end))
     return f"between {start} and {end} {unit}"
 
 
 def scale(axis: Axis, end: float) -> tuple[str, float]:
-    """The unit that suits places up to ``end``, and how many of it make one of the axis."""
+    """The unit that suits values up to ``end``, and how many of it make one of the axis."""
     return ("seconds", 60) if axis == "minutes" and end < 1 else (UNITS[axis], 1)

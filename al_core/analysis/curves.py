@@ -1,4 +1,4 @@
-"""Learning curves as data: of experiments and of tables, and their bands over seeds."""
+"""Learning curves as data: from experiments and from tables, with bands over seeds."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 Kind = Literal["test", "random"]
 TITLES: dict[Kind, str] = {"test": "Test accuracy", "random": "Accuracy on random images"}
 COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
-MOST = 2**53  # labels, or the number of a seed, in a table; larger ones are no longer exact there
-LONGEST_LOOK = 60_000  # milliseconds; whoever takes longer for one image has left the desk
+MOST = 2**53  # the largest count of labels or seed in a table; floats beyond are not exact
+LONGEST_LOOK = 60_000  # milliseconds; anybody who takes longer for one image has left the desk
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredOn:
-    """The images that an accuracy is about: those of the test set or of a random sample, of
-    ``data`` with that ``fingerprint``, both empty where nobody has said."""
+    """The images that an accuracy was measured on: those of the test set or a random sample, from
+    ``data`` with that ``fingerprint``, both empty if unknown."""
 
     kind: Kind = "test"
     data: str = ""
@@ -41,7 +41,7 @@ class MeasuredOn:
         return f"{self.kind} images" + (f" of {self.data}" if self.data else "")
 
     def compares_with(self, other: MeasuredOn) -> bool:
-        """Whether the heights of two curves mean the same; where nobody has said, they may."""
+        """Whether two curves can be compared; if their data is unknown, they may be."""
         alike = True
         if self.fingerprint and other.fingerprint:
             alike = self.fingerprint == other.fingerprint
@@ -52,11 +52,10 @@ class MeasuredOn:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One run, a point a round: accuracies on the images ``on``, as shares.
+    """One run, a point per round: accuracies on the images ``on``, as shares.
 
-    Runs of the same ``name`` differ in their ``seed`` alone. ``low`` and ``high`` are the 95%
-    Wilson interval of each point, ``minutes`` what persons had spent looking by then; None where
-    that is not known.
+    Runs of the same ``name`` differ only in their ``seed``. ``low`` and ``high`` are the 95% Wilson
+    interval of each point, ``minutes`` what people had spent looking by then; None if unknown.
     """
 
     name: str
@@ -69,23 +68,23 @@ class Curve:
     on: MeasuredOn = MeasuredOn()
 
     def points(self, axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Where the curve stands along ``axis``, ascending, float64 ``[P]``, and the round of each.
+        """The curve's places along ``axis``, ascending, float64 ``[P]``, and the round of each.
 
-        A round that cost nothing, as where the truth answers, stands in for the one before it.
+        A round that cost nothing, as when the truth answers, replaces the one before it.
         """
         x = np.array(getattr(self, axis) or (), dtype=np.float64)
         last = np.append(np.diff(x) > 0, True)[: len(x)]
         return x[last], np.flatnonzero(last)
 
     def at(self, axis: Axis, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The accuracy at ``x`` within the curve, by straight lines between its points."""
+        """The accuracy at ``x`` within the curve, by linear interpolation."""
         places, rounds = self.points(axis)
         accuracy: NDArray[np.float64] = np.interp(x, places, np.array(self.accuracy)[rounds])
         return accuracy
 
 
 def curve_of(experiment: Experiment) -> Curve | None:
-    """What an experiment has measured, None where it has no accuracy yet."""
+    """An experiment's learning curve; None if it has no accuracy yet."""
     measured = [record for record in experiment.rounds if record.metrics]
     if not measured:
         return None
@@ -110,16 +109,16 @@ def curve_of(experiment: Experiment) -> Curve | None:
 
 
 def measured_on(experiment: Experiment) -> MeasuredOn:
-    """What the accuracies of an experiment are about."""
+    """What an experiment's accuracies are measured on."""
     config = experiment.config
-    kind: Kind = "random" if config.random_share else "test"  # with a test set there is no share
+    kind: Kind = "random" if config.random_share else "test"  # no share with a test set
     return MeasuredOn(kind, Path(config.data).name, experiment.fingerprint)
 
 
 def strategies_used(experiment: Experiment) -> tuple[tuple[int, str], ...]:
-    """Who chose what the rounds were trained on: each strategy with the first round it chose for,
-    in their order; the one that would be next where none has chosen yet. The first images, see
-    ``config.start``, are not among it."""
+    """The strategies that chose what the rounds were trained on, in order, each with the first
+    round it chose for; the configured one if none has chosen yet. The initial images, see
+    ``config.start``, do not count."""
     chosen = [
         (batch.round, batch.strategy)
         for batch in sorted(experiment.batches, key=lambda batch: (batch.round, batch.id))
@@ -131,25 +130,25 @@ def strategies_used(experiment: Experiment) -> tuple[tuple[int, str], ...]:
 
 
 def strategies_in_words(experiment: Experiment) -> str:
-    """The same by their titles."""
+    """The titles of :func:`strategies_used`, as a phrase."""
     return ", then ".join(titled(strategy) for _, strategy in strategies_used(experiment))
 
 
 def accuracy_title(curves: Iterable[Curve]) -> str:
-    """What the height of ``curves`` is, with its kind where that is one."""
+    """A title for the accuracy of ``curves``, specific if all are of one kind."""
     kinds = {curve.on.kind for curve in curves}
     return TITLES[kinds.pop()] if len(kinds) == 1 else "Accuracy"
 
 
 def read_curves(content: bytes, file_name: str) -> list[Curve]:
-    """The curves in a table as ``python -m al_core simulate`` writes it, one a strategy and seed.
+    """The curves in a table written by ``python -m al_core simulate``, one per strategy and seed.
 
     Raises ConfigError, in a sentence, for anything else.
     """
     try:
         table = pd.read_csv(io.BytesIO(content))[COLUMNS].dropna()
         numbers = table[COLUMNS[1:]].apply(pd.to_numeric)
-    # Of pandas: no table, no such column, numbers too large.
+    # From pandas: not a table, no such column, numbers too large.
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
             f"{file_name} is not a table as “python -m al_core simulate” writes it, with the "
@@ -175,7 +174,7 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
 
 
 def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:
-    """The curves that have ``axis``, those of a name together; of one seed the last one counts."""
+    """The curves that have ``axis``, grouped by name; of one seed the last curve counts."""
     groups: dict[str, dict[int, Curve]] = {}
     for curve in curves:
         if getattr(curve, axis):
@@ -184,7 +183,7 @@ def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:
 
 
 def shared_range(curves: Iterable[Curve], axis: Axis) -> tuple[float, float] | None:
-    """From where to where all ``curves`` have been measured; None where that is nowhere."""
+    """The start and end of the range that all ``curves`` cover; None if there is none."""
     places = [curve.points(axis)[0] for curve in curves]
     start = max((x[0] for x in places), default=0.0)
     end = min((x[-1] for x in places), default=0.0)
@@ -194,11 +193,10 @@ def shared_range(curves: Iterable[Curve], axis: Axis) -> tuple[float, float] | N
 def bands(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame:
     """A row for each name and place: ``name, x, mean, low, high, seeds, band``.
 
-    Runs of one name are averaged, with straight lines between their points, wherever one of them
-    has a point and all are measured; ``low`` to ``high`` is the 95% interval of the mean over
-    seeds by Student, "The probable error of a mean" (1908). For one run alone it is the Wilson
-    interval of each point, missing where that is not known. Runs of one name that share no range
-    give no row.
+    Runs of one name are averaged, with linear interpolation, wherever one of them has a point
+    within the range of all; ``low`` to ``high`` is the 95% interval of the mean over seeds by
+    Student, "The probable error of a mean" (1908). For a single run it is the Wilson interval of
+    each point, missing if unknown. Runs of one name that share no range give no row.
     """
     rows = [
         table
@@ -237,7 +235,7 @@ def _mean(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame | None:
 
 def student_margin(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half the 95% interval of the mean over the first axis of ``values`` ``[n,...]``, n >= 2."""
-    from scipy.special import stdtrit  # takes a moment, and a page that labels does without
+    from scipy.special import stdtrit  # slow to import, and a page that labels does not need it
 
     n = len(values)
     margin: NDArray[np.float64] = stdtrit(n - 1, 0.975) * values.std(0, ddof=1) / np.sqrt(n)
@@ -246,7 +244,7 @@ def student_margin(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def area(curve: Curve, axis: Axis, start: float, end: float) -> float:
     """The curve's mean accuracy from ``start`` to ``end``, which lie within it: the area under its
-    straight lines, divided by the range."""
+    linear interpolation, divided by the range."""
     places = curve.points(axis)[0]
     x = np.array([start, *places[(start < places) & (places < end)], end])
     accuracy = curve.at(axis, x)
@@ -254,5 +252,5 @@ def area(curve: Curve, axis: Axis, start: float, end: float) -> float:
 
 
 def points(share: float) -> str:
-    """A share in percentage points, with the minus sign that is as wide as a plus."""
+    """A share in percentage points, with a minus sign as wide as a plus."""
     return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")

@@ -13,9 +13,9 @@ from al_core.store.records import what_stands
 
 
 def self_confidence(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How likely the model holds each given label, ``p(label)``; the lowest look wrong first.
+    """The model's probability of each given label; the lowest are the most suspicious.
 
-    ``probs`` ``[L,C]``, ``labels`` ``[L]``, answers ``[L]``: Kuan & Mueller, "Model-agnostic label
+    ``probs`` ``[L,C]``, ``labels`` ``[L]``, returns ``[L]``: Kuan & Mueller, "Model-agnostic label
     quality scoring to detect real-world label errors" (2022).
     """
     return probs[np.arange(len(labels)), labels]
@@ -24,9 +24,9 @@ def self_confidence(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> ND
 def disagrees_strongly(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether the model is as sure of another class as it is, on average, of images of that class.
 
-    ``probs`` ``[L,C]``, ``labels`` ``[L]``, answers ``[L]``: the off-diagonal of the confident
-    joint, equation 1 of Northcutt et al., "Confident learning" (2021). A class that nobody has
-    used has no average, and is no candidate.
+    ``probs`` ``[L,C]``, ``labels`` ``[L]``, returns ``[L]``: the off-diagonal of the confident
+    joint, equation 1 of Northcutt et al., "Confident learning" (2021). A class without labels has
+    no average and is not a candidate.
     """
     classes = probs.shape[1]
     threshold = np.full(classes, np.inf)
@@ -42,7 +42,7 @@ class Agreement:
     """How far two annotators agree on the ``images`` that both have labelled.
 
     ``share`` of them have the same label; ``kappa`` is Cohen's, None where it is undefined because
-    both always gave one and the same label.
+    both gave only one and the same label.
     """
 
     first: str
@@ -53,19 +53,19 @@ class Agreement:
 
 
 def agreement(experiment: Experiment) -> list[Agreement]:
-    """Cohen's kappa for each two annotators with images in common, the last label of each counting.
+    """Cohen's kappa for each pair of annotators with images in common; their last labels count.
 
-    Cohen, "A coefficient of agreement for nominal scales" (1960). Only labels that were given blind
-    count: whoever sees a label and leaves it alone says nothing, and whoever corrects it is not
-    independent. Labels that came with the images count as an annotator's as well.
+    Cohen, "A coefficient of agreement for nominal scales" (1960). Only labels given blind count:
+    leaving a visible label alone says nothing, and correcting it is not independent. Labels that
+    came with the images count as an annotator's too.
     """
     labels: dict[str, dict[int, int]] = {}
     for annotator in {annotation.annotator for annotation in experiment.annotations}:
         own = (a for a in experiment.annotations if a.annotator == annotator)
         labels[annotator] = {
-            image: said[-1].label
-            for image, said in what_stands(own).items()
-            if said and said[-1].label is not None and not said[-1].guess_shown
+            image: standing[-1].label
+            for image, standing in what_stands(own).items()
+            if standing and standing[-1].label is not None and not standing[-1].guess_shown
         }
     return [
         _agreement(first, second, [(labels[first][i], labels[second][i]) for i in sorted(common)])

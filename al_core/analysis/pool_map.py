@@ -1,8 +1,8 @@
-"""A map of the pool: images that the network finds alike lie side by side.
+"""A map of the pool: images that look alike to the network lie side by side.
 
 t-SNE of the embeddings: van der Maaten & Hinton, "Visualizing data using t-SNE" (2008), in the
-Barnes-Hut form of van der Maaten (2014), begun from the principal components as Kobak & Berens,
-"The art of using t-SNE for single-cell transcriptomics" (2019), advise.
+Barnes-Hut form of van der Maaten (2014), initialised with the principal components as Kobak &
+Berens, "The art of using t-SNE for single-cell transcriptomics" (2019), advise.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ MOST_BYTES = 16 * MOST  # of a file's arrays
 MOST_LABELED = 5_000  # of them
 COMPONENTS = 50
 PERPLEXITY = 30
-# Half of what is usual, and a third of the time; the divergence is 4% higher, 2.25 to 2.17 nats.
+# Half the usual steps, a third of the time; the divergence is 4% higher, 2.25 against 2.17 nats.
 EARLY, STEPS, CHUNK = 120, 370, 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolMap:
-    """Where images lie by what the network of round ``model`` made of them: ``images`` int64
-    ``[n]``, positions in the training set, ascending; ``points`` float32 ``[n,2]``."""
+    """A layout by the embeddings of round ``model``'s network: ``images`` int64 ``[n]``, positions
+    in the training set, ascending; ``points`` float32 ``[n,2]``."""
 
     model: int
     images: NDArray[np.int64]
     points: NDArray[np.float32]
 
 
-def map_pool(experiment: Experiment, said: PoolPredictions) -> Work[PoolMap]:
+def map_pool(experiment: Experiment, predictions: PoolPredictions) -> Work[PoolMap]:
     """Draw the pool as it is now, and keep the map on disk.
 
-    Images that were on the former map begin where they lay, so that the picture stays familiar.
+    Images that were on the previous map start where they were, so that the map stays familiar.
     """
     seed, chosen = experiment.config.seed, sorted(experiment.open_images)
     images = sample_images(experiment.pool_size, chosen, experiment.pool.labeled, seed)
-    drawn = yield from draw_map(said, images, seed, load_map(experiment.folder))
+    drawn = yield from draw_map(predictions, images, seed, load_map(experiment.folder))
     save_map(experiment.folder, drawn)
     return drawn
 
@@ -55,31 +55,31 @@ def map_pool(experiment: Experiment, said: PoolPredictions) -> Work[PoolMap]:
 def sample_images(
     size: int, chosen: list[int], labeled: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
-    """At most ``MOST`` of ``size`` images, ascending, int64 ``[n]``: those that are chosen, a
-    sample of the labelled ones, and a sample of the rest.
+    """At most ``MOST`` of ``size`` images, ascending, int64 ``[n]``: the chosen ones, a sample of
+    the labelled ones, and a sample of the rest.
 
-    The samples come from one order for each seed, so they change little as labels are added.
+    The samples follow one order per seed, so they change little as labels are added.
     """
     order = np.random.default_rng(seed).permutation(size)
     is_chosen, is_labeled = np.zeros((2, size), dtype=bool)
     is_chosen[chosen] = True
     is_labeled[labeled] = True
     is_labeled &= ~is_chosen
-    parts = (is_chosen, is_labeled, ~is_chosen & ~is_labeled)
-    first, second, rest = (order[part[order]] for part in parts)
+    masks = (is_chosen, is_labeled, ~is_chosen & ~is_labeled)
+    first, second, rest = (order[mask[order]] for mask in masks)
     return np.sort(np.concatenate([first, second[:MOST_LABELED], rest])[:MOST])
 
 
 def draw_map(
-    said: PoolPredictions, images: NDArray[np.int64], seed: int, former: PoolMap | None = None
+    pool: PoolPredictions, images: NDArray[np.int64], seed: int, former: PoolMap | None = None
 ) -> Work[PoolMap]:
-    """Lay out ``images``, two at least; the same arguments and machine give the same map."""
+    """Lay out ``images``, at least two; the same arguments and machine give the same map."""
     yield Progress("Comparing the images", 0, 0, "", 0)
-    # Imported here, in the worker's thread: with scikit-learn it takes a second.
+    # Imported here, in the worker's thread: with scikit-learn this takes a second.
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
 
-    x = _principal_components(said.embeddings[images])
+    x = _principal_components(pool.embeddings[images])
     alike = PerplexityBasedNN(
         x, perplexity=min(PERPLEXITY, (len(x) - 1) / 3), method="exact", n_jobs=-1
     )
@@ -93,17 +93,17 @@ def draw_map(
         points = points.optimize(CHUNK, inplace=True, exaggeration=exaggeration, momentum=0.8)
         seconds = time.perf_counter() - started
         yield Progress("Drawing the map", step + CHUNK, STEPS, "steps", seconds)
-    return PoolMap(said.model, images, np.asarray(points, dtype=np.float32))
+    return PoolMap(pool.model, images, np.asarray(points, dtype=np.float32))
 
 
 def save_map(experiment: Path, drawn: PoolMap) -> None:
-    """Keep a map in place of the former one; raises FileNotWritten if it cannot be."""
+    """Keep a map, replacing the previous one; raises FileNotWritten."""
     with whole_file(_path(experiment)) as file:
         np.savez(file, model=drawn.model, images=drawn.images, points=drawn.points)
 
 
 def load_map(experiment: Path) -> PoolMap | None:
-    """The map that was drawn last; None if there is none."""
+    """The last map drawn; None if there is none."""
     names = ("model", "images", "points")
     with (
         suppress(OSError, ValueError),
@@ -116,7 +116,7 @@ def load_map(experiment: Path) -> PoolMap | None:
 
 
 def _principal_components(embeddings: NDArray[np.float16]) -> NDArray[np.float64]:
-    """The projections on the directions of largest variance, float64 ``[n,50]`` at most."""
+    """The projections on the directions of largest variance, at most float64 ``[n,50]``."""
     x = embeddings.astype(np.float64)
     x -= x.mean(0)
     _, directions = np.linalg.eigh(x.T @ x)  # ascending
@@ -127,8 +127,8 @@ def _principal_components(embeddings: NDArray[np.float16]) -> NDArray[np.float64
 def _begin(
     x: NDArray[np.float64], images: NDArray[np.int64], former: PoolMap | None
 ) -> NDArray[np.float64]:
-    """Where the images lay on the former map, new ones where the most alike of the others did;
-    without one, their first two principal components; float64 ``[n,2]``."""
+    """Where the images were on the ``former`` map, new ones where the most similar old one was;
+    without a map, their first two principal components; float64 ``[n,2]``."""
     if former is not None:
         _, here, there = np.intersect1d(images, former.images, return_indices=True)
         if len(here):

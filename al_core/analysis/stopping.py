@@ -1,7 +1,7 @@
 """When to stop: what the last labels gained, and how many more a target would take.
 
-Nothing is said that the test images cannot carry: each answer has its interval, and is None where
-that would be too wide to act on.
+Nothing is claimed that the test images do not support: each answer has an interval, and is None
+where that would be too wide to act on.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from al_core.store.records import RoundRecord
 Floats = NDArray[np.float64]
 
 FLAT_ROUNDS = 3
-FLAT = 0.02  # a share; what surely gains less for twice as many labels is not worth them
+FLAT = 0.02  # a share; a curve that surely gains less per doubling of the labels is flat
 
 # A fit has three parameters; with fewer rounds than this its scatter cannot be judged.
 FEWEST_ROUNDS = 5
-# Retraining scatters a curve beyond what its test images explain, and bends that the family does
-# not know look the same. Up to twice the binomial deviation is put down to retraining and widens
-# the interval; beyond that the curve is taken to be of another shape.
+# Retraining scatters a curve more than its test images explain, and bends that the family lacks
+# look the same. Up to twice the binomial deviation is attributed to retraining and widens the
+# interval; beyond that the curve is taken to be of another shape.
 MOST_SCATTER = 4.0
-# Curves of another family that fit nearby part from it further on. Nothing is said beyond four
-# times the labels there are, nor where the ends of the interval are too far apart to plan by.
+# Curves of other families may fit just as well nearby and diverge further on. So there is no
+# forecast beyond four times the current labels, nor where the interval is too wide to plan by.
 FARTHEST = 4.0
 WIDEST = 2.5
-EXPONENTS = np.geomspace(0.05, 2, 60)  # what Viering & Loog report lies within, nearly all of it
+EXPONENTS = np.geomspace(0.05, 2, 60)  # covers nearly all that Viering & Loog report
 DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much accuracy ``labels`` more, ``doublings`` of those before, have brought, as a share,
-    with its 95% interval."""
+    """How much accuracy ``labels`` more, that is ``doublings`` of the earlier number, have gained,
+    as a share, with its 95% interval."""
 
     labels: int
     doublings: float
@@ -48,14 +48,14 @@ class Gain:
 
 
 def gain_between(before: RoundRecord, after: RoundRecord, phi: float = 0.0) -> Gain | None:
-    """The change of the test accuracy from one round to a later one, None if it was not measured.
+    """The change in test accuracy from one round to a later one; None if it was not measured.
 
     Newcombe, "Improved confidence intervals for the difference between binomial proportions based
     on paired data" (1998), method 10, from the Wilson intervals of both rounds and their
     correlation ``phi``, see :func:`correlation`. At 0 it is the interval for independent
     proportions, "Interval estimation for the difference between independent proportions" (1998),
-    method 10, which is wider. It is about the choice of test images alone: that another training
-    from the same labels would have given another network is not in it.
+    method 10, which is wider. It covers only the choice of test images, not that another training
+    on the same labels would have given another network.
     """
     if before.metrics is None or after.metrics is None:
         return None
@@ -69,8 +69,8 @@ def gain_between(before: RoundRecord, after: RoundRecord, phi: float = 0.0) -> G
 
 
 def correlation(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
-    """How far two networks are right on the same images, ``[M]`` each: phi, made smaller as in
-    Newcombe's method 10 for paired data; 0 where one is right or wrong on all."""
+    """How far two networks are correct on the same images, ``[M]`` each: phi, shrunk as in
+    Newcombe's method 10 for paired data; 0 if one is right or wrong on all."""
     both, neither = int((before & after).sum()), int((~before & ~after).sum())
     gained, lost = int((~before & after).sum()), int((before & ~after).sum())
     cross = float(both * neither - gained * lost)
@@ -81,16 +81,16 @@ def correlation(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
 
 
 def is_flat(gain: Gain) -> bool:
-    """Whether a gain may be none and is surely small for the share of labels it took. Few test
-    images leave it open, and so do few labels more: curves are straightest against the logarithm
-    of the labels."""
+    """Whether a gain may be zero and is surely small for the doublings it took. With few test
+    images, or few more labels, that stays open. Doublings, since curves are straightest against the
+    logarithm of the labels."""
     return gain.low <= 0 and gain.high < FLAT * gain.doublings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
     """``accuracy(n) = a - b (n / labeled)^-c``, ``labeled`` being the last round's: ``a, b, c`` of
-    the ``best`` curve ``[1,3]`` and of ``draws`` that could as well have been, ``[D,3]``."""
+    the ``best`` curve ``[1,3]`` and of bootstrap ``draws`` ``[D,3]``."""
 
     labeled: int
     best: Floats
@@ -104,7 +104,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """About ``labels`` more reach the accuracy ``target``; 95% interval ``low`` to ``high``."""
+    """About ``labels`` more reach the accuracy ``target``, with a 95% interval."""
 
     target: float
     labels: float
@@ -115,19 +115,18 @@ class Forecast:
 def fit_curve(
     labeled: Sequence[int], accuracy: Sequence[float], images: Sequence[int]
 ) -> Fit | None:
-    """Fit a learning curve to rounds, each measured on so many ``images``; None where it has no
+    """Fit a learning curve to rounds, each measured on that many ``images``; None if it has no
     clear shape.
 
     An inverse power law with an asymptote, Cortes et al., "Learning curves: asymptotic values and
     rate of convergence" (1993), the family that Viering & Loog, "The shape of learning curves: a
-    review" (2022) find to fit best most often. Weighted by binomial variances; what could as well
-    have been comes from a parametric bootstrap, whose scatter is drawn anew each time, since few
-    rounds tell little about it. The same rounds give the same fit.
+    review" (2022) find to fit best most often. Weighted by binomial variances; the ``draws`` come
+    from a parametric bootstrap whose scatter is redrawn each time, since few rounds tell little
+    about it. The same rounds give the same fit.
 
     Rounds are measured on the same images, or on growing numbers of them, so true deviations are
     smaller than binomial ones and the intervals, if anything, too wide. On simulated curves of
-    other shapes (a logarithm, a sigmoid) it errs to one side: it asks for more labels than are
-    needed.
+    other shapes (a logarithm, a sigmoid) it errs on one side: it asks for more labels than needed.
     """
     n, share, of = (np.array(v, dtype=np.float64) for v in (labeled, accuracy, images))
     if len(n) < FEWEST_ROUNDS or np.diff(n).min() <= 0 or n[0] <= 0:
@@ -148,10 +147,10 @@ def fit_curve(
 
 
 def forecast(fit: Fit, target: float) -> Forecast | None:
-    """How many labels more reach ``target``; None where that is reached or cannot be foreseen.
+    """How many more labels reach ``target``; None if it is reached or cannot be foreseen.
 
-    It must be reached by all draws but the last 2.5%, soon enough (FARTHEST), and in an interval
-    narrow enough to plan by (WIDEST).
+    All draws but the last 2.5% must reach it, soon enough (FARTHEST), and in an interval narrow
+    enough to plan by (WIDEST).
     """
     if target <= fit.at(np.array([fit.labeled]))[0][0]:
         return None
@@ -182,7 +181,7 @@ def _where(parameters: Floats, target: float) -> Floats:
 def _least_squares(x: Floats, y: Floats, deviation: Floats) -> tuple[Floats, Floats]:
     """For each row of ``y`` ``[D,N]`` the best parameters ``[D,3]`` and the sum of squares ``[D]``.
 
-    With its exponent given, the curve is a straight line in ``x^-c``: no search can get lost.
+    For a given exponent, the curve is a straight line in ``x^-c``, so no search can go astray.
     ``a <= 1`` and ``b >= 0``, since no accuracy is above 1 and labels do no harm on average.
     """
     weight = deviation**-2
@@ -203,7 +202,7 @@ def _least_squares(x: Floats, y: Floats, deviation: Floats) -> tuple[Floats, Flo
 
 
 def gain_in_words(gain: Gain) -> str:
-    """What the labels of a round have brought, in a sentence."""
+    """What the labels of a round have gained, in a sentence."""
     what = f"The last {_labels(gain.labels)}" if gain.labels > 0 else "The last training"
     interval = f"(95% interval {points(gain.low)} to {points(gain.high)})"
     if gain.low > 0 or gain.high < 0:
@@ -213,7 +212,7 @@ def gain_in_words(gain: Gain) -> str:
 
 
 def flat_in_words(gain: Gain) -> str:
-    """A flat curve, or one that falls, in a sentence."""
+    """A flat or falling curve, in a sentence."""
     return (
         f"The curve {'is flat' if gain.high >= 0 else 'falls'}: the {_labels(gain.labels)} of the "
         f"last three rounds changed the accuracy by {points(gain.gain)} points (95% interval "
@@ -222,13 +221,13 @@ def flat_in_words(gain: Gain) -> str:
     )
 
 
-def forecast_in_words(said: Forecast, left: int) -> str:
+def forecast_in_words(more: Forecast, left: int) -> str:
     """A forecast in a sentence; ``left`` images are unlabelled."""
     words = (
-        f"About {_roughly(said.labels):,} more labels would reach {100 * said.target:.3g}%, if the "
-        f"curve goes on as it has (95% interval {_roughly(said.low):,} to {_roughly(said.high):,})."
+        f"About {_roughly(more.labels):,} more labels would reach {100 * more.target:.3g}%, if the "
+        f"curve goes on as it has (95% interval {_roughly(more.low):,} to {_roughly(more.high):,})."
     )
-    return words if said.labels <= left else f"{words} Only {left:,} images are left."
+    return words if more.labels <= left else f"{words} Only {left:,} images are left."
 
 
 def _labels(count: int) -> str:
@@ -236,5 +235,5 @@ def _labels(count: int) -> str:
 
 
 def _roughly(count: float) -> int:
-    """To two digits: the interval says that more would be made up."""
+    """To two digits; given the interval, more would be spurious precision."""
     return int(float(f"{count:.1e}"))

@@ -1,11 +1,11 @@
 """The command line: one file a command.
 
-main      ``python -m al_core``, which knows all of them
+main      ``python -m al_core``, the group of all commands
 simulate  many experiments without a person
-choose    a batch out of embeddings that fit no memory
+choose    a batch from embeddings too large for memory
 features  embed, pretrain
 labels    export, import
-replay    each batch again from the log
-options   what several commands take
+replay    choosing each batch of a log again
+options   options that several commands share
 terminal  progress bars, errors as sentences, Ctrl-C
 """

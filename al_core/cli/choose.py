@@ -1,4 +1,4 @@
-"""``python -m al_core choose``: a batch out of a pool too large for one machine's memory."""
+"""``python -m al_core choose``: a batch from a pool too large for one machine's memory."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def choose(
 
             run = stack.enter_context(tasks(address))
         work = round_in_parts(
-            features.absolute(),  # a worker is in another folder
+            features.absolute(),  # workers run in another folder
             _numbered(named, classes),
             _numbered(measuring, classes),
             len(classes),
@@ -113,11 +113,11 @@ def choose(
                 finish(write_pictures(data, chosen.keys, pictures), show)
         except KeyboardInterrupt:
             raise click.ClickException(f"Stopped; {out} is written, {pictures} is not.") from None
-    click.echo(f"{_told(chosen)}, written to {out}.")
+    click.echo(f"{_summary(chosen)}, written to {out}.")
 
 
 def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
-    """Refuse, before anything is computed, what cannot be written, or only over another file."""
+    """Before anything is computed, refuse files that cannot be written, or would replace inputs."""
     if out in beside:
         raise ConfigError(f"{out} is written beside the batch; write the batch itself to a .csv.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -140,7 +140,7 @@ def _write_batch(out: Path, chosen: Chosen) -> None:
             write_row(file, row)
 
 
-def _told(chosen: Chosen) -> str:
+def _summary(chosen: Chosen) -> str:
     right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
     among = f"{chosen.unlabeled:,} images"
     if chosen.sample is not None and chosen.sample < chosen.unlabeled:

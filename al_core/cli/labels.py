@@ -1,4 +1,4 @@
-"""``export`` and ``import``: labels out of an experiment, and into one."""
+"""``export`` and ``import``: labels out of an experiment and into one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
 
 
 def images_of(experiment: Experiment) -> Dataset:
-    """The images of an experiment, after a look that they are those it was started on."""
+    """The images of an experiment, once checked to be those it was started on."""
     config = experiment.config
     with progress_bars("") as show:
         loading = load(config.data, image_size=config.image_size, cache_dir=home() / "cache")

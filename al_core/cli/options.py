@@ -1,5 +1,4 @@
-"""Where heavy work is done: here, or on a Ray cluster. The options of the commands that let one
-choose."""
+"""The options that choose where heavy work is done: here, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def engine_options(ray: str) -> Callable[[Command], Command]:
     """The options --engine and --address; ``ray`` says what a cluster does for the command."""
-    # The engine is eager: it is known when the address is looked at, whichever was typed first.
+    # The engine is eager, so that it is known when the address is checked, in whatever order.
     engine = click.option(
         "--engine", type=click.Choice(ENGINES), default="local", show_default=True, is_eager=True,
         help=f"ray: {ray}",

@@ -1,4 +1,4 @@
-"""``replay``: each batch again from the log, as it was chosen."""
+"""``replay``: choose each batch of a log again, and compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m al_core simulate``: the loop with a simulated annotator, many times over."""
+"""``python -m al_core simulate``: the loop with a simulated annotator, many times."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def simulate(
         raise ConfigError("On --embeddings only a linear head can be trained: add --head linear.")
     if embeddings is None and head == "linear" and weights == "none":
         raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
-    # Embeddings take the place of weights and of what they see.
+    # Embeddings take the place of weights and the features by them.
     model = (
         ModelConfig(weights, stem, head)
         if embeddings is None
@@ -136,7 +136,7 @@ def simulate(
         epochs=train.epochs if epochs is None else epochs,
         min_steps=train.min_steps if min_steps is None else min_steps,
     )
-    # Settings are checked before images are loaded: a typing error should not cost a minute.
+    # Settings are checked before images are loaded: a typo should not cost a minute.
     simulations = [
         Simulation(
             ExperimentConfig(
@@ -145,7 +145,7 @@ def simulate(
             ),
             annotator,
         )
-        # Seed by seed, so that what is stopped has compared the strategies on some of them.
+        # Seed by seed, so that a stopped run has compared all strategies on some seeds.
         for seed, strategy in itertools.product(dict.fromkeys(seeds), dict.fromkeys(strategies))
     ]  # fmt: skip
     for path in filter(None, (out, plot)):

@@ -1,4 +1,4 @@
-"""What the commands say in a terminal: bars for long work, a sentence for an error."""
+"""The commands' output in a terminal: bars for long work, a sentence for an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from al_core.progress import Progress
 
 
 class SentenceGroup(click.Group):
-    """Commands whose foreseen errors end in one sentence, not in a traceback."""
+    """Commands whose expected errors end in one sentence, not in a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -23,13 +23,14 @@ class SentenceGroup(click.Group):
         except ActiveLearningError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
-            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+            cause = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            raise click.ClickException(cause) from error
 
 
 @contextmanager
 def stops_between_steps() -> Iterator[Callable[[Progress], None]]:
-    """Let Ctrl-C raise KeyboardInterrupt from the report that is yielded, not from the middle of a
-    step: work that is closed there can keep what it has. Pressed again, it stops at once."""
+    """Make Ctrl-C raise KeyboardInterrupt at the next progress report, not in the middle of a step,
+    so that work closed there can save its state. Pressed again, it stops at once."""
     is_asked = False
 
     def ask(*_: object) -> None:
@@ -51,7 +52,7 @@ def stops_between_steps() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
-    """Draw reports as they come: a bar for each phase, the next below the last."""
+    """Draw progress reports as they come: a bar for each phase, one below the other."""
     with ExitStack() as bars:
         phase, bar = "", None
 

@@ -1,4 +1,4 @@
-"""The pictures of a batch out of a pool too large for the desk, as a file that the desk opens."""
+"""The pictures of a batch from a pool too large for the desk, as a file that the desk opens."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from al_core.progress import Progress, Work
 
 
 def write_pictures(source: str, keys: Sequence[str], path: Path) -> Work[None]:
-    """Write the images of ``source`` with these keys to a parquet file, in their order, each with
-    its key as its path: there it is read under the same key, and nothing is said of its class.
+    """Write the images of ``source`` with these keys to a parquet file, in this order, each with
+    its key as its path, so that it keeps that key; no class is written.
 
     ``source`` is as for :func:`al_core.distributed.embed.embed_on_ray`. Raises ConfigError where
-    one of them is not there, and FileNotWritten where nothing can be written.
+    one of them is missing, and FileNotWritten where the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parts, _ = yield from parts_of(source, 32)
+    shards, _ = yield from parts_of(source, 32)
     wanted, found = set(keys), dict[str, bytes]()
-    for number, part in enumerate(parts):
-        yield Progress("Gathering images", number, len(parts), "files", 0)
-        if here := wanted.intersection(keys_of(part)):
-            its = {key: _bytes(picture) for key, picture in pictures_in(part, here)}
-            found |= {key: picture for key, picture in its.items() if picture is not None}
+    for number, shard in enumerate(shards):
+        yield Progress("Gathering images", number, len(shards), "files", 0)
+        if here := wanted.intersection(keys_of(shard)):
+            pictures = {key: _bytes(picture) for key, picture in pictures_in(shard, here)}
+            found |= {key: picture for key, picture in pictures.items() if picture is not None}
     if missing := wanted.difference(found):
         raise ConfigError(
             f"{len(missing):,} of the images are not in {source}, for one {min(missing)}."
@@ -41,7 +41,7 @@ def write_pictures(source: str, keys: Sequence[str], path: Path) -> Work[None]:
 
 
 def _bytes(picture: Picture) -> bytes | None:
-    """A picture as a file holds it."""
+    """A picture as the bytes of a file."""
     from PIL import Image
 
     if picture is None or isinstance(picture, bytes):

@@ -1,4 +1,4 @@
-"""The features of a pool by a Ray cluster: an encoder on each GPU, or core, embeds part by part."""
+"""The features of a pool on a Ray cluster: an encoder on each GPU or core embeds shard by shard."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from al_core.progress import Progress, Work
 def embed_on_ray(
     source: str, weights: str, out: Path, image_size: int, address: str | None = None
 ) -> Work[tuple[int, int]]:
-    """Write the features that ``weights`` see in all images of ``source`` into the folder ``out``,
-    as :mod:`al_core.features.embedding_files` reads them; returns of how many images, and how many
-    could not be read, which are left out.
+    """Write the features of all images of ``source`` by ``weights`` into the folder ``out``, as
+    :mod:`al_core.features.embedding_files`; return the number of images, and the number of
+    unreadable ones left out.
 
     ``source`` is as for :func:`al_core.images.dataset_cache.load`, or the address of a folder of
-    images or parquet in an object store (s3://, gs://, ...). One actor for each GPU, or core, holds
-    the weights; ``out`` must be a folder that all of them share. Stopped anywhere, it goes on with
-    the files that are not there, or damaged, or whose images have changed, and what the source no
-    longer holds is removed; a worker that is lost costs what it had in hand.
-    Raises SourceError, ConfigError and WeightsError, in a sentence.
+    images or parquet in an object store (s3://, gs://, ...). One actor per GPU or core holds the
+    weights; ``out`` must be a folder that all of them share. Stopped anywhere, it resumes with the
+    files that are missing, damaged, or whose images have changed; files of images that the source
+    no longer holds are removed. A lost worker costs only the work it had in hand. Raises
+    SourceError, ConfigError and WeightsError.
     """
     yield Progress("Listing", 0, 0, "files", 0)
     parts, fingerprint = yield from parts_of(source, image_size)
@@ -78,12 +78,12 @@ def _embed(
     with cluster(address) as ray:
         from ray import data
 
-        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of each step
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it logs every step
         data.DataContext.get_current().enable_progress_bars = False
         gpus = int(ray.cluster_resources().get("GPU", 0))
         actors = gpus or cores(ray)
         parts = data.from_items(list(todo), override_num_blocks=len(todo))
-        if gpus:  # as many cores as there are read for them
+        if gpus:  # all cores read for them
             parts = parts.map(_read, fn_args=(image_size,), num_cpus=1)
         embedded = parts.map(
             _Encoder,
@@ -93,10 +93,10 @@ def _embed(
             num_cpus=0 if gpus else 1,
         )
         with sentences("The features cannot be computed"):
-            # Not fetched ahead: stopped halfway, the thread for that goes on asking Ray, which
-            # starts a cluster anew for it.
-            for said in embedded.iter_batches(batch_size=1, prefetch_batches=0):
-                if problem := str(said["problem"][0]):
+            # No prefetching: if stopped halfway, its thread goes on asking Ray, which starts a new
+            # cluster to answer it.
+            for answer in embedded.iter_batches(batch_size=1, prefetch_batches=0):
+                if problem := str(answer["problem"][0]):
                     raise ConfigError(f"The features cannot be computed ({problem}).")
                 done += 1
                 seconds = (time.perf_counter() - began) * done / (done - of + len(todo))
@@ -104,7 +104,7 @@ def _embed(
 
 
 def _read(part: Part, image_size: int) -> Part:
-    """In a task: the images of a part, with which it is a part like those that hold their own."""
+    """In a task: read the images of a shard into one that holds them itself."""
     try:
         keys, images = read_part(part, image_size)
     except Exception as error:
@@ -113,21 +113,21 @@ def _read(part: Part, image_size: int) -> Part:
 
 
 class _Encoder:
-    """The weights, in an actor of their own: reads a part, embeds it, writes its file."""
+    """The weights, in an actor of their own: reads a shard, embeds it, writes its file."""
 
     def __init__(self, pretrained: Any, out: str, image_size: int) -> None:
         import ray
 
         hardware = find_hardware()
         if hardware.device.type == "cpu":
-            torch.set_num_threads(1)  # an actor for each core
+            torch.set_num_threads(1)  # there is an actor for each core
         self._hardware = hardware
-        weights: Pretrained = ray.get(pretrained)  # of the cluster, once for each machine
+        weights: Pretrained = ray.get(pretrained)  # once for each machine of the cluster
         self._network = frozen(weights, hardware.exact)
         self._out, self._size = Path(out), image_size
 
     def __call__(self, part: Part) -> dict[str, Any]:
-        """What went wrong comes as an answer: Ray wraps what is raised in words of its own."""
+        """Errors are returned, not raised: Ray would wrap them in words of its own."""
         problem = part.get("problem") or ""
         try:
             if not problem:

@@ -1,6 +1,6 @@
-"""A pool of embeddings in many files, of which no machine holds all at once.
+"""A pool of embeddings in many files, too large for any machine's memory.
 
-The files are those of :mod:`al_core.features.embedding_files`. Whoever calls says who reads them:
+The files are those of :mod:`al_core.features.embedding_files`. The caller chooses who reads them:
 ``map`` for this process, or the same on a cluster (:func:`al_core.distributed.ray_cluster.tasks`).
 """
 
@@ -23,16 +23,16 @@ from al_core.errors import ConfigError
 from al_core.features.embedding_files import files_in, read_embeddings, read_keys
 from al_core.progress import Progress, Work
 
-FILES_A_TASK = 64  # files that one task reads, one after the other
+FILES_A_TASK = 64  # files that one task reads, one by one
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # answers in order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Files that one task reads, how many images each has, and the position of the first of all.
-    ``places`` are the positions of some images in them, ascending, and ``state`` is that of a
-    generator whose turn has come to them."""
+    """The files of one task, the number of images in each, and the position of the first image.
+    ``places`` are the positions of some of the images, ascending; ``state``, that of a generator
+    before it draws for these files."""
 
     files: list[Path]
     counts: list[int]
@@ -41,7 +41,7 @@ class Stretch:
     state: Tensor | None = None
 
     def each(self) -> Iterator[tuple[Path, int, NDArray[np.int64]]]:
-        """Each file, the position of its first image, and the rows in it of ``places``."""
+        """Each file, the position of its first image, and the rows in it that are in ``places``."""
         start = self.start
         for file, count in zip(self.files, self.counts, strict=True):
             first, last = np.searchsorted(self.places, (start, start + count))
@@ -51,8 +51,8 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolInParts:
-    """The files, and how many images each has; positions, ascending, keys and embeddings ``[L,D]``
-    of those that something is known of."""
+    """The files and the number of images in each; and, for the known images, whose keys were looked
+    up, their positions, ascending, keys and embeddings ``[L,D]``."""
 
     files: list[Path]
     counts: list[int]
@@ -65,13 +65,13 @@ class PoolInParts:
         return sum(self.counts) - len(self.places)
 
     def known(self, labels: Mapping[str, int | None]) -> tuple[Tensor, Tensor]:
-        """Embeddings and classes, int64, of the images that ``labels`` has a class of."""
+        """Embeddings and classes, int64, of the images that have a class in ``labels``."""
         rows = [i for i, key in enumerate(self.keys) if labels.get(key) is not None]
         classes = [labels[self.keys[i]] for i in rows]
         return self.embeddings[rows], torch.tensor(classes, dtype=torch.int64)
 
     def stretches(self, places: NDArray[np.int64]) -> Iterator[Stretch]:
-        """All files, with those of ``places``, ascending, that lie in them."""
+        """All files, by task, each with the ``places``, ascending, that lie in it."""
         start = 0
         for i in range(0, len(self.files), FILES_A_TASK):
             files, counts = self.files[i : i + FILES_A_TASK], self.counts[i : i + FILES_A_TASK]
@@ -88,7 +88,7 @@ def each(
     count: int,
     take: Callable[[Any], None],
 ) -> Work[None]:
-    """Have the tasks done, of ``count`` files in all, and ``take`` each answer."""
+    """Run the tasks, over ``count`` files in all, and ``take`` each answer."""
     began = time.perf_counter()
     yield Progress(phase, 0, count, "files", 0)
     for i, answer in enumerate(run(work, tasks), start=1):
@@ -98,7 +98,7 @@ def each(
 
 
 def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
-    """Find the images of these keys in the files of a folder."""
+    """Find the images with these keys in the files of a folder."""
     files = files_in(folder)
     if not files:
         raise ConfigError(f"{folder} holds no embedding files: embed writes them.")
@@ -129,7 +129,7 @@ def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """How many images a file has, and which of them were looked for: rows, keys, embeddings."""
+    """The number of images in a file, and the rows, keys and embeddings of the wanted ones."""
 
     count: int
     rows: NDArray[np.int64]
@@ -138,7 +138,7 @@ class _Found:
 
 
 def _find(wanted: set[str], files: list[Path]) -> list[_Found]:
-    """In a task: which images of each file are wanted."""
+    """In a task: find the wanted images in each file."""
     found = []
     for file in files:
         with damage_told(file):
@@ -150,7 +150,7 @@ def _find(wanted: set[str], files: list[Path]) -> list[_Found]:
 
 
 def embeddings_at(pool: PoolInParts, places: NDArray[np.int64], run: Map) -> Work[Tensor]:
-    """The embeddings ``[n,D]`` of the images at these positions, which ascend."""
+    """The embeddings ``[n,D]`` of the images at these positions, which must ascend."""
     rows: list[NDArray[np.float16]] = []
     stretches = pool.stretches(places)
     yield from each(run, _rows_of, stretches, "Sampling", len(pool.files), rows.extend)
@@ -168,7 +168,7 @@ def _rows_of(stretch: Stretch) -> list[NDArray[np.float16]]:
 
 
 def keys_at(pool: PoolInParts, places: NDArray[np.int64], run: Map) -> Work[list[str]]:
-    """The keys of the images at these positions, in their order."""
+    """The keys of the images at these positions, in this order."""
     key_of: dict[int, str] = {}
     stretches = (s for s in pool.stretches(np.sort(places)) if len(s.places))
     yield from each(run, _keys_of, stretches, "Looking up names", len(pool.files), key_of.update)
@@ -176,7 +176,7 @@ def keys_at(pool: PoolInParts, places: NDArray[np.int64], run: Map) -> Work[list
 
 
 def _keys_of(stretch: Stretch) -> dict[int, str]:
-    """In a task: the keys of some images by their positions."""
+    """In a task: the keys of some images by position."""
     found: dict[int, str] = {}
     for file, start, rows in stretch.each():
         if len(rows):
@@ -188,7 +188,7 @@ def _keys_of(stretch: Stretch) -> dict[int, str]:
 
 @contextmanager
 def damage_told(file: Path) -> Iterator[None]:
-    """A damaged file in a sentence."""
+    """Turn the errors of a damaged file into a sentence."""
     try:
         yield
     except (OSError, ValueError, KeyError) as error:

@@ -1,8 +1,8 @@
-"""The images of a source in parts, each read where it is worked on.
+"""The images of a source in shards, each read by the worker that needs it.
 
-A part is plain data: where its images lie, or the images themselves, and the ``name`` of the file
-that is made of it, which is another once its images have changed. Folders and parquet may lie in an
-object store, as PyArrow reads them.
+A shard (``Part``) is plain data: where its images are, or the images themselves, and the ``name``
+of its embedding file, which changes when its images do. Folders and parquet may be in any object
+store that PyArrow reads.
 """
 
 from __future__ import annotations
@@ -31,16 +31,14 @@ from al_core.images.sources import find
 from al_core.progress import Work
 
 Part = dict[str, Any]
-MOST_ROWS = 16 * ROWS  # of a group of rows in a part; each part reads its group from the beginning
-MOST_BYTES = 256 << 20  # of pixels in such a part
-AT_ONCE = 32  # files of an object store that are asked for side by side: each answer takes a while
+MOST_ROWS = 16 * ROWS  # of a row group in a shard; each shard reads its group from the beginning
+MOST_BYTES = 256 << 20  # of pixels in such a shard
+AT_ONCE = 32  # requests to an object store at a time, as each is slow
 
 
 def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
-    """The images of a source in parts, and its fingerprint where it is known.
-
-    A folder or parquet is read by the workers; what is neither is small, and read here. Raises
-    SourceError and ConfigError, in a sentence.
+    """The images of a source in shards, and its fingerprint where known. Folders and parquet are
+    read by the workers; other sources are small, and read here. Raises SourceError and ConfigError.
     """
     check_size(image_size)
     if "://" in source:
@@ -67,7 +65,7 @@ def parts_of(source: str, image_size: int) -> Work[tuple[list[Part], str]]:
 
 
 def _parts_of_address(address: str, image_size: int) -> list[Part]:
-    """The parts of a folder somewhere: its parquet files, else its images."""
+    """The shards of a folder at an address: its parquet files, else its images."""
     from pyarrow import ArrowInvalid, fs
 
     try:
@@ -102,7 +100,7 @@ def _parts_of_files(address: str, stamps: Sequence[FileStamp]) -> list[Part]:
 
 
 def _parts_of_parquet(address: str, stamps: Sequence[FileStamp], image_size: int) -> list[Part]:
-    """Those of each group of rows of each file, with the keys that the images have anywhere."""
+    """The shards of each row group of each file, with the keys that images have everywhere else."""
     from pyarrow import fs
 
     system, root = fs.FileSystem.from_uri(address)
@@ -130,14 +128,14 @@ def _named(part: Part) -> Part:
 
 
 def keys_of(part: Part) -> list[str]:
-    """The keys of all images that a part is made of, with those that cannot be read."""
+    """The keys of all images of a shard, unreadable ones included."""
     if "keys" in part:
         return list(part["keys"])
     return [printable(stamp[0]) for stamp in part["files"]]
 
 
 def read_part(part: Part, image_size: int) -> tuple[list[str], NDArray[np.uint8]]:
-    """The keys and the images, uint8 ``[n,3,S,S]``, of a part; without what cannot be read."""
+    """The keys and images, uint8 ``[n,3,S,S]``, of a shard, without unreadable ones."""
     if "images" in part:
         return keys_of(part), part["images"]
     keys, images = [], []
@@ -150,7 +148,7 @@ def read_part(part: Part, image_size: int) -> tuple[list[str], NDArray[np.uint8]
 
 
 def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Picture]]:
-    """The images of these keys in a part, each with its key; None for one that is not there."""
+    """The images with these keys in a shard, each with its key; None for a missing one."""
     if "images" in part:
         for key, pixels in zip(part["keys"], part["images"], strict=True):
             if key in wanted:
@@ -164,10 +162,10 @@ def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Pict
         raise ConfigError(f"There is no folder {root} on {gethostname()}.")  # not: no such images
 
     def contents(name: str) -> Picture:
-        """A file's bytes; None where it is gone or closed to us. Other errors are raised: a store
-        that is away for a moment should not cost images."""
+        """A file's bytes; None where it is gone or access is denied. Other errors are raised: a
+        store that is briefly unavailable should not cost images."""
         with suppress(FileNotFoundError, PermissionError):
-            if system.type_name == "local":  # whose names need not be text
+            if system.type_name == "local":  # where names need not be text
                 return Path(f"{root}/{name}").read_bytes()
             with system.open_input_file(f"{root}/{name}") as file:
                 return bytes(file.read())
@@ -190,12 +188,12 @@ def pictures_in(part: Part, wanted: Collection[str]) -> Iterator[tuple[str, Pict
                 continue
             if image.get("bytes") is not None:
                 yield key, image["bytes"]
-            elif path := image.get("path"):  # it lies beside
+            elif path := image.get("path"):  # a file beside the table
                 yield key, contents(path) if _is_inside(system, root, path) else None
 
 
 def _rows(parquet: Any, part: Part) -> Iterator[Any]:
-    """The images of the rows of a part, a few at a time."""
+    """The images of a shard's rows, read a few at a time."""
     row, start, end = 0, part["start"], part["start"] + len(part["keys"])
     groups, columns = [part["group"]], [part["column"]]
     for batch in parquet.iter_batches(ROWS, row_groups=groups, columns=columns):
@@ -208,7 +206,7 @@ def _rows(parquet: Any, part: Part) -> Iterator[Any]:
 
 
 def _is_inside(system: Any, root: str, path: str) -> bool:
-    """Whether a picture that a table names lies where the table does, links followed."""
+    """Whether a picture named in a table is inside the table's folder, following links."""
     if ".." in Path(path).parts:
         return False
     local = system.type_name == "local"

@@ -1,7 +1,7 @@
-"""A Ray cluster: one that is there, or one of this machine's own; ``map`` on it.
+"""A Ray cluster, existing or started on this machine; ``map`` on it.
 
-Ray (Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", 2018) hands out the
-work and does again what a lost worker had in hand. Needs requirements-ray.txt.
+Ray (Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", 2018) distributes
+the work, and repeats what a lost worker had in hand. Needs requirements-ray.txt.
 """
 
 from __future__ import annotations
@@ -23,20 +23,18 @@ from al_core.errors import ActiveLearningError, ConfigError
 from al_core.files.paths import home
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 5  # seconds until a cluster answers
+PATIENCE = 5  # seconds for a cluster to answer
 RETRIES = 3  # of a task whose worker was lost
 
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[Any]:
-    """Ray: the cluster at ``address``, else one of this machine's own until the block ends.
-
-    Raises ConfigError, in a sentence, where there is none.
-    """
+    """Ray, on the cluster at ``address``, else on one started here until the block ends. Raises
+    ConfigError where there is none."""
     address = address or None
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # no cluster that nobody has asked for
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # no cluster unasked
     if address is None:
-        # As Ray does it on other systems: its own cluster listens on 127.0.0.1 alone. Read once.
+        # As Ray does on other systems: its own cluster listens on 127.0.0.1 alone. Read only once.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
@@ -48,12 +46,12 @@ def cluster(address: str | None) -> Iterator[Any]:
             socket.create_connection((host, int(port)), PATIENCE).close()
         except OSError as error:
             raise ConfigError(f"No Ray cluster answers at {address} ({error}).") from error
-    # Whoever computes finds this program, and its files.
-    found = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    # So that workers find this program and its files.
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     how: dict[str, Any] = {"address": address or "local", "log_to_driver": False}
     if address is None:
         how["include_dashboard"] = False
-    variables = {"AL_HOME": str(home()), "PYTHONPATH": found}
+    variables = {"AL_HOME": str(home()), "PYTHONPATH": python_path}
     try:
         ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": variables}, **how)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -67,13 +65,13 @@ def cluster(address: str | None) -> Iterator[Any]:
 
 
 def cores(ray: Any) -> int:
-    """Of the whole cluster; one where it has none yet."""
+    """The cores of the whole cluster; one where it has none yet."""
     return max(1, int(ray.cluster_resources().get("CPU", 0)))
 
 
 @contextmanager
 def tasks(address: str | None = None) -> Iterator[Map]:
-    """``map`` on a cluster: each item is a task, a few ahead of the answer that is waited for."""
+    """``map`` on a cluster: each item is a task, submitted a few ahead of the awaited answer."""
     with cluster(address) as ray:
         ahead = 2 * cores(ray)
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer)
@@ -98,7 +96,7 @@ def _answer(work: Callable[[Any], Any], item: Any) -> Any:
 
 @contextmanager
 def sentences(what: str) -> Iterator[None]:
-    """What goes wrong in a worker meanwhile, as it would be said here."""
+    """Raise errors from a worker as this process would."""
     from ray.exceptions import RayError, RayTaskError
 
     try:

@@ -1,4 +1,4 @@
-"""Simulations on a Ray cluster, each a task."""
+"""Simulations as tasks on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 def simulate_on_ray(
     simulations: Sequence[Simulation], jobs: int | None = None, address: str | None = None
 ) -> Iterator[Progress | Row]:
-    """As :func:`al_core.simulation.runner.run_all`, each a task of a Ray cluster whose machines
-    share ``$AL_HOME``; as many at a time as its cores, GPUs and memory carry, at most ``jobs``.
-    One whose worker is lost goes on elsewhere from its last round."""
+    """Like :func:`al_core.simulation.runner.run_all`, each a task on a Ray cluster whose machines
+    share ``$AL_HOME``; as many at a time as its cores, GPUs and memory allow, at most ``jobs``.
+    One whose worker is lost resumes elsewhere from its last round."""
     with cluster(address) as ray:
         tasks = _in_tasks(ray, [_absolute(one) for one in simulations], jobs or len(simulations))
         yield from merged(simulations, tasks)
 
 
 def _absolute(simulation: Simulation) -> Simulation:
-    """The same, for a worker in another folder."""
+    """The same with absolute paths, for a worker in another folder."""
     config, (file, colon, column) = simulation.config, simulation.annotator.rpartition(":")
     data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
     model = config.model
@@ -50,24 +50,24 @@ def _in_tasks(
 ) -> Iterator[tuple[int, Progress | Row | None]]:
     reports = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Reports).remote()
     gpu = 1 if ray.cluster_resources().get("GPU") else 0
-    # Not more than a machine has that could run it: it would be waited for, for ever.
-    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    able = [has for has in there if has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpu]
+    # Never ask for more than some machine has, or the task would wait for ever.
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    able = [has for has in machines if has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpu]
     memory = min(MEMORY, max((has.get("memory", 0) for has in able), default=0))
     task = ray.remote(num_cpus=1, num_gpus=gpu, memory=memory, max_retries=RETRIES)(_simulate)
     waiting = deque(enumerate(simulations))
-    pending: dict[Any, int] = {}  # which simulation each task is
-    seen: set[tuple[int, int]] = set()  # what is run again reports its rounds again
+    pending: dict[Any, int] = {}  # the simulation of each task
+    seen: set[tuple[int, int]] = set()  # a task run again reports its rounds again
     while waiting or pending:
         while waiting and len(pending) < jobs:
             i, simulation = waiting.popleft()
             pending[task.remote(i, simulation, reports)] = i
         ended, _ = ray.wait(list(pending), timeout=0.2)
-        said = ray.get(reports.take.remote())
+        new = ray.get(reports.take.remote())
         for one in ended:
             with sentences("A simulation failed"):
-                said += [(pending[one], row) for row in ray.get(one)]
-        for i, report in said:
+                new += [(pending[one], row) for row in ray.get(one)]
+        for i, report in new:
             if isinstance(report, Progress):
                 yield i, report
             elif (i, report.round) not in seen:
@@ -77,31 +77,31 @@ def _in_tasks(
 
 
 class _Reports:
-    """What simulations say before their end, in an actor, until it is asked for."""
+    """Reports of running simulations, kept in an actor until they are taken."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[int, Progress | Row]] = []
+        self._new: list[tuple[int, Progress | Row]] = []
 
-    def say(self, number: int, report: Progress | Row) -> None:
-        self._said.append((number, report))
+    def add(self, number: int, report: Progress | Row) -> None:
+        self._new.append((number, report))
 
     def take(self) -> list[tuple[int, Progress | Row]]:
-        said, self._said = self._said, []
-        return said
+        taken, self._new = self._new, []
+        return taken
 
 
 def _simulate(number: int, simulation: Simulation, reports: Any) -> list[Row]:
-    """One simulation, in a worker. It does not wait until its reports have arrived: a task that
-    waits gives its core to the next one. So its rows are its answer as well."""
+    """One simulation, in a worker. It does not wait for its reports to arrive, since a waiting task
+    gives its core to the next one; so it also returns its rows."""
     torch.set_num_threads(1)
     rows: list[Row] = []
-    told = 0.0
+    reported = 0.0
     for report in run_one(simulation):
         if not isinstance(report, Progress):
             rows.append(report)
-        elif time.monotonic() < told + 0.2:  # nobody reads faster
+        elif time.monotonic() < reported + 0.2:  # nobody reads faster
             continue
         else:
-            told = time.monotonic()
-        reports.say.remote(number, report)
+            reported = time.monotonic()
+        reports.add.remote(number, report)
     return rows

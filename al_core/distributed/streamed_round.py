@@ -1,8 +1,7 @@
-"""One round of a linear head on embeddings that no machine holds at once: what ``run_round`` and
+"""A round of a linear head on embeddings too large for memory: what ``run_round`` and
 ``query.choose`` do with a whole pool, file by file, with the same numbers and the same choice.
 
-Held at once are the embeddings of the labelled images and, of the rest, the best so far or a
-sample.
+Memory holds the embeddings of the labelled images and, of the rest, the best so far or a sample.
 """
 
 from __future__ import annotations
@@ -39,13 +38,11 @@ from al_core.seeds import generator, numpy_generator
 from al_core.strategies.candidates import LIMIT, Candidates
 from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
-SAMPLING = 1  # what tells the generator of the sample from that of the choice
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which ``n`` images to ask about after ``round``, and by what. Strategies that need the whole
-    pool look at an even ``sample`` of so many images, where there are more."""
+    """How to choose the ``n`` images to label after ``round``. Strategies that need the whole pool
+    get a uniform ``sample`` of at most so many images."""
 
     strategy: str
     n: int
@@ -56,13 +53,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A batch: the ``keys`` of its images, best first, and the ``scores`` they were ranked by, None
-    without any.
+    """A batch: the ``keys`` of its images, best first, and the ``scores`` that ranked them, if any.
 
-    It was chosen among ``unlabeled`` images or, where it is given, an even ``sample`` of them, by a
-    head fit to ``labeled`` ones. ``penalty`` and ``temperature`` are the head's, None where too
-    little is known to fit one; ``metrics`` is what it is worth on the test images. ``seconds`` is
-    what each step took.
+    It was chosen from ``unlabeled`` images, or a uniform ``sample`` of them where that is given, by
+    a head fit to ``labeled`` ones. ``penalty`` and ``temperature`` are the head's, None where there
+    were too few labels to fit one; ``metrics``, its metrics on the test images; ``seconds``, the
+    time of each step.
     """
 
     keys: list[str]
@@ -85,16 +81,16 @@ def round_in_parts(
     run: Map = map,
 ) -> Work[Chosen]:
     """Fit a head to ``labels``, class numbers by key (None: skipped, and not asked again), measure
-    it on ``test``, and choose among all other images of ``folder``.
+    it on ``test``, and choose from all other images of ``folder``.
 
     Whoever does the work, the same files, labels and choice give the same batch on the same kind of
     processor. It is the one that ``run_round`` and ``choose`` give for these images in memory, in
-    the order of the files, unless a sample was taken. Raises ConfigError, in a sentence, where
-    labels have no embedding, files are damaged, or the strategy needs a head and the labels name
-    fewer than two classes.
+    the order of the files, unless a sample was taken. Raises ConfigError where labels have no
+    embedding, files are damaged, or the strategy needs a head and the labels name fewer than two
+    classes.
     """
     began = time.perf_counter()
-    classes = max(classes, 2)  # those that labels have named so far may be none
+    classes = max(classes, 2)  # labels may not have named any yet
     pool = yield from look_up(folder, {*labels, *test}, run)
     x, y = pool.known({key: label for key, label in labels.items() if key not in test})
     looked_up = time.perf_counter()
@@ -102,9 +98,9 @@ def round_in_parts(
     yield Progress("Fitting", 0, 0, "", 0)
     training = generator(choice.seed, "round", choice.round, "training")
     strategy = STRATEGIES[choice.strategy]
-    head = found = metrics = None
+    head = validation = metrics = None
     if len(set(y.tolist())) > 1:
-        head, found = fit_head(x, y, classes, training)
+        head, validation = fit_head(x, y, classes, training)
         seen, truth = pool.known(test)
         if len(truth):
             metrics = asdict(evaluate(_probs(head, seen, classes), truth))
@@ -130,7 +126,7 @@ def round_in_parts(
             _probs(head, embeddings, classes),
             embeddings,
             x if len(x) else embeddings[:0],
-            temperature=found.temperature if found else 1.0,
+            temperature=validation.temperature if validation else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
         places = some[strategy.choose(candidates, choice.n, chance).numpy()]
@@ -141,8 +137,8 @@ def round_in_parts(
         labeled=len(y),
         unlabeled=pool.unlabeled,
         sample=sample,
-        penalty=found.penalty if found else None,
-        temperature=found.temperature if found else None,
+        penalty=validation.penalty if validation else None,
+        temperature=validation.temperature if validation else None,
         metrics=metrics,
         seconds={
             "look_up": looked_up - began,
@@ -155,11 +151,10 @@ def round_in_parts(
 def _sample(
     pool: PoolInParts, n: int, choice: Choice, run: Map
 ) -> Work[tuple[NDArray[np.int64], Tensor]]:
-    """``n`` of the images that nothing is known of, drawn evenly: positions, ascending, and their
-    embeddings. All of them are as they are."""
+    """``n`` of the unknown images, drawn uniformly: positions, ascending, and their embeddings."""
     chance = numpy_generator(choice.seed, "sample", choice.round)
     numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
-    # The k-th image that nothing is known of lies so many places on as known ones lie before it.
+    # The k-th unknown image is at position k plus the number of known images before it.
     before = pool.places - np.arange(len(pool.places))
     places = numbers + np.searchsorted(before, numbers, side="right")
     embeddings = yield from embeddings_at(pool, places, run)
@@ -169,15 +164,15 @@ def _sample(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Positions of images with their scores, float32, and the numbers drawn to break ties."""
+    """Positions of images, their scores, float32, and the numbers drawn to break ties."""
 
     places: NDArray[np.int64]
     scores: Tensor
     ties: Tensor
 
     def best(self, n: int) -> _Ranked:
-        """The ``n`` highest scores, equals in the order of what was drawn, as
-        :func:`al_core.strategies.candidates.highest` has them."""
+        """The ``n`` highest scores, ties in the order of the drawn numbers, as in
+        :func:`al_core.strategies.candidates.highest`."""
         order = self.ties.argsort()
         order = order[self.scores[order].argsort(descending=True, stable=True)[:n]]
         return _Ranked(self.places[order.numpy()], self.scores[order], self.ties[order])
@@ -199,10 +194,10 @@ def _rank(
     generator: torch.Generator,
     run: Map,
 ) -> Work[_Ranked]:
-    """The ``n`` best of the pool: each task keeps its own, and of those the best are taken."""
+    """The ``n`` best of the pool: the best of each task's own best."""
 
     def drawn() -> Iterator[Stretch]:
-        """The pool in turn; as many numbers are drawn as if it were drawn for at once."""
+        """The tasks in order, drawing the same numbers as for the whole pool at once."""
         for stretch in pool.stretches(pool.places):
             yield replace(stretch, state=generator.get_state())
             _draw(sum(stretch.counts) - len(stretch.places), generator)
@@ -218,7 +213,7 @@ def _rank(
 
 
 def _best_of(score: Callable[[Tensor], Tensor], n: int, stretch: Stretch) -> _Ranked:
-    """In a task: the ``n`` best images of its files, of those that nothing is known of."""
+    """In a task: the ``n`` best unknown images of its files."""
     generator = torch.Generator()
     assert stretch.state is not None
     generator.set_state(stretch.state)
@@ -236,7 +231,7 @@ def _best_of(score: Callable[[Tensor], Tensor], n: int, stretch: Stretch) -> _Ra
 def _scored(
     strategy: str, head: Heads | None, heads: Heads | None, classes: int, embeddings: Tensor
 ) -> Tensor:
-    """The score, float32 ``[N]``, of images by their embeddings; 0 without one."""
+    """The scores, float32 ``[N]``, of images by their embeddings; 0 for strategies without any."""
     if not STRATEGIES[strategy].ranks or not len(embeddings):
         return torch.zeros(len(embeddings))
     votes = heads.logits(embeddings).softmax(2) if heads else None
@@ -248,7 +243,7 @@ def _scored(
 
 
 def _probs(head: Heads | None, embeddings: Tensor, classes: int) -> Tensor:
-    """Probabilities ``[N,C]``; without a head nothing is likelier than anything else."""
+    """Probabilities ``[N,C]``; without a head, all classes are equally likely."""
     if head is None:
         return torch.full((len(embeddings), classes), 1 / classes)
     probs = head.logits(embeddings)[0].softmax(1)
@@ -257,5 +252,5 @@ def _probs(head: Heads | None, embeddings: Tensor, classes: int) -> Tensor:
 
 
 def _draw(n: int, generator: torch.Generator) -> Tensor:
-    """``n`` numbers as :func:`al_core.strategies.candidates.shuffled` draws them."""
+    """Draw ``n`` numbers as :func:`al_core.strategies.candidates.shuffled` does."""
     return torch.empty(n, dtype=torch.float64).uniform_(generator=generator)

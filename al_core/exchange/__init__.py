@@ -1,5 +1,5 @@
-"""Labels and images out and in, in the formats others read.
+"""Import and export of labels and images, in formats that other programs read.
 
 labels  labels as CSV, out and in
-images  images by class, or as parquet
+images  images in a folder per class, or as parquet
 """

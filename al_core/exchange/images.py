@@ -1,4 +1,4 @@
-"""The labelled images themselves: one folder per class, or parquet as Hugging Face keeps it."""
+"""Export of the labelled images: one folder per class, or parquet in Hugging Face's layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from al_core.images.dataset import Dataset
 from al_core.images.sources import SOURCES
 from al_core.progress import Progress, Work
 
-ROWS_AT_ONCE = 1000  # pictures of one parquet row group, which are in memory together
+ROWS_AT_ONCE = 1000  # pictures in one parquet row group, which are in memory together
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class _Picture:
 
     label: int
     key: str
-    name: str  # fit for any file system, and no other image's
+    name: str  # safe on any file system, and unique
     content: bytes
 
 
 def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
     """Write each labelled image into a folder of its class below ``target``, or into a zip file of
-    such folders where ``target`` is named so; returns how many there are.
+    such folders if ``target`` ends in .zip; return how many there are.
 
-    Where the images came as files, those are copied as they are; else they are written as PNG, in
-    the experiment's size. Raises SourceError where one cannot be read, and FileNotWritten.
+    Images that came as files are copied as they are; others are written as PNG, in the experiment's
+    size. Raises SourceError where one cannot be read, and FileNotWritten.
     """
     folders = _distinct(_file_name(name) for name in experiment.config.class_names)
     count = 0
@@ -58,9 +58,9 @@ def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
 
 def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
     """Write the labelled images to one parquet file in Hugging Face's image layout, with the
-    columns ``image``, ``label`` and ``key``; returns how many there are.
+    columns ``image``, ``label`` and ``key``; return how many there are.
 
-    The pictures are those of :func:`export_folders`, and so are the errors.
+    The pictures and the errors are those of :func:`export_folders`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -103,7 +103,7 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
 
 
 def _pictures(experiment: Experiment, dataset: Dataset) -> Iterator[Progress | _Picture]:
-    """Each labelled image, and reports of progress between them."""
+    """Each labelled image, with progress reports in between."""
     pool, train = experiment.pool, dataset.train
     labeled = pool.labeled.tolist()
     files = [_file(experiment.config.data, train.keys[image]) for image in labeled]
@@ -124,16 +124,16 @@ def _pictures(experiment: Experiment, dataset: Dataset) -> Iterator[Progress | _
 
 
 def _file(source: str, key: str) -> Path | None:
-    """The file of that key, or None where the images did not come as files of their own."""
+    """The file of that key, or None if the images did not come as separate files."""
     if source in SOURCES or not Path(source).is_dir():
         return None
     folder = Path(source).resolve()
-    path = (folder / key).resolve()  # links that lead out of the source are not followed
+    path = (folder / key).resolve()  # links out of the source are not followed
     return path if path.is_relative_to(folder) and path.is_file() else None
 
 
 def _stem(key: str) -> str:
-    """A key's last part, without the suffix of a picture."""
+    """A key's last component, without an image suffix."""
     return re.sub(r"\.(jpe?g|png|webp|gif|bmp|tiff?|ppm)$", "", Path(key).name, flags=re.I)
 
 
@@ -144,13 +144,13 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _file_name(name: str) -> str:
-    """``name`` without what a file system might take for something else."""
+    """``name`` without characters that are special on some file system."""
     safe = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).strip().strip(".")
     return safe.encode("utf-8")[:120].decode("utf-8", "ignore") or "_"
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number before the suffix of each that stood there before."""
+    """The names, with a number before the suffix of each repeated one."""
     taken: set[str] = set()
     numbers: dict[str, int] = {}
     distinct = []
@@ -167,7 +167,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _as_files(name: str) -> str:
-    """Some file systems take cat and Cat for one, and é for e with an accent."""
+    """Some file systems treat cat and Cat as equal, and é and e with a combining accent."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -178,6 +178,8 @@ def _folder_or_zip(target: Path, as_zip: bool) -> Generator[Callable[[str, bytes
         with zipfile.ZipFile(target, "w") as archive:  # pictures are compressed already
             yield lambda name, content: archive.writestr(name, content)
         return
+
+    target.mkdir(parents=True)  # also where no image has a label yet
 
     def write(name: str, content: bytes) -> None:
         path = target / name

@@ -1,5 +1,5 @@
-"""Labels as a table: read from one that somebody brings, all of its rows or none; written from the
-log alone, with what a network says of the rest."""
+"""Labels as a CSV table: imported, all rows or none; exported from the log alone, or as a network's
+predictions for the rest."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from al_core.store.store import Store
 
 KEY = "key"
-CLASS = ("class_name", "class name", "class", "label")  # the first that the table has
-MOST_PROBLEMS = 1000  # that are told one by one
-LONGEST = 200  # characters of a cell that a sentence quotes
+CLASS = ("class_name", "class name", "class", "label")  # the first that the table has is used
+MOST_PROBLEMS = 1000  # that are listed one by one
+LONGEST = 200  # characters of a cell that an error quotes
 COLUMNS = (
     "key", "image", "label", "class_name", "round", "strategy", "score", "annotator", "created_at",
     "seconds",
@@ -34,10 +34,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
-    """A table of labels as it fits an experiment.
+    """A table of labels, matched to an experiment.
 
     ``labels`` maps positions in the training set to class indices, None for a skip; ``problems``
-    are the rows that fit nowhere, by their number in the file, 1 the first, with the reason.
+    are the rows that match nothing, by their number in the file, from 1, with the reason.
     """
 
     labels: dict[int, int | None]
@@ -48,7 +48,7 @@ def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> L
     """Read a CSV with the columns ``key`` and ``class_name`` (or with just these two and no
     header), separated by commas, semicolons or tabs. An empty class name is a skip.
 
-    Raises ConfigError where it is no such table at all.
+    Raises ConfigError if it is no such table at all.
     """
     position = {k: i for i, k in enumerate(dataset.train.keys)}
     number = {n.strip(): i for i, n in enumerate(class_names)}
@@ -67,8 +67,8 @@ def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> L
 
 
 def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
-    """The cells of the two columns in each row that holds something, behind its number, 1 the
-    first. Raises ConfigError where the table has no such columns."""
+    """The number, from 1, and the two columns' cells of each row that is not empty. Raises
+    ConfigError if the table has no such columns."""
     rows = _rows(table)
     head = next(rows, [])
     key, name, has_head = _columns(head)
@@ -80,10 +80,10 @@ def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
 def import_labels(
     store: Store, experiment: Experiment, table: LabelTable, dataset: Dataset, annotator: str
 ) -> int:
-    """Write a table's labels to the log, in one transaction; returns how many are new.
+    """Write a table's labels to the log, in one transaction; return how many are new.
 
-    Those that say what the log says already are left out, so a table may be imported twice.
-    Raises ConfigError, and writes nothing, while a row has a problem.
+    Labels that the log has already are left out, so importing a table twice is harmless. Raises
+    ConfigError, and writes nothing, if any row has a problem.
     """
     if table.problems:
         raise ConfigError(
@@ -104,7 +104,7 @@ def _rows(table: bytes) -> Iterator[list[str]]:
     encoding = "utf-16" if table[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = table.decode(encoding)
-        if "\0" in text:  # another encoding, or no text
+        if "\0" in text:  # another encoding, or not text
             raise csv.Error("it holds zero bytes")
         first_line = text.lstrip().partition("\n")[0]
         delimiter = max(",;\t", key=first_line.count)
@@ -116,7 +116,7 @@ def _rows(table: bytes) -> Iterator[list[str]]:
 
 
 def _columns(head: list[str]) -> tuple[int, int, bool]:
-    """Where key and class name stand, and whether the first row says so."""
+    """The columns of key and class name, and whether the first row is a header."""
     head = [cell.strip().lower() for cell in head]
     if KEY in head:
         for name in CLASS:
@@ -128,7 +128,7 @@ def _columns(head: list[str]) -> tuple[int, int, bool]:
 
 
 def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
-    """What a cell names: as an export writes it, as it stands, or without the spaces around it."""
+    """What a cell names: as an export writes it, as it is, or without the spaces around it."""
     for form in (as_meant(cell), cell, as_meant(cell.strip()), cell.strip()):
         if form in known:
             return known[form]
@@ -145,11 +145,11 @@ def _in_short(text: str) -> str:
 
 
 def export_labels(experiment: Experiment, file: TextIO) -> int:
-    """Write the last label of each image to ``file`` as CSV; returns the number of rows.
+    """Write the last label of each image to ``file`` as CSV; return the number of rows.
 
     A skipped image has an empty label and class name; ``seconds`` is how long the person looked,
-    empty where nobody measured it. ``strategy`` and ``score`` are those by
-    which the image was chosen; images the truth labelled at the start were drawn at random.
+    empty if that was not measured. ``strategy`` and ``score`` are those by which the image was
+    chosen, "random" for the initial images that the truth labelled.
     """
     chosen = {
         image: (batch.strategy, "" if score is None else score)
@@ -181,11 +181,10 @@ def export_predictions(
     class_names: Sequence[str],
     file: TextIO,
 ) -> None:
-    """Write the most likely class of each image to ``file`` as CSV.
-
-    ``keys`` and ``images`` ``[N]`` name them, ``probs`` is ``[N,C]``.
+    """Write the most likely class of each image to ``file`` as CSV; ``keys`` and ``images``, its
+    positions, are ``[N]``, ``probs`` is ``[N,C]``.
     """
     write_row(file, ["key", "image", "label", "class_name", "probability"])
-    said = probs.argmax(1)
-    for key, image, label, prob in zip(keys, images.tolist(), said, probs.max(1), strict=True):
+    labels = probs.argmax(1)
+    for key, image, label, prob in zip(keys, images.tolist(), labels, probs.max(1), strict=True):
         write_row(file, [key, image, label, class_names[label], f"{prob:.4f}"])

@@ -1,12 +1,12 @@
-"""One experiment: the log folded into a pool and a phase, and who labels what of it.
+"""One experiment: the log folded into a pool and a phase, and who labels which batch.
 
 experiment   the fold: an experiment is its log
-start        how one begins; the images it is measured on
-pool         who is labelled
-leases       batches handed out, handed in, rounds closed
+start        how one begins; its held-out images
+pool         which images are labelled
+leases       handing batches out and in, closing rounds
 presence     which servers are alive
-undo         taking back what was said, as a later row
+undo         taking back an answer, as a later row
 activity     what happened while somebody was away
-predictions  what a round's network said of every image, on disk
-ready_batch  a batch that was chosen in advance
+predictions  a network's predictions for every image, on disk
+ready_batch  a batch chosen in advance
 """

@@ -12,8 +12,8 @@ from al_core.store.records import RoundRecord
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What followed the last act of one annotator, at ``at``: the images that ``others`` have
-    answered, by name, and the ``rounds`` that were trained."""
+    """What followed an annotator's last act, at ``at``: how many images ``others`` have answered,
+    by name, and the ``rounds`` trained."""
 
     at: datetime
     others: dict[str, int]
@@ -21,7 +21,7 @@ class Since:
 
 
 def since(experiment: Experiment, annotator: str) -> Since | None:
-    """What has happened since ``annotator`` last said something; None for a newcomer."""
+    """What has happened since ``annotator``'s last answer; None for a newcomer."""
     own = [a.created_at for a in experiment.annotations if a.annotator == annotator]
     if not own:
         return None

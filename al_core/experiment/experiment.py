@@ -1,7 +1,7 @@
 """One experiment: the log folded into a pool and a phase.
 
-An experiment *is* its log. Opening it, reloading the page, undoing, a crash and a second tab all
-come through :func:`open_experiment`; nothing else is remembered anywhere.
+An experiment *is* its log. Opening it, a page reload, an undo, a crash and a second tab all go
+through :func:`open_experiment`; no state is kept anywhere else.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ class Experiment:
 
     @cached_property
     def pool(self) -> Pool:
-        """Who is labelled by now."""
+        """Which images are labelled, as of this snapshot."""
         return Pool.fold(self.pool_size, self.annotations)
 
     def pool_of(self, number: int) -> Pool:
-        """What round ``number`` trains on: labels given for it or before.
+        """The pool that round ``number`` trains on: the labels given for it or an earlier round.
 
-        Those of a batch that is labelled meanwhile belong to a later round.
+        A batch that is labelled during its training belongs to a later round.
         """
         return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
 
     @property
     def log_position(self) -> LogPosition:
-        """How much of the log this snapshot has read; :meth:`as_of` comes back to it."""
+        """How much of the log this snapshot has read; :meth:`as_of` restores it."""
         return LogPosition(
             len(self.annotations),
             len(self.batches),
@@ -75,7 +75,7 @@ class Experiment:
         )
 
     def as_of(self, position: LogPosition) -> Experiment:
-        """The experiment as it was for whoever had read the log up to ``position``."""
+        """The experiment as it was when the log had been read up to ``position``."""
         batches = [
             replace(
                 batch,
@@ -92,17 +92,17 @@ class Experiment:
         )
 
     def batch_size(self, number: int) -> int:
-        """How many images a batch of round ``number`` asks about, as far as there are any."""
+        """How many images a batch of round ``number`` asks about, if enough are left."""
         return self.config.per_round if number else self.config.initial
 
     @property
     def next_round(self) -> int:
-        """The number of the round that trains next."""
+        """The number of the next round to train."""
         return len(self.rounds)
 
     @property
     def open_batches(self) -> list[Batch]:
-        """The batches that wait to be labelled and handed in, the earliest round first."""
+        """The batches not yet handed in, the earliest round first."""
         still_open = (batch for batch in self.batches if batch.handed_in_at is None)
         return sorted(still_open, key=lambda batch: (batch.round, batch.id))
 
@@ -113,7 +113,7 @@ class Experiment:
 
     @property
     def open_images(self) -> set[int]:
-        """The images of the open batches: nobody else is to be asked about them."""
+        """The images of the open batches; they must not be asked about elsewhere."""
         return {image for batch in self.open_batches for image in batch.images}
 
     @property
@@ -123,16 +123,16 @@ class Experiment:
 
     @cached_property
     def set_aside(self) -> list[int]:
-        """The images that no strategy may choose: an even sample of the pool, to measure with."""
+        """The held-out images, which no strategy may choose: an even sample of the pool."""
         return set_aside(self.config, self.pool_size)
 
     @cached_property
     def at_random(self) -> frozenset[int]:
-        """Those of them that a batch has asked about so far; nothing is ever trained on them."""
+        """The held-out images that a batch has asked about so far; never trained on."""
         return frozenset(image for batch in self.batches for image in batch.at_random or ())
 
     def draw_to_measure(self, count: int) -> list[int]:
-        """The images to measure with in the next batch of ``count``: its share of them."""
+        """The held-out images that are due in the next batch of ``count``."""
         asked = self.pool.answers.keys() | self.open_images
         waiting = [image for image in self.set_aside if image not in asked]
         drawn = len(self.set_aside) - len(waiting)
@@ -142,18 +142,18 @@ class Experiment:
 
     @property
     def can_train(self) -> bool:
-        """Whether at least two classes have a label to train on."""
+        """Whether at least two classes have labels to train on."""
         answers = self.pool.answers.values()
         labels = {a.label for a in answers if a.image not in self.at_random}
         return len(labels - {None}) >= 2
 
     @property
     def label_round(self) -> int:
-        """The first round that trains on a label given now, outside of any batch."""
+        """The first round that trains on a label given now, outside any batch."""
         return self.next_round + (self.phase is Phase.TRAINING)
 
     def is_closed(self, number: int) -> bool:
-        """Whether all that round ``number`` waited for is handed in, or nothing is left to ask."""
+        """Whether all batches of round ``number`` are handed in, or nothing is left to ask."""
         of_round = [batch for batch in self.batches if batch.round == number]
         if of_round:
             return all(batch.handed_in_at for batch in of_round)
@@ -162,14 +162,14 @@ class Experiment:
         return not len(self.free_images) and not self.open_batches
 
     def is_untouched(self, number: int) -> bool:
-        """Whether nothing of round ``number`` was handed in yet."""
+        """Whether nothing of round ``number`` has been handed in yet."""
         return not any(b.round == number and b.handed_in_at for b in self.batches)
 
     @property
     def phase(self) -> Phase:
-        """What happens next. The last round chooses a batch too, for whoever adds a round.
+        """What happens next. The last round chooses a batch too, in case rounds are added.
 
-        Where all images are used up and trained on, the experiment ends before its last round.
+        Once all images are used up and trained on, the experiment ends before its last round.
         """
         if self.next_round > self.config.rounds:
             return Phase.FINISHED
@@ -181,10 +181,10 @@ class Experiment:
         return Phase.TRAINING if more else Phase.FINISHED
 
     def disagreement(self, number: int) -> tuple[int, int, bool]:
-        """Of the labels of round ``number``: how many had a guess of the model before them, how
-        many differ from it, and whether any guess was seen before its label was given.
+        """Of the labels of round ``number``: how many had a prediction, how many differ from it,
+        and whether any prediction was seen before its label was given.
 
-        The first label of an image counts that was not undone: after it, the guess was in sight.
+        The first label of each image that was not undone counts: after it, the prediction showed.
         """
         standing = what_stands(a for a in self.annotations if a.round <= number)
         pairs = [
@@ -201,7 +201,7 @@ class Experiment:
 def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = False) -> Experiment:
     """Fold the log of one experiment; raises UnknownExperiment.
 
-    Only ``with_reasons`` do batches that were handed in have theirs, which takes longer.
+    Batches that were handed in have their reasons only ``with_reasons``, which takes longer.
     """
     record = store.experiment(name_or_id)
     return Experiment(
@@ -218,7 +218,7 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
 
 
 def check_images(experiment: Experiment, dataset: Dataset) -> None:
-    """Raise SourceError where ``dataset`` is not what the experiment was started on."""
+    """Raise SourceError if ``dataset`` is not the one the experiment was started on."""
     if dataset.fingerprint != experiment.fingerprint:
         raise SourceError(
             f"The images at “{experiment.config.data}” are not the ones that “{experiment.name}” "
@@ -228,7 +228,7 @@ def check_images(experiment: Experiment, dataset: Dataset) -> None:
 
 
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
-    """Let a finished experiment go on for ``more`` rounds; raises ConfigError if it cannot."""
+    """Extend a finished experiment by ``more`` rounds; raises ConfigError if it cannot be."""
     left = len(experiment.pool.unlabeled)
     if not left or (more - 1) * experiment.config.per_round >= left:
         raise ConfigError("There are not enough unlabelled images left for that many rounds.")

@@ -1,8 +1,8 @@
-"""Who labels what: batches are handed out as leases that lapse, so that nobody is asked twice.
+"""Who labels what: batches are handed out as leases that lapse, so that no image is asked twice.
 
-A *holder* is one browser tab of one server. Its lease ends when it hands in, when it has been
-silent for ten minutes, or as soon as the tab, or its server, is known to be gone: then whoever
-comes next goes on with the batch. A round trains once nobody holds a batch of it any more.
+A *holder* is one browser tab of one server. Its lease ends when it hands in, after ten minutes of
+silence, or as soon as the tab or its server is known to be gone; then the next person continues the
+batch. A round trains once nobody holds a batch of it any more.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(minutes=10)
 
-IsGone = Callable[[str], bool]  # a holder whose tab or server is known to be gone
-Choose = Callable[[Experiment, int], Work[Batch | None]]  # a batch for a round
+IsGone = Callable[[str], bool]  # whether a holder's tab or server is known to be gone
+Choose = Callable[[Experiment, int], Work[Batch | None]]  # chooses a batch for a round
 
 
 def lapses_at() -> datetime:
-    """When a lease that is given or renewed now lapses."""
+    """When a lease given or renewed now lapses."""
     return now() + LEASE
 
 
 def is_held(batch: Batch, is_gone: IsGone) -> bool:
-    """Whether somebody labels an open batch now."""
+    """Whether somebody is labelling an open batch."""
     if batch.handed_in_at or batch.holder is None or batch.leased_until is None:
         return False
     return batch.leased_until > now() and not is_gone(batch.holder)
@@ -44,7 +44,7 @@ def is_held(batch: Batch, is_gone: IsGone) -> bool:
 def held_by_others(
     experiment: Experiment, number: int, holder: str, is_gone: IsGone
 ) -> list[Batch]:
-    """The batches of a round that others than ``holder`` label now."""
+    """The batches of a round that others than ``holder`` are labelling."""
     return [
         batch
         for batch in experiment.open_batches
@@ -55,10 +55,9 @@ def held_by_others(
 def take_open_batch(
     store: Store, experiment: Experiment, holder: str, annotator: str, is_gone: IsGone
 ) -> Batch | None:
-    """The open batch that ``holder`` goes on with: its own, else one that nobody holds.
+    """The open batch that ``holder`` continues: its own, else one that nobody holds.
 
-    Of those that nobody holds, the annotator's own come first: after a restart of the server,
-    everybody finds their batch again.
+    Of the latter the annotator's own come first: after a server restart, all get theirs back.
     """
     candidates = [b for b in experiment.open_batches if b.round <= experiment.config.rounds]
     mine = [batch for batch in candidates if batch.holder == holder]
@@ -73,11 +72,11 @@ def take_open_batch(
 def take_new_batch(
     store: Store, experiment_id: int, holder: str, annotator: str, is_gone: IsGone, choose: Choose
 ) -> Work[Batch | None]:
-    """A batch for ``holder``, chosen now where none is open; None while there is nothing to label.
+    """A batch for ``holder``, chosen now if none is open; None while there is nothing to label.
 
-    It belongs to the round that is being labelled, or, where the experiment lets people label
-    while a round trains, to the next one that they have not labelled yet: somebody faster than the
-    machine gets all rounds that were asked for, chosen by the latest model there is.
+    It belongs to the round being labelled or, if the experiment allows labelling while a round
+    trains, to the next one the holder has not labelled yet. Somebody faster than the machine gets
+    all the configured rounds, chosen by the latest model.
     """
     while True:
         experiment = open_experiment(store, experiment_id)
@@ -96,7 +95,7 @@ def take_new_batch(
         batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
         if batch_id is not None:
             return replace(held, id=batch_id)
-        # Another tab was quicker: its batch stands there, and the next turn chooses anew.
+        # Another tab was faster and has that place: choose again.
 
 
 def round_to_label(experiment: Experiment, holder: str) -> int | None:
@@ -109,15 +108,15 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
             continue
         now_or_ahead = number == experiment.next_round or experiment.config.label_while_training
         has_model = number == 0 or experiment.next_round > 0
-        # Learning features may take half an hour, so one batch is chosen without a model. No more:
-        # all rounds would be over before anything was learned.
+        # Learning features may take half an hour, so one batch is chosen without a model. With
+        # more, all rounds would be over before anything was learned.
         blind = number == 1 and waits_for_features(experiment.config, experiment.fingerprint)
         return number if now_or_ahead and (has_model or blind) else None
     return None
 
 
 def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
-    """A batch of round ``number`` for which no model is asked; None where no images are left."""
+    """A batch of round ``number`` that needs no model; None if no images are left."""
     count = experiment.batch_size(number)
     place = len(experiment.batches)
     measuring = experiment.draw_to_measure(count)
@@ -142,12 +141,12 @@ def hand_in(
     batch: Batch,
     is_gone: IsGone = lambda holder: False,
 ) -> None:
-    """Close a batch, and with it its round, unless somebody else labels a batch of that round;
-    nothing happens where it is closed already.
+    """Close a batch, and its round too unless somebody else is labelling a batch of it. Does
+    nothing if the batch is closed already.
 
-    While fewer than two classes have a label there is nothing to train on (everything was
-    skipped, say): then more images, drawn at random, are asked about first. Raises ConfigError
-    while an image of the batch is neither labelled nor skipped, or when no images are left.
+    While fewer than two classes have labels there is nothing to train on (perhaps everything was
+    skipped), and a further batch is drawn at random first. Raises ConfigError while an image of the
+    batch is neither labelled nor skipped, or when no images are left.
     """
     experiment = open_experiment(store, experiment_id)
     answers = experiment.pool.answers
@@ -170,11 +169,11 @@ def hand_in(
 
 
 def close_round(store: Store, experiment_id: int, number: int, is_gone: IsGone) -> None:
-    """Close a round of which something was handed in, unless somebody still labels a batch of it.
+    """Close a round of which something was handed in, unless a batch of it is still being labelled.
 
-    Of the batches that nobody holds, one without an answer is withdrawn at once, and its images go
-    back to the pool; one with answers is closed with what it has when its lease has lapsed, so that
-    whoever only reloads the page finds it again.
+    Of the batches that nobody holds, one without answers is withdrawn at once, and its images
+    return to the pool. One with answers is closed as it is, but only once its lease has lapsed, so
+    that it is still there after a page reload.
     """
     experiment = open_experiment(store, experiment_id)
     of_round = [batch for batch in experiment.batches if batch.round == number]

@@ -1,4 +1,4 @@
-"""Who is labelled: a fold over the annotations."""
+"""Which images are labelled: a fold over the annotations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from al_core.store.records import Annotation, what_stands
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """The training set's positions, split by what has been said of them.
+    """The training set's positions, split by their answers.
 
-    ``answers`` holds the last annotation of each image that has one and was not cleared.
+    ``answers`` holds the last annotation of each image that has one, unless that clears it.
     """
 
     size: int
@@ -25,19 +25,19 @@ class Pool:
     def fold(cls, size: int, annotations: Iterable[Annotation]) -> Pool:
         """The pool of ``size`` images after ``annotations``, in the order they were made."""
         annotations = list(annotations)
-        last = {said.image: said for said in annotations}
-        # Few images have an undo, and only there is the last row not what counts.
-        if undone := {said.image for said in annotations if said.undoes}:
-            for image, said in what_stands(a for a in annotations if a.image in undone).items():
-                if said:
-                    last[image] = said[-1]
+        last = {a.image: a for a in annotations}
+        # The last row counts, except for images with an undo, and those are few.
+        if undone := {a.image for a in annotations if a.undoes}:
+            for image, standing in what_stands(a for a in annotations if a.image in undone).items():
+                if standing:
+                    last[image] = standing[-1]
                 else:
                     del last[image]
-        return cls(size, {image: said for image, said in last.items() if not said.cleared})
+        return cls(size, {image: a for image, a in last.items() if not a.cleared})
 
     def without(self, images: Collection[int]) -> Pool:
-        """What is known apart from what was said of ``images``."""
-        return Pool(self.size, {i: said for i, said in self.answers.items() if i not in images})
+        """This pool without the answers for ``images``."""
+        return Pool(self.size, {i: a for i, a in self.answers.items() if i not in images})
 
     @property
     def labeled(self) -> NDArray[np.int64]:
@@ -46,12 +46,12 @@ class Pool:
 
     @property
     def skipped(self) -> NDArray[np.int64]:
-        """Positions that were skipped, ascending, int64 ``[S]``; they are not asked again."""
+        """Positions that were skipped, ascending, int64 ``[S]``; they are not asked about again."""
         return self._positions(a.image for a in self.answers.values() if a.label is None)
 
     @property
     def unlabeled(self) -> NDArray[np.int64]:
-        """Positions that nothing was said of, ascending, int64 ``[U]``."""
+        """Positions without an answer, ascending, int64 ``[U]``."""
         is_open = np.ones(self.size, dtype=bool)
         is_open[list(self.answers)] = False
         return np.flatnonzero(is_open)

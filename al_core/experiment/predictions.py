@@ -1,7 +1,7 @@
-"""What a round's network said of every training image, kept on disk until the next round.
+"""A network's predictions for every training image, kept on disk until the next round.
 
-Whoever needs it, to choose a batch or to look for suspicious labels, maps it into memory: that
-takes no time and no torch.
+Choosing a batch and finding suspicious labels map them into memory, which needs neither time nor
+torch.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from al_core.files.arrays import read_array
 from al_core.files.atomic import PART, remove, whole_file, whole_path
 from al_core.store.records import LogPosition
 
-ABANDONED_SECONDS = 3600  # after which nobody writes on what is half written
-BEFORE = -1  # the model before the first one is trained, which has embeddings only
+ABANDONED_SECONDS = 3600  # after which an unfinished file counts as abandoned
+BEFORE = -1  # the model before the first is trained; it has embeddings only
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
-    image, by the network of round ``model``; their logits are best divided by ``temperature``.
-    ``log_position`` is what that was made from; ``by_pixels``: there were no features, and the
-    embeddings are of the images themselves."""
+    image, by the network of round ``model``; dividing their logits by ``temperature`` calibrates
+    them. ``log_position`` is what the network was trained from; ``by_pixels``: there were no
+    features, and the embeddings come from the pixels."""
 
     model: int
     probs: NDArray[np.float32]
@@ -39,20 +39,20 @@ class PoolPredictions:
     by_pixels: bool = False
 
 
-def save_predictions(experiment: Path, said: PoolPredictions) -> None:
+def save_predictions(experiment: Path, predictions: PoolPredictions) -> None:
     """Write them, whole or not at all; raises FileNotWritten if they cannot be."""
-    # The same predictions may stand there: a round whose model was fit ahead is said anew.
-    with whole_path(_folder(experiment, said.model), instead=True) as folder:
+    # They may exist already: a round whose model was fitted ahead of time predicts again.
+    with whole_path(_folder(experiment, predictions.model), instead=True) as folder:
         folder.mkdir(parents=True)
-        np.save(folder / "probs.npy", said.probs)
-        _save_embeddings(folder / "embeddings.npy", said.embeddings)
-        np.save(folder / "temperature.npy", said.temperature)
-        position = said.log_position and asdict(said.log_position)
+        np.save(folder / "probs.npy", predictions.probs)
+        _save_embeddings(folder / "embeddings.npy", predictions.embeddings)
+        np.save(folder / "temperature.npy", predictions.temperature)
+        position = predictions.log_position and asdict(predictions.log_position)
         (folder / "log_position.json").write_text(json.dumps(position), encoding="utf-8")
 
 
 def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
-    """Frozen ones are a file already: a second name for it costs no room and no time."""
+    """Frozen ones are a file already; a hard link to it costs neither space nor time."""
     if isinstance(embeddings, np.memmap) and embeddings.filename:
         with suppress(OSError):  # another file system, or one without links
             path.hardlink_to(embeddings.filename)
@@ -61,10 +61,8 @@ def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
 
 
 def save_test_predictions(experiment: Path, number: int, probs: NDArray[np.float32]) -> None:
-    """Keep what the network of round ``number`` said of the test images, ``[M,C]``, in half
-    precision, a row for each image whose truth is known: 200 kB for 10,000 images.
-
-    Raises FileNotWritten if it cannot be.
+    """Keep the test predictions of round ``number``'s network, ``[M,C]``, in half precision, a row
+    for each image whose truth is known: 200 kB for 10,000 images. Raises FileNotWritten.
     """
     with whole_file(_test_path(experiment, number)) as file:
         np.save(file, probs.astype(np.float16))
@@ -80,8 +78,8 @@ def load_test_predictions(experiment: Path, number: int) -> NDArray[np.float16] 
 
 
 def drop_predictions_before(experiment: Path, model: int) -> None:
-    """Remove what networks before round ``model`` said, and what a program that was killed has
-    left unfinished."""
+    """Remove the predictions of networks before round ``model``, and unfinished files that a
+    killed program has left."""
     folder = _folder(experiment, model).parent
     for former in folder.glob("predictions-*"):
         number = former.name.removeprefix("predictions-")
@@ -94,7 +92,7 @@ def drop_predictions_before(experiment: Path, model: int) -> None:
 
 
 def load_predictions(experiment: Path, model: int) -> PoolPredictions | None:
-    """What the network of round ``model`` said, memory-mapped; None if it is not on disk."""
+    """The predictions of round ``model``'s network, memory-mapped; None if not on disk."""
     folder = _folder(experiment, model)
     with suppress(OSError, ValueError, TypeError):
         probs = read_array(folder / "probs.npy")

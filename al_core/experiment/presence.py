@@ -14,7 +14,7 @@ from al_core.errors import StoreError
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
-PING_SECONDS = 5  # between two looks whether a server's own lock is still held
+PING_SECONDS = 5  # between two checks that a server still holds its own lock
 
 
 class Presence:
@@ -31,7 +31,7 @@ class Presence:
         return server != self.server and not self._store.is_locked(_name(server))
 
     def _stay(self) -> None:
-        """A database that was started anew knows of no locks."""
+        """Keep holding the lock: a database server that was restarted has forgotten it."""
         while True:
             time.sleep(PING_SECONDS)
             with suppress(StoreError):

@@ -1,4 +1,4 @@
-"""A batch that was chosen in advance, kept on disk until somebody asks for it."""
+"""A batch chosen in advance, kept on disk until somebody asks for it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,21 @@ from al_core.store.records import Batch, LogPosition, Reasons
 
 
 def save_ready(experiment: Path, batch: Batch) -> None:
-    """Keep a batch that was chosen in advance, in place of the former one.
-
-    Raises FileNotWritten if it cannot be written.
-    """
+    """Keep a batch chosen in advance, replacing the previous one; raises FileNotWritten."""
     with whole_file(_ready_path(experiment)) as file:
         body = json.dumps(asdict(replace(batch, created_at=None))).encode()
         file.write(_digest(body) + b"\n" + body)
 
 
 def load_ready(experiment: Path, number: int) -> Batch | None:
-    """The batch that was chosen in advance for round ``number``; None where there is none, or it
-    is not as it was written."""
-    with suppress(OSError):
+    """The batch chosen in advance for round ``number``; None if there is none or it is damaged."""
+    with suppress(OSError, KeyError, TypeError):  # or another version wrote it
         digest, _, body = _ready_path(experiment).read_bytes().partition(b"\n")
         kept = json.loads(body) if digest == _digest(body) else {}
         if kept.get("round") == number:
-            parts = {"reasons": Reasons, "log_position": LogPosition, "model_position": LogPosition}
-            told = {name: part(**kept[name]) for name, part in parts.items() if kept[name]}
-            return Batch(**kept | told)
+            types = {"reasons": Reasons, "log_position": LogPosition, "model_position": LogPosition}
+            typed = {name: kind(**kept[name]) for name, kind in types.items() if kept[name]}
+            return Batch(**kept | typed)
     return None
 
 

@@ -1,4 +1,4 @@
-"""How an experiment starts: its first row of the log, its first images, those it is measured on."""
+"""How an experiment starts: its first rows in the log, its initial and its held-out images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
-    """The positions an experiment starts from, drawn at random by its seed, int64 ``[initial]``."""
+    """The positions an experiment starts with, drawn at random by its seed, int64 ``[initial]``."""
     drawn = numpy_generator(config.seed, "initial images").permutation(pool_size)
     if kept := set_aside(config, pool_size):
         drawn = drawn[np.isin(drawn, kept, invert=True)]
@@ -30,10 +30,11 @@ def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64
 
 
 def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
-    """The positions that no strategy may choose, in the order in which they are asked about.
+    """The positions of the held-out images, which no strategy may choose, in the order in which
+    they are asked about.
 
-    They are drawn before anything is known of them, so that whatever is measured on any first part
-    of them is measured on an even sample of the pool.
+    They are drawn before anything is known about them, so the first n of them, for any n, are an
+    even sample of the pool.
     """
     count = int(config.random_share * pool_size)
     drawn = numpy_generator(config.seed, "held-out images").permutation(pool_size)[:count]
@@ -43,14 +44,14 @@ def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
 def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset: Dataset) -> int:
     """Write a new experiment on ``dataset`` to the log and return its id.
 
-    ``config.initial`` images are drawn at random: labelled by the truth at once, or handed to the
-    person as the batch of round 0. Where another strategy starts, that batch is chosen later, for
-    it takes a while. Classes come from the dataset where it has them. Images are set aside to
-    measure with only where the dataset has no test image with a known truth. Raises ConfigError
-    where the settings and the images do not fit, or for the name.
+    ``config.initial`` images are drawn at random: labelled by the truth at once, or given to the
+    person as the batch of round 0. If another strategy starts, that batch is chosen later, since
+    it takes a while. Classes come from the dataset if it has them. Images are held out only if no
+    test image of the dataset has a known truth. Raises ConfigError if the settings do not fit the
+    images, or for the name.
     """
     names = dataset.train.class_names or config.class_names
-    # Absolute, so that it is found again from another working directory.
+    # Absolute, so that it is found from another working directory.
     data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
     config = replace(config, class_names=names, data=data)
     if (dataset.test.targets >= 0).any():
@@ -78,8 +79,7 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
 
 
 def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
-    """The batch that an experiment begins with where it starts at random and is labelled by a
-    person."""
+    """The first batch of an experiment that starts at random and is labelled by a person."""
     measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
     nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
@@ -88,8 +88,8 @@ def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
 
 
 def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:
-    """The ``chosen`` images of a batch in their order, and those to measure with anywhere among
-    them, so that nobody labels them otherwise, or last."""
+    """The ``chosen`` images of a batch in their order, with the held-out ones at random places
+    among them, so that nobody labels those differently, or last."""
     images = [*chosen]
     rng = numpy_generator(len(images), "places", *measuring)
     for image in measuring:

@@ -1,4 +1,4 @@
-"""Undo: a later row in the log that puts back what was said before."""
+"""Undo: a later row in the log that restores the answer before."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from al_core.store.records import Annotation, now, what_stands
 def undo(
     annotations: Sequence[Annotation], annotator: str, images: Collection[int]
 ) -> Annotation | None:
-    """The row that takes back the last thing ``annotator`` said of any of ``images``; None if there
-    is nothing to take back.
+    """The row that takes back ``annotator``'s last answer for any of ``images``; None if there is
+    none to take back.
 
-    ``annotations`` holds at least all that was said of those images. What was undone is not undone
-    again: a second undo goes one step further back.
+    ``annotations`` holds at least all those of these images. What was undone is not undone again: a
+    second undo goes one step further back.
     """
     wanted = set(images)
     standing = what_stands(a for a in annotations if a.image in wanted)
     place = {id(annotation): i for i, annotation in enumerate(annotations)}
-    acts = [a for said in standing.values() for a in said if a.annotator == annotator]
+    acts = [a for of_image in standing.values() for a in of_image if a.annotator == annotator]
     if not acts:
         return None
     act = max(acts, key=lambda a: place[id(a)])

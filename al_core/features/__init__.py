@@ -1,9 +1,9 @@
-"""Embeddings that need no label, computed once and kept; learned from images alone.
+"""Embeddings that need no labels, computed once and kept; learning them from images alone.
 
-read             Features, out of files
-embed            those of some weights, computed
-embedding_files  features by the digest of their image, in files that grow in number
-pretrain         a network learns from images alone
-objectives       what it is to learn: EMP-SSL, SimCLR
+read             Features, read from files
+embed            computing those of given weights
+embedding_files  embeddings by the digest of their image, in any number of files
+pretrain         learning from images alone
+objectives       the losses it uses: EMP-SSL, SimCLR
 augmentations    the views of an image it learns from
 """

@@ -1,4 +1,4 @@
-"""Random views of images: what a network that learns without labels shall see as the same thing."""
+"""Random views of images, which a network that learns without labels should see as the same."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ JITTER, HUE = 0.4, 0.1  # by how much brightness, contrast and saturation change
 JITTERED, GREY = 0.8, 0.1  # shares of the views
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
-PLACES, COLOURS = 5, 6  # draws of a view
-# To luma and two axes of colour, in whose plane the hue is an angle (NTSC's YIQ).
+PLACES, COLOURS = 5, 6  # draws a view
+# To luma and two colour axes, in whose plane hue is an angle (NTSC's YIQ).
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
 
@@ -25,11 +25,10 @@ def random_views(images: Tensor, size: int, flip: bool, draws: Tensor) -> Tensor
     """One random view of each of ``images``, ``[N,3,H,W]`` from 0 to 255, as float32
     ``[N,3,size,size]``.
 
-    A crop of a fifth to all of the area, resized, perhaps mirrored; most with other colours, some
+    A crop of a fifth to all of the area, resized, perhaps mirrored; most with changed colours, some
     grey: Chen et al., "A simple framework for contrastive learning of visual representations"
-    (2020), as it is used on CIFAR-10. Each image has ``draws`` of its own, even from 0 to 1,
-    ``[11,N]``, on the images' device; the whole batch is one resampling of places and one linear
-    map of colours.
+    (2020), as used on CIFAR-10. ``draws`` ``[11,N]``, uniform from 0 to 1, on the images' device,
+    hold those of each image. The whole batch takes one resampling and one linear map of colours.
     """
     n = len(images)
     shape = [n, 3, size, size]
@@ -37,16 +36,16 @@ def random_views(images: Tensor, size: int, flip: bool, draws: Tensor) -> Tensor
     cropped = F.grid_sample(images.float(), places, padding_mode="reflection", align_corners=False)
     colours, contrast = _colours(draws[PLACES:])
     pixels = colours @ cropped.flatten(2)
-    # Contrast is a distance from the mean grey of the view.
+    # Contrast scales the distance from the view's mean grey.
     middle = (_on(images.device).luma @ pixels).mean(1).view(n, 1, 1)
     contrast = contrast.view(n, 1, 1)
     return (contrast * pixels + (1 - contrast) * middle).clamp(0, 255).view(shape)
 
 
 def draw_views(n: int, device: torch.device, generator: torch.Generator) -> Tensor:
-    """The draws of ``n`` views, from a CPU generator: the same on every device."""
+    """The draws for ``n`` views, from a CPU generator: the same on every device."""
     draws = torch.rand(PLACES + COLOURS, n, generator=generator)
-    if device.type == "cuda":  # whoever draws goes on while they are copied
+    if device.type == "cuda":  # the caller continues while they are copied
         draws = draws.pin_memory()
     return draws.to(device, non_blocking=True)
 
@@ -69,7 +68,7 @@ def _between(low: float, high: float, draws: Tensor) -> Tensor:
 
 
 def _crops(draws: Tensor, flip: bool) -> Tensor:
-    """Where each view lies in its image, ``[N,2,3]``, as affine_grid takes it."""
+    """The place of each view in its image, ``[N,2,3]``, as affine_grid takes it."""
     size, shape, left, top, side = draws
     area = _between(SMALLEST_CROP, 1, size)
     aspect = _between(-math.log(ASPECT), math.log(ASPECT), shape).exp()
@@ -82,7 +81,7 @@ def _crops(draws: Tensor, flip: bool) -> Tensor:
 
 
 def _colours(draws: Tensor) -> tuple[Tensor, Tensor]:
-    """What brightness, saturation and hue do to channels, ``[N,3,3]``; and contrasts, ``[N]``."""
+    """Channel maps of brightness, saturation and hue, ``[N,3,3]``, and contrasts, ``[N]``."""
     luma, to_yiq, from_yiq, same = _on(draws.device)
     brightness, saturation, contrast = _between(1 - JITTER, 1 + JITTER, draws[:3])
     angle = 2 * math.pi * _between(-HUE, HUE, draws[3])

@@ -35,22 +35,21 @@ from al_core.models.prediction import batch_size, predict
 from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, Work, finish
 
-WHOLE = 64  # images are embedded in multiples: few at a time are computed by other kernels
+WHOLE = 64  # images are embedded in multiples of it: other kernels compute small batches
 
 
 def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
-    """The features that ``weights`` see in the images of ``dataset``, from the cache where they
-    are. Raises WeightsError as :func:`al_core.models.weights.pretrained_weights` does."""
+    """The features of the images of ``dataset`` by ``weights``, cached. Raises WeightsError as
+    :func:`al_core.models.weights.pretrained_weights` does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
-    folder = home() / "cache" / "features" / pretrained.digest  # of any images
+    folder = home() / "cache" / "features" / pretrained.digest  # shared by all images
     return (yield from embed(dataset, pretrained, hardware, folder))
 
 
 def features_of(
     config: ExperimentConfig, dataset: Dataset, hardware: Hardware
 ) -> Work[Features | None]:
-    """The frozen features that an experiment's heads are trained on; None where it trains a
-    network."""
+    """The frozen features an experiment trains its heads on; None where it trains a network."""
     if config.model.head != "linear":
         return None
     if config.model.embeddings:
@@ -61,13 +60,13 @@ def features_of(
 
 @lru_cache(1)
 def _read_once(path: Path, changed: int, dataset: Dataset) -> Features:
-    """A round takes a tenth of a second, and reading them may take longer."""
+    """Cached: a round takes a tenth of a second, and reading may take longer."""
     return read_features(path, dataset)
 
 
 def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
-    """The same in a ``folder`` of one's own, which must hold no other features than these, in part
-    perhaps, or of images that were among these. Raises WeightsError where it does."""
+    """The same in a ``folder`` of the user's choice. It may hold some of these features already,
+    and those of images since removed, but no others; raises WeightsError where it does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
     there = stored_in(folder).place
     ours = any(name in there for images in dataset.parts for name in digests_of(images).tolist())
@@ -78,7 +77,7 @@ def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
 
 
 def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
-    """The weights of that name; raises WeightsError also for ``none``."""
+    """The weights of this name; raises WeightsError for ``none`` too."""
     pretrained = yield from pretrained_weights(weights, fingerprint)
     if pretrained is None:
         raise WeightsError("Without weights there are no features; choose some.")
@@ -88,47 +87,47 @@ def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
 def embed(
     dataset: Dataset, pretrained: Pretrained, hardware: Hardware, folder: Path
 ) -> Work[Features]:
-    """Embed every image that the embedding files of ``folder`` lack, float16, and map them all.
+    """Embed the images missing from the embedding files of ``folder``, float16, and map them all.
 
-    Stopped anywhere, it goes on where it was; images that come to a source are embedded alone. The
+    Stopped anywhere, it resumes where it was; images added to a source are embedded alone. The
     folder belongs to these weights. Raises WeightsError where nothing can be written.
     """
     try:
-        found = _mapped(folder, dataset)
-        if found is None:
+        mapped = _mapped(folder, dataset)
+        if mapped is None:
             folder.mkdir(parents=True, exist_ok=True)
             lock = yield from wait_for_lock(folder / "lock")
             try:
                 yield from _fill(folder, dataset, pretrained, hardware)
                 settle(folder, dataset)
-                found = _mapped(folder, dataset)
+                mapped = _mapped(folder, dataset)
             finally:
                 lock.release()
-        if found is None:
+        if mapped is None:
             raise OSError("what was written cannot be read")
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"The features cannot be kept in {folder} ({error}); make room on the disk, or allow "
             "writing there."
         ) from error
-    train, test = found
+    train, test = mapped
     return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
 
 
 def _mapped(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
-    """The embeddings of all images, memory-mapped; None where they are not there in their order."""
-    found = []
+    """The embeddings of all images in order, memory-mapped; None where any are missing."""
+    mapped = []
     with suppress(OSError, ValueError):
         for path, images in settled_files(folder, dataset).items():
-            # Copy on write: torch warns of arrays that cannot be written to, and nothing writes.
+            # Copy on write, though nothing writes: torch warns of read-only arrays.
             rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
             if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
-                found.append(rows)
-    return found if len(found) == 2 else None
+                mapped.append(rows)
+    return mapped if len(mapped) == 2 else None
 
 
 def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
-    """The network behind the weights, its head of no use, as it was trained."""
+    """The network of these weights, as it was trained; its head is unused."""
     generator = torch.Generator().manual_seed(0)
     nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)
     net = networks.build(1, pretrained.stem, hardware, nothing, generator, pretrained)
@@ -136,14 +135,14 @@ def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
 
 
 def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware) -> Work[None]:
-    """Embed the images that no file has yet, a file at a time."""
+    """Embed the images that are in no file yet, a file at a time."""
     there, n = stored_in(folder).place, sum(map(len, dataset.parts))
     names = [digests_of(images).tolist() for images in dataset.parts]
     missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
     left = sum(map(len, missing))
     if not left:
         return
-    # Once, so exactly: heads and strategies let small differences grow.
+    # In fp32, since it happens once: heads and strategies amplify small differences.
     network = frozen(pretrained, hardware.exact)
     began, start, done = time.perf_counter(), n - left, n - left
     for images, rows in zip(dataset.parts, missing, strict=True):
@@ -153,7 +152,7 @@ def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hard
             keys, digests = [images.keys[i] for i in block], digests_of(images)[block].tolist()
             write_file(file_named(folder), keys, digests, embeddings)
             done += len(block)
-            # At the pace of this run: what was done by an earlier one took no time now.
+            # At the pace of this run: files of earlier runs took it no time.
             seconds = (time.perf_counter() - began) * done / (done - start)
             yield Progress(phase, done, n, "images", seconds)
 
@@ -164,8 +163,7 @@ def embedded(
     rows: NDArray[np.int64],
     hardware: Hardware,
 ) -> tuple[NDArray[np.float16], str]:
-    """The embeddings ``[n,D]`` of ``images[rows]``, and the phase, which says where memory is
-    short."""
+    """The embeddings ``[n,D]`` of ``images[rows]``; the phase, which says if memory is short."""
     reports: list[Progress] = []
     whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
     work = predict(network, images, whole, hardware, "Computing features")

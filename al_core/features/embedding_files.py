@@ -1,9 +1,9 @@
-"""Embedding files: what weights see in images, found again by the digests of their pixels.
+"""Embedding files: embeddings of images, found by the digests of their pixels.
 
 A folder holds any number of them, each a pair: ``embeddings-*.npy``, float16 ``[n,D]``, which is
-memory-mapped, and ``embeddings-*.parquet``, the ``digest`` and the ``key`` of each row. The table
-is written last: a file is there once its table is. Order means nothing, and files may come while
-others are read. ``of.json`` says what they are of.
+memory-mapped, and ``embeddings-*.parquet``, the ``digest`` and ``key`` of each row. The table is
+written last: a file exists once its table does. Order means nothing, and files may be added while
+others are read. ``of.json`` records the weights and the image size.
 """
 
 from __future__ import annotations
@@ -24,31 +24,30 @@ from al_core.files.arrays import read_array
 from al_core.files.atomic import whole_file
 from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
 
-ROWS = 512  # images in a file, where they do not come in parts of their own
+ROWS = 512  # images in a file, unless their shards have a size of their own
 PARTS = ("train", "test")
 
 
 def file_named(folder: Path, name: str = "") -> Path:
-    """The embedding file of that name, or of one of its own: the path of its table."""
+    """The path of an embedding file's table, by ``name`` or with a random one."""
     return folder / f"embeddings-{name or secrets.token_hex(8)}.parquet"
 
 
 def settled_files(folder: Path, dataset: Dataset) -> dict[Path, ImageSet]:
-    """The two embedding files that hold the images of a dataset once they are all there, in their
-    order."""
+    """The two embedding files that hold a complete dataset, in the order of its images."""
     files = [file_named(folder, f"{dataset.fingerprint}-{part}") for part in PARTS]
     return dict(zip(files, dataset.parts, strict=True))
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The embedding files of a folder, in the order of their names."""
+    """The embedding files of a folder, sorted by name."""
     return sorted(folder.glob("embeddings-*.parquet"))
 
 
 def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
-    """Have a folder for what the weights of this digest see in images of this size; raises
-    WeightsError where it holds something else. ``ours``: some of its files, if it has any, are of
-    the images that are to be embedded."""
+    """Claim a folder for embeddings by the weights of this digest, of images of this size; raises
+    WeightsError where it holds others. ``ours``: whether some of its files, if it has any, are of
+    the images to be embedded."""
     note, of, here = folder / "of.json", {"weights": weights, "image_size": image_size}, None
     with suppress(OSError, ValueError):
         here = json.loads(note.read_text(encoding="utf-8"))
@@ -64,7 +63,7 @@ def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
 def write_file(
     path: Path, keys: Sequence[str], digests: Sequence[bytes], embeddings: NDArray[np.float16]
 ) -> None:
-    """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` an image.
+    """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` per image.
 
     Raises WeightsError if it cannot be written.
     """
@@ -80,7 +79,7 @@ def write_file(
 
 
 def remove_files(files: Iterable[Path]) -> None:
-    """Remove embedding files, but those that another program holds fast."""
+    """Remove embedding files, except those that another program keeps open."""
     for path in files:
         with suppress(OSError):
             path.unlink()
@@ -88,7 +87,7 @@ def remove_files(files: Iterable[Path]) -> None:
 
 
 def rows_in(path: Path) -> int | None:
-    """How many images a file has embeddings of; None where there is none, or a damaged one."""
+    """The number of images in a file; None where it is missing or damaged."""
     with suppress(OSError, ValueError):
         rows = len(read_keys(path))
         return rows if rows == len(read_embeddings(path)) else None
@@ -96,7 +95,7 @@ def rows_in(path: Path) -> int | None:
 
 
 def read_keys(path: Path) -> list[str]:
-    """The keys of a file. Raises OSError or ValueError where it is damaged, as the others do."""
+    """The keys of a file. Like its neighbours, raises OSError or ValueError for a damaged one."""
     return _column(path, "key")
 
 
@@ -127,26 +126,26 @@ def _column(path: Path, name: str) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """What a folder holds: arrays, memory-mapped, and the array and the row of each digest."""
+    """The contents of a folder: memory-mapped arrays, and each digest's array and row."""
 
     arrays: list[NDArray[np.float16]]
     place: dict[bytes, tuple[int, int]]
 
     def rows(self, digests: Sequence[bytes]) -> NDArray[np.float16]:
-        """The embeddings ``[n,D]`` of images that are all there."""
+        """The embeddings ``[n,D]`` of images, none of which may be missing."""
         places = np.array([self.place[digest] for digest in digests], np.int64).reshape(-1, 2)
         width = self.arrays[0].shape[1] if self.arrays else 0
-        found = np.empty((len(digests), width), np.float16)
+        embeddings = np.empty((len(digests), width), np.float16)
         order = np.lexsort(places.T[::-1])  # by array, then by row
         numbers, starts = np.unique(places[order, 0], return_index=True)
         for number, here in zip(numbers, np.split(order, starts[1:]), strict=False):
-            found[here] = self.arrays[number][places[here, 1]]
-        return found
+            embeddings[here] = self.arrays[number][places[here, 1]]
+        return embeddings
 
 
 def stored_in(folder: Path) -> Stored:
-    """What a folder holds by now. A file that is damaged, or as wide as no other, counts as
-    missing."""
+    """The current contents of a folder. A file that is damaged, or of another width than the first,
+    counts as missing."""
     stored = Stored([], {})
     for path in files_in(folder):
         with suppress(OSError, ValueError):
@@ -160,8 +159,9 @@ def stored_in(folder: Path) -> Stored:
 
 
 def settle(folder: Path, dataset: Dataset) -> None:
-    """Put the embeddings of a dataset, which are all there, into its two files, so that they can be
-    mapped. Files they came from go, unless they hold other images too, or are another dataset's.
+    """Put the embeddings of a dataset, of which none may be missing, into its two files, so that
+    they can be mapped. The files they came from are removed, unless they hold other images too, or
+    belong to another dataset.
 
     Nobody else may write to the folder meanwhile.
     """
@@ -176,6 +176,6 @@ def settle(folder: Path, dataset: Dataset) -> None:
                 if not moved.issuperset(read_digests(path)):
                     continue
             remove_files([path])  # a damaged one too
-    for half in folder.glob("*.part"):  # of a program that was killed
+    for half in folder.glob("*.part"):  # left by a killed program
         with suppress(OSError):
             half.unlink()

@@ -1,6 +1,6 @@
-"""What a network learns by without labels: views of one image alike, images apart.
+"""Objectives for learning without labels: views of one image alike, different images apart.
 
-An objective takes projections, ``[V,N,D]``: V views of N images, each row of length 1.
+An objective takes projections ``[V,N,D]``: V views of N images, each row of length 1.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DISTORTION, INVARIANCE = 0.2, 200.0
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to learn, with the recipe that suits it: ``views`` of each of ``batch_size`` images a
-    step; the widths of the projector; the peak of the learning rate, and the weight decay."""
+    """A method and its recipe: ``views`` of each of ``batch_size`` images a step; the widths of the
+    projector; the peak learning rate; the weight decay."""
 
     title: str
     views: int
@@ -32,7 +32,7 @@ class Method:
     loss: Callable[[Tensor], Tensor]
 
     def projector(self, width: int, generator: torch.Generator) -> nn.Module:
-        """What stands between embeddings and the objective, and is thrown away at the end."""
+        """The layers between embeddings and objective, discarded at the end."""
         with torch.device("meta"):  # nothing drawn from the global generator
             layers = nn.Sequential(
                 nn.Linear(width, self.hidden, bias=False),
@@ -50,9 +50,9 @@ class Method:
 
 
 def nt_xent(projections: Tensor) -> Tensor:
-    """How hard it is to find each view's other view among all: the mean cross-entropy, in nats.
+    """The mean cross-entropy, in nats, of finding each view's other view among all.
 
-    Of two views, ``[2,N,D]``: Chen et al., "A simple framework for contrastive learning of visual
+    Two views, ``[2,N,D]``: Chen et al., "A simple framework for contrastive learning of visual
     representations" (2020).
     """
     views, n, _ = projections.shape
@@ -65,15 +65,14 @@ def nt_xent(projections: Tensor) -> Tensor:
 def coding_rate(projections: Tensor) -> Tensor:
     """Views near their image's mean, while a batch fills as many directions as it can.
 
-    ``[V,N,D]``: the total coding rate of each view's batch, and the cosines between views and the
-    means over views: Tong et al., "EMP-SSL: Towards self-supervised learning in one training epoch"
-    (2023), divided by the weight of the cosines, so that a learning rate means what it usually
-    means.
+    ``[V,N,D]``: the total coding rate of each view's batch, and the cosines between views and their
+    mean: Tong et al., "EMP-SSL: Towards self-supervised learning in one training epoch" (2023),
+    divided by the weight of the cosines, so that learning rates are of the usual size.
     """
     _, n, width = projections.shape
-    gram = projections @ projections.mT  # of images and not of dimensions: fewer, the same det
+    gram = projections @ projections.mT  # of images, not dimensions: smaller, the same det
     scaled = torch.eye(n, device=gram.device) + width / (n * DISTORTION) * gram
-    # Half the logarithm of its determinant; unlike slogdet, no GPU is waited for.
+    # Half the log-determinant; unlike slogdet, this does not wait for the GPU.
     rate = torch.linalg.cholesky_ex(scaled).L.diagonal(dim1=1, dim2=2).log().sum(1).mean()
     alike = F.cosine_similarity(projections, projections.mean(0, keepdim=True), dim=2)
     loss: Tensor = -alike.mean() - rate / INVARIANCE
@@ -81,7 +80,7 @@ def coding_rate(projections: Tensor) -> Tensor:
 
 
 def directions(projections: Tensor) -> Tensor:
-    """In how many directions ``[N,D]`` point, rows of length 1: from 1, all the same, to the
+    """How many directions the rows of ``[N,D]``, of length 1, point in: from 1, all alike, to the
     smaller of N and D. The participation ratio of the second moment's eigenvalues."""
     return 1 / (projections @ projections.T).square().mean()
 

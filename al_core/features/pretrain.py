@@ -1,4 +1,4 @@
-"""pretrain(): a network learns features from images alone; no label is read."""
+"""pretrain(): learn features from images alone, without labels."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from al_core.models.neighbours import accuracy_of_neighbours
 from al_core.models.weights import save_backbone
 from al_core.progress import PretrainProgress, Work
 
-VERSION = 2  # of the recipes, written into the file; raised whenever what is learned changes
-WARM_UP = 0.05  # of a run, in which the learning rate rises
+VERSION = 2  # of the recipes, written into the file; raise it when the learned weights change
+WARM_UP = 0.05  # share of a run in which the learning rate rises
 KEEP_SECONDS = 60  # between two checkpoints
 REPORT_SECONDS = 1.0
-LOOKS = 20  # at how good the features are, evenly over a run
-COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before they are judged; noise has 1.1
+LOOKS = 20  # at how good the features are, spread evenly over a run
+COLLAPSED, PATIENCE = 1.03, 50  # directions, and steps before judging them; noise has 1.1
 FEWEST = 8  # images a step, however short memory is
 MEMORY = 0.95  # of running means, from step to step
-# A crop shows 77% of an image's side on average. Views of that size cost half as much, and things
-# in them are as large as in the whole images that the features are for. torchvision's stem, which
+# A crop shows 77% of an image's side on average. Views of about that size cost half as much, and
+# show things as large as in the whole images that the features are for. torchvision's stem, which
 # shrinks them to a sixteenth, needs all pixels.
 VIEW = 0.75
-COMPILES = 180  # seconds of a run from which compiling pays, which takes half a minute
-IMAGES_A_SECOND = 20_000  # about, where it would
+COMPILES = 180  # seconds; shorter runs are not worth compiling, which takes half a minute
+IMAGES_A_SECOND = 20_000  # roughly, on a GPU worth compiling for
 
 
 def pretrain(
@@ -50,14 +50,13 @@ def pretrain(
 ) -> Work[PretrainProgress]:
     """Learn from the training images of ``dataset`` and write ResNet-18's weights to ``out``.
 
-    Returns the last report. A checkpoint beside ``out`` is written once a minute, and when the work
-    is closed: asked for again, it goes on from there, and gives what it would have given. The
-    truth, where it is known, is looked at for the reports and for nothing else.
+    Returns the last report. A checkpoint beside ``out`` is written every minute, and when the work
+    is closed; called again, it resumes there, with the same result as without the interruption.
+    The truth, where known, is used for the reports only. Where memory runs out, batches are halved,
+    and the reports say so.
 
-    Where memory runs out, half as many images go at a time, and the reports say so.
-
-    Raises ConfigError where there are too few images, or where the features collapse: all images
-    come to look alike. Raises WeightsError where ``out`` is there already, and FileNotWritten.
+    Raises ConfigError where there are too few images, or the features collapse, so that all images
+    look alike; WeightsError where ``out`` exists already; and FileNotWritten.
     """
     check_enough_to_learn_from(len(dataset.train))
     locked = out.with_suffix(".lock")
@@ -74,14 +73,14 @@ def pretrain(
             report = yield from _learn(run, checkpoint)
             save_backbone(run.network, out, run.card(report))
             checkpoint.unlink(missing_ok=True)
-            locked.unlink(missing_ok=True)  # whoever waits for it finds the weights
+            locked.unlink(missing_ok=True)  # those waiting for it find the weights
         finally:
             lock.release()
     return report
 
 
 def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, PretrainProgress]:
-    """Take steps until the time is over, or the epochs; report once a second."""
+    """Take steps until the time or the epochs are over; report every second."""
     kept = reported = last = time.monotonic()
     try:
         while run.done < 1:
@@ -90,7 +89,7 @@ def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pret
             run.seconds, last = run.seconds + now - last, now
             if now - reported > REPORT_SECONDS or run.done == 1:
                 yield run.report()
-                reported = last = time.monotonic()  # whoever asks may have let others go first
+                reported = last = time.monotonic()  # the caller may have paused the work
             if now - kept > KEEP_SECONDS:
                 run.keep(checkpoint)
                 kept = now
@@ -98,7 +97,7 @@ def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pret
         run.keep(checkpoint)
         raise
     except ConfigError:
-        checkpoint.unlink(missing_ok=True)  # nothing can come of it
+        checkpoint.unlink(missing_ok=True)  # resuming from it is pointless
         raise
     return run.report()
 
@@ -106,8 +105,8 @@ def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pret
 class Run:
     """A run, and how far it has come.
 
-    A step draws from generators of its own number and place, so that these are all that a
-    checkpoint needs to know of chance.
+    Each step draws from generators seeded by its number and place, so that a checkpoint need not
+    keep any generator's state.
     """
 
     def __init__(self, dataset: Dataset, config: PretrainConfig, hardware: Hardware) -> None:
@@ -132,11 +131,11 @@ class Run:
         is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
         self.view_size = round((VIEW if is_small else 1) * self.images.shape[-1])
         self._order: tuple[int, Tensor] | None = None
-        self._work: tuple[int, Function] | None = None  # for batches of that size
+        self._work: tuple[int, Function] | None = None  # by batch size
         self.step, self.seen, self.seconds = 0, 0, 0.0
         self.loss, self.directions = torch.zeros(2, device=hardware.device)  # running means
         self.neighbours: float | None = None
-        self.looks, self.words = 0, ""  # of the latest look
+        self.looks, self.words = 0, ""  # from the latest look
 
     @property
     def epoch(self) -> float:
@@ -145,7 +144,7 @@ class Run:
 
     @property
     def done(self) -> float:
-        """Share of the run, by time or by epochs, whichever has come further."""
+        """Share of the run, by time or by epochs, whichever is further."""
         config = self.config
         by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
         by_epochs = self.epoch / config.epochs if config.epochs else 0.0
@@ -155,8 +154,7 @@ class Run:
         x = torch.as_tensor(self.images[self._batch()]).to(self.hardware.device)
         generator = seeds.generator(self.config.seed, "features", "views", self.step)
         draws = draw_views(self.method.views * len(x), self.hardware.device, generator)
-        # A rate for batches of one size, brought to this one: Goyal et al., "Accurate, large
-        # minibatch SGD" (2017).
+        # The rate scaled to this batch size: Goyal et al., "Accurate, large minibatch SGD" (2017).
         rate = self.method.learning_rate * len(x) / self.method.batch_size
         for group in self.optimizer.param_groups:
             group["lr"] = rate * _schedule(self.done)
@@ -174,11 +172,11 @@ class Run:
         self.directions = self.directions.lerp(spread, 1 - memory)
 
     def _batch(self) -> Tensor:
-        """The images of this step: all in some order, then all in another."""
+        """The images of this step: each epoch takes all in a new order."""
         n = len(self.images)
         epoch, place = divmod(self.seen, n)
         if self._order is None or self._order[0] != epoch:
-            # A batch may reach into the next order.
+            # A batch may reach into the next epoch.
             both = [
                 torch.randperm(
                     n, generator=seeds.generator(self.config.seed, "features", "order", number)
@@ -190,7 +188,7 @@ class Run:
         return self._order[1][place : place + self.batch_size]
 
     def _is_long(self) -> bool:
-        """Whether it is worth a minute to have the network compiled for a GPU."""
+        """Whether the run is long enough to compile the network for a GPU."""
         config = self.config
         if config.minutes is not None:
             is_long = 60 * config.minutes >= COMPILES
@@ -199,7 +197,8 @@ class Run:
         return is_long and self.hardware.device.type == "cuda"
 
     def _gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, ...]:
-        """Leave the gradient in the network; the loss, and the directions of the images' means."""
+        """Leave the gradient in the network; return the loss, and the directions of the images'
+        mean projections."""
         if self._work is None or self._work[0] != len(images):
             buffers = [*self.network.buffers(), *self.projector.buffers()]
             forget = partial(self.optimizer.zero_grad, set_to_none=True)
@@ -224,7 +223,7 @@ class Run:
             return projections
 
     def check(self) -> None:
-        """Raise ConfigError where nothing can come of it any more."""
+        """Raise ConfigError where the run is bound to fail."""
         if not math.isfinite(self.loss.item()):
             raise ConfigError("Learning features diverged; start with other weights.")
         is_alike = self.directions.item() < COLLAPSED
@@ -235,7 +234,7 @@ class Run:
             )
 
     def report(self) -> PretrainProgress:
-        """How far it is; raises ConfigError as :meth:`check` does."""
+        """Its progress; raises ConfigError as :meth:`check` does."""
         self.check()
         loss, spread = self.loss.item(), self.directions.item()
         if self.done * LOOKS >= self.looks:
@@ -259,7 +258,7 @@ class Run:
         )
 
     def card(self, report: PretrainProgress) -> dict[str, str]:
-        """What the file says of itself."""
+        """The metadata of the file."""
         return {
             "method": self.method.title,
             "views": f"{self.method.views} of {self.view_size} pixels",
@@ -276,14 +275,14 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """Tells runs apart that cannot go on from one another; how long one is may change."""
+        """Differs between runs that cannot resume from one another; their length may differ."""
         config = self.config
         of = [self.dataset.fingerprint, config.method, self.wanted, config.stem, config.flip,
               config.seed, VERSION]  # fmt: skip
         return blake2b(repr(of).encode(), digest_size=6).hexdigest()
 
     def keep(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all: a full disk does not end the run."""
+        """Write a checkpoint, whole or not at all; a full disk does not end the run."""
         self.check()
         state = {
             "at": [self.step, self.seen, self.seconds, self.loss.item(), self.directions.item()],
@@ -296,8 +295,8 @@ class Run:
             torch.save(state, file)
 
     def goes_on_from(self, path: Path) -> bool:
-        """Take up a checkpoint, if there is one. False where it is damaged: then it is deleted, and
-        this run is of no use."""
+        """Load a checkpoint, if there is one. False where it is damaged: then it is deleted, and
+        this run is unusable."""
         if not path.exists():
             return True
         try:
@@ -313,5 +312,5 @@ class Run:
 
 
 def _schedule(done: float) -> float:
-    """Share of the peak of the learning rate: a short rise, then half a cosine."""
+    """Share of the peak learning rate: a short rise, then half a cosine."""
     return min(done / WARM_UP, 1.0) * (1 + math.cos(math.pi * done)) / 2

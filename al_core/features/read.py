@@ -20,7 +20,7 @@ WIDEST = 1 << 20  # bytes that the features of one image may take in a file
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """Frozen embeddings: ``train`` float16 ``[N,D]``, ``test`` float16 ``[M,D]``, in the order of
-    the images, perhaps memory-mapped; ``digest`` tells them from others."""
+    the images, perhaps memory-mapped; ``digest`` identifies them."""
 
     train: NDArray[np.float16]
     test: NDArray[np.float16]
@@ -29,10 +29,7 @@ class Features:
 
 def read_features(path: Path, dataset: Dataset) -> Features:
     """Read embeddings from a folder of embedding files, or from an ``.npz`` file with the arrays
-    ``train`` and ``test``.
-
-    Raises ConfigError, in a sentence, where they are missing or do not fit the images.
-    """
+    ``train`` and ``test``. Raises ConfigError where they are missing or do not fit the images."""
     try:
         if path.is_dir():
             arrays = _gathered(path, dataset.parts)
@@ -56,7 +53,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
             half.append(rows.astype(np.float16))
         if not np.isfinite(half[-1]).all():
             raise ConfigError(
-                f"Some of the embeddings “{name}” in {path} are no numbers, or too large for half "
+                f"Some of the embeddings “{name}” in {path} are not numbers, or too large for half "
                 "precision, which ends at 65,504."
             )
     digest = blake2b(half[0].tobytes() + half[1].tobytes(), digest_size=8).hexdigest()
@@ -64,10 +61,8 @@ def read_features(path: Path, dataset: Dataset) -> Features:
 
 
 def _gathered(folder: Path, parts: tuple[ImageSet, ...]) -> list[NDArray[np.float16]]:
-    """The embeddings of the images of each part, out of a folder's files.
-
-    Raises ValueError where some are missing.
-    """
+    """The embeddings of the images of each split, from a folder's files. Raises ValueError where
+    some are missing."""
     stored, names = stored_in(folder), [digests_of(images).tolist() for images in parts]
     missing = [
         key

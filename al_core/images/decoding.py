@@ -1,4 +1,4 @@
-"""Pictures as they lie in a source, and their decoding into uint8 rows of one size."""
+"""Pictures as a source holds them, and their decoding into uint8 rows of one size."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 Picture = bytes | Path | NDArray[np.uint8] | None
-"""An encoded image, a file of one, pixels [H,W,3], or None: nothing is there to decode."""
+"""An encoded image, a file of one, pixels [H,W,3], or None: there is nothing to decode."""
 
 FileStamp = tuple[str, int, int]
-"""Name relative to the source, size in bytes, time of change in ns."""
+"""Name relative to the source, size in bytes, modification time in ns."""
 
 BATCH = 256  # pictures decoded between two reports, unless they are slow
-# Pictures that take longer are decoded in threads. Smaller ones are mostly Python's work, for which
+# Pictures that take longer are decoded in threads. Small ones are mostly Python's work, for which
 # threads wait for each other: 32x32 JPEGs took 0.11 ms each in one thread, 0.17 ms each in two.
 SLOW_S = 0.001
-# PIL refuses twice as many before it decodes; a JPEG may have them, since less of it is decoded.
+# PIL's own limit is twice this. A JPEG may have more, since it is decoded at a smaller size.
 MOST_PIXELS = 89_478_485
-LARGE = 16_000_000  # pixels; larger ones are decoded one at a time, for each takes up to 1.5 GB
+LARGE = 16_000_000  # pixels; larger ones are decoded one at a time, as each takes up to 1.5 GB
 ONE_AT_A_TIME = threading.Lock()
 GREYS = 1 << 20  # values converted at once
-# Every format whose extension is recognised and no other: PIL would hand an EPS file that
-# calls itself .jpg to Ghostscript.
+# The formats whose extensions are recognised, and no others: PIL would hand an EPS file named
+# .jpg to Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 
@@ -48,9 +48,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 class Content:
     """The N pictures of a source in a fixed order, before any is decoded.
 
-    ``targets`` int64[N], -1: unknown. ``in_test`` bool[N]: the source's own test split, nowhere
-    true where it has none. ``pictures`` gives N pictures, once, read as they are asked for.
-    ``left_out`` names what was seen and is not among the N.
+    ``targets`` int64[N], -1: unknown. ``in_test`` bool[N]: the source's own test split, all False
+    where it has none. ``pictures`` yields N pictures, once, each read when asked for. ``left_out``
+    names what was seen but is not among the N.
     """
 
     keys: Sequence[str]
@@ -63,9 +63,9 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A source that was looked at but not read: enough to know whether a cache of it holds.
+    """A source that was listed but not read: enough to know whether its cache is valid.
 
-    ``read(image_size, cache_dir)`` reports its work and returns the content.
+    ``read(image_size, cache_dir)`` reports its progress and returns the content.
     """
 
     kind: str
@@ -79,12 +79,12 @@ def decode_all(
 ) -> Work[NDArray[np.bool_]]:
     """Append each of ``count`` pictures to ``out`` as uint8 [3,size,size], in order.
 
-    Returns bool[count]: which are readable. An unreadable one takes its place in ``out`` as
-    zeros. Writing to a file, not to a memory map, makes a full disk an error and not a crash.
+    Returns bool[count]: which are readable. An unreadable one is written as zeros. With a file
+    instead of a memory map, a full disk is an error and not a crash.
     """
     from PIL import Image
 
-    # It is not for a person: what has too many pixels is listed.
+    # Nobody needs the warning: what has too many pixels is listed.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     began = time.monotonic()
     readable = np.zeros(count, dtype=np.bool_)
@@ -102,7 +102,7 @@ def decode_all(
                 out.write(nothing if row is None else row.tobytes())
                 done += 1
             now = time.monotonic()
-            # In threads so many go at once, and each takes as long as before.
+            # In threads, ``workers`` pictures are decoded at once, each as slowly as before.
             slow = (now - batch_began) * (workers if slow else 1) > SLOW_S * len(batch)
             yield Progress("Decoding", done, count, "images", now - began)
     return readable
@@ -111,11 +111,11 @@ def decode_all(
 def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
     """Decode a picture to RGB, uint8 [3,size,size].
 
-    The shorter side is scaled to ``size`` and the middle cut out, as for classification; a
-    picture of that size already keeps its pixels. Rotation noted by the camera is applied,
-    transparency is laid on white, 16 bits are scaled to 8, of an animation the first frame
-    counts. Raises whatever PIL raises on a damaged picture, and on one of more pixels than a
-    camera's: some hundred kB may claim to be many GB.
+    The shorter side is scaled to ``size`` and the centre cropped, as usual for classification; a
+    picture already of that size keeps its pixels. EXIF rotation is applied, transparency becomes
+    white, 16 bits are scaled to 8, and an animation's first frame is taken. Raises whatever PIL
+    raises on a damaged picture, and on one with more pixels than any camera's: a few hundred kB
+    may claim to be many GB.
     """
     from PIL import Image
 
@@ -129,7 +129,7 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
         )
         is_large = opened.width * opened.height > LARGE
         with opened, ONE_AT_A_TIME if is_large else nullcontext():
-            # A JPEG is decoded at 1/2, 1/4 or 1/8 when that leaves twice the size to scale from.
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves twice the size to scale from.
             opened.draft(None, (2 * size, 2 * size))
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError("too many pixels")
@@ -155,9 +155,9 @@ def _fitted(image: PILImage, size: int) -> PILImage:
 def _upright(image: PILImage) -> PILImage:
     from PIL import ImageOps
 
-    image.load()  # what is damaged here is the picture, and its error is not to be caught below
-    with suppress(Exception):  # damaged notes do not make a damaged picture
-        ImageOps.exif_transpose(image, in_place=True)  # else it is copied, turned or not
+    image.load()  # a damaged picture raises here, outside of the suppression below
+    with suppress(Exception):  # damaged EXIF data does not make a damaged picture
+        ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies, turned or not
     return image
 
 
@@ -167,13 +167,13 @@ def _rgb(image: PILImage) -> PILImage:
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         flat = values.reshape(-1)
-        # Integers of this mode hold 16 bits. Floats do too, unless none exceeds 1.
+        # Integers of this mode hold 16 bits. So do floats, unless none exceeds 1.
         small = image.mode == "F" and np.fmax.reduce(flat, initial=0) <= 1
         white = 1.0 if small else 65535.0
         grey = np.empty(values.size, dtype=np.uint8)
         for start in range(0, grey.size, GREYS):
-            part = np.nan_to_num(flat[start : start + GREYS].astype(np.float64))
-            grey[start : start + GREYS] = np.rint(part.clip(0, white) * (255 / white))
+            chunk = np.nan_to_num(flat[start : start + GREYS].astype(np.float64))
+            grey[start : start + GREYS] = np.rint(chunk.clip(0, white) * (255 / white))
         return Image.fromarray(grey.reshape(values.shape)).convert("RGB")
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")

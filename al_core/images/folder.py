@@ -1,4 +1,4 @@
-"""A folder of images: which files count, and which class each is of."""
+"""A folder of images: which files count, and the class of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from al_core.progress import Work
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
 )  # fmt: skip
-TEST_FOLDERS = ("test", "val", "validation", "valid")  # the first of them that holds classes
+TEST_FOLDERS = ("test", "val", "validation", "valid")  # the first that holds classes is used
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -27,12 +27,12 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 def walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Names relative to ``root``, joined by "/", of the files whose names end in ``suffixes``; and
-    of the links that lead out of it, which are not followed: who names a folder means what is in
-    it, and a data set from elsewhere has no business with other files of this machine."""
+    of the links that lead out of it. Those are not followed: a folder means what is in it, and a
+    downloaded data set has no business with other files of this machine."""
     names: list[str] = []
     outside: list[str] = []
     above: tuple[str, ...] = (str(root),)
-    folders = [("", above, False)]  # with those that hold it, and whether a link led there
+    folders = [("", above, False)]  # with the folders above it, and whether a link led there
     while folders:
         prefix, above, by_link = folders.pop()
         with os.scandir(root / prefix) as entries:
@@ -40,7 +40,7 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
                 if entry.name.startswith("."):
                     continue
                 name, is_link = f"{prefix}{entry.name}", entry.is_symlink()
-                # Of os.path, which takes a link to itself for nothing; else without another look.
+                # os.path treats a link to itself as nothing; the entry itself needs no system call.
                 is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
                 is_wanted = entry.name.lower().endswith(suffixes)
                 if is_link and not Path(os.path.realpath(entry.path)).is_relative_to(root):
@@ -48,8 +48,8 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
                         outside.append(f"{name}/" if is_folder else name)
                 elif is_folder:
                     real = os.path.realpath(entry.path)
-                    # Not again what holds it; nor links behind links, which never end where each
-                    # of many folders links to all.
+                    # Skip folders above this one, and links behind links, which would never end
+                    # where each of many folders links to all.
                     if real not in above and not (is_link and by_link):
                         folders.append((f"{name}/", (*above, real), is_link or by_link))
                 elif is_wanted and _is_file_or_dangling(entry):
@@ -58,7 +58,7 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 def _is_file_or_dangling(entry: os.DirEntry[str]) -> bool:
-    """Not a pipe, which would be waited on for ever; a link to nothing is listed as unreadable."""
+    """Not a pipe, which would block forever; a dangling link is listed as unreadable."""
     if not entry.is_symlink():
         return entry.is_file()
     return os.path.isfile(entry.path) or not os.path.exists(entry.path)
@@ -68,8 +68,8 @@ def read_folder(root: Path, names: list[str]) -> Work[Content]:
     """Images in ``train/<class>/`` and ``test/<class>/``, in ``<class>/``, or without classes.
 
     An image's class is the first folder below the root or below ``train``, however deep it lies.
-    Where more images lie beside the class folders than in them, none has a class; fewer are
-    left out. A test folder is used only where both it and the training images have classes.
+    If more images lie beside the class folders than in them, none has a class; if fewer, those
+    beside are left out. A test folder is used only if both it and the training images have classes.
     """
     yield from ()
     train, test = _halves(names)
@@ -105,7 +105,7 @@ def read_folder(root: Path, names: list[str]) -> Work[Content]:
 def _halves(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Training and test images, each with its name below the folder of its half.
 
-    ``train`` among other folders, without folders of its own, is a class (cars, planes, trains).
+    ``train`` beside other folders, without subfolders, is a class (as of cars, planes, trains).
     """
     below: dict[str, dict[str, str]] = {}
     for name in names:
@@ -124,5 +124,5 @@ def _has_classes(half: dict[str, str]) -> bool:
 
 
 def printable(name: str) -> str:
-    """``name`` as text that can be stored and shown, also where its bytes are no UTF-8."""
+    """``name`` as text that can be stored and shown, even where its bytes are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,8 +1,7 @@
 """Parquet files in Hugging Face's image layout.
 
-An image is a struct of ``bytes`` and ``path``; a label is an integer whose names stand in the
-schema's ``huggingface`` metadata, or a text. Columns are found by what they are, not by their
-names.
+An image is a struct of ``bytes`` and ``path``. A label is text, or an integer whose name is in the
+schema's ``huggingface`` metadata. Columns are recognised by type, not by name.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from al_core.progress import Work
 
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")  # the first one is taken
 TEST_SPLITS = ("test", "validation", "valid", "val")  # the first one that has labels
-MOST_CLASSES = 10_000  # integers beyond are no class numbers, unless named
+MOST_CLASSES = 10_000  # larger integers are not class numbers, unless named
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where images and labels stand; ``label`` and ``names`` are empty where there are none.
-    ``is_text``: labels are texts, each the name of its class."""
+    """The columns of images and labels; ``label`` and ``names`` are empty where there are none.
+    ``is_text``: each label is text, the name of its class."""
 
     image: str
     label: str
@@ -43,7 +42,7 @@ class _Columns:
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
     """One file, without its images: ``paths`` [n] ("": none), ``labels`` int64[n], -1 unknown;
-    ``groups`` are the numbers of rows that lie together in it."""
+    ``groups`` are the sizes of its row groups."""
 
     name: str
     split: str
@@ -51,7 +50,7 @@ class Shard:
     columns: _Columns
     paths: list[str]
     labels: NDArray[np.int64]
-    texts: tuple[str, ...] = ()  # what the labels of this file stand for, where they are texts
+    texts: tuple[str, ...] = ()  # what the labels of this file index, where they are text
 
 
 def read_parquet(root: Path, names: list[str]) -> Work[Content]:
@@ -73,12 +72,12 @@ def read_parquet(root: Path, names: list[str]) -> Work[Content]:
 
 
 def read_shards(where: str, names: Sequence[str], at: Callable[[str], Any]) -> list[Shard]:
-    """What the parquet files among ``names`` hold beside images: training files, then test files.
+    """Everything but the images of the parquet files among ``names``: training files first.
 
-    Where some files are of a ``train`` split, they are the training images, and the first of
-    TEST_SPLITS that has labels tests; files of other splits are not used. ``at`` gives what PyArrow
-    opens for a name in ``where``. Raises SourceError on a damaged file, one without images, and
-    labels that are missing or have no name.
+    If some files are of a ``train`` split, they hold the training images, and the first of
+    TEST_SPLITS that has labels the test images; other splits are not used. ``at`` returns what
+    PyArrow opens for a name in ``where``. Raises SourceError on a damaged file, one without images,
+    and labels that are missing or have no name.
     """
     files = [name for name in names if name == "" or is_parquet(name)]
     splits = {name: _split_of(name) for name in files}
@@ -97,8 +96,8 @@ def read_shards(where: str, names: Sequence[str], at: Callable[[str], Any]) -> l
 
 
 def _classes(shards: Sequence[Shard]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """The class of every image, and the names of the classes: as the files list them, else the
-    texts in alphabetical order, else their numbers."""
+    """The class of every image, and the class names: the texts in alphabetical order, else as the
+    files list them, else their numbers."""
     targets = np.concatenate([shard.labels for shard in shards])
     columns = shards[0].columns
     if not columns.is_text:
@@ -106,8 +105,8 @@ def _classes(shards: Sequence[Shard]) -> tuple[NDArray[np.int64], tuple[str, ...
         return targets, columns.names or tuple(str(i) for i in numbers)
     names = sorted({text for shard in shards for text in shard.texts})
     number = {text: i for i, text in enumerate(names)}
-    parts = [np.array([number[text] for text in s.texts], dtype=np.int64)[s.labels] for s in shards]
-    return np.concatenate(parts), tuple(names)
+    labels = [np.array([number[t] for t in s.texts], dtype=np.int64)[s.labels] for s in shards]
+    return np.concatenate(labels), tuple(names)
 
 
 def _split_of(name: str) -> str:
@@ -129,7 +128,7 @@ def _read_shard(where: str, name: str, split: str, source: Any) -> Shard:
         wanted = [f"{columns.image}.path"] + ([columns.label] if columns.label else [])
         table = parquet.read(columns=wanted)
         column = table[columns.image].combine_chunks()
-        # Without what no database keeps.
+        # No database stores zero bytes.
         paths = [(path or "").replace("\0", "\\x00") for path in column.field("path").to_pylist()]
         if not columns.label:
             unknown = np.full(len(paths), -1, dtype=np.int64)
@@ -146,7 +145,7 @@ def _read_shard(where: str, name: str, split: str, source: Any) -> Shard:
                 f"{file} has {len(texts):,} different texts in its column {columns.label}: are "
                 "those classes?"
             )
-        labels = column.to_numpy()  # of any kind of integers
+        labels = column.to_numpy()  # of any integer type
         limit = len(columns.names) or MOST_CLASSES
         if len(labels) and labels.max() >= limit:
             raise SourceError(
@@ -193,7 +192,7 @@ def _image_column(schema: Any, file: str) -> str:
 
 
 def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """What Hugging Face's metadata says of each column; nothing where it is not as it should be."""
+    """What Hugging Face's metadata says about each column; empty where it is malformed."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: about for name, about in features.items() if isinstance(about, dict)}
@@ -207,11 +206,11 @@ def _holds_images(kind: Any) -> bool:
 
     if not types.is_struct(kind):
         return False
-    parts = {child.name: child.type for child in kind}
+    fields = {child.name: child.type for child in kind}
     return (
-        {"bytes", "path"} <= parts.keys()
-        and (types.is_binary(parts["bytes"]) or types.is_large_binary(parts["bytes"]))
-        and (types.is_string(parts["path"]) or types.is_large_string(parts["path"]))
+        {"bytes", "path"} <= fields.keys()
+        and (types.is_binary(fields["bytes"]) or types.is_large_binary(fields["bytes"]))
+        and (types.is_string(fields["path"]) or types.is_large_string(fields["path"]))
     )
 
 
@@ -223,8 +222,8 @@ def _holds_texts(kind: Any) -> bool:
 
 
 def unique_keys(shards: Sequence[Shard]) -> list[list[str]]:
-    """The images' paths, for each shard; with split, or split and row, in front where that makes
-    them unique."""
+    """The images' paths, per shard; prefixed by the split, or split and row, if they need it to be
+    unique."""
     rows = Counter[str]()
     candidates: list[tuple[str, str, str]] = []
     for shard in shards:
@@ -241,7 +240,7 @@ def unique_keys(shards: Sequence[Shard]) -> list[list[str]]:
 
 
 def is_parquet(name: str) -> bool:
-    """Whether a file of that name is one."""
+    """Whether a file of that name is parquet."""
     return name.lower().endswith(".parquet")
 
 
@@ -262,7 +261,7 @@ def _picture(image: dict[str, Any], folder: Path) -> Picture:
         return None
     with suppress(OSError, ValueError):  # a name that no file can have
         file = (folder / image["path"]).resolve()
-        # A data set from elsewhere has no business with other files of this machine.
+        # A downloaded data set has no business with other files of this machine.
         return file if file.is_relative_to(folder) and file.is_file() else None
     return None
 

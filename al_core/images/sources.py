@@ -1,7 +1,7 @@
 """Where images come from: the bundled digits, CIFAR-10, a folder of images, parquet files.
 
-A source is found first (names and sizes only, so that a cache can be checked at once) and read
-when there is no cache of it. What its pictures look like decoded is not decided here.
+A source is listed first (names and sizes only, so that a cache can be checked at once) and read
+only if it is not cached. Decoding its pictures is done elsewhere.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ SOURCES = {
     "cifar10": "CIFAR-10: 60,000 photos of 10 kinds of animals and vehicles; downloads 170 MB once",
 }
 
-LISTED = 1000  # files looked at between two reports
-GONE = (-1, 0)  # size and time of what is not there
+LISTED = 1000  # files listed between two reports
+GONE = (-1, 0)  # size and time of a file that is missing
 
 Reader = Callable[[Path, list[str]], Work[Content]]
 
 
 def find(source: str) -> Work[Found]:
-    """Look at a source without reading it: a name out of SOURCES, or a path.
+    """List a source without reading it: a name in SOURCES, or a path.
 
     Raises SourceError where there is nothing of that name, or no images in it. It reports before it
-    looks: a slow disk takes minutes to list 100,000 files.
+    starts: a slow disk takes minutes to list 100,000 files.
     """
     yield Progress("Listing", 0, 0, "files", 0)
     if source == "digits":
@@ -54,13 +54,13 @@ def find(source: str) -> Work[Found]:
             "images or of parquet files."
         )
     try:
-        return (yield from _found(*_look_at(path.resolve())))
+        return (yield from _stamped(*_look_at(path.resolve())))
     except OSError as error:
         raise SourceError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
 def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader, Iterable[str]]:
-    """What kind of source a path is, where it lies, its files, who reads them, and which links are
+    """The kind of source at a path, where it lies, its files, their reader, and the links that are
     not followed."""
     for folder in (path, path / cifar10.FOLDER):
         if (folder / "data_batch_1").is_file():
@@ -87,14 +87,10 @@ def _look_at(path: Path) -> tuple[str, Path, Iterable[str], Reader, Iterable[str
     return "folder", path, names, read_folder, outside
 
 
-def _found(
-    kind: str,
-    path: Path,
-    names: Iterable[str],
-    reader: Reader,
-    outside: Iterable[str],
+def _stamped(
+    kind: str, path: Path, names: Iterable[str], reader: Reader, outside: Iterable[str]
 ) -> Work[Found]:
-    """Stamp the files ``names`` below ``path`` and bind its reader to them; ``outside`` names the
+    """Stamp the files ``names`` below ``path`` and bind their reader to them; ``outside`` names the
     links that are not followed."""
     ordered = sorted(names, key=natural)
     links = sorted(outside, key=natural)
@@ -118,14 +114,14 @@ def _stamp(root: Path, name: str) -> FileStamp:
     try:
         stat = os.stat(os.path.join(root, name) if name else root)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP):  # a link to nothing, or to itself
+        if error.errno in (errno.ENOENT, errno.ELOOP):  # a dangling link, or one to itself
             return name, *GONE
         raise
     return name, stat.st_size, stat.st_mtime_ns
 
 
 def _read_digits(image_size: int, _cache_dir: Path) -> Work[Content]:
-    """8x8 greys of 0 to 16, enlarged by repeating pixels so that they stay crisp."""
+    """8x8 grey values from 0 to 16, enlarged by repeating pixels to stay crisp."""
     from sklearn.datasets import load_digits
 
     yield from ()

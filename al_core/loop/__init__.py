@@ -1,10 +1,10 @@
 """A round, and the batch after it.
 
 round       train, evaluate, score
-scoring     the pool, as exactly as a strategy needs it
+scoring     predictions for the pool, as exact as a strategy needs them
 cold_start  what is known before any label
 query       choosing a batch, and the reasons why
-advance     a round into the log, and the batch after it
-replay      each batch again from the log, as it was chosen
-speed       what a round takes on this machine
+advance     writing a round to the log, and choosing the batch after it
+replay      choosing each batch of a log again
+speed       how long a round takes on this machine
 """

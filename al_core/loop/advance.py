@@ -1,4 +1,4 @@
-"""The loop of an experiment: run the round it waits for, write it down, choose what to ask next."""
+"""The loop of an experiment: run the round it waits for, log it, and choose the next batch."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 
 def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
-    """Run the round an experiment waits for, and write its weights and its record to the log.
+    """Run the round an experiment waits for, save its weights, and write its record to the log.
 
-    It chooses the batch of the next round too, unless somebody labels that one already. Stopped
-    anywhere before the end, nothing is written, and the round starts again cleanly. Where another
-    server trains it already, this waits for its end.
+    Also choose the batch of the next round, unless somebody is labelling one already. Stopped
+    before the end, it logs nothing, and the round starts again cleanly. Where another server is
+    training the round already, this waits for it to finish.
     """
     lock = yield from wait_for_lock(lambda: _turn(store, experiment_id))
     try:
@@ -55,7 +55,7 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
 
 
 def _turn(store: Store, experiment_id: int) -> Lock | None:
-    """The lock of whoever trains an experiment; a database that is away is waited for as well."""
+    """The lock for training an experiment; None, also where the database is away: wait."""
     with suppress(StoreUnavailable):
         return store.try_lock(f"training-{experiment_id}")
     return None
@@ -68,11 +68,11 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     check_images(experiment, dataset)
     number = experiment.next_round
     before = _temperature(experiment, number)
-    outcome, said = yield from train(experiment, number, dataset, hardware, before)
+    outcome, predictions = yield from train(experiment, number, dataset, hardware, before)
     yield Progress("Saving", 0, 0, "", 0)
     if outcome.network is not None:
         save_network(outcome.network, weights_path(experiment.folder, number))
-    save_predictions(experiment.folder, said)
+    save_predictions(experiment.folder, predictions)
     if outcome.test_probs is not None:
         save_test_predictions(experiment.folder, number, outcome.test_probs)
     compared, disagreed, shown = experiment.disagreement(number)
@@ -82,10 +82,10 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     started = time.perf_counter()
     batch = None
     if all(batch.round <= number for batch in experiment.batches):
-        batch = choose_by(said, experiment, number + 1, hardware)
+        batch = choose_by(predictions, experiment, number + 1, hardware)
     record = replace(
         outcome.record,
-        log_position=said.log_position,
+        log_position=predictions.log_position,
         select_seconds=time.perf_counter() - started,
         compared=compared,
         disagreed=disagreed,
@@ -104,9 +104,9 @@ def train(
     hardware: Hardware,
     temperature: float = 1.0,
 ) -> Work[tuple[Outcome, PoolPredictions]]:
-    """Round ``number`` from what ``experiment`` has read of its log, and what its model says.
+    """Round ``number``, from the log position of ``experiment``, and its model's predictions.
 
-    Where it trains a network, ``temperature`` is what the logits are best divided by.
+    Where it trains a network, ``temperature`` is the best one to divide its logits by.
     """
     features = yield from features_of(experiment.config, dataset, hardware)
     task = RoundTask(
@@ -125,7 +125,7 @@ def train(
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
-    """Write as soon as the database can be written: a training should not be in vain."""
+    """Write as soon as the database allows: the training should not be lost."""
     began = time.monotonic()
     while True:
         try:
@@ -136,46 +136,46 @@ def _when_free(write: Callable[[], None]) -> Work[None]:
 
 
 def _ahead(experiment: Experiment) -> int:
-    """How many images others may be asked about before the batch that is chosen next: those of open
-    batches, and of one that is handed out meanwhile."""
+    """How many images others may take before the batch that is chosen next: those of open batches,
+    and of one more that may be handed out meanwhile."""
     return len(experiment.open_images) + experiment.config.per_round
 
 
 def _temperature(experiment: Experiment, number: int) -> float:
-    """By what the logits of the network before round ``number`` are best divided, judged by the
-    labels of this round, none of which it had seen; 1 where that is not on disk."""
+    """The best temperature for the logits of the network before round ``number``, by the labels of
+    this round, none of which it had seen; 1 where its predictions are not on disk."""
     before = load_predictions(experiment.folder, number - 1)
     pool = experiment.pool_of(number).without(experiment.at_random)
-    given = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
-    if before is None or not given:
+    new = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
+    if before is None or not new:
         return 1.0
-    labels = torch.tensor([pool.answers[i].label for i in given])
-    return temperature(torch.from_numpy(before.probs[given]), labels)
+    labels = torch.tensor([pool.answers[i].label for i in new])
+    return temperature(torch.from_numpy(before.probs[new]), labels)
 
 
 def latest_predictions(
     experiment: Experiment, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What the latest model says of every training image: from disk, else from the model, else
-    from training that again, as on a server whose disk is not that of the one that trained.
+    """The latest model's predictions for every training image: from disk, else from the model, else
+    from training it again, as on a server that does not share the disk of the one that trained.
 
-    Before the first round nothing is likelier than anything else, but images have embeddings.
-    Raises WeightsError for a file that is damaged.
+    Before the first round all classes are equally likely, but images have embeddings. Raises
+    WeightsError for a damaged file.
     """
     size, classes = len(dataset.train), len(experiment.config.class_names)
     number = experiment.next_round - 1
     for latest in (number + 1, number):  # a head that was refit is ahead of its round
-        said = load_predictions(experiment.folder, latest)
-        if said is not None and said.probs.shape == (size, classes):
-            return said
+        saved = load_predictions(experiment.folder, latest)
+        if saved is not None and saved.probs.shape == (size, classes):
+            return saved
     if number == BEFORE:
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
     record = experiment.rounds[number]
-    # As it was said then, whatever has been labelled since: the same batch, with the file or not.
+    # As of that log position, whatever was labelled since: the same batch with or without the file.
     then = experiment.as_of(record.log_position) if record.log_position else experiment
     weights = weights_path(experiment.folder, number)
-    if then.config.model.head == "linear":  # fit again: that takes no longer than loading it
-        _, said = yield from train(then, number, dataset, hardware)
+    if then.config.model.head == "linear":  # fitting again takes no longer than loading
+        _, predictions = yield from train(then, number, dataset, hardware)
     else:
         if not weights.exists():
             yield from _train_again(then, number, dataset, hardware, record.temperature)
@@ -186,16 +186,18 @@ def latest_predictions(
             network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
         )
         probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
-        said = PoolPredictions(number, probs, embeddings, record.temperature, record.log_position)
-    with suppress(FileNotWritten):  # then it is computed again the next time
-        save_predictions(experiment.folder, said)
-    return said
+        predictions = PoolPredictions(
+            number, probs, embeddings, record.temperature, record.log_position
+        )
+    with suppress(FileNotWritten):  # then they are computed again next time
+        save_predictions(experiment.folder, predictions)
+    return predictions
 
 
 def _train_again(
     then: Experiment, number: int, dataset: Dataset, hardware: Hardware, temperature: float
 ) -> Work[None]:
-    """The network of a round whose weights lie elsewhere; once, however many ask for it."""
+    """Train the network of a round whose weights are elsewhere; once, however many ask for it."""
     weights = weights_path(then.folder, number)
     weights.parent.mkdir(parents=True, exist_ok=True)
     lock = yield from wait_for_lock(weights.with_suffix(".lock"))
@@ -209,20 +211,20 @@ def _train_again(
 
 
 def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
-    """Fit a head to the labels there are, those of the batch in hand too, and choose what follows.
+    """Fit a head to all labels so far, with those of the open batch, and choose the next batch.
 
-    For experiments with a linear head, while somebody labels: the batch after this one is ready
-    when they are. Nothing of it is written to the log; the round itself trains on all labels.
+    For experiments with a linear head, while somebody labels, so that the next batch is ready when
+    they are. Nothing is written to the log; the round itself trains on all labels.
     """
     experiment = open_experiment(store, experiment_id)
     check_images(experiment, dataset)
     number = experiment.next_round
     if experiment.config.model.head != "linear" or not experiment.can_train:
         return
-    _, said = yield from train(experiment, number, dataset, hardware)
-    save_predictions(experiment.folder, said)
+    _, predictions = yield from train(experiment, number, dataset, hardware)
+    save_predictions(experiment.folder, predictions)
     yield Progress("Choosing", 0, 0, "", 0)
-    batch = choose_by(said, experiment, number + 1, hardware)
+    batch = choose_by(predictions, experiment, number + 1, hardware)
     if batch is not None:
         save_ready(experiment.folder, batch)
 
@@ -230,17 +232,17 @@ def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
 def choose_batch(
     experiment: Experiment, number: int, dataset: Dataset, hardware: Hardware
 ) -> Work[Batch | None]:
-    """A batch of round ``number``, chosen by the latest model, apart from those that are open."""
+    """A batch of round ``number``, chosen by the latest model, without images of open batches."""
     ready = load_ready(experiment.folder, number)
     if ready is not None and _still_holds(ready, experiment):
         return ready
-    said = yield from latest_predictions(experiment, dataset, hardware)
+    predictions = yield from latest_predictions(experiment, dataset, hardware)
     yield Progress("Choosing", 0, 0, "", 0)
-    return choose_by(said, experiment, number, hardware)
+    return choose_by(predictions, experiment, number, hardware)
 
 
 def _still_holds(batch: Batch, experiment: Experiment) -> bool:
-    """Whether a batch that was chosen in advance is what would be asked for now."""
+    """Whether a batch chosen in advance still fits what would be asked for now."""
     config = experiment.config
     measuring = experiment.draw_to_measure(config.per_round)
     chosen = set(batch.images).difference(measuring)
@@ -255,8 +257,8 @@ def _still_holds(batch: Batch, experiment: Experiment) -> bool:
 def choose_by(
     said: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
 ) -> Batch | None:
-    """A batch of round ``number`` by what a model ``said``, from what ``experiment`` has read of
-    its log; None where no images are left."""
+    """A batch of round ``number`` by a model's predictions, at the log position of ``experiment``;
+    None where no images are left."""
     config, free = experiment.config, experiment.free_images
     strategy = config.start if said.model == BEFORE else config.strategy
     count = experiment.batch_size(number)

@@ -1,4 +1,4 @@
-"""What is known of the images before any label."""
+"""What is known about the images before any label."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from al_core.progress import Progress, Work
 
 COMPONENTS = 64
 BLOCK = 512  # images reduced at a time
-SAMPLE = 5000  # images that the components are found on
+SAMPLE = 5000  # images that the components are fit to, or up to twice as many
 
 
 def untrained_predictions(
     config: ExperimentConfig, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What is known of the training images before any label: nothing is likelier than anything
-    else, but they have embeddings.
+    """What is known about the training images before any label: all classes are equally likely,
+    but images have embeddings.
 
-    Those are the experiment's own, or come from the weights that it starts from. Without any, or
-    before they are learned, they are the images' own first 64 principal components: a network with
-    random weights tells classes apart less well (31 against 37% by nearest neighbours on CIFAR-10,
+    Those are the experiment's own, or come from the weights it starts from. Without any, or before
+    they are learned, they are the first 64 principal components of the pixels: a network with
+    random weights separates classes less well (31 against 37% by nearest neighbours on CIFAR-10,
     94 against 97% on digits).
     """
     features, weights = None, config.model.weights
@@ -44,7 +44,7 @@ def untrained_predictions(
 
 
 def _principal_components(images: NDArray[np.uint8]) -> Work[NDArray[np.float16]]:
-    """``[N,C,H,W]`` to ``[N,64]``, or as many as there are."""
+    """``[N,C,H,W]`` to ``[N,64]``, or fewer components where there are no more."""
     from sklearn.decomposition import PCA
 
     def flat(rows: NDArray[np.uint8]) -> NDArray[np.float32]:

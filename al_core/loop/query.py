@@ -1,4 +1,4 @@
-"""Choosing a batch: a strategy applied to what a network said of the pool, and the reasons why."""
+"""Choosing a batch: a strategy applied to predictions for the pool, and the reasons why."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def choose(
     generator: torch.Generator,
     device: torch.device,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-    """``n`` of the positions ``unlabeled``, best first, or all there are; and the score of each of
-    ``unlabeled``, for strategies that have one.
+    """``n`` of the positions ``unlabeled``, or all where there are fewer, best first; and the score
+    of each of ``unlabeled``, for strategies that have one.
 
-    What ``pool`` has labels for is what they are compared with. All of it is computed on
-    ``device``. Raises ConfigError where what the model ``said`` are no numbers.
+    They are compared with the images that ``pool`` has labels for, on ``device``. ``said`` are the
+    model's predictions; raises ConfigError where some are not finite.
     """
     if not len(unlabeled):
         return unlabeled, None
-    # A gigabyte for a million images: not copied for a strategy that does not look at them.
+    # A gigabyte for a million images: not copied for strategies that ignore them.
     seen = unlabeled if STRATEGIES[strategy].sees_embeddings else unlabeled[:0]
     candidates = Candidates(
         torch.from_numpy(said.probs[unlabeled]).to(device),
@@ -61,11 +61,11 @@ def choose(
 
 
 def check_numbers(rows: torch.Tensor) -> None:
-    """Raise ConfigError unless all are finite, looked at in blocks: a mask of all is large too."""
+    """Raise ConfigError unless all are finite; in blocks, as a mask of all rows would be large."""
     if not all(bool(block.isfinite().all()) for block in torch.split(rows, 8192)):
         raise ConfigError(
-            "What the model says of some images are no numbers, so none can be chosen by it; "
-            "choose a lower learning rate, or the strategy “random”."
+            "Some of the model's predictions are not numbers, so it cannot choose images; set a "
+            "lower learning rate, or choose the strategy “random”."
         )
 
 
@@ -76,8 +76,8 @@ def committee_for(
     classes: int,
     generator: torch.Generator,
 ) -> Heads | None:
-    """The ten heads that ``strategy`` asks, fit to the embeddings ``known`` ``[L,D]`` and their
-    ``labels`` int64 ``[L]``; None where it asks none, or too little is known."""
+    """The ten heads that ``strategy`` queries, fit to the embeddings ``known`` ``[L,D]`` and their
+    ``labels`` int64 ``[L]``; None where it needs none, or has fewer than two labels."""
     if "committee" not in STRATEGIES[strategy].needs or len(known) < 2:
         return None
     penalty = cross_validate(known, labels, classes, generator).penalty
@@ -91,11 +91,8 @@ def explained(
     labeled: NDArray[np.int64],
     score: NDArray[np.float32] | None,
 ) -> Batch:
-    """``batch`` with its scores and the reasons for each of its images.
-
-    ``score`` belongs to ``unlabeled``, among which the batch was chosen; an image that was not has
-    none.
-    """
+    """``batch`` with the scores and reasons of its images. ``score`` belongs to ``unlabeled``, the
+    images the strategy chose from; any others in the batch have none."""
     images = np.array(batch.images, dtype=np.int64)
     scores = ranks = top = None
     if score is not None:

@@ -1,4 +1,4 @@
-"""An experiment's batches, chosen again from its log: are they the same?"""
+"""Choosing an experiment's batches again from its log: are they the same?"""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A ``batch`` of the log, and what is chosen in its place now: ``again``, None where no image
-    is left to ask about. ``computed_on``: where the round of its model was computed, as far as the
-    log says."""
+    """A ``batch`` of the log, and the one chosen in its place now: ``again``, None where no image
+    is left to label. ``computed_on``: the machine of its model's round, if the log says."""
 
     batch: Batch
     again: Batch | None
@@ -34,7 +33,7 @@ class Replayed:
 
     @property
     def images(self) -> Sequence[int]:
-        """The images that are chosen now, best first."""
+        """The images chosen now, best first."""
         return self.again.images if self.again is not None else []
 
     @property
@@ -58,19 +57,19 @@ def replay(
 ) -> Work[list[Replayed]]:
     """Choose each batch of an experiment again, in the order of its log, at its log position.
 
-    The models that chose them are trained again, from the settings and the labels that they were
-    trained on. Nothing is written, neither to the log nor beside it. Raises SourceError where
-    ``dataset`` is not what the experiment was started on, and StoreError for a damaged log.
+    The models behind them are trained again, on the same settings and labels. Nothing is written,
+    to the log or beside it. Raises SourceError where ``dataset`` is not the one the experiment was
+    started on, and StoreError for a damaged log.
     """
     experiment = open_experiment(store, experiment_id, with_reasons=True)
     check_images(experiment, dataset)
     replayed: list[Replayed] = []
-    made_from, said = None, None
+    made_from, predictions = None, None
     for place, batch in enumerate(experiment.batches):
         title = f"Batch {place + 1} of {len(experiment.batches)}"
         yield Progress(title, 0, 0, "", 0)
-        then = experiment.as_of(_told(batch.log_position))
-        if batch.reasons is None and batch.model is None:  # no model was asked
+        then = experiment.as_of(_present(batch.log_position))
+        if batch.reasons is None and batch.model is None:  # chosen without a model
             is_first = batch.round == 0 and not then.batches
             again = (
                 first_batch(then.config, then.pool_size)
@@ -79,11 +78,11 @@ def replay(
             )
         else:
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels
-            if said is None or made_from != (batch.model, batch.model_position, by_pixels):
-                made_from, said = (batch.model, batch.model_position, by_pixels), None
+            if predictions is None or made_from != (batch.model, batch.model_position, by_pixels):
+                made_from, predictions = (batch.model, batch.model_position, by_pixels), None
                 model = _model(experiment, batch, by_pixels, dataset, hardware)
-                said = yield from _titled(title, model)
-            again = choose_by(said, then, batch.round, hardware)
+                predictions = yield from _titled(title, model)
+            again = choose_by(predictions, then, batch.round, hardware)
         replayed.append(Replayed(batch, again, _computed_on(experiment, batch)))
     return replayed
 
@@ -91,22 +90,22 @@ def replay(
 def _model(
     experiment: Experiment, batch: Batch, by_pixels: bool, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """The predictions that a batch was chosen from, their model trained again; without a model,
-    what there is to go by before any label."""
+    """The predictions a batch was chosen from, their model trained again; without a model, what is
+    known before any label."""
     number = batch.model
     if number is None:
         config = experiment.config
         if by_pixels:  # its features may have come since
             config = replace(config, model=replace(config.model, weights="none", head="fine-tune"))
         return (yield from untrained_predictions(config, dataset, hardware))
-    # A network's is in its round's record: it was found with the predictions of the one before.
-    kept = experiment.rounds[number].temperature if number < len(experiment.rounds) else 1.0
-    then = experiment.as_of(_told(batch.model_position))
-    _, said = yield from train(then, number, dataset, hardware, kept)
-    return said
+    # A network's is in its round's record, since it was fit to predictions of the round before.
+    temperature = experiment.rounds[number].temperature if number < len(experiment.rounds) else 1.0
+    then = experiment.as_of(_present(batch.model_position))
+    _, predictions = yield from train(then, number, dataset, hardware, temperature)
+    return predictions
 
 
-def _told(position: LogPosition | None) -> LogPosition:
+def _present(position: LogPosition | None) -> LogPosition:
     if position is None:
         raise StoreError("The log is damaged: a batch has lost its log position; restore a copy.")
     return position
@@ -119,18 +118,18 @@ def _computed_on(experiment: Experiment, batch: Batch) -> str:
 
 
 def _titled(title: str, work: Work[PoolPredictions]) -> Work[PoolPredictions]:
-    """``work`` whose reports say of what they are."""
+    """``work``, with ``title`` in front of its reports' phases."""
     while True:
         try:
             report = next(work)
         except StopIteration as end:
-            said: PoolPredictions = end.value
-            return said
+            predictions: PoolPredictions = end.value
+            return predictions
         yield replace(report, phase=f"{title}: {report.phase}")
 
 
 def in_words(one: Replayed) -> str:
-    """What became of a batch, in a line."""
+    """The result for one batch, in a line."""
     batch, size = one.batch, len(one.batch.images)
     by = "no model" if batch.model is None else f"the model of round {batch.model}"
     line = f"Round {batch.round}, {batch.strategy}, {by}: {one.same} of {size} images the same"
@@ -144,13 +143,14 @@ def in_words(one: Replayed) -> str:
 
 
 def summed_up(replayed: Sequence[Replayed], hardware: Hardware) -> str:
-    """All of them in a line, and what they were chosen on."""
+    """The result for all batches, and the machines that computed them."""
     exact = sum(one.is_exact for one in replayed)
     images, same = sum(len(one.batch.images) for one in replayed), sum(r.same for r in replayed)
     share = f", {same / images:.1%}" if images else ""
-    told = {one.computed_on for one in replayed if one.computed_on}
-    log = f"the log, on {' and on '.join(sorted(told - {str(hardware)})) or 'the same'}"
+    machines = {one.computed_on for one in replayed if one.computed_on}
+    log = f"the log, on {' and on '.join(sorted(machines - {str(hardware)})) or 'the same'}"
     return (
         f"{exact:,} of {len(replayed):,} batches to the last bit; {same:,} of {images:,} "
-        f"images{share}. Computed on {hardware}; {log if told else 'the log does not say on what'}."
+        f"images{share}. Computed on {hardware}; "
+        f"{log if machines else 'the log does not say on what'}."
     )

@@ -34,9 +34,9 @@ from al_core.store.records import RoundRecord
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a round gives: its record, the network (None for a head on embeddings), what it says of
-    every training image (None if it was not asked), and of the test images whose truth is known,
-    ``[M,C]`` (None if there are none)."""
+    """The result of a round: its record, the network (None for a head on embeddings), ``said``, its
+    predictions for every training image (None without scoring), and for the test images whose truth
+    is known, ``[M,C]`` (None if there are none)."""
 
     record: RoundRecord
     network: Network | None
@@ -46,9 +46,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
-    """Something trained: ``test`` is what it says of some test images, ``score`` what of all
-    training images, for so many of the unlabelled ones to be chosen. ``history`` is its training's;
-    its logits are best divided by ``temperature``."""
+    """A trained model: ``test`` predicts some test images; ``score`` predicts all training images,
+    given the unlabelled ones and how many of them will be chosen. ``history`` is that of its
+    training; ``temperature``, the best one to divide its logits by."""
 
     network: Network | None
     history: list[list[float]]
@@ -59,16 +59,15 @@ class _Model:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundTask:
-    """What round ``number`` of an experiment is made from: the settings, the labels of the
-    ``pool``, the images.
+    """The input of round ``number`` of an experiment: settings, the labels of the ``pool``, images.
 
-    With ``features``, a linear head on them is trained in place of a network. Images
+    With ``features``, a linear head on them is trained in place of a network. The held-out images
     ``at_random`` are never trained on, and measure the model where there is no test set. Without
-    ``scoring`` the pool is not looked at. What a ranking strategy chooses by the model, beyond
-    ``ahead`` images that others may be asked about first, is what fp32 would choose.
+    ``scoring``, the pool is not predicted. A ranking strategy chooses the images that fp32 would,
+    even after others have taken the ``ahead`` best ones.
 
-    A head finds its temperature by cross-validation. A network has seen all labels there are, so
-    ``temperature`` is taken from the round before, whose network had not seen this round's labels.
+    A head's temperature comes from cross-validation. A network has seen all labels, so its
+    ``temperature`` comes from the network of the round before, which had not seen this round's.
     """
 
     config: ExperimentConfig
@@ -83,12 +82,12 @@ class RoundTask:
 
     @property
     def known(self) -> Pool:
-        """The pool with the labels that are trained on."""
+        """The pool with the labels to train on."""
         return self.pool.without(self.at_random)
 
 
 def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
-    """Train, evaluate and score, from fresh weights and a stream of random numbers of its own.
+    """Train, evaluate and score, from fresh weights and the round's own random numbers.
 
     The same task on the same machine gives the same outcome, whatever ran before.
     """
@@ -107,17 +106,17 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         test_probs = test.probs.numpy()
     evaluated = time.perf_counter()
 
-    said = None
+    predictions = None
     if task.scoring:
         whole = yield from model.score(pool.unlabeled, config.per_round + task.ahead)
         embeddings = whole.embeddings.numpy() if task.features is None else task.features.train
-        said = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
+        predictions = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
 
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),
-        metrics=_measure(task, test_probs, said),
+        metrics=_measure(task, test_probs, predictions),
         history=model.history,
         train_seconds=trained - started,
         evaluate_seconds=evaluated - trained,
@@ -127,11 +126,11 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         temperature=model.temperature,
         computed_on=str(hardware),
     )
-    return Outcome(record, model.network, said, test_probs)
+    return Outcome(record, model.network, predictions, test_probs)
 
 
 def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
-    """A network, from fresh weights or pretrained ones."""
+    """A network, trained from fresh or pretrained weights."""
     config, known, dataset = task.config, task.known, task.dataset
     images = on_device(dataset.train.images, hardware)
     pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
@@ -164,13 +163,13 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
 
 
 def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
-    """A linear head, its penalty chosen by cross-validation on the labels alone."""
+    """A linear head, its penalty chosen by cross-validation on the labels."""
     config, known, features = task.config, task.known, task.features
     assert features is not None
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
     x, y = x.to(hardware.device), y.to(hardware.device)
-    head, found = fit_head(x, y, len(config.class_names), generator)
+    head, validation = fit_head(x, y, len(config.class_names), generator)
 
     def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
@@ -183,19 +182,19 @@ def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return predicted(torch.from_numpy(features.train), "Scoring")
 
-    return _Model(None, [], found.temperature, test, score)
+    return _Model(None, [], validation.temperature, test, score)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:
-    """Some of the embeddings; all of them are not copied."""
+    """Some of the embeddings; not copied where all are wanted."""
     return torch.from_numpy(rows if len(wanted) == len(rows) else rows[wanted])
 
 
 def _measure(
-    task: RoundTask, test_probs: NDArray[np.float32] | None, said: PoolPredictions | None
+    task: RoundTask, test_probs: NDArray[np.float32] | None, predictions: PoolPredictions | None
 ) -> dict[str, Any] | None:
-    """How right a model is on the test set, else on the images drawn at random that have a label;
-    None where there is neither."""
+    """The model's metrics on the test set, else on the labelled held-out images; None without
+    either."""
     if test_probs is not None:
         targets = task.dataset.test.targets
         targets = targets[targets >= 0]
@@ -204,7 +203,7 @@ def _measure(
         }
     pool = task.pool
     drawn = np.isin(pool.labeled, list(task.at_random))
-    if said is None or not drawn.any():
+    if predictions is None or not drawn.any():
         return None
-    probs = torch.from_numpy(said.probs[pool.labeled[drawn]])
+    probs = torch.from_numpy(predictions.probs[pool.labeled[drawn]])
     return asdict(evaluate(probs, torch.from_numpy(pool.labels[drawn]))) | {"on": "random"}

@@ -1,4 +1,4 @@
-"""score_images(): what a network says of the pool, as exactly as what is chosen by it needs."""
+"""score_images(): a network's predictions for the pool, as exact as choosing a batch needs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from al_core.strategies.registry import STRATEGIES
 
 
 def can_be_fast(strategy: str) -> bool:
-    """Whether the fast dtype will do. A strategy that looks at embeddings, or lets a committee vote
-    on them, lets small differences grow; it gets fp32 throughout."""
+    """Whether the fast dtype will do. A strategy that uses embeddings, or a committee on them,
+    amplifies small differences, and gets fp32 throughout."""
     return not STRATEGIES[strategy].sees_embeddings
 
 
@@ -31,18 +31,19 @@ def score_images(
     n: int,
     hardware: Hardware,
 ) -> Work[Predictions]:
-    """What ``network`` says of all ``images``, uint8 ``[N,3,H,W]``, such that ``strategy`` chooses
-    from ``unlabeled`` the ``n`` it would choose by predictions in fp32.
+    """The predictions of ``network`` for all ``images``, uint8 ``[N,3,H,W]``, by which ``strategy``
+    chooses the same ``n`` of ``unlabeled`` as by predictions in fp32.
 
-    One that ranks by probabilities needs fp32 only for images near the line.
+    One that ranks by probabilities needs fp32 only for images near the cut-off.
     """
     on = hardware if can_be_fast(strategy) else hardware.exact
     everything = np.arange(len(images), dtype=np.int64)
-    said = yield from predict(InferenceNetwork(network, on), images, everything, on, "Scoring")
+    fast = InferenceNetwork(network, on)
+    predictions = yield from predict(fast, images, everything, on, "Scoring")
     if STRATEGIES[strategy].ranks and can_be_fast(strategy):
         score = STRATEGIES[strategy].function
-        yield from look_again(network, images, said, unlabeled, score, n, hardware)
-    return said
+        yield from look_again(network, images, predictions, unlabeled, score, n, hardware)
+    return predictions
 
 
 def look_again(
@@ -54,12 +55,11 @@ def look_again(
     n: int,
     hardware: Hardware,
 ) -> Work[None]:
-    """Let the ``n`` of ``among`` that score highest be those that fp32 would choose.
+    """Make the ``n`` of ``among`` that score highest those that fp32 would choose.
 
-    ``said`` are the predictions of all images in a faster dtype, of which some are replaced;
-    ``score`` takes probabilities ``[N,C]`` to ``[N]``. Looked at again is whatever lies no further
-    below the line than the largest error that has been seen: as a rule two or three times ``n``
-    images, not all.
+    ``said`` are the predictions for all images in a faster dtype, some of which are replaced;
+    ``score`` takes probabilities ``[N,C]`` to ``[N]``. Images no further below the cut-off than the
+    largest error seen so far are predicted again: as a rule two or three times ``n``, not all.
     """
     n = min(n, len(among))
     if hardware.dtype == torch.float32 or not n:
@@ -84,5 +84,5 @@ def look_again(
 
 
 def _whole_batches(n: int, size: int, most: int) -> int:
-    """``n`` or a little more, so that no batch of ``size`` images has a size of its own."""
+    """``n`` rounded up to whole batches of ``size``, so that no other batch size occurs."""
     return min(-(-n // size) * size, most)

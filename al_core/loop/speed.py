@@ -1,4 +1,4 @@
-"""What a round costs on this machine, from a measurement of a few seconds."""
+"""How long a round takes on this machine, from a measurement of a few seconds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from al_core.models.training import fit
 from al_core.progress import Progress, Work, finish
 
 WIDTH, CLASSES = 512, 10
-STEPS = 4  # of training, timed after as many that are not
-LABELS, ROWS = 500, 10_000  # of the head that is measured
+STEPS = 4  # of training, timed after as many untimed ones
+LABELS, ROWS = 500, 10_000  # for the head
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images a second in ``training``, in ``predicting``, and in predicting in ``fp32``; seconds a
-    linear head takes to ``fit`` each label, and to ``score`` each image."""
+    """Images a second in ``training``, in ``predicting``, and in predicting in ``fp32``; a linear
+    head's seconds per label to ``fit``, and per image to ``score``."""
 
     training: float
     predicting: float
@@ -37,7 +37,7 @@ class Speed:
     score: float
 
     def of_fine_tuning(self, config: ExperimentConfig, images: int) -> float:
-        """Seconds of a first round, with ``images`` to look at."""
+        """Seconds of a first round, with ``images`` to predict."""
         train = config.train
         batch = min(train.batch_size, config.initial)
         steps = max(math.ceil(train.epochs * config.initial / batch), train.min_steps)
@@ -45,7 +45,7 @@ class Speed:
         return steps * batch / self.training + images / scoring
 
     def of_features(self, images: int) -> float:
-        """Seconds that the features of ``images`` take, once."""
+        """Seconds to compute the features of ``images``, once."""
         return images / self.fp32
 
     def of_head(self, config: ExperimentConfig, images: int) -> float:
@@ -54,7 +54,7 @@ class Speed:
 
 
 def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed]:
-    """Train, predict and fit a head for a moment, on random images and embeddings."""
+    """Train, predict and fit a head briefly, on random images and embeddings."""
     yield Progress("Measuring what a round takes", 0, 0, "", 0)
     generator = torch.Generator().manual_seed(0)
     shape = (BATCH_SIZE, 3, image_size, image_size)
@@ -88,7 +88,7 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
         lambda: head.logits(x),
     )
     for work in parts:
-        work()  # the first call loads kernels, and nobody waits for that twice
+        work()  # the first call loads kernels, which happens only once
         yield Progress("Measuring what a round takes", 0, 0, "", 0)
         start = time.perf_counter()
         work()

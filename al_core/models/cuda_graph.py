@@ -1,4 +1,4 @@
-"""Work on a GPU as one graph: launched at once, where kernel by kernel the card would wait."""
+"""GPU work as one graph: launched kernel by kernel, it would keep the card waiting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from al_core.errors import is_lack_of_memory
 
 Function = Callable[..., tuple[Tensor, ...]]
-WARM_UP = 3  # runs in which libraries choose their kernels
+WARM_UP = 3  # runs while libraries choose their kernels
 
 
 def captured(
@@ -20,12 +20,12 @@ def captured(
     keep: Iterable[Tensor],
     forget: Callable[[], None],
 ) -> Function:
-    """``function`` as a CUDA graph for inputs of these shapes; itself where it cannot be one.
+    """``function`` as a CUDA graph for inputs of these shapes; uncaptured where that fails.
 
-    It must do the same work each time. It may leave gradients where there are none, and ``forget``
-    takes them away again; the graph then writes them anew at each call, so that nobody needs to,
-    nor may. What it returns is overwritten by the next call. It runs a few times beforehand, after
-    which the tensors to ``keep`` are put back. Where memory runs out, that error is raised.
+    It must do the same work each time. It may leave gradients, which ``forget`` clears; the graph
+    writes them anew at each call, so callers must not clear them. Each call overwrites what the
+    last one returned. The function runs a few times first, and then the tensors to ``keep`` are
+    restored. An out-of-memory error is raised.
     """
 
     def plainly(*inputs: Tensor) -> tuple[Tensor, ...]:
@@ -46,7 +46,7 @@ def captured(
                 function(*fixed)
                 forget()
         torch.cuda.current_stream().wait_stream(aside)
-        # Other threads may use the card meanwhile.
+        # Other threads may be using the card.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = function(*fixed)
     except RuntimeError as error:
@@ -68,14 +68,14 @@ def captured(
 
 
 def compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same, compiled; as it is where there is no compiler."""
+    """``forward``, compiled; unchanged where there is no compiler."""
     fast = torch.compile(forward)
 
     def either(views: Tensor) -> Tensor:
         nonlocal fast
         try:
             return fast(views)
-        except Exception as error:  # of Triton, of a C compiler, of what torch makes of them
+        except Exception as error:  # from Triton, a C compiler, or torch on their behalf
             if fast is forward or is_lack_of_memory(error):
                 raise
             warnings.warn(f"Learning goes on without a compiler: {error}", stacklevel=2)

@@ -1,8 +1,8 @@
-"""A trained network for inference alone: the same answers in fewer passes over memory.
+"""A trained network for inference only: the same predictions in fewer passes over memory.
 
-On a CPU a small ResNet spends as long on what lies between its convolutions as in them. Here batch
-norm and the scale of the pixels are part of the weights, ReLU and the sum of a block are part of
-the convolution before them, and max-pooling compares whole rows.
+On a CPU, a small ResNet spends as much time between its convolutions as in them. Here batch norm
+and the pixel scale are folded into the weights, ReLU and the residual sum are fused into the
+convolution before them, and max-pooling compares whole rows.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from al_core.models.network import Network
 
 AT_ONCE = 128 * 32 * 32  # pixels in the stem on a CPU
 
-# oneDNN's convolution with what follows it in one pass. torch has no public name for it yet.
+# oneDNN's convolution fused with what follows it. torch has no public name for it yet.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 _FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if _HAS_ONEDNN else None
 
 
 class InferenceNetwork(nn.Module):
-    """What :class:`~al_core.models.network.Network` says in eval mode, in the hardware's dtype; the
-    network is left alone. ``at_most`` so many images fit into memory, as far as is known."""
+    """The predictions of a :class:`~al_core.models.network.Network` in eval mode, in the hardware's
+    dtype; the network itself is not changed. ``at_most`` images are known to fit into memory."""
 
     def __init__(self, network: Network, hardware: Hardware) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class InferenceNetwork(nn.Module):
 
 
 class _Stem(nn.Module):
-    """Pixels as they are to the first maps: their scale is in the weights, and what is left is to
-    take the mean away."""
+    """Raw pixels to the first maps: their scale is in the weights, so only the mean is subtracted
+    here."""
 
     def __init__(self, backbone: nn.Module, mean: Tensor, std: Tensor) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _Stem(nn.Module):
         """uint8 ``[N,3,H,W]`` to the maps that the first block sees."""
         if images.device.type != "cpu":
             return self._maps(images)
-        # A few at a time: then the largest maps of all do not leave the processor's cache.
+        # A few at a time, so that the largest maps stay in the processor's cache.
         few = max(1, AT_ONCE // images[0, 0].numel())
         return torch.cat([self._maps(some) for some in torch.split(images, few)])
 
@@ -86,7 +86,7 @@ class _Stem(nn.Module):
 
 
 class _Block(nn.Module):
-    """A basic block of ResNet: two convolutions, and what came in added to what goes out."""
+    """A basic block of ResNet: two convolutions, and the input added to their output."""
 
     def __init__(self, block: BasicBlock) -> None:
         super().__init__()
@@ -102,18 +102,17 @@ class _Block(nn.Module):
 
 
 def _folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
-    """A convolution that does what the batch norm behind it does as well: in eval mode that is a
-    factor and a shift."""
+    """A convolution with the batch norm after it folded in: in eval mode, a factor and a shift."""
     return fuse_conv_bn_eval(conv, norm)  # type: ignore[arg-type, type-var, return-value]
 
 
 class _Convolution(nn.Module):
-    """A convolution, perhaps with a sum and ReLU behind it."""
+    """A convolution, optionally followed by a sum and ReLU."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
-        self._matrices: dict[torch.Size, Tensor] = {}  # by the size of the maps they multiply
+        self._matrices: dict[torch.Size, Tensor] = {}  # by map size
 
     def forward(self, input: Tensor, plus: Tensor | None = None, relu: bool = True) -> Tensor:
         conv = self.conv
@@ -146,9 +145,9 @@ def _add_and_relu(output: Tensor, plus: Tensor | None, relu: bool) -> Tensor:
 
 
 def _pool_and_relu(maps: Tensor) -> Tensor:
-    """ReLU of the largest of 3x3, stride 2, padding 1: rows first and then columns.
+    """Max-pooling 3x3 with stride 2 and padding 1, then ReLU: rows first, then columns.
 
-    A third of what max_pool2d takes on a CPU, which also keeps where the largest was.
+    Takes a third of the time of max_pool2d on a CPU, which also records where each maximum was.
     """
     if maps.device.type != "cpu" or maps.shape[2] % 2 or maps.shape[3] % 2:
         return functional.max_pool2d(maps, 3, 2, 1).relu_()

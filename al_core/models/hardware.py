@@ -16,20 +16,20 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where the network runs: the device, and the dtype its matrix products are fast in."""
+    """Where a network runs: the device, and the dtype of its fast matrix products."""
 
     device: torch.device
     dtype: torch.dtype
 
     @property
     def name(self) -> str:
-        """What a person calls it: the card's name, or CPU."""
+        """The name that people know: the card's, or CPU."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return {"mps": "Apple GPU"}.get(self.device.type, "CPU")
 
     def __str__(self) -> str:
-        """All that the last bits of a result depend on."""
+        """Everything that the last bits of a result depend on."""
         dtype, threads = str(self.dtype).removeprefix("torch."), torch.get_num_threads()
         libraries = f"torch: {torch.__version__}"
         if self.device.type == "cuda":
@@ -43,13 +43,13 @@ class Hardware:
 
 
 def find_hardware() -> Hardware:
-    """The best device there is; bf16 where the device has instructions for it, else fp32.
+    """The best device here; bf16 where the device has instructions for it, else fp32.
 
-    A card that this torch has no kernels for is left alone, with a warning.
+    A card that this torch has no kernels for is skipped, with a warning.
     """
     if torch.cuda.is_available() and _computes():
         torch.backends.cudnn.deterministic = True  # the same seed, the same curve
-        torch.backends.cudnn.allow_tf32 = False  # fp32 is what others are compared with
+        torch.backends.cudnn.allow_tf32 = False  # other dtypes are compared with fp32
         torch.backends.cuda.matmul.allow_tf32 = False
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return Hardware(torch.device("cuda"), torch.bfloat16 if bf16 else torch.float32)
@@ -64,7 +64,7 @@ def _cudnn_version() -> int:
 
 @cache
 def _computes() -> bool:
-    """Whether the card runs a convolution: one older than torch's kernels is found, and fails."""
+    """Whether the card runs a convolution: one too old for torch's kernels is listed, but fails."""
     try:
         with torch.inference_mode():
             pixels = torch.ones(1, 1, 3, 3, device="cuda")
@@ -76,14 +76,13 @@ def _computes() -> bool:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the processor has instructions for it; else it is emulated, at a fraction of fp32's
-    speed."""
-    # torch has no public name for the question yet.
+    """Whether the processor has bf16 instructions; emulated, bf16 is far slower than fp32."""
+    # torch has no public name for this check yet.
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def in_parts(phase: str, size: int, wanted: int) -> str:
-    """What a phase is called: while ``size`` images go at a time for lack of memory, it says so."""
+    """The title of a phase; where memory allows only ``size`` images at a time, it says so."""
     return phase if size == wanted else f"{phase}, {size} images at a time for lack of memory"
 
 
@@ -91,9 +90,9 @@ _ON_GPU: dict[int, tuple[weakref.ref[NDArray[np.uint8]], Tensor]] = {}  # by the
 
 
 def on_device(images: NDArray[np.uint8], hardware: Hardware) -> NDArray[np.uint8] | Tensor:
-    """The images as one uint8 tensor on the GPU where they fit, else as they are, in memory.
+    """The images as one uint8 tensor on the GPU where they fit, else the array itself.
 
-    They lie there once, however often they are asked for, for as long as the array is in use.
+    They are copied once, however often they are asked for, and kept while the array is in use.
     """
     if hardware.device.type != "cuda":
         return images

@@ -1,4 +1,4 @@
-"""Where the weights lie that were learned from a pool's own images; imports no torch."""
+"""Where the weights learned from a pool's own images are kept; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from al_core.files.paths import home
 
 
 def learned_path(fingerprint: str) -> Path:
-    """The file of the weights that are learned from the images with that fingerprint."""
+    """The file of the weights learned from the images with this fingerprint."""
     return home() / "weights" / f"learned-{fingerprint[:24]}.safetensors"
 
 
 def waits_for_features(config: ExperimentConfig, fingerprint: str) -> bool:
-    """Whether an experiment needs features that are still to be learned from its images."""
+    """Whether an experiment needs features that have yet to be learned from its images."""
     return config.model.weights == LEARNED and not learned_path(fingerprint).exists()
 
 
 def card(path: Path) -> dict[str, str]:
-    """What a file of weights says of itself: by which method they were learned, how long, where."""
+    """The metadata of a weights file: by which method they were learned, for how long, where."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:

@@ -1,7 +1,7 @@
-"""Linear heads on embeddings: one to predict with, a committee to ask, a temperature.
+"""Linear heads on embeddings: one to predict with, a committee to query, a temperature.
 
-Softmax regression by L-BFGS on all labels at once: deterministic, and many heads in one go, for
-cross-validation and committees are the same fit with other weights.
+Softmax regression by L-BFGS on all labels at once. It is deterministic, and fits many heads in one
+go: cross-validation and committees are the same fit with different sample weights.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
 MEMBERS = 10
 ITERATIONS = 100  # of L-BFGS
-SEARCHING = 30  # the same while penalties are compared: which is best shows long before the end
+SEARCHING = 30  # the same while comparing penalties: the best one shows long before the end
 BLOCK = 8192
-ROWS, COLUMNS = 64, 16  # of a product: whole numbers of tiles
+ROWS, COLUMNS = 64, 16  # of a matrix product: padded to multiples of these, to fill whole tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heads:
-    """K linear heads with C classes on embeddings of width D, standardised first.
+    """K linear heads with C classes on embeddings of width D, which are standardised first.
 
     ``weight`` ``[K,D,C]``, ``bias`` ``[K,1,C]``, ``mean`` and ``scale`` ``[D]``, float32.
     """
@@ -36,13 +36,13 @@ class Heads:
     scale: Tensor
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """``[N,D]``, any floating dtype, to float32 ``[K,N,C]``; a row's are the same to the last
-        bit, whatever other rows there are."""
+        """``[N,D]``, any floating dtype, to float32 ``[K,N,C]``; the logits of a row are the same
+        to the last bit, whatever the other rows."""
         k, width, classes = self.weight.shape
-        # One matrix product for all heads, and standardised within it.
+        # One matrix product for all heads, standardising within it.
         weight = self.weight.permute(1, 0, 2).reshape(width, -1) / self.scale[:, None]
         bias = self.bias.flatten() - self.mean @ weight
-        # What is left over beside whole tiles is computed by other kernels.
+        # Padded: other kernels would compute what does not fill a tile.
         columns = -len(bias) % COLUMNS
         weight, bias = F.pad(weight, (0, columns)), F.pad(bias, (0, columns))
         logits = torch.cat(
@@ -64,10 +64,11 @@ def fit_heads(
     penalties: Tensor,
     iterations: int = ITERATIONS,
 ) -> Heads:
-    """K heads, each fit with sample ``weights`` of its own, ``[K,L]``, and a ``penalties`` ``[K]``.
+    """K heads, each fit with its own sample ``weights`` ``[K,L]`` and penalty in ``penalties``
+    ``[K]``.
 
     ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``. Each minimises the weighted mean
-    cross-entropy in nats plus half the penalty times the squared length of its weights.
+    cross-entropy in nats plus half its penalty times the squared norm of its weights.
     """
     x = embeddings.float()
     mean, scale = x.mean(0), x.std(0, unbiased=False).clamp_min(1e-6)
@@ -99,8 +100,8 @@ def fit_heads(
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What cross-validation on the labelled images says: the ``penalty`` with the least loss, and
-    the ``temperature`` by which its logits are best divided."""
+    """The result of cross-validation on the labelled images: the ``penalty`` with the least loss,
+    and the best ``temperature`` to divide its logits by."""
 
     penalty: float
     temperature: float
@@ -109,16 +110,15 @@ class Validation:
 def cross_validate(
     embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
 ) -> Validation:
-    """Choose among ``PENALTIES`` by the loss on five parts left out in turn; no test set is read.
+    """Choose among ``PENALTIES`` by the loss in five-fold cross-validation; reads no test set.
 
-    ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2. The temperature is that of the
-    heads on what they were not shown. Of embeddings that were themselves trained on these labels it
-    says nothing.
+    ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2. The temperature comes from
+    the left-out folds; it means nothing for embeddings that were trained on these same labels.
     """
     n = len(labels)
     folds = min(FOLDS, n)
-    part = (torch.randperm(n, generator=generator) % folds).to(labels.device)
-    kept = torch.stack([part != fold for fold in range(folds)]).float()
+    fold_of = (torch.randperm(n, generator=generator) % folds).to(labels.device)
+    kept = torch.stack([fold_of != fold for fold in range(folds)]).float()
     penalties = torch.tensor(PENALTIES, device=labels.device)
     heads = fit_heads(
         embeddings,
@@ -129,7 +129,7 @@ def cross_validate(
         SEARCHING,
     )
     logits = heads.logits(embeddings).view(len(PENALTIES), folds, n, classes)
-    left_out = logits[:, part, torch.arange(n, device=part.device)]  # [penalties, L, C]
+    left_out = logits[:, fold_of, torch.arange(n, device=fold_of.device)]  # [penalties, L, C]
     losses = torch.stack([F.cross_entropy(one, labels) for one in left_out])
     best = int(losses.argmin())
     return Validation(PENALTIES[best], temperature(left_out[best].softmax(1), labels))
@@ -138,21 +138,20 @@ def cross_validate(
 def fit_head(
     embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
 ) -> tuple[Heads, Validation]:
-    """One head on all labels, with the penalty that cross-validation on them chooses, and what
-    that says. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
-    found = cross_validate(embeddings, labels, classes, generator)
-    alike = torch.ones(1, len(labels), device=labels.device)
-    penalties = torch.tensor([found.penalty], device=labels.device)
-    return fit_heads(embeddings, labels, classes, alike, penalties), found
+    """One head on all labels, with the penalty chosen by cross-validation on them, and the result
+    of that. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
+    validation = cross_validate(embeddings, labels, classes, generator)
+    weights = torch.ones(1, len(labels), device=labels.device)
+    penalties = torch.tensor([validation.penalty], device=labels.device)
+    return fit_heads(embeddings, labels, classes, weights, penalties), validation
 
 
 def temperature(probs: Tensor, labels: Tensor) -> float:
-    """By what the logits behind ``probs`` ``[n,C]`` are best divided, of a model that has never
-    seen these images nor their ``labels``, int64 ``[n]``: Guo et al., "On calibration of modern
-    neural networks" (2017).
+    """The best temperature to divide the logits behind ``probs`` ``[n,C]`` by, for a model that
+    has never seen these images or their ``labels``, int64 ``[n]``: Guo et al., "On calibration of
+    modern neural networks" (2017).
 
-    Few labels tell little: beforehand a factor of two either way is taken to be likely. 1 without
-    any.
+    Few labels say little, so a prior expects a factor of two either way. 1 without labels.
     """
     if not len(labels):
         return 1.0
@@ -164,18 +163,18 @@ def temperature(probs: Tensor, labels: Tensor) -> float:
         return loss + float((log_temperature / np.log(2)) ** 2) / 2
 
     coolest, hottest = np.log(0.25), np.log(8)
-    found = minimize_scalar(loss_at, bounds=(coolest, hottest), method="bounded")
-    return float(np.exp(found.x))
+    best = minimize_scalar(loss_at, bounds=(coolest, hottest), method="bounded")
+    return float(np.exp(best.x))
 
 
 def committee(
     embeddings: Tensor, labels: Tensor, classes: int, penalty: float, generator: torch.Generator
 ) -> Heads:
-    """Ten heads, each on as many labels as there are, drawn with replacement: query by bagging,
-    Abe & Mamitsuka, "Query learning strategies using boosting and bagging" (1998).
+    """Ten heads, each fit to a bootstrap sample of the labels: query by bagging, Abe & Mamitsuka,
+    "Query learning strategies using boosting and bagging" (1998).
 
-    On embeddings that a network has trained on these very labels they agree on most images, and
-    then mostly chance tells the rest apart.
+    On embeddings that a network learned from these same labels, the heads agree on most images,
+    and mostly chance separates the rest.
     """
     n = len(labels)
     drawn = torch.randint(n, (MEMBERS, n), generator=generator)

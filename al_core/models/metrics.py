@@ -1,5 +1,5 @@
-"""How often and where a network is wrong: accuracy with its interval, calibration, recall by class,
-its confident mistakes."""
+"""How often and where a network is wrong: accuracy and its interval, calibration, recall by class,
+confident mistakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALIBRATION_BINS = 15
 
 def class_recall(confusion: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     """The share of each class's images that was recognised, float64 ``[C]``; nan where a class has
-    no images. ``confusion[truth][said]`` are counts."""
+    no images. ``confusion[truth][prediction]`` holds counts."""
     counts = np.asarray(confusion, dtype=np.float64)
     images = counts.sum(1)
     with np.errstate(invalid="ignore"):
@@ -32,11 +32,10 @@ def confident_mistakes(
     truth: int | None = None,
     said: int | None = None,
 ) -> NDArray[np.int64]:
-    """The rows whose most likely class is not their target, the most confident first, int64
-    ``[K]``.
+    """The rows whose most likely class is not their target, most confident first, int64 ``[K]``.
 
-    ``probs`` ``[M,C]``, ``targets`` int64 ``[M]``. Only images of class ``truth`` and those taken
-    for class ``said``, where these are given.
+    ``probs`` ``[M,C]``, ``targets`` int64 ``[M]``. Where given, only images of class ``truth``
+    and those predicted as class ``said``.
     """
     top = probs.argmax(1)
     wrong = top != targets
@@ -49,8 +48,7 @@ def confident_mistakes(
 
 
 def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """95% interval of a proportion: Wilson, "Probable inference" (1927), equation 7; nan where
-    there is nothing to count."""
+    """95% interval of a proportion, nan for n = 0: Wilson, "Probable inference" (1927), eq. 7."""
     if n == 0:
         return np.nan, np.nan
     share = hits / n
@@ -64,9 +62,9 @@ def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, floa
 class Metrics:
     """How right predictions are on images whose truth is known.
 
-    ``accuracy`` on so many ``images``, with ``interval``, its 95% Wilson interval; ``nll``, the
-    mean negative log-likelihood in nats; ``ece``, the expected calibration error;
-    ``confusion[truth][said]``, counts.
+    ``images``, their number; ``accuracy``, and its 95% Wilson ``interval``; ``nll``, the mean
+    negative log-likelihood in nats; ``ece``, the expected calibration error;
+    ``confusion[truth][prediction]``, counts.
     """
 
     images: int
@@ -78,20 +76,20 @@ class Metrics:
 
 
 def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
-    """Compare ``probs`` ``[N,C]`` with the truth ``targets`` int64 ``[N]``, N at least 1.
+    """Compare ``probs`` ``[N,C]`` with the true ``targets`` int64 ``[N]``, N at least 1.
 
     ECE as in Guo et al., "On calibration of modern neural networks" (2017), 15 equal bins.
     """
-    import torch  # the page reads the rest of this file without it
+    import torch  # the page uses the rest of this file without it
 
     n, classes = probs.shape
-    confidence, said = probs.max(1)
-    right = said == targets
+    confidence, predicted = probs.max(1)
+    right = predicted == targets
     nll = -probs.gather(1, targets[:, None]).clamp_min(1e-12).log().mean()
     bins = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
     in_bin = bins == torch.arange(CALIBRATION_BINS, device=bins.device)[:, None]
     gap = in_bin.float() @ (right.float() - confidence)
-    confusion = torch.bincount(targets * classes + said, minlength=classes**2)
+    confusion = torch.bincount(targets * classes + predicted, minlength=classes**2)
     hits = int(right.sum())
     return Metrics(
         images=n,

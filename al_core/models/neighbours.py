@@ -1,4 +1,4 @@
-"""The labelled rows most alike to others, by cosine."""
+"""The labelled rows most similar to others, by cosine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LOOKED_AT, NEIGHBOURS = 5000, 10
 
 
 def nearest(queries: torch.Tensor, known: torch.Tensor, k: int) -> torch.Tensor:
-    """The ``k`` rows of ``known`` ``[L,D]`` most alike to each of ``queries`` ``[n,D]``, by cosine.
+    """The ``k`` rows of ``known`` ``[L,D]`` most similar to each of ``queries`` ``[n,D]``, by
+    cosine: positions, best first, int64 ``[n, min(k, L)]``.
 
-    Positions, best first, int64 ``[n, min(k, L)]``. The rows are taken in blocks, so that a large
-    labelled set needs no second copy of itself.
+    The rows are taken in blocks, so that a large labelled set is never copied whole.
     """
     directions = torch.nn.functional.normalize(queries.float(), dim=1)
     alike = torch.cat(
@@ -33,14 +33,14 @@ def nearest(queries: torch.Tensor, known: torch.Tensor, k: int) -> torch.Tensor:
 def by_neighbours(
     queries: torch.Tensor, known: torch.Tensor, labels: torch.Tensor, k: int, skip: int = 0
 ) -> torch.Tensor:
-    """The class int64 ``[n]`` that most of the ``k`` rows of ``known`` nearest to each of
-    ``queries`` have, by ``labels`` int64 ``[L]``; the nearest ``skip`` of all do not count, which
-    are the queries themselves where they are among the known."""
-    said = [
+    """The most common class, int64 ``[n]``, among the ``k`` rows of ``known`` nearest to each of
+    ``queries``, by ``labels`` int64 ``[L]``. The nearest ``skip`` do not count: where the queries
+    are among the known, they are the queries themselves."""
+    predicted = [
         labels[nearest(rows, known, k + skip)[:, skip:]].mode(1).values
         for rows in torch.split(queries, 1000)
     ]
-    return torch.cat(said)
+    return torch.cat(predicted)
 
 
 def accuracy_of_neighbours(
@@ -49,8 +49,8 @@ def accuracy_of_neighbours(
     targets: NDArray[np.int64],
     hardware: Hardware,
 ) -> float:
-    """The share of some thousand ``images`` that most of the ten nearest of the others agree with,
-    by what ``network`` sees."""
+    """The accuracy, on a few thousand of ``images``, of predicting the most common class of the ten
+    nearest others by the embeddings of ``network``."""
     some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
     fast = InferenceNetwork(network, hardware)
     embeddings = finish(predict(fast, images, some, hardware, "")).embeddings.to(hardware.device)

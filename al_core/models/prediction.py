@@ -1,4 +1,4 @@
-"""predict(): what a network says of images."""
+"""predict(): a network's predictions on images."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from al_core.models.hardware import Hardware, in_parts
 from al_core.progress import Progress, Work
 
 BATCH_SIZE = 512
-ON_GPU = 2048  # a card is kept busy by more
+ON_GPU = 2048  # it takes more to keep a card busy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float16 ``[N,D]``.
-
-    Half precision halves what 50,000 embeddings take, 100 MB.
-    """
+    """``probs`` float32 ``[N,C]``, rows sum to 1; ``embeddings`` float16 ``[N,D]``, which halves
+    the 100 MB that 50,000 of them would take."""
 
     probs: Tensor
     embeddings: Tensor
 
 
 def batch_size(hardware: Hardware) -> int:
-    """How many images go at a time where memory is not short."""
+    """How many images are predicted at a time while memory lasts."""
     return ON_GPU if hardware.device.type == "cuda" else BATCH_SIZE
 
 
@@ -45,12 +43,12 @@ def predict(
     """Probabilities and embeddings of ``images[positions]``, ``images`` uint8 ``[N,3,H,W]``, on the
     CPU.
 
-    Where memory runs out it goes on with half as many at a time, also when it is called again, and
-    its reports say so.
+    Where memory runs out, it continues with half as many at a time, in later calls too, and its
+    reports say so.
     """
     n, most = len(positions), batch_size(hardware)
     size = min(most, network.at_most)
-    # Beside the images: one copy at the end, and no card waits for each block's.
+    # Kept beside the images: one copy at the end, so that the card need not wait for each block.
     beside = images.device if isinstance(images, Tensor) else torch.device("cpu")
     wanted = torch.from_numpy(positions).to(beside) if isinstance(images, Tensor) else positions
     probs = torch.empty(n, network.head.out_features, device=beside)
@@ -58,7 +56,7 @@ def predict(
     start, done = time.perf_counter(), 0
     while done < n:
         end = min(done + size, n)
-        # The last block reaches back into the one before: nothing is compiled for another size.
+        # The last block reaches back into the one before, so that all blocks are of one size.
         rows = slice(max(end - size, 0), end)
         try:
             with torch.inference_mode():

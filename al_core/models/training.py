@@ -1,4 +1,4 @@
-"""fit(): train a network on the labelled images, one report an epoch."""
+"""fit(): train a network on the labelled images, with one report an epoch."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def fit(
     """Train ``network`` in place by SGD with momentum and the one-cycle schedule.
 
     ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
-    ``generator`` is a CPU generator. One report an epoch, and one a second within a long epoch, so
-    that a progress bar moves and whoever stops asking has not long to wait. Where memory runs out,
-    a batch goes in parts from then on, and the reports say so. The schedule: Smith & Topin,
-    "Super-convergence" (2019). Raises ConfigError for fewer than two images, or when the loss is no
-    longer a number.
+    ``generator`` is a CPU generator. It reports once an epoch, and every second within a long one,
+    so that a progress bar moves and the work can be stopped soon. Where memory runs out, batches
+    are split from then on, and the reports say so. The schedule: Smith & Topin,
+    "Super-convergence" (2019). Raises ConfigError for fewer than two images, or where the loss is
+    no longer finite.
     """
     n = len(images)
     if n < 2:
@@ -90,10 +90,11 @@ def fit(
 def _gradient(
     network: Network, images: Tensor, targets: Tensor, hardware: Hardware, parts: int
 ) -> tuple[Tensor, Tensor, int]:
-    """Leave the gradient of a batch in ``network``; the sum of its losses, how many it got right.
+    """Leave the gradient of a batch in ``network``; return the sum of its losses, the number of
+    correct predictions, and the number of parts.
 
-    The batch goes in so many ``parts``, each with a batch norm of its own, and in twice as many
-    whenever memory runs out; how many it came to is the third of what is returned.
+    The batch is split into ``parts``, each with its own batch norm; their number doubles whenever
+    memory runs out.
     """
     while True:
         network.zero_grad(set_to_none=True)
@@ -114,8 +115,8 @@ def _gradient(
 def _add_gradient(
     network: Network, x: Tensor, y: Tensor, share: float, hardware: Hardware
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradient of a part of a batch; its own function, so that nothing of a part that did
-    not fit into memory outlives it."""
+    """Add the gradient of a part of a batch; a function of its own, so that nothing of a part that
+    did not fit into memory outlives it."""
     with torch.autocast(
         hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
     ):
@@ -130,9 +131,9 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
     """The positions of each step's images, and what :func:`augment` takes, on the images' device.
 
-    Drawn for many steps at a time: a copy to a GPU waits for all that runs there.
+    Drawn for many steps at a time: each copy to a GPU waits for all the work there.
     """
-    order = _shuffled_again_and_again(len(images), batch_size, generator)
+    order = _endless_shuffle(len(images), batch_size, generator)
     for start in range(0, steps, AHEAD):
         drawn = [
             (next(order), *draw_augmentation(batch_size, config.flip, config.shift, generator))
@@ -145,13 +146,11 @@ def _batches(
         yield from zip(*columns, strict=True)
 
 
-def _shuffled_again_and_again(
-    n: int, batch_size: int, generator: torch.Generator
-) -> Iterator[Tensor]:
-    """Positions of all ``n`` images, shuffled anew each time round, in batches without end.
+def _endless_shuffle(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches of positions of all ``n`` images, reshuffled each epoch.
 
-    A batch may reach into the next round: all are of one size, so that nothing is compiled or
-    kept for another, and none is a single image, which batch norm cannot take.
+    A batch may reach into the next epoch. So all are of one size, nothing is compiled or kept for
+    another, and none is a single image, which batch norm cannot take.
     """
     left = torch.empty(0, dtype=torch.int64)
     while True:
@@ -164,17 +163,17 @@ def _shuffled_again_and_again(
 def draw_augmentation(
     n: int, flip: bool, shift: int, generator: torch.Generator
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Which of ``n`` images are mirrored, bool ``[n]``, and by how much each is moved, down and to
-    the right, int64 ``[2,n,1]`` from ``-shift`` to ``shift``; None for what is not done."""
+    """Which of ``n`` images are mirrored, bool ``[n]``, and how far each is moved down and to the
+    right, int64 ``[2,n,1]`` from ``-shift`` to ``shift``; None for what is not done."""
     mirrored = torch.rand(n, generator=generator) < 0.5 if flip else None
     offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator) if shift else None
     return mirrored, None if offsets is None else offsets - shift
 
 
 def augment(images: Tensor, mirrored: Tensor | None, offsets: Tensor | None) -> Tensor:
-    """Mirror and move images as :func:`draw_augmentation` has drawn, edges reflected.
+    """Mirror and move images as drawn by :func:`draw_augmentation`, reflecting the edges.
 
-    uint8 ``[N,C,H,W]`` in and out, all of them at once; all three on one device.
+    uint8 ``[N,C,H,W]`` in and out; all three arguments on one device.
     """
     n, _, height, width = images.shape
     if mirrored is not None:
@@ -183,7 +182,7 @@ def augment(images: Tensor, mirrored: Tensor | None, offsets: Tensor | None) -> 
         rows = _reflect(offsets[0] + torch.arange(height, device=images.device), height)
         columns = _reflect(offsets[1] + torch.arange(width, device=images.device), width)
         index = torch.arange(n, device=images.device).view(n, 1, 1)
-        # Advanced indices around a slice put the channels last, which is the layout wanted next.
+        # Advanced indices around a slice put the channels last, which is the layout needed next.
         images = images[index, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
     return images
 

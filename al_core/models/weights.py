@@ -1,4 +1,4 @@
-"""Network weights on disk: those of each round, and those to start from."""
+"""Network weights on disk: those of each round, and initial ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from al_core.progress import Work
 
 
 def weights_path(experiment: Path, number: int) -> Path:
-    """Where the network of round ``number`` is kept."""
+    """The file of the network of round ``number``."""
     return experiment / f"round-{number}.safetensors"
 
 
@@ -34,8 +34,8 @@ def save_network(network: Network, path: Path) -> None:
 
 def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
     """Write what features need of a network to ``path``, whole or not at all, for
-    :func:`read_weights`: in half precision, 22 MB, with a ``card`` in its metadata. Batch norm's
-    statistics and the normalisation, which are few, stay in single precision. Raises FileNotWritten
+    :func:`read_weights`: in half precision, 22 MB, with a ``card`` as metadata. Batch norm's
+    statistics and the normalisation are small, and stay in single precision. Raises FileNotWritten
     if it cannot be written."""
     tensors = {"mean": network.mean, "std": network.std}
     tensors |= {name: tensor.half() for name, tensor in network.backbone.named_parameters()}
@@ -49,7 +49,8 @@ def save_backbone(network: Network, path: Path, card: dict[str, str]) -> None:
 
 def _save(tensors: dict[str, Tensor], path: Path, card: dict[str, str] | None = None) -> None:
     with whole_file(path) as file:
-        # As bytes: safetensors lets nobody else read a file it makes, and has errors of its own.
+        # As bytes: a file written by safetensors is readable by its owner alone, and its errors
+        # are not OSErrors.
         file.write(save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, card))
 
 
@@ -70,10 +71,10 @@ def load_network(path: Path, hardware: Hardware) -> Network:
 
 
 def pretrained_weights(weights: str, fingerprint: str) -> Work[Pretrained | None]:
-    """The weights an experiment starts from, by their name or path; None for ``none``. What is
-    ``learned`` belongs to the images with that ``fingerprint``.
+    """The weights an experiment starts from, by name or path; None for ``none``. ``learned`` ones
+    belong to the images with this ``fingerprint``.
 
-    Raises WeightsError where they can neither be found, downloaded nor used.
+    Raises WeightsError where they cannot be found, downloaded or used.
     """
     if weights == "none":
         return None
@@ -93,7 +94,7 @@ def pretrained_weights(weights: str, fingerprint: str) -> Work[Pretrained | None
 def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[Pretrained]:
     """torchvision's ImageNet weights of ResNet-18, downloaded once into torch's own cache.
 
-    Raises WeightsError when they can neither be found nor downloaded.
+    Raises WeightsError if they can neither be found nor downloaded.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if not path.exists():
@@ -114,14 +115,14 @@ def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[Pretrained
 
 
 def read_weights(path: Path) -> Pretrained:
-    """Weights of ResNet-18 out of a ``.safetensors`` file, by the names of torchvision or of this
-    project. Where the file holds no ``mean`` and ``std`` of the pixels, they are ImageNet's.
+    """ResNet-18 weights from a ``.safetensors`` file, by torchvision's or this project's names.
+    Without ``mean`` and ``std`` of the pixels in the file, ImageNet's are used.
 
-    Raises WeightsError where there is no such file, or no such network in it.
+    Raises WeightsError where the file is missing or holds no such network.
     """
     try:
         tensors = load_file(path)
-    # Of safetensors: a kind of number that it does not know, a path that is none.
+    # safetensors raises these for an unknown dtype or an invalid path.
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} cannot be read as a .safetensors file ({error}).") from error
     return _pretrained(tensors, path)
@@ -133,10 +134,10 @@ def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
     with torch.device("meta"):
         network = Network(1, small_stem, (0, 0, 0), (1, 1, 1))
     backbone = {}
-    for name, meant in network.backbone.state_dict().items():
+    for name, expected in network.backbone.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        if name not in tensors or tensors[name].shape != meant.shape:
+        if name not in tensors or tensors[name].shape != expected.shape:
             raise WeightsError(
                 f"{path} holds no ResNet-18: its {name} is missing or of another size."
             )
@@ -154,5 +155,5 @@ def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
 
 
 def _hash_in(path: Path) -> str:
-    """The first digits of the file's SHA-256, which torchvision keeps in its name."""
+    """The first digits of the file's SHA-256, which torchvision puts in its name."""
     return path.stem.rsplit("-", 1)[1]

@@ -1,8 +1,8 @@
 """The loop without a person; the random baseline.
 
-annotators       who answers: the truth, or labels in a file
+annotators       simulated annotators: the truth, or labels from a file
 simulate         one experiment
-results          what simulations gave, on disk
-runner           many, side by side, going on where they stopped
+results          the results of simulations, on disk
+runner           many, side by side, resuming where they stopped
 random_baseline  as many random labels as an experiment has
 """

@@ -1,4 +1,4 @@
-"""Simulated annotators: who answers where no person does."""
+"""Simulated annotators, who label in place of a person."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ Annotator = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # positions [n] to
 
 
 def find_annotator(name: str, dataset: Dataset) -> Annotator:
-    """``truth``, or ``FILE.npz:COLUMN`` for labels that real people gave.
-
-    Raises ConfigError, in a sentence, where there is no such annotator for these images.
-    """
+    """``truth``, or ``FILE.npz:COLUMN`` for labels by real people. Raises ConfigError where these
+    images have no such annotator."""
     if name == "truth":
         return truth(dataset)
     file, colon, column = name.rpartition(":")
@@ -30,7 +28,7 @@ def find_annotator(name: str, dataset: Dataset) -> Annotator:
 
 
 def truth(dataset: Dataset) -> Annotator:
-    """The annotator who is always right; raises ConfigError where no truth is known."""
+    """The annotator who is always right; raises ConfigError where the truth is not known."""
     if not dataset.has_truth:
         raise ConfigError(
             f"No truth is known for the images of “{dataset.source}”, so it cannot be simulated."
@@ -39,8 +37,8 @@ def truth(dataset: Dataset) -> Annotator:
 
 
 def table(path: Path, column: str, dataset: Dataset) -> Annotator:
-    """An annotator who gave the labels in an array of an ``.npz`` file, one for each training
-    image; raises ConfigError where it does not fit."""
+    """The annotator behind the labels in an array of an ``.npz`` file, one for each training image;
+    raises ConfigError where they do not fit."""
     try:
         with open_arrays(path, [column], MOST) as file:
             if column not in file:

@@ -1,7 +1,7 @@
-"""What as many labels would have given, had they been picked at random: the yardstick of a curve.
+"""The random baseline: what as many labels would have given for images picked at random.
 
-It is trained in the background, on images whose truth is known and with the truth as annotator,
-and kept beside the experiment's weights.
+It is trained in the background, where the truth is known, with the truth as annotator, and kept
+beside the experiment's weights.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 
 def can_be_measured(dataset: Dataset) -> bool:
-    """Whether the truth is known of every training image and of some test images."""
+    """Whether the truth is known for all training images and some test images."""
     return dataset.has_truth and bool((dataset.test.targets >= 0).any())
 
 
 def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
-    """The metrics with as many random labels, by round, as far as they are known."""
-    found = {}
+    """The metrics of the random baseline by round, as far as they are known."""
+    metrics = {}
     for record in experiment.rounds:
         if _is_random(experiment, record):
-            found[record.round] = record.metrics or {}
+            metrics[record.round] = record.metrics or {}
         else:
             with suppress(OSError, ValueError):
                 kept = json.loads(_path(experiment, record).read_text(encoding="utf-8"))
                 if kept is None or _are_metrics(kept):
-                    found[record.round] = kept
-    return found
+                    metrics[record.round] = kept
+    return metrics
 
 
 def _are_metrics(kept: Any) -> bool:
-    """Whether a file holds what is read from it here, and was not damaged."""
+    """Whether a file holds what is read from it here, undamaged."""
     try:
         counts = [count for row in kept["confusion"] for count in row]
         shares = [kept["accuracy"], *kept["interval"]]
@@ -57,18 +57,18 @@ def _are_metrics(kept: Any) -> bool:
 
 
 def missing(experiment: Experiment) -> Sequence[RoundRecord]:
-    """The rounds whose reference is not known yet, or is damaged."""
+    """The rounds whose baseline is not known yet, or is damaged."""
     known = reference(experiment)
     return [record for record in experiment.rounds if record.round not in known]
 
 
 def has_reference(experiment: Path) -> bool:
-    """Whether any round of an experiment has one on disk."""
+    """Whether any round of an experiment has a baseline on disk."""
     return any(experiment.glob("random-*.json"))
 
 
 def reference_curve(experiment: Experiment) -> Curve | None:
-    """The reference as a curve beside that of the experiment, None where nothing is known of it."""
+    """The random baseline as a curve beside the experiment's; None where nothing of it is known."""
     known = reference(experiment)
     rounds = [record for record in experiment.rounds if known.get(record.round)]
     if not rounds:
@@ -86,10 +86,9 @@ def reference_curve(experiment: Experiment) -> Curve | None:
 
 
 def against_random(experiment: Experiment) -> str:
-    """How the latest round whose reference is known stands to it, in a sentence; empty where there
-    is none.
+    """How the latest round with a known baseline compares with it, in a sentence; empty without.
 
-    What the reference said of each test image is not kept, so the interval is the one for
+    The baseline's predictions for each test image are not kept, so the interval is the one for
     independent proportions, which is wider.
     """
     known = reference(experiment)
@@ -115,7 +114,7 @@ def against_random(experiment: Experiment) -> str:
 
 
 def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
-    """Train what is missing, a round at a time, each with its settings and its number of labels."""
+    """Train the missing rounds one by one, each with its settings and its number of labels."""
     from al_core.features.embed import features_of
     from al_core.loop.round import RoundTask, run_round
 
@@ -135,7 +134,7 @@ def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) 
 
 
 def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
-    """Whether a round was trained on random images with the truth's labels itself."""
+    """Whether a round was itself trained on random images with the truth's labels."""
     return record.round == 0 and experiment.config.initial_labels == "truth"
 
 

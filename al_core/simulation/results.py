@@ -1,4 +1,4 @@
-"""What simulations gave: each is an experiment with a database of its own, and a note beside it."""
+"""The results of simulations: each is an experiment with its own database, and a note beside it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from al_core.strategies.registry import titled
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
-# The settings of an experiment that a simulated round is made from.
+# The settings of an experiment that a simulated round depends on.
 DEPENDS_ON = (
     "strategy", "initial", "start", "per_round", "model", "train", "seed", "image_size",
     "class_names",
 )  # fmt: skip
-DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a note of it raises
-FORMAT = 6  # raised whenever a round or a strategy changes: older simulations are run anew
+DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a bad note raises
+FORMAT = 6  # raise it when rounds or strategies change: older simulations are run again
 NOTE = "simulation.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One simulated experiment: its settings, and who answers (see
+    """A simulated experiment: its settings, and who labels (see
     :func:`al_core.simulation.annotators.find_annotator`)."""
 
     config: ExperimentConfig
@@ -44,7 +44,7 @@ class Simulation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a reader of the table wants to know beside strategy and seed."""
+        """What a reader of the table wants to know besides strategy and seed."""
         config = self.config
         return {
             "data": config.data,
@@ -62,10 +62,8 @@ class Simulation:
 
 
 def saved_curves() -> list[Curve]:
-    """The curves of all simulations that are kept, one for each strategy and seed.
-
-    Runs share a name where they differ in their seed alone.
-    """
+    """The curves of all simulations on disk, one for each strategy and seed. Runs that differ in
+    their seed alone share a name."""
     curves = []
     taken: dict[str, str] = {}
     for note in sorted((home() / "simulations").glob(f"*/{NOTE}")):
@@ -85,7 +83,7 @@ def saved_curves() -> list[Curve]:
             on = MeasuredOn("test", Path(kept["settings"]["data"]).name, experiment.fingerprint)
             number = 1
             while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
-                number += 1  # the same words for other files, or for other images
+                number += 1  # the same words, but other files or images
                 name = f"{first} [{number}]"
             curves.append(
                 Curve(
@@ -101,7 +99,7 @@ def saved_curves() -> list[Curve]:
 
 @lru_cache(1000)
 def _experiment_in(log: Path, changed: int) -> Experiment:
-    """The experiment in a database, as it was when that was last changed."""
+    """The experiment in a database, cached until the database changes."""
     store = _store(log)
     try:
         return open_experiment(store, 1)
@@ -110,7 +108,7 @@ def _experiment_in(log: Path, changed: int) -> Experiment:
 
 
 def _name(strategy: str, settings: dict[str, Any]) -> str:
-    """What a person tells one group of curves from another by."""
+    """The name by which people tell one group of curves from another."""
     words = [titled(strategy), Path(settings["data"]).name]
     if settings["annotator"] != "truth":
         words.append(settings["annotator"].rpartition(":")[2])
@@ -136,8 +134,8 @@ def _store(log: Path) -> Store:
 def open_simulation(
     simulation: Simulation, dataset: Dataset, features: str
 ) -> tuple[Store, Experiment]:
-    """The store of a simulation and its experiment, begun where there is none yet, or where it is
-    damaged. ``features`` tells the weights or embeddings from others."""
+    """The store of a simulation and its experiment, created where it is missing or damaged.
+    ``features`` is the digest of the weights or embeddings."""
     depends_on = _all_that_matters(simulation, dataset.fingerprint, features)
     folder = home() / "simulations" / _digest(depends_on)
     config = simulation.config
@@ -161,8 +159,9 @@ def open_simulation(
 
 
 def as_it_is_run(simulation: Simulation, dataset: Dataset) -> Simulation:
-    """With the settings that follow from its images and its annotator: the truth's first labels
-    are in the log from the start, as the desk has them, and nothing but a test set measures."""
+    """With the settings that follow from its images and annotator: where the truth labels the
+    random first images, those labels are in the log from the start, as at the desk; and no images
+    are held out, since only a test set measures."""
     config = simulation.config
     by_truth = simulation.annotator == "truth" and config.start == "random"
     config = replace(
@@ -175,10 +174,10 @@ def as_it_is_run(simulation: Simulation, dataset: Dataset) -> Simulation:
 
 
 def _all_that_matters(simulation: Simulation, images: str, features: str) -> dict[str, Any]:
-    """All that the rounds of a simulation depend on, with the digests of its files; how many rounds
-    there are is not among it, nor what the page alone reads."""
+    """Everything the rounds of a simulation depend on, with the digests of its files, but without
+    the number of rounds and settings for the page alone."""
     values = simulation.config.to_json()
-    for name in ("learn_minutes", "embeddings"):  # what is in the files matters, and not where
+    for name in ("learn_minutes", "embeddings"):  # the contents of files matter, not their paths
         del values["model"][name]
     annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")

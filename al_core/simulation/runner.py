@@ -1,4 +1,4 @@
-"""Many simulated experiments: side by side, kept on disk, and going on where they stopped."""
+"""Many simulated experiments: side by side, kept on disk, resuming where they stopped."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MEMORY = 3_000_000_000  # bytes a run may take, images included
 
 
 def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress | Row]:
-    """Run simulations, ``jobs`` processes at a time: reports of progress, and rows as they come.
+    """Run simulations, ``jobs`` processes at a time: progress reports, and rows as they come.
 
-    Each round is kept under ``$AL_HOME/simulations``. Whatever was kept before is not run again;
-    its rows come first. Stopped anywhere, the processes end, and what they have finished stays.
-    Raises the first error that any of them meets.
+    Each round is kept under ``$AL_HOME/simulations`` and not run again; rows of earlier runs come
+    first. Stopped anywhere, the processes end, and what they have finished is kept. Raises the
+    first error of any of them.
     """
     with closing(_in_processes(simulations, jobs)) as reports:
         yield from merged(simulations, reports)
@@ -38,7 +38,7 @@ def run_all(simulations: Sequence[Simulation], jobs: int) -> Iterator[Progress |
 def merged(
     simulations: Sequence[Simulation], reports: Iterable[tuple[Any, Progress | Row | None]]
 ) -> Iterator[Progress | Row]:
-    """What many simulations report, each time with who does, as reports of all of them."""
+    """Merge the reports of many simulations, each with its sender, into reports on all of them."""
     rounds = sum(one.config.rounds + 1 for one in simulations)
     done = 0
     running: dict[Any, Progress] = {}
@@ -50,7 +50,7 @@ def merged(
             if report is not None:
                 done += 1
                 yield report
-        # Most of a round is its training; it counts as done when its row is there.
+        # Training is most of a round, which counts as done once its row arrives.
         parts = sum(
             one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
         )
@@ -60,7 +60,7 @@ def merged(
 def _in_processes(
     simulations: Sequence[Simulation], jobs: int
 ) -> Generator[tuple[int, Progress | Row | None]]:
-    """What processes of this machine report; None at the end of each simulation."""
+    """The reports of processes on this machine; None at the end of each simulation."""
     context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
     tasks, reports = context.Queue(), context.Queue()
     for one in simulations:
@@ -95,23 +95,23 @@ def _in_processes(
 
 
 def jobs_that_fit(simulations: int) -> int:
-    """How many simulations this machine carries side by side: one a core, as far as memory goes;
-    one where there is a GPU to share."""
+    """How many simulations this machine can run side by side: one per core, as far as memory
+    allows; one where there is a GPU to share."""
     from al_core.models.hardware import find_hardware
 
     if find_hardware().device.type != "cpu":
         return 1
     free = sys.maxsize
-    with suppress(ValueError, OSError, AttributeError):  # macOS and Windows do not tell
+    with suppress(ValueError, OSError, AttributeError):  # unknown on macOS and Windows
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
 
 
 def _work(tasks: Any, reports: Any, threads: int) -> None:
-    """In a process of its own: take simulations, until there are none left."""
+    """In a process of its own: run simulations until there are none left."""
     import torch
 
-    # Two programs that both use all cores wait for each other most of the time.
+    # Programs that each use all cores mostly wait for one another.
     torch.set_num_threads(threads)
     who, parent = os.getpid(), multiprocessing.parent_process()
     try:
@@ -122,7 +122,7 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
                 return
             for report in run_one(simulation):
                 if parent is None or not parent.is_alive():
-                    return  # it was killed, and nobody else ends this
+                    return  # it was killed, and nothing else would end this process
                 reports.put((who, report))
             reports.put((who, None))
     except ActiveLearningError as error:
@@ -134,7 +134,7 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
 
 
 def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
-    """Run one simulation in this process, from where it stopped: its rows, and its progress."""
+    """Run a simulation in this process, from where it stopped: its rows and progress reports."""
     from al_core.features.embed import features_of
     from al_core.models.hardware import find_hardware
     from al_core.models.weights import pretrained_weights

@@ -1,5 +1,5 @@
-"""The loop without a person: the desk's own, on a store of its own, with an annotator who is a
-function."""
+"""The loop without a person: the same as the desk's, with its own store and a function as the
+annotator."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NAME = "simulated"  # who labels
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One round of one simulated experiment; times in seconds.
+    """One round of a simulated experiment; times in seconds.
 
     ``test_accuracy``, ``nll`` (nats) and ``ece`` are None without a test set. ``disagreement`` is
-    the share of this round's labels that differ from the guess of the model which chose the images,
-    None for the first.
+    the share of this round's labels that differ from the prediction of the model that chose the
+    images, None for the first round.
     """
 
     strategy: str
@@ -49,7 +49,7 @@ class Row:
 
 
 def rows_of(experiment: Experiment) -> list[Row]:
-    """The rounds that are done, of those that its settings ask for."""
+    """The finished rounds, up to the number in its settings."""
     config = experiment.config
     rows = []
     for record in experiment.rounds[: config.rounds + 1]:
@@ -76,8 +76,8 @@ def rows_of(experiment: Experiment) -> list[Row]:
 def simulate(
     store: Store, experiment_id: int, dataset: Dataset, annotator: Annotator, hardware: Hardware
 ) -> Iterator[Progress | Row]:
-    """Run an experiment to its end, from wherever its log stands: reports of progress, and a row
-    as each round ends. R rounds of labelling give R + 1 rows, the first for the initial images."""
+    """Run an experiment to its end, from where its log stands: progress reports, and a row as each
+    round ends. R rounds of labelling give R + 1 rows, the first for the initial images."""
 
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
         return choose_batch(experiment, number, dataset, hardware)
@@ -86,7 +86,7 @@ def simulate(
         experiment = open_experiment(store, experiment_id)
         if experiment.phase is Phase.TRAINING:
             yield from advance(store, experiment_id, dataset, hardware)
-            # 45 MB a round that nobody asks for again.
+            # 45 MB a round that nobody will need again.
             weights_path(experiment.folder, experiment.next_round).unlink(missing_ok=True)
             yield rows_of(open_experiment(store, experiment_id))[-1]
             continue
@@ -95,7 +95,7 @@ def simulate(
             return
         labels = annotator(np.array(batch.images, dtype=np.int64))
         annotations = [
-            # Named, so that two who run the same simulation write each label once.
+            # Named, so that two runs of the same simulation write each label once.
             Annotation(int(image), int(label), batch.round, NAME, event=f"{batch.id}-{image}")
             for image, label in zip(batch.images, labels, strict=True)
         ]

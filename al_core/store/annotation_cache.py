@@ -1,4 +1,4 @@
-"""Reading the annotations of an experiment again and again, each of them once.
+"""An experiment's annotations in memory, so that each is read from the database only once.
 
 They only ever grow, and every page reads them several times: 50,000 took 0.27 s each time.
 """
@@ -15,7 +15,7 @@ COLUMNS = [annotations.c[slot] for slot in Annotation.__slots__]
 
 
 class Log:
-    """What was read before of some experiments of one database; safe to share between threads."""
+    """What was read so far of some experiments in one database; safe to share between threads."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, tuple[Annotation, ...]]] = {}
@@ -25,24 +25,23 @@ class Log:
         """All annotations of an experiment as they are now, in the order they were made."""
         with self._lock:
             last, known = self._known.get(experiment_id, (0, ()))
-        last, said = _go_on(connection, experiment_id, last, known)
+        last, current = _catch_up(connection, experiment_id, last, known)
         with self._lock:
             self._known.pop(experiment_id, None)
-            self._known[experiment_id] = last, said
-            for former in list(self._known)[:-KEPT]:
-                del self._known[former]
-        return said
+            self._known[experiment_id] = last, current
+            for oldest in list(self._known)[:-KEPT]:
+                del self._known[oldest]
+        return current
 
 
-def _go_on(
+def _catch_up(
     connection: Connection, experiment_id: int, last: int, known: tuple[Annotation, ...]
 ) -> tuple[int, tuple[Annotation, ...]]:
-    """The annotations up to now, after those up to the row ``last`` are ``known``; with the number
-    of the last row.
+    """The id of the last row, and all annotations; those up to the row ``last`` are ``known``.
 
-    What is known holds if as many rows as before come up to ``last``, and that row is the same: a
-    database that somebody has put in its place has another there, and PostgreSQL may show rows
-    late whose numbers are lower. One statement asks for all of it, so it is one moment's truth.
+    ``known`` is still valid if there are as many rows up to ``last`` as before and that row is the
+    same: a database put in this one's place has another row there, and PostgreSQL may show rows
+    with lower ids late. A single statement asks for everything, so it sees one moment.
     """
     of_experiment = annotations.c.experiment_id == experiment_id
     earlier = select(func.count()).where(of_experiment, annotations.c.id < last).scalar_subquery()
@@ -56,5 +55,5 @@ def _go_on(
     if not known:
         return (rows[-1][0] if rows else 0), new
     if not rows or rows[0][1] != len(known) - 1 or new[0] != known[-1]:
-        return _go_on(connection, experiment_id, 0, ())
+        return _catch_up(connection, experiment_id, 0, ())
     return rows[-1][0], known + new[1:]

@@ -1,4 +1,4 @@
-"""A database to keep the log in: opened, locked, and its errors as sentences."""
+"""The database of the log: opening it, its locks, its errors as sentences."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ from al_core.errors import ConfigError, StoreError, StoreUnavailable
 from al_core.files.locks import Lock, try_lock
 from al_core.store.upgrade import OPEN_SECONDS, bring_up_to_date, number_of
 
-# How long a writer waits for another before it says so. A person who labels should hear of it
-# soon; whoever can wait longer tries again.
+# How long a writer waits for another before it fails. A person who labels should hear of it soon;
+# a caller that can wait longer tries again.
 LOCK_SECONDS = 1
 
 
 class Database:
-    """A database with all tables of :mod:`al_core.store.tables` in place, as they are today; safe
-    to share between threads.
-
-    Every method raises StoreError, in a sentence: StoreUnavailable where it may work later.
+    """A database with the current tables of :mod:`al_core.store.tables`; safe to share between
+    threads. Every method raises StoreError, in a sentence: StoreUnavailable if it may work later.
     """
 
     def __init__(self, address: str) -> None:
@@ -37,8 +35,8 @@ class Database:
             self._file: Path | None = None
             how: dict[str, Any] = {}
             if self.url.get_backend_name() == "postgresql":
-                self.url = self.url.update_query_dict(_patient(self.url))
-                # A connection may have broken since it was used last.
+                self.url = self.url.update_query_dict(_timeouts(self.url))
+                # A connection may have broken since its last use.
                 how["pool_pre_ping"] = True
                 self._locking = create_engine(
                     self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
@@ -48,7 +46,7 @@ class Database:
                 path = Path(self.url.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 event.listen(self._engine, "connect", _prepare_sqlite)
-                # Two processes on a new file would both find no tables, and both create them.
+                # Two processes on a new file would both see no tables, and both create them.
                 with FileLock(f"{path}.lock", timeout=OPEN_SECONDS):
                     bring_up_to_date(self._engine)
                 self._engine.dispose()
@@ -58,31 +56,31 @@ class Database:
                 bring_up_to_date(self._engine)
 
     def close(self) -> None:
-        """Let go of it; it is not usable after."""
+        """Close all connections; it is not usable afterwards."""
         self._engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read with."""
+        """A connection for reading."""
         with _sentences("read"), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self, taken: str = "") -> Iterator[Connection]:
-        """A transaction: all of it is on disk at the end, or nothing.
+        """A transaction: at its end all of it is on disk, or nothing.
 
-        ``taken`` is the sentence for a value that must be unique and is there already.
+        ``taken`` is the error for a value that must be unique and exists already.
         """
         with _sentences("written", taken):
             with self._engine.begin() as connection:
                 written = self._file and _identity(self._file)
                 yield connection
-            # SQLite writes on into a file that was moved away or deleted, and nobody would know.
+            # SQLite silently keeps writing to a file that was moved away or deleted.
             if self._file and _identity(self._file) != written:
                 raise FileNotFoundError(f"{self._file} was replaced")
 
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that one of all who use this database can hold; None where somebody does."""
+        """A lock that only one user of this database can hold; None if it is taken."""
         with _sentences("locked"):
             if self._file is not None:
                 folder = self._file.with_name("locks")
@@ -93,7 +91,7 @@ class Database:
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds the lock of that name now."""
         if self._file is None:
-            with self.writing() as connection:  # at whose end it is free again
+            with self.writing() as connection:  # its end frees the lock again
                 free = func.pg_try_advisory_xact_lock(number_of(name))
                 return not connection.execute(select(free)).scalar()
         lock = self.try_lock(name)
@@ -103,20 +101,20 @@ class Database:
 
 
 class AdvisoryLock:
-    """A lock of PostgreSQL; it lasts as long as a connection that is there for nothing else."""
+    """A PostgreSQL lock; it lasts as long as a connection that serves nothing else."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def release(self, force: bool = False) -> None:
-        """Let somebody else have it, at once: a server notes only later that a connection ended."""
+        """Free it at once: the server notices only later that a connection has ended."""
         with suppress(SQLAlchemyError):
             self._connection.execute(select(func.pg_advisory_unlock_all()))
         self._connection.close()
 
     @property
     def is_locked(self) -> bool:
-        """Whether the connection is still there."""
+        """Whether the connection still lives."""
         if not self._connection.closed:
             try:
                 self._connection.exec_driver_sql("SELECT 1")
@@ -135,20 +133,20 @@ def _take_advisory_lock(engine: Engine, name: str) -> AdvisoryLock | None:
 
 
 def _json_or_none(text: str) -> Any:
-    """A damaged value is None, so that one row does not hide the others from a list."""
+    """None for a damaged value, so that one bad row does not hide the others from a list."""
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-def _patient(url: URL) -> dict[str, str]:
-    """What a PostgreSQL is to be told beside what its address says: a writer does not wait long for
-    another, and either end hears within a minute that the other's machine is gone."""
+def _timeouts(url: URL) -> dict[str, str]:
+    """Options for PostgreSQL beside those in its address: a writer does not wait long for another,
+    and each end learns within a minute that the other's machine is gone."""
     alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
     settings = {"lock_timeout": f"{LOCK_SECONDS}s"} | {f"tcp_{n}": v for n, v in alive.items()}
-    said = url.query.get("options", "")
-    options = " ".join([*(f"-c {name}={value}" for name, value in settings.items()), str(said)])
+    given = url.query.get("options", "")
+    options = " ".join([*(f"-c {name}={value}" for name, value in settings.items()), str(given)])
     own = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **alive}
     return {name: str(v) for name, v in own.items() if name not in url.query} | {"options": options}
 
@@ -162,7 +160,7 @@ def _prepare_sqlite(connection: SqliteConnection, _: object) -> None:
 
 
 def _keep_to_the_file(engine: Engine, path: Path) -> None:
-    """Use no connection to a file that lies elsewhere by now, and create no empty one instead."""
+    """Never use a connection to a file that was moved, nor create an empty file in its place."""
 
     @event.listens_for(engine, "do_connect")
     def is_there(*_: Any) -> None:
@@ -179,7 +177,7 @@ def _keep_to_the_file(engine: Engine, path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Which file has that name now; raises FileNotFoundError where none has."""
+    """Device and inode of the file at ``path``; raises FileNotFoundError where there is none."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -189,7 +187,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _sentences(doing: str, taken: str = "") -> Iterator[None]:
-    """Turn what the database says into a StoreError that a person can act on."""
+    """Turn the database's errors into a StoreError that a person can act on."""
     try:
         yield
     except IntegrityError as error:

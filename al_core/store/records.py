@@ -1,4 +1,4 @@
-"""Rows of the log as the rest of the program sees them; plain, without a database."""
+"""Rows of the log as the rest of the program sees them: plain dataclasses, without a database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRUTH = "truth"  # the annotator of labels that came with the images
 
 
 def annotator_name(given: str) -> str:
-    """``given`` with single spaces; raises ConfigError where it names nobody, cannot be shown, or
+    """``given`` with single spaces; raises ConfigError where it is empty, cannot be shown, or
     stands for the labels that came with the images."""
     name = checked("An annotator", given)
     if name == TRUTH:
@@ -29,16 +29,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What one annotator said of one image, once; never changed, only followed by another.
+    """One annotator's answer for one image; never changed, only followed by another.
 
     ``image`` is a position in the training set; ``label`` a class index, or None for a skip.
-    ``cleared`` takes back what was said before, and the image is open again. ``key`` is the
-    image's own name. ``event`` names the event in the browser this came from, so that the same
-    event sent twice is kept once; ``milliseconds`` is how long the person looked. ``undoes`` marks
-    the row that puts back what was said before the annotator's last act on this image.
-    ``guess_shown``: the model's guess stood beside the image before it was answered.
-
-    ``round`` is the first round that trains on it.
+    ``round`` is the first round that trains on it. ``cleared`` takes back the earlier answer, and
+    the image is open again. ``key`` is the image's own name. ``event`` names the browser event that
+    this came from, so that an event sent twice is kept once; ``milliseconds`` is how long the
+    person looked. ``undoes`` marks a row that restores the answer from before the annotator's last
+    act on this image. ``guess_shown``: the model's prediction was shown before the answer.
     """
 
     image: int
@@ -55,20 +53,19 @@ class Annotation:
 
 
 def what_stands(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]]:
-    """What was said of each image and not undone, the last word last.
+    """The annotations of each image that were not undone, the latest last.
 
-    An undo takes away the last thing that its annotator said of the image, so that what somebody
-    else has said stays theirs.
+    An undo removes the last annotation by the same annotator, so other people's answers stay.
     """
     standing: dict[int, list[Annotation]] = {}
     for annotation in annotations:
-        said = standing.setdefault(annotation.image, [])
+        of_image = standing.setdefault(annotation.image, [])
         if not annotation.undoes:
-            said.append(annotation)
+            of_image.append(annotation)
             continue
-        for place in range(len(said) - 1, -1, -1):
-            if said[place].annotator == annotation.annotator:
-                del said[place]
+        for place in range(len(of_image) - 1, -1, -1):
+            if of_image[place].annotator == annotation.annotator:
+                del of_image[place]
                 break
     return standing
 
@@ -76,10 +73,10 @@ def what_stands(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]
 @dataclass(frozen=True, slots=True)
 class LogPosition:
     """How much of an experiment's log had been read when a batch was chosen or a model trained, so
-    that it can be done again.
+    that it can be replayed.
 
-    That is how many of its ``annotations``, ``batches`` and ``rounds``, which only ever grow; the
-    places at which a batch was ``open``; and the settings that may change.
+    That is the number of its ``annotations``, ``batches`` and ``rounds``, which only ever grow; the
+    places of the batches that were ``open``; and the settings that may change.
     """
 
     annotations: int
@@ -109,9 +106,8 @@ class Reasons:
 
     ``pool`` images were compared; ``top`` ``[n][k]`` are the most likely classes with their
     probabilities, best first, None before there was a model; ``rank`` ``[n]`` is the place by
-    score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the labelled
-    images most alike. ``by_pixels``: what is alike was told by the images themselves, since there
-    were no features.
+    score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the most
+    similar labelled images. ``by_pixels``: similarity was judged by pixels, for lack of features.
     """
 
     pool: int
@@ -126,12 +122,12 @@ class Batch:
     """The images that one person is asked about at once, best first.
 
     ``round`` is the first round that trains on their labels; ``model`` the round whose network
-    chose them, None where they were chosen before there was one. ``scores`` is None where the
-    strategy gives none. ``at_random`` are those of ``images`` that no strategy chose: they are
-    drawn evenly from the whole pool to measure the model, and never trained on. ``handed_in_at`` is
-    None while open. Whoever labels it holds a lease: ``holder`` names the browser tab,
-    ``annotator`` the person, ``leased_until`` is when the lease lapses. ``log_position`` is
-    how much of the log was read to choose it, ``model_position`` how much its model was made from.
+    chose them, None before there was one. ``scores`` is None where the strategy gives none.
+    ``at_random`` are the held-out images among ``images``, which no strategy chose: drawn evenly
+    from the whole pool to measure the model, and never trained on. ``handed_in_at`` is None while
+    open. Whoever labels the batch holds a lease: ``holder`` names the browser tab, ``annotator``
+    the person, ``leased_until`` is when it lapses. ``log_position`` is how much of the log was read
+    to choose the batch, ``model_position`` how much to train its model.
     """
 
     round: int
@@ -153,15 +149,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """What one round's training gave.
+    """The result of one round's training.
 
     ``metrics`` as in :class:`al_core.models.metrics.Metrics`, None where nothing could be measured;
-    their ``on`` is "test" for the test set, "random" for the batches' random images. ``history``
+    their ``on`` is "test" for the test set, "random" for the batches' held-out images. ``history``
     has ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
-    ``compared`` had a guess of the model, made before they were given, and ``disagreed`` differ
-    from it; ``guesses_shown``: the person saw some of the guesses first. ``log_position`` is what
-    it was made from; its model's logits are best divided by ``temperature``. ``computed_on``: the
-    device, dtype, threads and torch that another run would need to give the same to the last bit.
+    ``compared`` had a prediction made before they were given, and ``disagreed`` differ from it;
+    ``guesses_shown``: the person saw some of the predictions first. ``log_position`` is what it was
+    trained from; its logits are calibrated by dividing by ``temperature``. ``computed_on``: the
+    device, dtype, threads and torch version that another run needs to be identical to the last bit.
     """
 
     round: int

@@ -1,4 +1,4 @@
-"""How rows of the log are written, each of them once, and read back."""
+"""Writing rows of the log, each only once, and reading them back."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from al_core.store.tables import annotations, batches, experiments
 
 
 def insert_once(connection: Connection, table: Table) -> Any:
-    """An insert that leaves a row alone which is there already."""
+    """An insert that leaves an existing row alone."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
 
@@ -21,11 +21,11 @@ def insert_once(connection: Connection, table: Table) -> Any:
 def append_annotations(
     connection: Connection, experiment_id: int, new: Iterable[Annotation]
 ) -> None:
-    """Add annotations, in order; one whose ``event`` is there already is left out."""
+    """Add annotations, in order, except those whose ``event`` is there already."""
     rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
     if rows:
-        # One after another, or PostgreSQL would show a later row before an earlier one, and what
-        # were the first so many annotations (see LogPosition) would be others afterwards.
+        # One writer at a time. Otherwise PostgreSQL may show a later row before an earlier one, and
+        # the first n annotations (see LogPosition) would not stay the same ones.
         one = select(experiments.c.id).where(experiments.c.id == experiment_id)
         connection.execute(one.with_for_update(key_share=True))
         connection.execute(insert_once(connection, annotations), rows)
@@ -34,7 +34,7 @@ def append_annotations(
 def write_batch(
     connection: Connection, experiment_id: int, batch: Batch, place: int | None = None
 ) -> int | None:
-    """Write a batch at ``place``, or after the last; its id, or None where the place is taken."""
+    """Write a batch at ``place``, or after the last; return its id, None if the place is taken."""
     if place is None:
         query = select(func.count()).where(batches.c.experiment_id == experiment_id)
         place = connection.execute(query).scalar_one()
@@ -46,7 +46,7 @@ def write_batch(
 
 
 def batch_of(row: Row[Any]) -> Batch:
-    """The batch in a row; raises StoreError where that is damaged."""
+    """The batch in a row; raises StoreError if it is damaged."""
     values = {slot: row._mapping[slot] for slot in Batch.__slots__}
     if values["reasons"] is not None:
         values["reasons"] = Reasons(**values["reasons"])

@@ -1,9 +1,8 @@
 """The log: everything that must survive, in one database.
 
-``annotations`` only ever grows; what a person changed or took back is a later row. A batch is
-written when it is chosen; after that only who holds it and when it was handed in may change. A
-round's record and the batch its model chose are written in one transaction, so there is never one
-without the other.
+``annotations`` only ever grows; a change or an undo is a later row. A batch is written when it is
+chosen; after that only its holder and when it was handed in may change. A round's record and the
+batch its model chose are written in one transaction, so there is never one without the other.
 """
 
 import os
@@ -30,7 +29,7 @@ class Store:
     """A database of experiments; safe to share between threads.
 
     Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at ``$AL_HOME/al.db``.
-    Every method raises StoreError, in a sentence, when the database or its disk refuses.
+    Every method raises StoreError, in a sentence, when the database or its disk fails.
     """
 
     def __init__(self, url: str | None = None) -> None:
@@ -40,14 +39,14 @@ class Store:
         self._log = Log()
 
     def close(self) -> None:
-        """Let go of the database; the store is not usable after."""
+        """Close the database; the store is not usable afterwards."""
         self._database.close()
 
-    # What one server does at a time
+    # Locks between servers
 
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that one of all who use this database can hold; None where somebody does. It is
-        freed when whoever holds it ends."""
+        """A lock that only one user of this database can hold; None if it is taken. It is freed
+        when its holder's process ends."""
         return self._database.try_lock(name)
 
     def is_locked(self, name: str) -> bool:
@@ -69,9 +68,9 @@ class Store:
         first_annotations: Iterable[Annotation] = (),
         first_batch: Batch | None = None,
     ) -> int:
-        """Write a new experiment with what it starts from; returns its id.
+        """Write a new experiment with what it starts from; return its id.
 
-        Raises ConfigError for a name that is empty, too long, no plain text, or taken.
+        Raises ConfigError for a name that is empty, too long, not plain text, or taken.
         """
         name = checked("An experiment", name)
         values = {
@@ -118,22 +117,22 @@ class Store:
         self._update(experiment_id, _taken(name), name=name)
 
     def change_config(self, experiment_id: int, changes: dict[str, Any]) -> None:
-        """Give some settings of an experiment other values; the others stay, also where another
-        tab changes one of them at this moment."""
+        """Change some settings of an experiment; the others stay, even if another tab is changing
+        one of them at the same moment."""
         here = experiments.c.id == experiment_id
         with self._database.writing() as connection:
             row = update(experiments).where(here)
-            # Whoever writes first reads alone: SQLite takes no lock for a SELECT.
+            # Writing first takes the lock before the read: in SQLite a SELECT takes none.
             connection.execute(row.values(config=experiments.c.config))
             config = connection.execute(select(experiments.c.config).where(here)).scalar_one()
             connection.execute(row.values(config=config | changes))
 
     def delete_experiment(self, experiment_id: int) -> None:
-        """Put an experiment out of sight. Its labels stay in the log, and it can be restored."""
+        """Hide an experiment. Its labels stay in the log, and it can be restored."""
         self._update(experiment_id, "", deleted_at=now())
 
     def restore_experiment(self, experiment_id: int) -> None:
-        """Bring a deleted experiment back; raises ConfigError if its name is taken by now."""
+        """Bring a deleted experiment back; raises ConfigError if its name has been taken."""
         self._update(
             experiment_id,
             "Another experiment has its name by now; rename that one first.",
@@ -151,7 +150,7 @@ class Store:
         """Add annotations, in order, in one transaction: all are on disk when this returns.
 
         One whose ``event`` the experiment has already is not written again. ``renewed`` is a batch
-        and until when its lease now lasts, unless somebody else holds it by now.
+        and the new end of its lease; it is ignored if somebody else holds the batch by now.
         """
         with self._database.writing() as connection:
             append_annotations(connection, experiment_id, new)
@@ -161,15 +160,15 @@ class Store:
                 connection.execute(update(batches).where(*mine).values(leased_until=until))
 
     def log(self, experiment_id: int) -> tuple[Annotation, ...]:
-        """All annotations of an experiment, in the order they were made; those that were read
-        before are not read again."""
+        """All annotations of an experiment, in the order they were made; those already read come
+        from memory."""
         with self._database.reading() as connection:
             return self._log.read(connection, experiment_id)
 
     def annotations(
         self, experiment_id: int, images: Collection[int] | None = None
     ) -> list[Annotation]:
-        """All annotations of an experiment, or of some images, in the order they were made."""
+        """An experiment's annotations, of all or some images, in the order they were made."""
         query = select(*COLUMNS).where(annotations.c.experiment_id == experiment_id)
         if images is not None:
             query = query.where(annotations.c.image.in_(list(images)))
@@ -180,7 +179,7 @@ class Store:
     def batches(self, experiment_id: int, with_reasons: bool = True) -> list[Batch]:
         """All batches of an experiment, in the order they were chosen.
 
-        Reasons are most of a batch. Without ``with_reasons`` only open batches have theirs.
+        Reasons are most of a batch's size: without ``with_reasons``, only open batches have theirs.
         """
         wanted = (
             batches.c.reasons
@@ -205,13 +204,12 @@ class Store:
         return None if row is None else batch_of(row)
 
     def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
-        """Write the batch that comes ``place``-th, from 0, and return its id; None where one stands
-        there already."""
+        """Write a batch at ``place``, counted from 0, and return its id; None if that is taken."""
         with self._database.writing() as connection:
             return write_batch(connection, experiment_id, batch, place)
 
     def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
-        """Give an open batch to ``holder``; False if it is no longer as ``batch`` says."""
+        """Give an open batch to ``holder``; False if its lease is no longer as in ``batch``."""
         return self._change_batch(
             batch.id,
             batches.c.handed_in_at.is_(None),
@@ -223,15 +221,15 @@ class Store:
         )
 
     def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
-        """Open a batch again that was handed in, for ``holder``."""
+        """Reopen a batch that was handed in, for ``holder``."""
         self._change_batch(
             batch_id, handed_in_at=None, holder=holder, annotator=annotator, leased_until=until
         )
 
     def hand_in(self, batch_id: int, further: tuple[int, Batch, int] | None = None) -> bool:
-        """Close a batch; False where it is closed already.
+        """Close a batch; False if it is closed already.
 
-        ``further``, an experiment, a batch and its place, is written with it, both or neither.
+        ``further``, an experiment's id, a batch and its place, is written with it: both or neither.
         """
         still_open = (batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
         with self._database.writing() as connection:
@@ -256,8 +254,8 @@ class Store:
     ) -> None:
         """Write a finished round and the batch its model chose, both or neither.
 
-        A round that is there already (another server was quicker) stays as it is, and so does a
-        batch that came ``place``-th meanwhile.
+        A round that exists already (another server was faster) stays as it is, and so does a batch
+        written at ``place`` in the meantime.
         """
         with self._database.writing() as connection:
             values = {"experiment_id": experiment_id, **asdict(record)}

@@ -1,4 +1,4 @@
-"""What the log is made of: its tables, which :mod:`al_core.store.store` alone reads and writes."""
+"""The tables of the log; only :mod:`al_core.store` reads and writes them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ from al_core.store.records import LogPosition, now
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time in UTC; SQLite itself would forget the time zone."""
+    """A time in UTC; SQLite alone would lose the time zone."""
 
     impl = DateTime
     cache_ok = True
@@ -39,7 +39,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class LogPositionAsJson(TypeDecorator[LogPosition]):
-    """A row's :class:`LogPosition`, as a table of plain values."""
+    """A :class:`LogPosition`, stored as JSON."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
@@ -89,7 +89,7 @@ batches = Table(
     Column("holder", Text),
     Column("annotator", Text),
     Column("leased_until", UtcDateTime),
-    # Two servers may choose a batch at the same moment; the second to write it chooses again.
+    # Two servers may choose a batch at the same moment; the second to write chooses again.
     Index("one_batch_per_place", "experiment_id", "place", unique=True),
 )
 

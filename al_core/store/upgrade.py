@@ -1,6 +1,6 @@
 """Bringing a database up to date: migrations, in one transaction, after a backup.
 
-Tables change by files in ``migrations/versions`` alone, which Alembic runs in their order.
+Tables change only by the files in ``migrations/versions``, which Alembic runs in order.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from al_core.files.atomic import whole_path
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 NEWEST = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
-VERSIONS = "log_version"  # the table that says which of them a database has seen
-OPEN_SECONDS = 10  # how long a program that starts waits for another that creates the tables
+VERSIONS = "log_version"  # the table that records the last migration run
+OPEN_SECONDS = 10  # how long a starting program waits for another that is creating the tables
 
 
 def bring_up_to_date(engine: Engine) -> None:
-    """Run the migrations that a database has not seen, all of them or none.
+    """Run the migrations that a database has not had, all of them or none.
 
-    A file of SQLite is copied before they run, to its name with ``.VERSION.backup`` behind it.
-    Raises StoreError for a database of a later version of this program, or of before 0.1.0, and
-    FileNotWritten where there is no room for the copy.
+    A SQLite file is first copied to its name with ``.VERSION.backup`` appended. Raises StoreError
+    for a database from a later version of this program, or from before 0.1.0, and FileNotWritten
+    where there is no room for the copy.
     """
     with engine.connect() as connection:
         if _version(connection) != NEWEST:
@@ -38,10 +38,10 @@ def bring_up_to_date(engine: Engine) -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """A transaction beside which nobody else migrates."""
+    """A transaction during which nobody else migrates."""
     connection.rollback()
     if connection.dialect.name == "sqlite":
-        # The driver would begin none before a table is changed, and each change would stand alone.
+        # The driver begins none before changes to tables, so each would be committed by itself.
         driver: Any = connection.connection.dbapi_connection
         driver.isolation_level = None
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -53,9 +53,9 @@ def _alone(connection: Connection) -> Iterator[None]:
 
 
 def _version(connection: Connection) -> str | None:
-    """The last migration that a database has seen; None before the first.
+    """The last migration that a database has had; None before the first.
 
-    Raises StoreError where this program does not know it.
+    Raises StoreError if it is newer than this program.
     """
     if not inspect(connection).has_table(VERSIONS):
         return None
@@ -70,11 +70,11 @@ def _version(connection: Connection) -> str | None:
 
 
 def _migrate(connection: Connection) -> None:
-    from alembic import command  # takes a moment, and is needed once in a database's life
+    from alembic import command  # slow to import, and rarely needed
     from alembic.config import Config
 
     seen = _version(connection)
-    if seen == NEWEST:  # another program was quicker
+    if seen == NEWEST:  # another program was faster
         return
     if seen is not None:
         _back_up(connection, seen)
@@ -92,13 +92,13 @@ def _migrate(connection: Connection) -> None:
 
 
 def _back_up(connection: Connection, seen: str) -> None:
-    """Copy a file of SQLite as it is before a migration; whoever runs PostgreSQL backs that up."""
+    """Copy a SQLite file before a migration; whoever runs PostgreSQL makes their own backups."""
     file = connection.engine.url.database
     if connection.dialect.name != "sqlite" or not file:
         return
     with whole_path(Path(f"{file}.{seen}.backup")) as half:
         try:
-            # By a connection of its own: one that is about to write would wait for itself.
+            # With its own connection: the one about to write would wait for itself.
             with closing(sqlite3.connect(file)) as log, closing(sqlite3.connect(half)) as copy:
                 log.backup(copy)
         except sqlite3.Error as error:
@@ -106,6 +106,6 @@ def _back_up(connection: Connection, seen: str) -> None:
 
 
 def number_of(name: str) -> int:
-    """The number by which PostgreSQL knows a lock of that name, of 64 bits."""
+    """The 64-bit number by which PostgreSQL knows a lock of that name."""
     digest = hashlib.blake2b(f"active learning: {name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)

@@ -1,4 +1,4 @@
-"""What a strategy sees of the pool."""
+"""The pool as a strategy sees it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from al_core.errors import ConfigError
 
-LIMIT = 50_000  # candidates that the strategies of quadratic cost look at
-WHOLE = 64  # images that are scored together
+LIMIT = 50_000  # candidates for strategies of quadratic cost
+WHOLE = 64  # images are scored in multiples of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +20,8 @@ class Candidates:
 
     ``probs`` float32 ``[N,C]``, ``embeddings`` ``[N,D]`` and ``labeled_embeddings`` ``[L,D]`` in
     any floating dtype, all on one device. ``votes`` ``[K,N,C]`` are the probabilities of a
-    committee of K heads, for the strategies that ask one. ``temperature`` softens ``probs`` where
-    they are known to be too sure (Guo et al., 2017).
+    committee of K heads, for strategies that query one. ``temperature`` corrects overconfident
+    ``probs`` (Guo et al., 2017).
     """
 
     probs: Tensor
@@ -32,19 +32,17 @@ class Candidates:
 
     @property
     def committee(self) -> Tensor:
-        """``votes``, or ``probs`` as a committee of one, which is always of one opinion."""
+        """``votes``, or ``probs`` as a committee of one, which never disagrees."""
         return self.probs[None] if self.votes is None else self.votes
 
 
 def shuffled(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """All positions in random order, so that the first of equals is any of them; int64 ``[N]``.
-
-    Raises ConfigError if fewer than ``n`` are left.
-    """
+    """All positions in random order, to break ties at random; int64 ``[N]``. Raises ConfigError if
+    fewer than ``n`` are left."""
     probs = candidates.probs
     if not 0 <= n <= len(probs):
         raise ConfigError(f"{n:,} images were asked for, but only {len(probs):,} are left.")
-    # Drawn on the generator's device, so that a CPU generator chooses alike for every device.
+    # Drawn on the generator's device: a CPU generator gives the same choice on every device.
     keys = probs.new_empty(len(probs), device=generator.device).double()
     return keys.uniform_(generator=generator).argsort().to(probs.device)
 
@@ -52,25 +50,22 @@ def shuffled(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
 def sample(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """Like :func:`shuffled`, but at most ``LIMIT`` positions (or ``n``, if that is more).
 
-    For strategies that compare everything with everything: beyond that, time and memory no longer
-    grow with the pool, and the choice is made among an even sample of it.
+    For strategies that compare all images with all: in a larger pool they choose from a uniform
+    sample, so that time and memory stop growing.
     """
     return shuffled(candidates, n, generator)[: max(LIMIT, n)]
 
 
 def highest(scores: Tensor, candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """The positions of the ``n`` highest ``scores`` ``[N]``, ties broken by the generator.
-
-    O(N log N).
-    """
+    O(N log N)."""
     order = shuffled(candidates, n, generator)
     return order[scores[order].argsort(descending=True, stable=True)[:n]]
 
 
 def scored(score: Callable[[Tensor], Tensor], of: Tensor, dim: int) -> Tensor:
-    """The ``score`` of N images along ``dim``, the last ones among copies of the last: what is left
-    over beside whole vectors is computed otherwise, and an image's score would depend on how many
-    there are."""
+    """The ``score`` of N images along ``dim``, padded with copies of the last image: leftovers of
+    whole vectors are computed differently, and scores would depend on the number of images."""
     n = of.shape[dim]
     whole = n // WHOLE * WHOLE
     last = torch.arange(whole, whole + WHOLE, device=of.device).clamp_max(max(n - 1, 0))

@@ -1,10 +1,10 @@
 """Strategies that choose images which stand for as many others as possible.
 
-ProbCover and both kinds of herding are one greedy algorithm on three kernels: again and again it
-takes the candidate that raises ``sum_x w(x) max_c k(x, c)`` most, where c runs over what is
-labelled or chosen (submodular, so within 1 - 1/e of the best: Nemhauser et al., 1978). The sum runs
-over at most 10,000 reference images and c over at most 50,000 candidates, both an even sample of a
-larger pool, so that the kernel fits into a gigabyte.
+ProbCover and both kinds of herding are one greedy algorithm with three kernels. Each step takes the
+candidate that most raises ``sum_x w(x) max_c k(x, c)``, where c runs over the labelled and chosen
+images (submodular, so within 1 - 1/e of the best: Nemhauser et al., 1978). The sum runs over at
+most 10,000 reference images and c over at most 50,000 candidates, both uniform samples of a larger
+pool, so that the kernel fits into a gigabyte.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from al_core.strategies.geometry import BLOCK, directions, k_means, squared_dist
 from al_core.strategies.uncertainty import margin
 
 CLUSTERS = 500  # of TypiClust, at most, as in the paper
-SMALLEST = 5  # a cluster with fewer images is passed over
+SMALLEST = 5  # smaller clusters come last
 NEIGHBOURS = 20
-MEMBERS = 5000  # of one cluster that are compared with one another
-REFERENCES = 10_000  # images to be covered
+MEMBERS = 5000  # of a cluster, compared with one another
+REFERENCES = 10_000  # images to cover
 PURITY = 0.95
-COPIES = 0.1  # of the typical distance; what lies closer counts as a copy
+COPIES = 0.1  # of the typical distance; anything closer counts as a copy
 
 Kernel = Callable[[Tensor], Tensor]  # of squared distances, in place
 
 
 def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """Cluster everything into as many parts as there will be labels, at most 500, and take the most
-    typical image of each, from the largest cluster with the fewest labels on: Hacohen et al.
-    (2022).
+    """Make as many clusters as there will be labels, at most 500, and take the most typical image
+    of each, those with the fewest labels first, and the largest of them: Hacohen et al. (2022).
 
     Typicality is the inverse mean distance to the 20 nearest in the cluster. O(NDK) for each of 10
     steps of k-means with K clusters, then O(MD) for each of N images in clusters of M. Beyond
-    50,000 candidates, an even sample.
+    50,000 candidates, a uniform sample.
     """
     order = sample(candidates, n, generator)
     if n == 0:
@@ -53,7 +52,7 @@ def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
     labels = torch.bincount(cluster[len(order) :], minlength=k).tolist()
     turns = sorted(range(k), key=lambda i: (labels[i], -len(typical_last[i])))
     chosen: list[int] = []
-    for smallest in (SMALLEST, 1):  # small clusters only when the others are used up
+    for smallest in (SMALLEST, 1):  # small clusters only once the others are used up
         turn = [typical_last[i] for i in turns if len(inside[i]) >= smallest]
         while len(chosen) < n and any(turn):
             chosen += [members.pop() for members in turn if members][: n - len(chosen)]
@@ -63,8 +62,8 @@ def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
 def typicality(points: Tensor) -> Tensor:
     """Inverse mean distance of each of ``points`` ``[M,D]`` to the 20 nearest others, ``[M]``.
 
-    The neighbours are looked for among at most 5,000 of them, so that one giant cluster does not
-    take quadratic time.
+    Neighbours are sought among 5,000 points at most, so that a giant cluster does not take
+    quadratic time.
     """
     others = points[:MEMBERS]
     k = min(NEIGHBOURS, len(others) - 1)
@@ -86,10 +85,10 @@ def _members(cluster: Tensor, k: int) -> list[Tensor]:
 
 
 def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """Greedily the image within whose ball lie the most images that no ball covers yet: Yehuda
-    et al. (2022).
+    """Greedily the image whose ball holds the most images that no ball covers yet: Yehuda et al.
+    (2022).
 
-    The radius is the largest at which 95% of the balls hold images of one k-means cluster only,
+    The radius is the largest at which 95% of the balls hold images of a single k-means cluster,
     with as many clusters as classes: the 5th percentile of the distance to the nearest image of
     another cluster. O(NDM) for N candidates and M references.
     """
@@ -102,9 +101,9 @@ def probcover(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
 
 
 def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """Greedily the image that raises the mean similarity of the pool to what is chosen most, with
-    ``k(x, y) = exp(-|x - y|^2)`` on embeddings of length 1: Bae et al. (2024). O(NDM)
-    for N candidates and M references."""
+    """Greedily the image that most raises the mean similarity of the pool to the chosen images,
+    with ``k(x, y) = exp(-|x - y|^2)`` on embeddings of length 1: Bae et al. (2024). O(NDM) for N
+    candidates and M references."""
     order = sample(candidates, n, generator)
     points = directions(candidates.embeddings[order])
     labeled = directions(candidates.labeled_embeddings)
@@ -113,9 +112,8 @@ def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Te
 
 
 def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """MaxHerding, each image of the pool weighted by ``1 - (p(first) - p(second))``, its margin
-    after temperature scaling, and with a radius that shrinks as labels grow denser: Bae et al.
-    (2025).
+    """MaxHerding with each image of the pool weighted by ``1 - (p(first) - p(second))``, its margin
+    after temperature scaling, and a radius that shrinks as labels grow denser: Bae et al. (2025).
 
     Without labels all weights and the radius are 1, which is MaxHerding. O(NDM) for N candidates
     and M references.
@@ -132,12 +130,12 @@ def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
 
 def herding_radius(labeled: Tensor) -> float:
     """The median distance of ``labeled`` ``[L,D]``, of length 1 each, to the nearest other that is
-    no near-copy; at most 1, as it is for fewer than two.
+    not a near-copy; at most 1, which it also is for fewer than two.
 
-    The paper takes the smallest distance between any two, which a pair of near-copies makes next to
-    nothing: each image then stands for itself alone, and only uncertainty counts. After 1,000
-    labels on CIFAR-10 the smallest was 0.04, where half of the labelled images lay farther than
-    0.44 from the next. A copy lies closer than a tenth of the median distance of any two.
+    The paper takes the smallest distance between any two. A single pair of near-copies makes that
+    next to nothing; each image then stands for itself alone, and only uncertainty counts. After
+    1,000 labels on CIFAR-10 the smallest was 0.04, while half of the labelled images were farther
+    than 0.44 from the next. A copy is closer than a tenth of the median distance between any two.
     """
     if len(labeled) < 2:
         return 1.0
@@ -171,8 +169,8 @@ def _pure_radius(points: Tensor, classes: int, generator: torch.Generator) -> fl
 def _greedy(points: Tensor, labeled: Tensor, weights: Tensor, kernel: Kernel, n: int) -> Tensor:
     """``n`` positions in ``points`` ``[N,D]``, each the one that covers most of what is left.
 
-    Exact gains are kept for all: a choice changes only those references to which it is the nearest
-    so far, and their number falls with each choice.
+    All gains are kept exact: a choice affects only those references that it is the nearest to so
+    far, and they get fewer with each choice.
     """
     references, weights = points[:REFERENCES], weights[:REFERENCES]
     cells = len(references) * len(points)

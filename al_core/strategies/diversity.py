@@ -1,4 +1,4 @@
-"""Strategies that choose images far from one another and from what is labelled."""
+"""Strategies that choose images far from one another and from the labelled ones."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 from al_core.strategies.candidates import Candidates, shuffled
 from al_core.strategies.geometry import Positions, k_means_plus_plus, squared_distances, to_nearest
 
-ACTIVE = 4096  # candidates kept exact between two looks at all of them
+ACTIVE = 4096  # candidates whose distances stay exact between two passes over all
 
 
 def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """Again and again the image farthest from any labelled or chosen one, by Euclidean distance:
-    the greedy 2-approximation of Gonzalez (1985) in Sener & Savarese (2018).
+    """Greedily the image farthest from all labelled and chosen ones, by Euclidean distance: the
+    2-approximation of Gonzalez (1985) in Sener & Savarese (2018).
 
-    Without labels the first image is any. O(NDn) as one matrix product for many centres: distances
-    only ever shrink, so between two looks at everything only the farthest few are kept exact, as
-    long as the farthest of them is farther than all others can be.
+    Without labels the first image is random. O(NDn), as one matrix product for many centres:
+    distances only shrink, so between two passes over all images only those of the farthest few are
+    kept exact, as long as the farthest of them is farther than all others can be.
     """
     order = shuffled(candidates, n, generator)
     points = candidates.embeddings[order].float()
@@ -31,7 +31,7 @@ def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
             new = []
         top = far.topk(min(ACTIVE + 1, len(far)))
         bound = top.values[-1] if len(far) > ACTIVE else top.values.new_tensor(-1.0)
-        # In order of position, which is random: the first of equals is any of them.
+        # By position, which is random, so that ties are broken at random.
         active = top.indices[:ACTIVE].sort().values
         close, left = points[active], far[active]
         while len(chosen) < n:
@@ -48,10 +48,9 @@ def k_center(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
 def badge(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """k-means++ on gradient embeddings ``(p - onehot(argmax p)) x h``: Ash et al. (2020).
 
-    The first image has the largest gradient, as in the authors' code. The gradient of an image is
-    the outer product of C and D numbers, and is never formed: with a for the one factor and h for
-    the other, ``|g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i a_j)(h_i h_j)``.
-    O(N(C + D)n).
+    The first image has the largest gradient, as in the authors' code. A gradient is the outer
+    product of a vector a of C numbers and h of D, and is never formed:
+    ``|g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i a_j)(h_i h_j)``. O(N(C + D)n).
     """
     order = shuffled(candidates, n, generator)
     hidden = candidates.embeddings[order].float()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 4096  # rows compared at once
-BURST = 256  # proposals drawn from one state of the weights, at most
+BURST = 256  # proposals drawn from the same weights, at most
 STEPS = 10  # of k-means
 
 Positions = Tensor | slice
@@ -27,7 +27,7 @@ def squared_distances(points: Tensor, others: Tensor) -> Tensor:
 
 
 def to_nearest(points: Tensor, others: Tensor) -> Tensor:
-    """Squared distances from ``points`` ``[N,D]`` to the nearest of ``others`` ``[K,D]``, ``[N]``;
+    """Squared distances ``[N]`` of ``points`` ``[N,D]`` to the nearest of ``others`` ``[K,D]``;
     infinite without others."""
     if not len(others):
         return points.new_full((len(points),), float("inf"))
@@ -36,7 +36,7 @@ def to_nearest(points: Tensor, others: Tensor) -> Tensor:
 
 
 def k_means(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """The cluster of each of ``points`` ``[N,D]``, int64 ``[N]``, by 10 steps of Lloyd's algorithm
+    """The cluster, int64 ``[N]``, of each of ``points`` ``[N,D]``, by 10 steps of Lloyd's algorithm
     from k-means++. O(NDk) a step."""
 
     def distances(some: Positions, others: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def k_means(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
 def _sums(points: Tensor, cluster: Tensor, k: int) -> Tensor:
     """The sum of the ``points`` ``[N,D]`` of each of ``k`` clusters, ``[k,D]``."""
     sums = points.new_zeros(k, points.shape[1])
-    if points.is_cuda:  # where index_add_ adds in any order; this sorts first
+    if points.is_cuda:  # where index_add_ adds in no fixed order; this sorts first
         return sums.index_put_((cluster,), points, accumulate=True)
     return sums.index_add_(0, cluster, points)
 
@@ -72,10 +72,10 @@ def k_means_plus_plus(
     """``n`` of ``size`` points, each drawn in proportion to its squared distance from the nearest
     drawn before: Arthur & Vassilvitskii, "k-means++" (2007). Positions, int64 ``[n]``.
 
-    Points are proposed from weights that are some draws old, and accepted with the share of its
-    weight that a point still has, which gives the same distribution (Cohen-Addad et al., "Fast and
-    accurate k-means++ via rejection sampling", 2020). So the weights are renewed for many centres
-    at once, by a matrix product. Where all distances are 0, the first positions are taken.
+    Points are proposed by weights that are some draws old, and accepted with probability new weight
+    over old, which gives the same distribution (Cohen-Addad et al., "Fast and accurate k-means++
+    via rejection sampling", 2020). So weights are updated for many centres at once, by a matrix
+    product. Where all distances are 0, the first positions are taken.
     """
     chosen, new = [first], torch.tensor([first])
     weights = torch.full((size,), float("inf"))
@@ -101,8 +101,9 @@ def k_means_plus_plus(
 
 
 def _accept(proposed: Tensor, weights: Tensor, apart: Tensor, draws: Tensor) -> list[int]:
-    """Which of b points ``proposed`` in turn to accept, ascending, given the ``weights`` ``[b]``
-    they were drawn by, how far ``apart`` ``[b,b]`` they are, and ``b`` even ``draws``."""
+    """Which of the b points ``proposed`` in turn to accept, ascending, given the ``weights``
+    ``[b]`` they were drawn by, their squared distances ``apart`` ``[b,b]``, and b uniform
+    ``draws``."""
     left, accepted = weights.clone(), []
     for turn, draw in enumerate(draws.tolist()):
         if left[turn] > 0 and draw * weights[turn] <= left[turn]:

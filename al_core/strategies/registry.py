@@ -1,6 +1,6 @@
-"""The strategies: one entry each. A new one is its function and an entry here.
+"""The strategies, one entry each. A new one is a function and an entry here.
 
-Imports no torch, so that a page can offer them, and settings can be checked, at once.
+Imports no torch, so that a page can list them, and settings be checked, at once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Need = Literal["model", "committee", "embeddings"]
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One strategy. ``title`` as a person reads it; ``asks_about`` and ``good_for``, each the end
-    of a sentence that begins so; ``paper``, where it was proposed.
+    """A strategy. ``title``, for people; ``asks_about`` and ``good_for``, each the end of a
+    sentence that begins so; ``paper``, where it was proposed.
 
-    ``needs`` names what it cannot do without: the probabilities of a ``model``, those of a
-    ``committee`` of ten linear heads, or ``embeddings``. ``where`` names its function, as
-    ``file.function`` of this folder: from candidates, ``n`` and a generator to positions. Of one
-    that ``ranks`` it is a score of each image alone, from the probabilities of the model ``[N,C]``
-    or the committee ``[K,N,C]`` to ``[N]``; the highest are chosen.
+    ``needs`` lists what it cannot do without: the probabilities of a ``model``, those of a
+    ``committee`` of ten linear heads, or ``embeddings``. ``where`` is its function, as
+    ``file.function`` in this folder: from candidates, ``n`` and a generator to positions. For one
+    that ``ranks``, the function scores each image by itself, from the probabilities of the model
+    ``[N,C]`` or the committee ``[K,N,C]`` to ``[N]``; the highest are chosen.
     """
 
     title: str
@@ -41,29 +41,29 @@ class Strategy:
 
     @property
     def help(self) -> str:
-        """What it asks about, and what that is good for."""
+        """What it asks about, and what it is good for."""
         return f"Asks about {self.asks_about}. Good for {self.good_for}."
 
     @property
     def starts(self) -> bool:
-        """Whether it may choose the first batch: it needs no labels."""
+        """Whether it can choose the first batch, because it needs no labels."""
         return "model" not in self.needs and "committee" not in self.needs
 
     @property
     def sees_embeddings(self) -> bool:
-        """Whether it looks at embeddings, by itself or by its committee."""
+        """Whether it uses embeddings, itself or through a committee."""
         return "embeddings" in self.needs or "committee" in self.needs
 
     @property
     def function(self) -> Callable[..., Tensor]:
-        """The function, loaded when it is asked for: torch takes two seconds."""
+        """The function, loaded on demand: torch takes two seconds."""
         file, name = self.where.split(".")
         function: Callable[..., Tensor] = getattr(import_module(f"al_core.strategies.{file}"), name)
         return function
 
     def score(self, candidates: Candidates) -> Tensor | None:
-        """The score of each candidate, ``[N]``, the highest to be asked about first; None where no
-        image has one by itself."""
+        """The score of each candidate, ``[N]``, highest chosen first; None for a strategy that
+        does not rank."""
         if not self.ranks:
             return None
         from al_core.strategies.candidates import scored
@@ -73,7 +73,7 @@ class Strategy:
         return scored(self.function, candidates.probs, 0)
 
     def choose(self, candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` positions among the candidates, best first, int64 ``[n]``; ties are broken by the
+        """``n`` positions among the candidates, best first, int64 ``[n]``, ties broken by the
         ``generator``. Raises ConfigError if fewer are left."""
         scores = self.score(candidates)
         if scores is None:
@@ -186,7 +186,7 @@ STRATEGIES = {
     "random": Strategy(
         "Random",
         "a fair sample",
-        "a yardstick: whatever does not beat it is not worth its time",
+        "comparison: a strategy that does not beat it is not worth its time",
         needs=(),
         where="uncertainty.random",
         paper="",
@@ -195,12 +195,12 @@ STRATEGIES = {
 
 
 def titled(strategy: str) -> str:
-    """A strategy's name as a person reads it; one that is not known any more stands for itself."""
+    """A strategy's title, or its bare name where it no longer exists."""
     return STRATEGIES[strategy].title if strategy in STRATEGIES else strategy
 
 
 def suits_few_labels(strategy: str) -> bool:
-    """Whether a strategy looks at more than a model that has seen next to nothing."""
+    """Whether a strategy does not depend on a model that has seen next to nothing."""
     return strategy != "random" and strategy in STRATEGIES and STRATEGIES[strategy].starts
 
 

@@ -1,4 +1,4 @@
-"""Strategies that rank images one by one, by how unsure the model is; and no strategy at all."""
+"""Strategies that rank images one by one, by how unsure the model is; and random choice."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def entropy(probs: Tensor) -> Tensor:
 
 
 def bald(votes: Tensor) -> Tensor:
-    """``H(mean_k p_k) - mean_k H(p_k)`` in nats, what the label would tell of the model: Houlsby
+    """``H(mean_k p_k) - mean_k H(p_k)`` in nats, what the label would tell about the model: Houlsby
     et al. (2011). ``[K,N,C]`` to ``[N]``, O(KNC)."""
-    # One after another: how mean() adds depends on how many images there are.
+    # One by one: the order in which mean() adds depends on the number of images.
     both = [sum(parts[1:], parts[0]) / len(votes) for parts in (votes, [*map(entropy, votes)])]
     return entropy(both[0]) - both[1]
 
 
 def variation_ratio(votes: Tensor) -> Tensor:
-    """``1 - f/K``, where f of the K members vote for the class that most vote for: Freeman,
-    "Elementary applied statistics" (1965), for committees Beluch et al. (2018).
-    ``[K,N,C]`` to ``[N]``, O(KNC)."""
+    """``1 - f/K``, where f of the K members vote for the most popular class: Freeman, "Elementary
+    applied statistics" (1965), for committees Beluch et al. (2018). ``[K,N,C]`` to ``[N]``, O(KNC).
+    """
     ballots = votes.argmax(2)
     counts = votes.new_zeros(votes.shape[1:])
     for ballot in ballots:
@@ -46,5 +46,5 @@ def variation_ratio(votes: Tensor) -> Tensor:
 
 
 def random(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """``n`` positions drawn evenly: what every other strategy has to beat. O(N log N)."""
+    """``n`` positions drawn uniformly: what every other strategy has to beat. O(N log N)."""
     return shuffled(candidates, n, generator)[:n]

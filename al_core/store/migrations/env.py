@@ -1,4 +1,4 @@
-"""Where Alembic begins: on the connection that database.py gives it, in its transaction."""
+"""Alembic's entry point: runs on the connection and in the transaction that upgrade.py gives it."""
 
 from alembic import context
 
