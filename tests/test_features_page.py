@@ -14,6 +14,7 @@ from waiting import until
 from al_core.config import ModelConfig
 from al_core.experiment.ready_batch import load_ready
 from al_core.store.records import Batch
+from al_core.store.store import Store
 
 
 def test_a_linear_head_is_fit_while_a_person_labels(
@@ -32,7 +33,7 @@ def test_a_linear_head_is_fit_while_a_person_labels(
     monkeypatch.setenv("AL_HOME", str(desk.home))
 
     def chosen_by_all_labels() -> Batch | None:
-        ready = load_ready(experiment, 2)
+        ready = load_ready(Store().folder(experiment), 2)
         return ready if ready and ready.model_known.annotations == 12 else None
 
     chosen = until(chosen_by_all_labels)
