@@ -34,7 +34,7 @@ def test_a_linear_head_is_fit_while_a_person_labels(
 
     def chosen_by_all_labels() -> Batch | None:
         ready = load_ready(Store().folder(experiment), 2)
-        return ready if ready and ready.model_known.annotations == 12 else None
+        return ready if ready and ready.model_position.annotations == 12 else None
 
     chosen = until(chosen_by_all_labels)
     hand_in(page)
