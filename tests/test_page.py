@@ -153,6 +153,9 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         assert rows(tmp_path, "SELECT * FROM experiments") == []
         source.fill(str(folder))
         source.press("Tab")
+        # The fields of another source are other fields: they come with its name.
+        name = page.get_by_role("textbox", name="Name", exact=True)
+        expect(name).to_have_attribute("placeholder", re.compile("pictures"))
         page.get_by_role("textbox", name="Classes").fill("dark\nlight <b>\n")
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Images per round").fill("3")
