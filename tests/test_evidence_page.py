@@ -94,6 +94,7 @@ def test_the_strategy_of_an_experiment_is_changed_and_its_next_batch_is_chosen_b
     )
     page.get_by_role("combobox", name="Strategy").click()
     page.get_by_role("option", name="MaxHerding").click()
+    expect(page.get_by_text("stand for as much of the pool")).to_be_visible()  # drawn anew
     tiles(page, 6).first.click()  # back from the sidebar
     label_all(page, 6)
     hand_in(page)
