@@ -134,9 +134,9 @@ class ExperimentConfig:
     person is asked about in each of ``rounds`` rounds. ``class_names``: from the source, or from
     the person. ``label_while_training`` hands out the next batch while a round trains, chosen by
     the latest model; ``show_guesses`` shows the model's prediction before an image has a label.
-    ``random_share``: where no test image has a known truth, this share of each batch are held-out
-    images, drawn at random and never trained on, that measure the model. ``reference`` trains the
-    random baseline beside each round, on as many random labels, where the truth is known.
+    ``held_out_share``: where no test image has a known truth, this share of each batch are held-out
+    images, drawn at random and never trained on, that measure the model. ``random_baseline``: where
+    the truth is known, a model is trained beside each round on as many random labels.
     """
 
     data: str = "digits"
@@ -153,8 +153,8 @@ class ExperimentConfig:
     class_names: tuple[str, ...] = ()
     label_while_training: bool = True
     show_guesses: bool = False
-    random_share: float = 0.1
-    reference: bool = True
+    held_out_share: float = 0.1
+    random_baseline: bool = True
 
     def __post_init__(self) -> None:
         _text("images", self.data)
@@ -162,7 +162,7 @@ class ExperimentConfig:
             raise ConfigError("The class names must be given one by one.")
         for name in self.class_names:
             _text("class names", name)
-        for choice in ("label_while_training", "show_guesses", "reference"):
+        for choice in ("label_while_training", "show_guesses", "random_baseline"):
             _yes_or_no(choice.replace("_", " "), getattr(self, choice))
         _one_of("strategy", self.strategy, STRATEGIES)
         starts = [name for name, entry in STRATEGIES.items() if entry.starts]
@@ -173,7 +173,7 @@ class ExperimentConfig:
         _whole("number of rounds", self.rounds, 0, 10_000)
         _whole("image size", self.image_size, SMALLEST, LARGEST)
         _whole("seed", self.seed, 0, 2**63 - 1)
-        _between("share of random images", self.random_share, 0, 0.9)
+        _between("share of random images", self.held_out_share, 0, 0.9)
 
     def check_against(self, pool_size: int, truth_known: bool) -> None:
         """Raise ConfigError where these settings ask for more than a pool has."""

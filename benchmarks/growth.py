@@ -66,7 +66,8 @@ def measure(size: int, repeat: int) -> tuple[list[float], float]:
             start = time.perf_counter()
             outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), cpu))
             generator = torch.Generator().manual_seed(seed)
-            choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, cpu.device)
+            of_pool = outcome.predictions
+            choose("margin", ASKED, of_pool, pool, pool.unlabeled, generator, cpu.device)
             seconds.append(time.perf_counter() - start)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return seconds, (after - before) * 1024 / 1e9

@@ -38,7 +38,7 @@ from benchmarks.browser import heading
               help="To replay with; the first are those it is labelled with.")  # fmt: skip
 def main(data: str, threads: tuple[int, ...], **settings: int | str) -> None:
     """Label, replay, compare."""
-    config = ExperimentConfig(data=data, reference=False, **settings)
+    config = ExperimentConfig(data=data, random_baseline=False, **settings)
     heading(f"{data}, {config.strategy}, {config.initial} and {config.rounds} x {config.per_round}")
     torch.set_num_threads(threads[0])
     with tempfile.TemporaryDirectory() as folder:

@@ -52,7 +52,7 @@ def main(data: str, file: Path, column: str, initial: int, seeds: tuple[int, ...
             len(dataset.train),
             [Annotation(int(i), int(given[i]), 0, column) for i in images],
         )
-        said = finish(run_round(RoundTask(seeded, 0, pool, dataset), hardware)).said
+        said = finish(run_round(RoundTask(seeded, 0, pool, dataset), hardware)).predictions
         assert said is not None
         probs, labels = said.probs[pool.labeled], pool.labels
         wrong = labels != dataset.train.targets[pool.labeled]

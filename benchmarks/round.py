@@ -146,7 +146,8 @@ def rounds(
 
     def of_ours(frozen: Features | None) -> None:
         outcome = finish(run_round(RoundTask(config, 0, pool, dataset, frozen), hardware))
-        choose("margin", ASKED, outcome.said, pool, pool.unlabeled, generator, hardware.device)
+        of_pool = outcome.predictions
+        choose("margin", ASKED, of_pool, pool, pool.unlabeled, generator, hardware.device)
 
     return {
         "plain": timed(of_plain),

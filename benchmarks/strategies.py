@@ -42,9 +42,9 @@ def inputs(size: int) -> tuple[PoolPredictions, Pool]:
 def measure(name: str, size: int, repeat: int) -> tuple[list[float], float]:
     """Seconds of each choice, and GB held above the inputs at most."""
 
-    def chosen(n: int, said: PoolPredictions, pool: Pool, seed: int) -> None:
+    def chosen(n: int, predictions: PoolPredictions, pool: Pool, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
-        choose(name, n, said, pool, pool.unlabeled, generator, torch.device("cpu"))
+        choose(name, n, predictions, pool, pool.unlabeled, generator, torch.device("cpu"))
 
     whole = inputs(size)
     # A first, small choice loads the kernels; nobody waits for that twice.

@@ -23,7 +23,7 @@ QUICK = ExperimentConfig(
     rounds=2,
     train=TrainConfig(epochs=1, min_steps=4),
     image_size=16,  # a quarter of the work
-    reference=False,
+    random_baseline=False,
 )
 BY_HAND = replace(QUICK, initial=6, initial_labels="person")
 

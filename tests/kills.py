@@ -35,7 +35,7 @@ BY_HAND = ExperimentConfig(
     rounds=100,
     train=TrainConfig(epochs=1, min_steps=60),
     label_while_training=False,  # the next batch would depend on when a round was over
-    reference=False,
+    random_baseline=False,
 )
 
 

@@ -28,7 +28,7 @@ def pictures(folder: Path, count: int) -> Path:
 def by_hand(desk: Desk, folder: Path, **changes) -> int:
     config = ExperimentConfig(
         data=str(folder), initial=10, initial_labels="person", per_round=10, rounds=2,
-        train=BRIEF, class_names=("dark", "light"), random_share=0.2, **changes,
+        train=BRIEF, class_names=("dark", "light"), held_out_share=0.2, **changes,
     )  # fmt: skip
     dataset = finish(load(str(folder), cache_dir=desk.home / "cache"))
     return start_experiment(desk.store, folder.name, config, dataset)
@@ -50,7 +50,7 @@ def test_images_drawn_at_random_measure_where_there_is_no_test_set(
     expect(page.get_by_text("Accuracy on random images").first).to_be_visible()
     said = "Measured on 2 images drawn at random from the whole pool and labelled by people"
     expect(page.get_by_text(re.compile(said))).to_be_visible()
-    marked, *_ = desk.rows(experiment, "at_random", "batches")
+    marked, *_ = desk.rows(experiment, "held_out", "batches")
     assert len(json.loads(marked[0])) == 2
 
 
@@ -70,7 +70,7 @@ def test_an_experiment_begins_without_labels_and_a_strategy_chooses_the_first_ba
 
 
 def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> None:
-    experiment = desk.start(replace(QUICK, rounds=1, reference=True))
+    experiment = desk.start(replace(QUICK, rounds=1, random_baseline=True))
     page = desk.open(experiment)
     label_all(page, 6)
     page.get_by_role("tab", name="Rounds").click()  # any tab will do

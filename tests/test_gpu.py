@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_network_twice(stem: str) -> None:
 def test_the_same_seed_gives_the_same_round_twice() -> None:
     one, other = a_round(), a_round()
     assert is_same(one.network, other.network)
-    assert (one.said.probs == other.said.probs).all()
+    assert (one.predictions.probs == other.predictions.probs).all()
     assert one.record.metrics == other.record.metrics
 
 
@@ -146,7 +146,7 @@ def test_a_head_and_what_measures_it_run_there() -> None:
         finish(run_round(RoundTask(settings, 0, pool, dataset, features), hardware))
         for hardware in (HARDWARE, CPU)
     ]
-    assert np.allclose(outcomes[0].said.probs, outcomes[1].said.probs, atol=1e-3)
+    assert np.allclose(outcomes[0].predictions.probs, outcomes[1].predictions.probs, atol=1e-3)
     assert outcomes[0].record.metrics["accuracy"] > 0.9
     x, y = torch.from_numpy(rows[0]).to(HARDWARE.device), torch.arange(60).to(HARDWARE.device) % 3
     head, _ = fit_head(x, y, 3, torch.Generator().manual_seed(0))

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import open_experiment
-from al_core.experiment.leases import draw_at_random, hand_in, take_new_batch, take_open_batch
+from al_core.experiment.leases import draw_random_batch, hand_in, take_new_batch, take_open_batch
 from al_core.experiment.start import start_experiment
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset, ImageSet
@@ -113,7 +113,7 @@ class Desk(RuleBasedStateMachine):
     def take_a_batch(self, who: str) -> None:
         def choose(experiment: object, number: int) -> Work[Batch | None]:
             yield from ()
-            return draw_at_random(experiment, number, 4)
+            return draw_random_batch(experiment, number, 4)
 
         finish(take_new_batch(
             self.stores[who], self.number, who, who, lambda holder: False, choose
@@ -138,7 +138,7 @@ class Desk(RuleBasedStateMachine):
         if experiment.phase == "training" and experiment.next_round <= experiment.config.rounds:
             number = experiment.next_round
             record = RoundRecord(number, len(experiment.pool.labeled), None, [], 0, 0, 0, 0, 0)
-            batch = draw_at_random(experiment, number + 1, 4)
+            batch = draw_random_batch(experiment, number + 1, 4)
             self.stores[who].add_round(self.number, record, batch, len(experiment.batches))
 
     def answers(self) -> dict[int, int | str | None]:

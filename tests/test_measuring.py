@@ -15,7 +15,7 @@ from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import take_new_batch
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
-from al_core.experiment.start import initial_images, set_aside, start_experiment
+from al_core.experiment.start import initial_images, reserved_images, start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import choose_batch
 from al_core.loop.query import choose
@@ -24,7 +24,7 @@ from al_core.progress import finish
 from al_core.store.records import Batch
 from al_core.store.store import Store
 
-BY_HAND = config(initial=12, per_round=10, initial_labels="person", random_share=0.2)
+BY_HAND = config(initial=12, per_round=10, initial_labels="person", held_out_share=0.2)
 
 
 @pytest.fixture
@@ -55,15 +55,15 @@ def test_without_a_test_set_random_images_measure_and_are_never_trained_on(
     store: Store, unmeasured: Dataset
 ) -> None:
     experiment = start_experiment(store, "mine", BY_HAND, unmeasured)
-    aside = open_experiment(store, experiment).set_aside
+    aside = open_experiment(store, experiment).reserved
     assert len(aside) == 12
     drawn = []
     for number in range(3):
         now = open_experiment(store, experiment)
         batch = now.batches[-1]
-        assert set(batch.at_random) == set(batch.images) & set(aside)
-        assert len(batch.at_random) == 2
-        drawn += batch.at_random
+        assert set(batch.held_out) == set(batch.images) & set(aside)
+        assert len(batch.held_out) == 2
+        drawn += batch.held_out
         label_batch(store, unmeasured, experiment)
         train(store, unmeasured, experiment)
         record = open_experiment(store, experiment).rounds[-1]
@@ -76,7 +76,7 @@ def test_without_a_test_set_random_images_measure_and_are_never_trained_on(
     # The round's own words: a wrong label on an image that measures changes no weight.
     now = open_experiment(store, experiment)
     outcomes = [
-        finish(run_round(RoundTask(now.config, 2, pool, unmeasured, at_random=now.at_random), CPU))
+        finish(run_round(RoundTask(now.config, 2, pool, unmeasured, held_out=now.held_out), CPU))
         for pool in (now.pool, _spoilt(now, aside[0]))
     ]
     ours, theirs = (outcome.network.state_dict() for outcome in outcomes)
@@ -91,15 +91,15 @@ def test_nothing_is_chosen_by_the_labels_that_measure(
     label_batch(store, unmeasured, experiment)
     known = []
 
-    def watched(strategy: str, n: int, said: PoolPredictions, pool: Pool, *rest: object):
+    def watched(strategy: str, n: int, predictions: PoolPredictions, pool: Pool, *rest: object):
         known.append(set(pool.labeled.tolist()))
-        return choose(strategy, n, said, pool, *rest)
+        return choose(strategy, n, predictions, pool, *rest)
 
     monkeypatch.setattr("al_core.loop.advance.choose", watched)
     train(store, unmeasured, experiment)
     now = open_experiment(store, experiment)
-    assert known == [set(now.pool.labeled.tolist()) - now.at_random]
-    assert not any(now.at_random.intersection(near) for near in now.batches[-1].reasons.nearest)
+    assert known == [set(now.pool.labeled.tolist()) - now.held_out]
+    assert not any(now.held_out.intersection(near) for near in now.batches[-1].reasons.nearest)
 
 
 def _spoilt(experiment: Experiment, image: int):
@@ -109,12 +109,12 @@ def _spoilt(experiment: Experiment, image: int):
     return replace(pool, answers={**pool.answers, image: wrong})
 
 
-def test_with_a_test_set_nothing_is_set_aside(store: Store) -> None:
+def test_with_a_test_set_nothing_is_reserved(store: Store) -> None:
     dataset = of_squares()
     experiment = start_experiment(store, "mine", BY_HAND, dataset)
     now = open_experiment(store, experiment)
-    assert now.config.random_share == 0
-    assert now.set_aside == []
+    assert now.config.held_out_share == 0
+    assert now.reserved == []
     label_batch(store, dataset, experiment)
     train(store, dataset, experiment)
     record = open_experiment(store, experiment).rounds[0]
@@ -122,11 +122,11 @@ def test_with_a_test_set_nothing_is_set_aside(store: Store) -> None:
 
 
 @given(size=st.integers(20, 400), share=st.floats(0, 0.5), seed=st.integers(0, 99))
-def test_what_is_set_aside_is_apart_from_what_the_start_draws(
+def test_what_is_reserved_is_apart_from_what_the_start_draws(
     size: int, share: float, seed: int
 ) -> None:
-    settings = config(random_share=share, seed=seed, initial=10)
-    aside = set_aside(settings, size)
+    settings = config(held_out_share=share, seed=seed, initial=10)
+    aside = reserved_images(settings, size)
     assert len(aside) == len(set(aside)) == int(share * size)
     assert not set(aside) & set(initial_images(settings, size).tolist())
 
@@ -134,7 +134,8 @@ def test_what_is_set_aside_is_apart_from_what_the_start_draws(
 def test_a_measured_share_is_as_right_as_the_whole_pool_on_average() -> None:
     right = np.arange(1000) < 700  # what some model gets right
     shares = [
-        right[set_aside(config(random_share=0.1, seed=seed), 1000)].mean() for seed in range(200)
+        right[reserved_images(config(held_out_share=0.1, seed=seed), 1000)].mean()
+        for seed in range(200)
     ]
     assert abs(np.mean(shares) - 0.7) < 4 * np.std(shares) / len(shares) ** 0.5
 

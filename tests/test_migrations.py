@@ -1,7 +1,9 @@
 """Databases of other versions: a migration is all or nothing, after a backup; some are refused."""
 
+import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,15 +12,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, create_engine, text
 
 from al_core.errors import FileNotWritten, StoreError
+from al_core.experiment.experiment import Phase, open_experiment
 from al_core.store import upgrade
 from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_core.store.tables import metadata
 
+TODAY = upgrade.NEWEST
 MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9998", "{}"
 def upgrade():
     op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("rounds", sa.Column("more", sa.Text))
@@ -33,17 +37,22 @@ FAILS = (
 
 
 @pytest.fixture
-def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Lets the program be one that knows a second migration as well."""
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the program be the one of another version, perhaps with one more migration."""
 
-    def learn(migration: str) -> None:
-        folder = tmp_path / "migrations"
+    def be(version: str, migration: str = "") -> None:
+        folder = tmp_path / f"migrations of {version}"
         shutil.copytree(upgrade.MIGRATIONS, folder)
-        (folder / "versions" / "0002_made_up.py").write_text(migration)
+        for path in (folder / "versions").glob("[0-9]*.py"):
+            if path.name[:4] > version:
+                path.unlink()
+        if migration:
+            after = migration.format(TODAY)
+            (folder / "versions" / f"{version}_made_up.py").write_text(after)
         monkeypatch.setattr(upgrade, "MIGRATIONS", folder)
-        monkeypatch.setattr(upgrade, "NEWEST", "0002")
+        monkeypatch.setattr(upgrade, "NEWEST", version)
 
-    return learn
+    return be
 
 
 def differences(store: Store) -> list:
@@ -106,30 +115,51 @@ def test_a_database_of_a_later_release_is_refused_in_a_sentence(database: str) -
     assert everything(database) == before
 
 
+def test_a_database_of_the_first_tables_keeps_its_log(
+    database: str, program: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("0001")
+    Store(database).close()
+    put_rows(database, json.loads(Path(__file__).with_name("log_0001.json").read_text()))
+    before = everything(database)
+    monkeypatch.undo()
+    store = Store(database)
+    assert differences(store) == []
+    experiment = open_experiment(store, "birds")
+    store.close()
+    assert [batch.held_out for batch in experiment.batches] == [[23, 19, 10], [9, 59]]
+    assert (experiment.config.held_out_share, experiment.config.random_baseline) == (0.5, False)
+    assert experiment.reserved[:5] == [23, 19, 10, 9, 59]
+    assert experiment.phase is Phase.LABELLING
+    after = everything(database)
+    for unchanged in ("annotations", "rounds"):
+        assert after[unchanged] == before[unchanged]
+
+
 def test_before_a_migration_runs_a_file_is_copied_as_it_was(
-    tmp_path: Path, later: Callable[[str], None]
+    tmp_path: Path, program: Callable[..., None]
 ) -> None:
     address = f"sqlite:///{tmp_path / 'al.db'}"
     Store(address).close()
     assert not [*tmp_path.glob("*.backup")]  # a new one has nothing to lose
     labelled(address)
     before = everything(address)
-    later(MIGRATION)
+    program("9998", MIGRATION)
     Store(address).close()
     after = everything(address)
     assert {"more", *before} == {*after}
     assert [row.label for row in after["annotations"][1]] == [7]
     (backup,) = tmp_path.glob("*.backup")
-    assert backup.name == "al.db.0001.backup"
+    assert backup.name == f"al.db.{TODAY}.backup"
     assert everything(f"sqlite:///{backup}") == before
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    database: str, later: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    database: str, program: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = labelled(database)
     before = everything(database)
-    later(FAILS)
+    program("9998", FAILS)
     with pytest.raises(StoreError, match="nothing_of_that_name"):
         Store(database)
     assert everything(database) == before
@@ -140,14 +170,14 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
 
 def test_without_room_for_the_copy_no_migration_runs(
-    tmp_path: Path, later: Callable[[str], None]
+    tmp_path: Path, program: Callable[..., None]
 ) -> None:
     address = f"sqlite:///{tmp_path / 'al.db'}"
     labelled(address)
     before = everything(address)
-    later(MIGRATION)
-    (tmp_path / "al.db.0001.backup" / "in the way").mkdir(parents=True)
-    with pytest.raises(FileNotWritten, match=r"al\.db\.0001\.backup cannot be written"):
+    program("9998", MIGRATION)
+    (tmp_path / f"al.db.{TODAY}.backup" / "in the way").mkdir(parents=True)
+    with pytest.raises(FileNotWritten, match=rf"al\.db\.{TODAY}\.backup cannot be written"):
         Store(address)
     assert everything(address) == before
 
@@ -158,3 +188,19 @@ def labelled(address: str) -> int:
     experiment = store.create_experiment("birds", {}, "abc", 9, [Annotation(1, 0, 0, "ada")])
     store.close()
     return experiment
+
+
+def put_rows(address: str, tables: dict[str, list[dict]]) -> None:
+    """Write the rows of tables as JSON has them, in which a time is a text."""
+    engine, here = create_engine(address), MetaData()
+    with engine.begin() as connection:
+        here.reflect(connection)
+        for name, rows in tables.items():
+            for row in rows:
+                times = {
+                    column: datetime.fromisoformat(row[column])
+                    for column in ("created_at", "deleted_at", "handed_in_at", "leased_until")
+                    if row.get(column)
+                }
+                connection.execute(here.tables[name].insert(), row | times)
+    engine.dispose()

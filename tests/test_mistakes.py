@@ -19,8 +19,8 @@ def test_mistakes_come_the_most_confident_first_and_what_is_right_is_none() -> N
 
 def test_mistakes_are_filtered_by_what_it_is_and_by_what_the_model_said() -> None:
     assert confident_mistakes(PROBS, TARGETS, truth=1).tolist() == [4, 2]
-    assert confident_mistakes(PROBS, TARGETS, said=1).tolist() == [1]
-    assert confident_mistakes(PROBS, TARGETS, truth=2, said=1).tolist() == []
+    assert confident_mistakes(PROBS, TARGETS, predicted=1).tolist() == [1]
+    assert confident_mistakes(PROBS, TARGETS, truth=2, predicted=1).tolist() == []
 
 
 def test_mistakes_of_the_same_confidence_in_half_precision_keep_their_order() -> None:

@@ -1,4 +1,4 @@
-"""Choosing a batch: from what a model said, with what the labels add to it."""
+"""Choosing a batch: from what a model predictions, with what the labels add to it."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ SIZE = 60
 
 
 @pytest.fixture
-def said() -> PoolPredictions:
+def predictions() -> PoolPredictions:
     """Of images on a line, whose class is its side of the middle, by a model that has no idea."""
     x = np.linspace(-1, 1, SIZE, dtype=np.float32)
     embeddings = np.stack([x, np.ones_like(x)], axis=1).astype(np.float16)
@@ -28,36 +28,37 @@ def pool(*labeled: int) -> Pool:
     return Pool(SIZE, {i: Annotation(i, int(i >= SIZE // 2), 0, "ada") for i in labeled})
 
 
-def chosen(strategy: str, said: PoolPredictions, known: Pool, n: int = 5) -> np.ndarray:
+def chosen(strategy: str, predictions: PoolPredictions, known: Pool, n: int = 5) -> np.ndarray:
     generator = torch.Generator().manual_seed(0)
-    return choose(strategy, n, said, known, known.unlabeled, generator, CPU)[0]
+    return choose(strategy, n, predictions, known, known.unlabeled, generator, CPU)[0]
 
 
 @pytest.mark.parametrize("strategy", ["bald", "variation_ratio"])
 def test_a_committee_learns_from_the_labels_and_is_asked(
-    strategy: str, said: PoolPredictions
+    strategy: str, predictions: PoolPredictions
 ) -> None:
     known = pool(0, 5, 12, 20, 39, 47, 54, 59)
-    assert np.abs(chosen(strategy, said, known) - SIZE / 2).max() < 10  # where the heads part
+    picks = chosen(strategy, predictions, known)
+    assert np.abs(picks - SIZE / 2).max() < 10  # where the heads part
 
 
 def test_what_a_model_is_too_sure_of_is_softened_before_it_is_weighed(
-    said: PoolPredictions,
+    predictions: PoolPredictions,
 ) -> None:
-    x = said.embeddings[:, 0].astype(np.float32)
+    x = predictions.embeddings[:, 0].astype(np.float32)
     probs = 1 / (1 + np.exp(-np.stack([-30 * x, 30 * x], axis=1)))
-    sure = replace(said, probs=probs.astype(np.float32))
+    sure = replace(predictions, probs=probs.astype(np.float32))
     known = pool(0, 59)
     picks = {t: chosen("uherding", replace(sure, temperature=t), known) for t in (1.0, 30.0)}
     assert np.abs(picks[1.0] - 29.5).mean() < np.abs(picks[30.0] - 29.5).mean()
 
 
-def test_of_an_empty_pool_nothing_is_chosen(said: PoolPredictions) -> None:
+def test_of_an_empty_pool_nothing_is_chosen(predictions: PoolPredictions) -> None:
     for strategy in ("margin", "probcover", "bald"):
-        assert not len(chosen(strategy, said, pool(*range(SIZE))))
+        assert not len(chosen(strategy, predictions, pool(*range(SIZE))))
 
 
-def test_a_model_that_says_no_numbers_chooses_nothing_and_says_so(said: PoolPredictions) -> None:
-    said.probs[7] = np.nan
+def test_predictions_that_are_no_numbers_choose_nothing(predictions: PoolPredictions) -> None:
+    predictions.probs[7] = np.nan
     with pytest.raises(ConfigError, match="are not numbers"):
-        chosen("badge", said, pool(0, 59))
+        chosen("badge", predictions, pool(0, 59))

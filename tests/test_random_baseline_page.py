@@ -12,7 +12,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.jobs import Worker
 from al_core.models.metrics import wilson_interval
 from al_core.progress import Progress
-from al_core.simulation.random_baseline import against_random, missing, reference_curve
+from al_core.simulation.random_baseline import against_random, baseline_curve, missing
 from al_core.store.records import RoundRecord
 from al_desk.results import random_baseline
 
@@ -35,7 +35,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 
 
 def know(home: Path, number: int, labeled: int, hits: int) -> None:
-    """As if a round's reference had been trained."""
+    """As if a round's random baseline had been trained."""
     path = home / "weights" / "3" / f"random-{number}-{labeled}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(metrics(hits)))
@@ -63,7 +63,7 @@ def test_a_training_for_it_goes_on_while_the_page_is_drawn_and_rounds_are_done(
     random_baseline.keep_up(experiment, dataset)
     assert worker.job(job.key) is job
     assert job.active
-    switched_off = replace(experiment, config=replace(experiment.config, reference=False))
+    switched_off = replace(experiment, config=replace(experiment.config, random_baseline=False))
     random_baseline.keep_up(switched_off, dataset)
     assert job.wait(60)
     assert begun == [2]
@@ -82,7 +82,7 @@ def test_how_far_a_strategy_is_from_as_many_random_labels_is_told_in_words(
     assert against_random(experiment).startswith(
         "24 random labels give 97.0%: Margin is 5.5 points below (95% interval 2."
     )
-    curve = reference_curve(experiment)
+    curve = baseline_curve(experiment)
     assert curve is not None
     assert (curve.name, curve.labeled) == ("mine, random labels", (12, 18, 24))
     assert curve.accuracy == (0.7, 0.765, 0.97)

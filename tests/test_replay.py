@@ -62,7 +62,7 @@ def started(dataset: Dataset, model: ModelConfig | None = None, **changes) -> in
     # A network that has learned too fast is sure of every image: chance alone would choose.
     slow = replace(QUICK, learning_rate=0.01)
     plain = {"initial": 12, "per_round": 8, "rounds": 4, "initial_labels": "person", "train": slow}
-    settings = config(model=model or ModelConfig(), random_share=0.2, **plain | changes)
+    settings = config(model=model or ModelConfig(), held_out_share=0.2, **plain | changes)
     return start_experiment(Store(), "mine", settings, dataset)
 
 
@@ -114,7 +114,7 @@ def test_whatever_people_did_while_it_learned_each_batch_is_chosen_again_as_it_w
         seen = after.as_of(then.log_position)
         assert seen.phase is then.phase
         assert seen.free_images.tolist() == then.free_images.tolist()
-        assert seen.draw_to_measure(8) == then.draw_to_measure(8)
+        assert seen.held_out_due(8) == then.held_out_due(8)
 
 
 def test_a_log_that_was_altered_is_seen(home: Path) -> None:

@@ -69,11 +69,11 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
     features, hardware = Features(ROWS[:SIZE], ROWS[SIZE:], ""), find_hardware()
     task = RoundTask(config, choice.round, pool, DATA, features)
     outcome = finish(run_round(task, hardware))
-    chance = generator(choice.seed, "batch", choice.round)
+    of_pool, chance = outcome.predictions, generator(choice.seed, "batch", choice.round)
     picks, _ = choose(
-        choice.strategy, choice.n, outcome.said, pool, pool.unlabeled, chance, hardware.device
+        choice.strategy, choice.n, of_pool, pool, pool.unlabeled, chance, hardware.device
     )
-    return [KEYS[i] for i in picks], outcome.record.metrics, outcome.said.temperature
+    return [KEYS[i] for i in picks], outcome.record.metrics, of_pool.temperature
 
 
 def in_parts(folder: Path, choice: Choice, labels: dict, run: Callable = map) -> Chosen:

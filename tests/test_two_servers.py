@@ -21,7 +21,7 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
     address = postgres.database()
     store = Store(address)
     dataset = finish(load("digits", image_size=16, cache_dir=tmp_path / "one" / "cache"))
-    config = replace(BY_HAND, label_while_training=False, reference=True)
+    config = replace(BY_HAND, label_while_training=False, random_baseline=True)
     number = start_experiment(store, "team", config, dataset)
 
     def opened(url: str) -> Page:

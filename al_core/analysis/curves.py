@@ -111,7 +111,7 @@ def curve_of(experiment: Experiment) -> Curve | None:
 def measured_on(experiment: Experiment) -> MeasuredOn:
     """What an experiment's accuracies are measured on."""
     config = experiment.config
-    kind: Kind = "random" if config.random_share else "test"  # no share with a test set
+    kind: Kind = "random" if config.held_out_share else "test"  # no share with a test set
     return MeasuredOn(kind, Path(config.data).name, experiment.fingerprint)
 
 

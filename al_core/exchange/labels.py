@@ -155,7 +155,7 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
         image: (batch.strategy, "" if score is None else score)
         for batch in experiment.batches
         for image, score in zip(batch.images, batch.scores or repeat(None), strict=False)
-    } | dict.fromkeys(experiment.at_random, ("random", ""))
+    } | dict.fromkeys(experiment.held_out, ("random", ""))
     write_row(file, COLUMNS)
     answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
     for answer in answers:

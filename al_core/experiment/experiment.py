@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError, SourceError
 from al_core.experiment.pool import Pool
-from al_core.experiment.start import set_aside
+from al_core.experiment.start import reserved_images
 from al_core.images.dataset import Dataset
 from al_core.store.records import Annotation, Batch, LogPosition, RoundRecord, now, what_stands
 
@@ -119,24 +119,25 @@ class Experiment:
     @property
     def free_images(self) -> NDArray[np.int64]:
         """The images that a strategy may choose from, ascending, int64 ``[F]``."""
-        return np.setdiff1d(self.pool.unlabeled, [*self.open_images, *self.set_aside])
+        return np.setdiff1d(self.pool.unlabeled, [*self.open_images, *self.reserved])
 
     @cached_property
-    def set_aside(self) -> list[int]:
-        """The held-out images, which no strategy may choose: an even sample of the pool."""
-        return set_aside(self.config, self.pool_size)
+    def reserved(self) -> list[int]:
+        """The images that only measure the model, in the order in which batches ask about them; no
+        strategy may choose them."""
+        return reserved_images(self.config, self.pool_size)
 
     @cached_property
-    def at_random(self) -> frozenset[int]:
-        """The held-out images that a batch has asked about so far; never trained on."""
-        return frozenset(image for batch in self.batches for image in batch.at_random or ())
+    def held_out(self) -> frozenset[int]:
+        """The reserved images that a batch has asked about so far; never trained on."""
+        return frozenset(image for batch in self.batches for image in batch.held_out or ())
 
-    def draw_to_measure(self, count: int) -> list[int]:
-        """The held-out images that are due in the next batch of ``count``."""
+    def held_out_due(self, count: int) -> list[int]:
+        """The reserved images that are due in the next batch of ``count``."""
         asked = self.pool.answers.keys() | self.open_images
-        waiting = [image for image in self.set_aside if image not in asked]
-        drawn = len(self.set_aside) - len(waiting)
-        share = self.config.random_share
+        waiting = [image for image in self.reserved if image not in asked]
+        drawn = len(self.reserved) - len(waiting)
+        share = self.config.held_out_share
         due = min(int(share * (len(asked) + count)) - drawn, math.ceil(share * count))
         return waiting[: max(due, 0)]
 
@@ -144,7 +145,7 @@ class Experiment:
     def can_train(self) -> bool:
         """Whether at least two classes have labels to train on."""
         answers = self.pool.answers.values()
-        labels = {a.label for a in answers if a.image not in self.at_random}
+        labels = {a.label for a in answers if a.image not in self.held_out}
         return len(labels - {None}) >= 2
 
     @property

@@ -86,7 +86,7 @@ def take_new_batch(
         if number is None:
             return None
         if experiment.next_round == 0 and experiment.config.start == "random":
-            chosen = draw_at_random(experiment, number)
+            chosen = draw_random_batch(experiment, number)
         else:
             chosen = yield from choose(experiment, number)
         if chosen is None:
@@ -115,11 +115,11 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
     return None
 
 
-def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
+def draw_random_batch(experiment: Experiment, number: int) -> Batch | None:
     """A batch of round ``number`` that needs no model; None if no images are left."""
     count = experiment.batch_size(number)
     place = len(experiment.batches)
-    measuring = experiment.draw_to_measure(count)
+    measuring = experiment.held_out_due(count)
     chance = numpy_generator(experiment.config.seed, "random batch", place)
     drawn = chance.permutation(experiment.free_images)
     images = mix(drawn[: count - len(measuring)].tolist(), measuring)
@@ -130,7 +130,7 @@ def draw_at_random(experiment: Experiment, number: int) -> Batch | None:
         "random",
         images,
         None,
-        at_random=measuring or None,
+        held_out=measuring or None,
         log_position=experiment.log_position,
     )
 
@@ -155,7 +155,7 @@ def hand_in(
         raise ConfigError(f"Neither labelled nor skipped in this batch: {still_open:,}.")
     further = None
     if not experiment.can_train:
-        further = draw_at_random(experiment, batch.round)
+        further = draw_random_batch(experiment, batch.round)
         if further is None:
             raise ConfigError(
                 "Training needs labels of at least two classes, and no images are left: "

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 def initial_images(config: ExperimentConfig, pool_size: int) -> NDArray[np.int64]:
     """The positions an experiment starts with, drawn at random by its seed, int64 ``[initial]``."""
     drawn = numpy_generator(config.seed, "initial images").permutation(pool_size)
-    if kept := set_aside(config, pool_size):
+    if kept := reserved_images(config, pool_size):
         drawn = drawn[np.isin(drawn, kept, invert=True)]
     return drawn[: config.initial]
 
 
-def set_aside(config: ExperimentConfig, pool_size: int) -> list[int]:
+def reserved_images(config: ExperimentConfig, pool_size: int) -> list[int]:
     """The positions of the held-out images, which no strategy may choose, in the order in which
     they are asked about.
 
     They are drawn before anything is known about them, so the first n of them, for any n, are an
     even sample of the pool.
     """
-    count = int(config.random_share * pool_size)
+    count = int(config.held_out_share * pool_size)
     drawn = numpy_generator(config.seed, "held-out images").permutation(pool_size)[:count]
     return drawn.tolist()  # type: ignore[no-any-return]
 
@@ -55,7 +55,7 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
     data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
     config = replace(config, class_names=names, data=data)
     if (dataset.test.targets >= 0).any():
-        config = replace(config, random_share=0.0)
+        config = replace(config, held_out_share=0.0)
     config.check_against(len(dataset.train), dataset.has_truth)
     by_truth = config.initial_labels == "truth"
     if by_truth and config.start != "random":
@@ -80,11 +80,11 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
 
 def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
     """The first batch of an experiment that starts at random and is labelled by a person."""
-    measuring = set_aside(config, pool_size)[: int(config.random_share * config.initial)]
+    measuring = reserved_images(config, pool_size)[: int(config.held_out_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
     nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
     images = mix(drawn.tolist(), measuring)
-    return Batch(0, "random", images, None, at_random=measuring or None, log_position=nothing)
+    return Batch(0, "random", images, None, held_out=measuring or None, log_position=nothing)
 
 
 def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:

@@ -115,13 +115,13 @@ def train(
         experiment.pool_of(number),
         dataset,
         features,
-        at_random=experiment.at_random,
+        held_out=experiment.held_out,
         temperature=temperature,
         ahead=_ahead(experiment),
     )
     outcome = yield from run_round(task, hardware)
-    assert outcome.said is not None
-    return outcome, replace(outcome.said, log_position=experiment.log_position)
+    assert outcome.predictions is not None
+    return outcome, replace(outcome.predictions, log_position=experiment.log_position)
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
@@ -145,7 +145,7 @@ def _temperature(experiment: Experiment, number: int) -> float:
     """The best temperature for the logits of the network before round ``number``, by the labels of
     this round, none of which it had seen; 1 where its predictions are not on disk."""
     before = load_predictions(experiment.folder, number - 1)
-    pool = experiment.pool_of(number).without(experiment.at_random)
+    pool = experiment.pool_of(number).without(experiment.held_out)
     new = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
     if before is None or not new:
         return 1.0
@@ -244,29 +244,29 @@ def choose_batch(
 def _still_holds(batch: Batch, experiment: Experiment) -> bool:
     """Whether a batch chosen in advance still fits what would be asked for now."""
     config = experiment.config
-    measuring = experiment.draw_to_measure(config.per_round)
+    measuring = experiment.held_out_due(config.per_round)
     chosen = set(batch.images).difference(measuring)
     return (
         batch.strategy == config.strategy
-        and list(batch.at_random or ()) == measuring
+        and list(batch.held_out or ()) == measuring
         and len(batch.images) == config.per_round
         and chosen.issubset(experiment.free_images.tolist())
     )
 
 
 def choose_by(
-    said: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
+    predictions: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
 ) -> Batch | None:
     """A batch of round ``number`` by a model's predictions, at the log position of ``experiment``;
     None where no images are left."""
     config, free = experiment.config, experiment.free_images
-    strategy = config.start if said.model == BEFORE else config.strategy
+    strategy = config.start if predictions.model == BEFORE else config.strategy
     count = experiment.batch_size(number)
-    measuring = experiment.draw_to_measure(count)
+    measuring = experiment.held_out_due(count)
     chance = generator(config.seed, "batch", len(experiment.batches))
     wanted = count - len(measuring)
-    known = experiment.pool.without(experiment.at_random)
-    picks, score = choose(strategy, wanted, said, known, free, chance, hardware.device)
+    known = experiment.pool.without(experiment.held_out)
+    picks, score = choose(strategy, wanted, predictions, known, free, chance, hardware.device)
     images = mix(picks.tolist(), measuring)
     if not images:
         return None
@@ -275,7 +275,7 @@ def choose_by(
         strategy,
         images,
         None,
-        at_random=measuring or None,
+        held_out=measuring or None,
         log_position=experiment.log_position,
     )
-    return explained(batch, said, free, known.labeled, score)
+    return explained(batch, predictions, free, known.labeled, score)

@@ -24,7 +24,7 @@ NEAREST = 5
 def choose(
     strategy: str,
     n: int,
-    said: PoolPredictions,
+    predictions: PoolPredictions,
     pool: Pool,
     unlabeled: NDArray[np.int64],
     generator: torch.Generator,
@@ -33,24 +33,24 @@ def choose(
     """``n`` of the positions ``unlabeled``, or all where there are fewer, best first; and the score
     of each of ``unlabeled``, for strategies that have one.
 
-    They are compared with the images that ``pool`` has labels for, on ``device``. ``said`` are the
-    model's predictions; raises ConfigError where some are not finite.
+    They are compared with the images that ``pool`` has labels for, on ``device``. Raises
+    ConfigError where some of the ``predictions`` are not finite.
     """
     if not len(unlabeled):
         return unlabeled, None
     # A gigabyte for a million images: not copied for strategies that ignore them.
     seen = unlabeled if STRATEGIES[strategy].sees_embeddings else unlabeled[:0]
     candidates = Candidates(
-        torch.from_numpy(said.probs[unlabeled]).to(device),
-        torch.from_numpy(said.embeddings[seen]).to(device),
-        torch.from_numpy(said.embeddings[pool.labeled]).to(device),
-        temperature=said.temperature,
+        torch.from_numpy(predictions.probs[unlabeled]).to(device),
+        torch.from_numpy(predictions.embeddings[seen]).to(device),
+        torch.from_numpy(predictions.embeddings[pool.labeled]).to(device),
+        temperature=predictions.temperature,
     )
     check_numbers(candidates.probs)
     check_numbers(candidates.embeddings)
     labels = torch.from_numpy(pool.labels).to(device)
     heads = committee_for(
-        strategy, candidates.labeled_embeddings, labels, said.probs.shape[1], generator
+        strategy, candidates.labeled_embeddings, labels, predictions.probs.shape[1], generator
     )
     if heads is not None:
         votes = heads.logits(candidates.embeddings).softmax(2)
@@ -86,7 +86,7 @@ def committee_for(
 
 def explained(
     batch: Batch,
-    said: PoolPredictions,
+    predictions: PoolPredictions,
     unlabeled: NDArray[np.int64],
     labeled: NDArray[np.int64],
     score: NDArray[np.float32] | None,
@@ -100,20 +100,20 @@ def explained(
         own = [score[place[image]] if image in place else None for image in batch.images]
         scores = [None if s is None else float(s) for s in own]
         ranks = [None if s is None else int((score > s).sum()) + 1 for s in own]
-    if said.model != BEFORE:
-        probs = torch.from_numpy(said.probs[images])
+    if predictions.model != BEFORE:
+        probs = torch.from_numpy(predictions.probs[images])
         best = probs.topk(min(TOP_CLASSES, probs.shape[1]), dim=1)
         top = [
             list(zip(classes, (round(p, 4) for p in shares), strict=True))
             for classes, shares in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
-    embeddings = torch.from_numpy(said.embeddings[images])
-    near = nearest(embeddings, torch.from_numpy(said.embeddings[labeled]), NEAREST)
+    embeddings = torch.from_numpy(predictions.embeddings[images])
+    near = nearest(embeddings, torch.from_numpy(predictions.embeddings[labeled]), NEAREST)
     similar = labeled[near.numpy()].tolist()
     return replace(
         batch,
         scores=scores,
-        model=None if said.model == BEFORE else said.model,
-        model_position=said.log_position,
-        reasons=Reasons(len(unlabeled), top, ranks, similar, said.by_pixels),
+        model=None if predictions.model == BEFORE else predictions.model,
+        model_position=predictions.log_position,
+        reasons=Reasons(len(unlabeled), top, ranks, similar, predictions.by_pixels),
     )

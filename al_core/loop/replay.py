@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from al_core.errors import StoreError
 from al_core.experiment.experiment import Experiment, check_images, open_experiment
-from al_core.experiment.leases import draw_at_random
+from al_core.experiment.leases import draw_random_batch
 from al_core.experiment.predictions import PoolPredictions
 from al_core.experiment.start import first_batch
 from al_core.images.dataset import Dataset
@@ -74,7 +74,7 @@ def replay(
             again = (
                 first_batch(then.config, then.pool_size)
                 if is_first
-                else draw_at_random(then, batch.round)
+                else draw_random_batch(then, batch.round)
             )
         else:
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels

@@ -34,13 +34,13 @@ from al_core.store.records import RoundRecord
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The result of a round: its record, the network (None for a head on embeddings), ``said``, its
-    predictions for every training image (None without scoring), and for the test images whose truth
-    is known, ``[M,C]`` (None if there are none)."""
+    """The result of a round: its record, the network (None for a head on embeddings), the
+    ``predictions`` for every training image (None without scoring), and the probabilities for the
+    test images whose truth is known, ``[M,C]`` (None if there are none)."""
 
     record: RoundRecord
     network: Network | None
-    said: PoolPredictions | None
+    predictions: PoolPredictions | None
     test_probs: NDArray[np.float32] | None
 
 
@@ -62,7 +62,7 @@ class RoundTask:
     """The input of round ``number`` of an experiment: settings, the labels of the ``pool``, images.
 
     With ``features``, a linear head on them is trained in place of a network. The held-out images
-    ``at_random`` are never trained on, and measure the model where there is no test set. Without
+    ``held_out`` are never trained on, and measure the model where there is no test set. Without
     ``scoring``, the pool is not predicted. A ranking strategy chooses the images that fp32 would,
     even after others have taken the ``ahead`` best ones.
 
@@ -75,7 +75,7 @@ class RoundTask:
     pool: Pool
     dataset: Dataset
     features: Features | None = None
-    at_random: Collection[int] = ()
+    held_out: Collection[int] = ()
     temperature: float = 1.0
     scoring: bool = True
     ahead: int = 0
@@ -83,7 +83,7 @@ class RoundTask:
     @property
     def known(self) -> Pool:
         """The pool with the labels to train on."""
-        return self.pool.without(self.at_random)
+        return self.pool.without(self.held_out)
 
 
 def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
@@ -202,7 +202,7 @@ def _measure(
             "on": "test"
         }
     pool = task.pool
-    drawn = np.isin(pool.labeled, list(task.at_random))
+    drawn = np.isin(pool.labeled, list(task.held_out))
     if predictions is None or not drawn.any():
         return None
     probs = torch.from_numpy(predictions.probs[pool.labeled[drawn]])

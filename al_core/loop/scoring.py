@@ -49,7 +49,7 @@ def score_images(
 def look_again(
     network: Network,
     images: NDArray[np.uint8] | Tensor,
-    said: Predictions,
+    predictions: Predictions,
     among: NDArray[np.int64],
     score: Callable[[Tensor], Tensor],
     n: int,
@@ -57,7 +57,7 @@ def look_again(
 ) -> Work[None]:
     """Make the ``n`` of ``among`` that score highest those that fp32 would choose.
 
-    ``said`` are the predictions for all images in a faster dtype, some of which are replaced;
+    ``predictions`` are those for all images in a faster dtype, some of which are replaced;
     ``score`` takes probabilities ``[N,C]`` to ``[N]``. Images no further below the cut-off than the
     largest error seen so far are predicted again: as a rule two or three times ``n``, not all.
     """
@@ -65,7 +65,7 @@ def look_again(
     if hardware.dtype == torch.float32 or not n:
         return
     exact = InferenceNetwork(network, hardware.exact)
-    before = score(said.probs[torch.from_numpy(among)])
+    before = score(predictions.probs[torch.from_numpy(among)])
     order = before.argsort(descending=True)
     after, done, error = before.clone(), 0, 0.0
     size = batch_size(hardware)
@@ -74,8 +74,8 @@ def look_again(
         fresh = order[done:wanted]
         places = among[fresh.numpy()]
         better = yield from predict(exact, images, places, hardware, "Looking again")
-        said.probs[torch.from_numpy(places)] = better.probs
-        said.embeddings[torch.from_numpy(places)] = better.embeddings
+        predictions.probs[torch.from_numpy(places)] = better.probs
+        predictions.embeddings[torch.from_numpy(places)] = better.embeddings
         after[fresh] = score(better.probs)
         error = max(error, float((after - before)[fresh].nan_to_num().abs().max()))
         done = wanted

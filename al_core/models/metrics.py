@@ -30,19 +30,19 @@ def confident_mistakes(
     probs: NDArray[np.floating],
     targets: NDArray[np.int64],
     truth: int | None = None,
-    said: int | None = None,
+    predicted: int | None = None,
 ) -> NDArray[np.int64]:
     """The rows whose most likely class is not their target, most confident first, int64 ``[K]``.
 
     ``probs`` ``[M,C]``, ``targets`` int64 ``[M]``. Where given, only images of class ``truth``
-    and those predicted as class ``said``.
+    and those predicted as class ``predicted``.
     """
     top = probs.argmax(1)
     wrong = top != targets
     if truth is not None:
         wrong &= targets == truth
-    if said is not None:
-        wrong &= top == said
+    if predicted is not None:
+        wrong &= top == predicted
     rows = np.flatnonzero(wrong)
     return rows[np.argsort(-probs[rows, top[rows]], kind="stable")]
 

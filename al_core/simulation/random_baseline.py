@@ -32,7 +32,7 @@ def can_be_measured(dataset: Dataset) -> bool:
     return dataset.has_truth and bool((dataset.test.targets >= 0).any())
 
 
-def reference(experiment: Experiment) -> dict[int, dict[str, Any]]:
+def baseline_metrics(experiment: Experiment) -> dict[int, dict[str, Any]]:
     """The metrics of the random baseline by round, as far as they are known."""
     metrics = {}
     for record in experiment.rounds:
@@ -58,18 +58,18 @@ def _are_metrics(kept: Any) -> bool:
 
 def missing(experiment: Experiment) -> Sequence[RoundRecord]:
     """The rounds whose baseline is not known yet, or is damaged."""
-    known = reference(experiment)
+    known = baseline_metrics(experiment)
     return [record for record in experiment.rounds if record.round not in known]
 
 
-def has_reference(experiment: Path) -> bool:
+def has_baseline(experiment: Path) -> bool:
     """Whether any round of an experiment has a baseline on disk."""
     return any(experiment.glob("random-*.json"))
 
 
-def reference_curve(experiment: Experiment) -> Curve | None:
+def baseline_curve(experiment: Experiment) -> Curve | None:
     """The random baseline as a curve beside the experiment's; None where nothing of it is known."""
-    known = reference(experiment)
+    known = baseline_metrics(experiment)
     rounds = [record for record in experiment.rounds if known.get(record.round)]
     if not rounds:
         return None
@@ -91,13 +91,13 @@ def against_random(experiment: Experiment) -> str:
     The baseline's predictions for each test image are not kept, so the interval is the one for
     independent proportions, which is wider.
     """
-    known = reference(experiment)
+    known = baseline_metrics(experiment)
     rounds = [record for record in experiment.rounds if record.round and known.get(record.round)]
     if not rounds:
         return ""
     record = rounds[-1]
-    at_random = replace(record, metrics=known[record.round])
-    gain = gain_between(at_random, record)
+    baseline = replace(record, metrics=known[record.round])
+    gain = gain_between(baseline, record)
     if gain is None:
         return ""
     name = strategies_in_words(experiment)
@@ -113,7 +113,7 @@ def against_random(experiment: Experiment) -> str:
     )
 
 
-def run_reference(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
+def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Train the missing rounds one by one, each with its settings and its number of labels."""
     from al_core.features.embed import features_of
     from al_core.loop.round import RoundTask, run_round

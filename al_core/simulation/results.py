@@ -168,7 +168,7 @@ def as_it_is_run(simulation: Simulation, dataset: Dataset) -> Simulation:
         config,
         class_names=dataset.train.class_names,
         initial_labels="truth" if by_truth else "person",
-        random_share=0.0,
+        held_out_share=0.0,
     )
     return replace(simulation, config=config)
 

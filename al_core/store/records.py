@@ -123,7 +123,7 @@ class Batch:
 
     ``round`` is the first round that trains on their labels; ``model`` the round whose network
     chose them, None before there was one. ``scores`` is None where the strategy gives none.
-    ``at_random`` are the held-out images among ``images``, which no strategy chose: drawn evenly
+    ``held_out`` are those among ``images``, which no strategy chose: drawn evenly
     from the whole pool to measure the model, and never trained on. ``handed_in_at`` is None while
     open. Whoever labels the batch holds a lease: ``holder`` names the browser tab, ``annotator``
     the person, ``leased_until`` is when it lapses. ``log_position`` is how much of the log was read
@@ -135,7 +135,7 @@ class Batch:
     images: Sequence[int]
     scores: Sequence[float | None] | None
     model: int | None = None
-    at_random: Sequence[int] | None = None
+    held_out: Sequence[int] | None = None
     reasons: Reasons | None = None
     log_position: LogPosition | None = None
     model_position: LogPosition | None = None

@@ -79,7 +79,7 @@ batches = Table(
     Column("strategy", String(64), nullable=False),
     Column("images", JSON, nullable=False),
     Column("scores", JSON),
-    Column("at_random", JSON(none_as_null=True)),
+    Column("held_out", JSON(none_as_null=True)),
     Column("model", Integer),
     Column("reasons", JSON(none_as_null=True)),
     Column("log_position", LogPositionAsJson),

@@ -70,7 +70,7 @@ def why(context: DeskContext, batch: Batch, image: int) -> dict[str, Any]:
 
 
 def _chosen(batch: Batch, place: int) -> str:
-    if batch.images[place] in (batch.at_random or ()):
+    if batch.images[place] in (batch.held_out or ()):
         return "Drawn at random from the whole pool to measure the model, which never trains on it."
     if batch.reasons is None or batch.strategy == "random":
         return "Drawn at random."

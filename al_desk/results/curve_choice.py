@@ -16,7 +16,7 @@ from al_core.analysis.curves import (
     strategies_used,
 )
 from al_core.experiment.experiment import Experiment, open_experiment
-from al_core.simulation.random_baseline import has_reference, reference_curve
+from al_core.simulation.random_baseline import baseline_curve, has_baseline
 from al_core.simulation.results import saved_curves
 from al_core.store.store import Store
 
@@ -36,7 +36,7 @@ def choose_curves(store: Store, current: int | None) -> list[Curve]:
     baselines = {
         free_name(f"{name}, random labels", experiments, "random baseline"): number
         for name, number in experiments.items()
-        if has_reference(store.folder(number))
+        if has_baseline(store.folder(number))
     }
     simulated: dict[str, list[Curve]] = {}
     for curve in saved_curves():
@@ -53,7 +53,7 @@ def choose_curves(store: Store, current: int | None) -> list[Curve]:
                 key="tables",
             )
     curves = _together(store, experiments, chosen, curve_of, strategies_in_words)
-    curves += _together(store, baselines, chosen, reference_curve, lambda _: "Random labels")
+    curves += _together(store, baselines, chosen, baseline_curve, lambda _: "Random labels")
     for name in chosen:
         curves += [replace(curve, name=name) for curve in simulated.get(name, ())]
     for file in files:
@@ -117,7 +117,7 @@ def _all_but_the_seed(experiment: Experiment) -> object:
         seed=0,
         rounds=0,
         show_guesses=False,
-        reference=False,
+        random_baseline=False,
     )
     return experiment.fingerprint, settings, strategies_used(experiment)
 

@@ -127,7 +127,7 @@ def _held_out_images(experiment: Experiment, number: int, dataset: Dataset) -> S
     if predictions is None or number < len(experiment.rounds) - 1:
         return None
     pool = experiment.pool_of(number)
-    held_out = np.isin(pool.labeled, list(experiment.at_random))
+    held_out = np.isin(pool.labeled, list(experiment.held_out))
     images = pool.labeled[held_out]
     return dataset.train.images, images, pool.labels[held_out], predictions.probs[images]
 

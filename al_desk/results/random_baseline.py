@@ -8,7 +8,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.jobs import JobState
 from al_core.progress import Work
-from al_core.simulation.random_baseline import can_be_measured, missing, reference
+from al_core.simulation.random_baseline import baseline_metrics, can_be_measured, missing
 from al_desk.server.resources import trainer
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import show_error
@@ -18,7 +18,7 @@ from al_desk.widgets.job_progress import watch
 def random_baseline(experiment: Experiment) -> pd.DataFrame | None:
     """``round, labeled, accuracy`` of the random baseline, as far as it is known; None while there
     are too few points for a line."""
-    known = reference(experiment)
+    known = baseline_metrics(experiment)
     rows = [
         (record.round, record.labeled, known[record.round]["accuracy"])
         for record in experiment.rounds
@@ -30,7 +30,7 @@ def random_baseline(experiment: Experiment) -> pd.DataFrame | None:
 def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
     """Train what the baseline lacks, in the background: every round of an experiment goes first."""
     key = _key(experiment)
-    if not experiment.config.reference:
+    if not experiment.config.random_baseline:
         trainer().withdraw(key)
         return
     if dataset is None or not can_be_measured(dataset) or not missing(experiment):
@@ -68,6 +68,6 @@ def _key(experiment: Experiment) -> str:
 def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
     # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.models.hardware import find_hardware
-    from al_core.simulation.random_baseline import run_reference
+    from al_core.simulation.random_baseline import train_baseline
 
-    yield from run_reference(experiment, dataset, find_hardware())
+    yield from train_baseline(experiment, dataset, find_hardware())

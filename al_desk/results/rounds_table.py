@@ -27,7 +27,7 @@ def measured_in_words(experiment: Experiment, every_round: bool = False) -> str:
         f"Measured on {count} images drawn at random from the whole pool and labelled by people; "
         "the model never trains on these held-out images."
     )
-    skipped = len(experiment.at_random.intersection(experiment.pool.skipped.tolist()))
+    skipped = len(experiment.held_out.intersection(experiment.pool.skipped.tolist()))
     if skipped:
         more = "1 more was" if skipped == 1 else f"{skipped:,} more were"
         return f"{sentence} {more} skipped; if those are the hard ones, the accuracy is too high."
@@ -38,7 +38,7 @@ def why_no_accuracy(experiment: Experiment) -> str:
     """What is needed before there is one."""
     if not experiment.rounds:
         return "Known after the first training."
-    if experiment.config.random_share:
+    if experiment.config.held_out_share:
         return "Known once images drawn at random, a share of each batch, have been labelled."
     return (
         "These images have no test set with known classes, and no share of each batch is drawn at "

@@ -96,7 +96,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         names = tuple(line.strip() for line in text.splitlines() if line.strip())
     with st.expander("Model and training", icon=":material/tune:"):
         model, train, seed, image_size = _model_and_training(source)
-        random_share = _count(
+        held_out_share = _count(
             "Random share, %", 10, (0, 90),
             "Only for images without a test set with known classes: this share of each batch is "
             "drawn at random and held out, to measure the model.",
@@ -114,7 +114,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         seed=seed,
         image_size=image_size,
         class_names=names,
-        random_share=random_share / 100,
+        held_out_share=held_out_share / 100,
     )
     show_cost(config)
     started = pressed(

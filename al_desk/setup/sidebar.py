@@ -63,7 +63,7 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
     config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
     images = load_images(config.data, config.image_size).result
     for name in SETTINGS:
-        if name != "reference" or (images is not None and can_be_measured(images)):
+        if name != "random_baseline" or (images is not None and can_be_measured(images)):
             _setting(store, experiment_id, name)
 
 
@@ -90,7 +90,7 @@ SETTINGS: dict[str, tuple[str, str, Callable[..., object]]] = {
         "The next batch is chosen by the latest model there is, and you never wait.",
         st.toggle,
     ),
-    "reference": (
+    "random_baseline": (
         "Compare with random labels",
         "Trains a random baseline in the background: as many labels, chosen at random, with the "
         "classes that came with the images. It is the grey curve beside yours.",

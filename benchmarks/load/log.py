@@ -102,7 +102,7 @@ def long_experiment(data: str, annotations: int) -> int:
     initial = min(INITIAL, len(dataset.train) // 2)
     count = (annotations - AGAIN - initial) // BATCH
     config = ExperimentConfig(
-        data=data, initial=initial, per_round=BATCH, rounds=1, train=train, reference=False
+        data=data, initial=initial, per_round=BATCH, rounds=1, train=train, random_baseline=False
     )
     experiment = start_experiment(store, "desk", config, dataset)
     store.change_config(experiment, {"rounds": count + 1000})

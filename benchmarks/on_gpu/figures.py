@@ -95,7 +95,7 @@ def rounds(bench: Bench) -> None:
         outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), bench.hardware))
         generator = torch.Generator().manual_seed(0)
         start = time.perf_counter()
-        choose("margin", 100, outcome.said, pool, pool.unlabeled, generator,
+        choose("margin", 100, outcome.predictions, pool, pool.unlabeled, generator,
                bench.hardware.device)  # fmt: skip
         record = outcome.record
         bench.note("  of which", train=record.train_seconds, evaluate=record.evaluate_seconds,
@@ -107,7 +107,8 @@ def rounds(bench: Bench) -> None:
     one = bench.attempt(f"a round, {few:,} labels, cold", lambda: a_round(few))
     two = bench.attempt(f"a round, {few:,} labels", lambda: a_round(few), 3)
     if one and two:
-        bench.note("the same round twice", same=bool((one.said.probs == two.said.probs).all()))
+        same = (one.predictions.probs == two.predictions.probs).all()
+        bench.note("the same round twice", same=bool(same))
     rows = torch.randn(size + 10_000, 512, generator=torch.Generator().manual_seed(0)).half()
     random = Features(rows[:size].numpy(), rows[size:][: len(dataset.test)].numpy(), "")
     bench.attempt("a round of a linear head", lambda: a_round(few, random), 3)
