@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    Update,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -79,8 +88,19 @@ class Database:
             if self._file and _identity(self._file) != written:
                 raise FileNotFoundError(f"{self._file} was replaced")
 
+    def rows(self, query: Select[Any]) -> Sequence[Any]:
+        """All rows that a query finds."""
+        with self.reading() as connection:
+            return connection.execute(query).all()
+
+    def change(self, change: Update, taken: str = "") -> bool:
+        """Change a row, see :meth:`writing`; False where there is none to change."""
+        with self.writing(taken) as connection:
+            return connection.execute(change).rowcount > 0
+
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that only one user of this database can hold; None if it is taken."""
+        """A lock that only one user of this database can hold; None if it is taken. It is freed
+        when its holder's process ends."""
         with _sentences("locked"):
             if self._file is not None:
                 folder = self._file.with_name("locks")
