@@ -176,7 +176,7 @@ def test_p_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_never_lowers_a_p_nor_changes_the_order(values: list[float]) -> None:
-    before = [Comparison("a", "b", 3, False, 0, 0, 0, p) for p in values]
+    before = [Comparison("a", "b", 3, 0, 0, 0, p) for p in values]
     after = [c.p for c in holm(before)]
     for i, p in enumerate(values):
         assert p <= after[i] <= 1
@@ -185,7 +185,7 @@ def test_holm_never_lowers_a_p_nor_changes_the_order(values: list[float]) -> Non
 
 
 def test_holm_by_hand() -> None:
-    before = [Comparison("a", "b", 3, False, 0, 0, 0, p) for p in (0.01, 0.04, 0.03)]
+    before = [Comparison("a", "b", 3, 0, 0, 0, p) for p in (0.01, 0.04, 0.03)]
     assert [c.p for c in holm(before)] == pytest.approx([0.03, 0.06, 0.06])
 
 

@@ -40,19 +40,18 @@ class Database:
 
     def __init__(self, address: str) -> None:
         with _sentences("opened"):
-            self.url = make_url(address)
+            url = make_url(address)
             self._file: Path | None = None
-            how: dict[str, Any] = {}
-            if self.url.get_backend_name() == "postgresql":
-                self.url = self.url.update_query_dict(_timeouts(self.url))
-                # A connection may have broken since its last use.
-                how["pool_pre_ping"] = True
-                self._locking = create_engine(
-                    self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-                )
-            self._engine = create_engine(self.url, json_deserializer=_json_or_none, **how)
-            if self.url.get_backend_name() == "sqlite" and self.url.database:
-                path = Path(self.url.database)
+            on_server = url.get_backend_name() == "postgresql"
+            if on_server:
+                url = url.update_query_dict(_timeouts(url))
+                self._locking = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            # On a server a connection may have broken since its last use.
+            self._engine = create_engine(
+                url, json_deserializer=_json_or_none, pool_pre_ping=on_server
+            )
+            if url.get_backend_name() == "sqlite" and url.database:
+                path = Path(url.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 event.listen(self._engine, "connect", _prepare_sqlite)
                 # Two processes on a new file would both see no tables, and both create them.
@@ -106,7 +105,11 @@ class Database:
                 folder = self._file.with_name("locks")
                 folder.mkdir(exist_ok=True)
                 return try_lock(folder / f"{name}.lock")
-            return _take_advisory_lock(self._locking, name)
+            connection = self._locking.connect()
+            if connection.execute(select(func.pg_try_advisory_lock(number_of(name)))).scalar():
+                return AdvisoryLock(connection)
+            connection.close()
+            return None
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds the lock of that name now."""
@@ -141,15 +144,6 @@ class AdvisoryLock:
             except SQLAlchemyError:
                 self._connection.close()
         return not self._connection.closed
-
-
-def _take_advisory_lock(engine: Engine, name: str) -> AdvisoryLock | None:
-    connection = engine.connect()
-    taken = connection.execute(select(func.pg_try_advisory_lock(number_of(name)))).scalar()
-    if taken:
-        return AdvisoryLock(connection)
-    connection.close()
-    return None
 
 
 def _json_or_none(text: str) -> Any:
