@@ -31,11 +31,8 @@ from al_core.store.tables import annotations, batches, experiments, rounds
 
 
 class Store(Database):
-    """A database of experiments; safe to share between threads.
-
-    Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at ``$AL_HOME/al.db``.
-    Every method raises StoreError, in a sentence, when the database or its disk fails.
-    """
+    """A database of experiments. Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at
+    ``$AL_HOME/al.db``."""
 
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
