@@ -44,16 +44,12 @@ def cluster(address: str | None) -> Iterator[Any]:
             socket.create_connection((host, int(port)), PATIENCE).close()
         except OSError as error:
             raise ConfigError(f"No Ray cluster answers at {address} ({error}).") from error
-    # So that workers find this program and its files.
+    # So that workers find this program and its files, and each keeps to its one core.
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     how: dict[str, Any] = {"address": address or "local", "log_to_driver": False}
     if address is None:
         how["include_dashboard"] = False
-    variables = {
-        "AL_HOME": str(home()),
-        "PYTHONPATH": python_path,
-        "OMP_NUM_THREADS": "1",  # a task or an actor has one core
-    }
+    variables = {"AL_HOME": str(home()), "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1"}
     try:
         ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": variables}, **how)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -48,8 +48,7 @@ def _in_tasks(
 ) -> Iterator[tuple[int, Progress | Row | None]]:
     from ray.util.queue import Queue
 
-    lasts = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-    reports = Queue(actor_options=lasts)
+    reports = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1})
     gpu = 1 if ray.cluster_resources().get("GPU") else 0
     # Never ask for more than some machine has, or the task would wait for ever.
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
