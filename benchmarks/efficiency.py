@@ -20,7 +20,7 @@ from al_core.config import ExperimentConfig, ModelConfig, default_train
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import Simulation
+from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
 from al_core.simulation.simulate import Row
 from al_core.strategies.registry import STRATEGIES, titled

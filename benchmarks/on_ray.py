@@ -31,7 +31,7 @@ from al_core.features.embed import embed_into
 from al_core.features.read import read_features
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import Simulation
+from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import run_all
 from al_core.simulation.simulate import Row
 from benchmarks.browser import heading
@@ -72,7 +72,7 @@ def main(data: str, repeat: int, simulations: int) -> None:
             rates["Ray"].append(rate(work, count, CORES))
         killed = home / "killed"
         work = embed_on_ray(data, str(weights), killed, 32)
-        work = killing(work, "MapWorker", lambda p: p.unit == "files" and p.fraction >= 0.3)
+        work = killing(work, "_Encoder", lambda p: p.unit == "files" and p.fraction >= 0.3)
         rates["Ray, a worker killed"] = [rate(work, count, CORES)]
         report("images a second", rates)
         one = read_features(alone, dataset)

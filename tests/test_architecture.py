@@ -56,7 +56,6 @@ MOST_PARAMETERS = 5
 # The functions that still take more. Those of cli have a parameter for each option of a command.
 TAKE_MORE = {
     "cli": "choose embed pretrain simulate",
-    "distributed": "_embed each round_in_parts",
     "experiment": "take_new_batch",
     "loop": "choose score_images look_again",
     "models": "fit_heads build fit",

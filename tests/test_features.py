@@ -185,7 +185,7 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     assert home_of.exists()
 
 
-def test_the_yardstick_of_a_head_is_a_head(experiment: int, weights: Path) -> None:
+def test_the_random_baseline_of_a_head_is_a_head(experiment: int, weights: Path) -> None:
     dataset, store = of_squares(), Store()
     for _ in range(2):
         labelled(experiment, dataset)

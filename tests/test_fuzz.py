@@ -38,8 +38,8 @@ from al_core.features.read import read_features
 from al_core.images.dataset import Dataset, digests_of
 from al_core.models.hardware import Hardware
 from al_core.models.weights import load_network, read_weights
-from al_core.simulation.annotators import find_annotator
-from al_core.simulation.results import FORMAT, NOTE, saved_curves
+from al_core.simulation.on_disk import FORMAT, NOTE, saved_curves
+from al_core.simulation.simulate import find_annotator
 from al_core.store.records import Batch, Reasons, RoundRecord
 from al_core.store.store import Store
 

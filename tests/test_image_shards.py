@@ -1,4 +1,4 @@
-"""The images of a source in parts are those of the source as a whole, by the same keys."""
+"""The images of a source in shards are those of the source as a whole, by the same keys."""
 
 from pathlib import Path
 
@@ -8,15 +8,14 @@ from bucket import bucket_of
 from tiny import folder_of, parquet_of
 
 from al_core.distributed import image_shards
-from al_core.distributed.batch_images import write_pictures
-from al_core.distributed.image_shards import parts_of, read_part
+from al_core.distributed.image_shards import read_images, shards_of, write_pictures
 from al_core.errors import ConfigError, SourceError
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 
 def names(source: str) -> list[str]:
-    return [part["name"] for part in finish(parts_of(source, 16))[0]]
+    return [shard["name"] for shard in finish(shards_of(source, 16))[0]]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ def names(source: str) -> list[str]:
         "address of parquet",
     ],
 )
-def test_parts_hold_the_images_by_their_keys(
+def test_shards_hold_the_images_by_their_keys(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AL_HOME", str(tmp_path))
@@ -50,16 +49,16 @@ def test_parts_hold_the_images_by_their_keys(
         where = source.as_uri()
     if kind == "one parquet file":
         assert names(source.as_uri()) == names(where)
-    found, _ = finish(parts_of(where, 16))
-    assert len({part["name"] for part in found}) == len(found) > 1
+    found, _ = finish(shards_of(where, 16))
+    assert len({shard["name"] for shard in found}) == len(found) > 1
     images = {}
-    for part in found:
-        keys, pictures = read_part(part, 16)
+    for shard in found:
+        keys, pictures = read_images(shard)
         images |= dict(zip(keys, pictures, strict=True))
     assert len(images) == len(dataset.train) + len(dataset.test)
     for some in (dataset.train, dataset.test):
         assert all(np.array_equal(images[key], some.images[i]) for i, key in enumerate(some.keys))
-    assert names(where) == [part["name"] for part in found]
+    assert names(where) == [shard["name"] for shard in found]
     batch = [dataset.test.keys[0], *dataset.train.keys[3:7:2]]
     finish(write_pictures(where, batch, tmp_path / "batch.parquet"))
     opened = finish(load(str(tmp_path / "batch.parquet"), image_size=16, cache_dir=tmp_path / "c"))
@@ -71,8 +70,8 @@ def test_parts_hold_the_images_by_their_keys(
         finish(write_pictures(where, [*batch, "nowhere"], tmp_path / "batch.parquet"))
     if kind.endswith("folder"):
         (source / "b" / "6.png").write_bytes((source / "a" / "0.png").read_bytes())
-        assert names(where)[:3] == [part["name"] for part in found[:3]]
-        assert names(where)[3:] != [part["name"] for part in found[3:]]
+        assert names(where)[:3] == [shard["name"] for shard in found[:3]]
+        assert names(where)[3:] != [shard["name"] for shard in found[3:]]
 
 
 def test_an_object_store_is_read_side_by_side_by_the_same_keys(
@@ -86,7 +85,7 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
         for path in ("images", "table", "table/train.parquet"):
             bucket.at_once = 0
             there, here = (
-                [read_part(part, 16) for part in finish(parts_of(where, 16))[0]]
+                [read_images(shard) for shard in finish(shards_of(where, 16))[0]]
                 for where in (bucket.address(path), (tmp_path / path).as_uri())
             )
             assert len(there) == len(here) > 0
@@ -95,23 +94,23 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
                 assert np.array_equal(images, alike)
             assert path != "images" or bucket.at_once > 4
         with pytest.raises(ConfigError, match="cannot be listed"):
-            finish(parts_of(bucket.address("nothing"), 16))
+            finish(shards_of(bucket.address("nothing"), 16))
 
 
 def test_a_folder_that_a_worker_does_not_have_is_no_folder_without_images(tmp_path: Path) -> None:
     folder_of(tmp_path / "mine", "a.png", "b.png")
-    (part,), _ = finish(parts_of(str(tmp_path / "mine"), 16))
+    (shard,), _ = finish(shards_of(str(tmp_path / "mine"), 16))
     (tmp_path / "mine").rename(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"There is no folder .*mine on "):
-        read_part(part, 16)
+        read_images(shard)
 
 
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be listed"):
-        finish(parts_of((tmp_path / "nothing").as_uri(), 16))
+        finish(shards_of((tmp_path / "nothing").as_uri(), 16))
     with pytest.raises(ConfigError, match="cannot be listed"):
-        finish(parts_of("nosuch://bucket/folder", 16))
+        finish(shards_of("nosuch://bucket/folder", 16))
     with pytest.raises(SourceError, match="must be 8 to 512 pixels"):
-        finish(parts_of("digits", 0))
+        finish(shards_of("digits", 0))
     with pytest.raises(ConfigError, match="holds no images"):
-        finish(parts_of(tmp_path.as_uri(), 16))
+        finish(shards_of(tmp_path.as_uri(), 16))

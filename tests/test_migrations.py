@@ -57,7 +57,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 def differences(store: Store) -> list:
     """Between the tables of a database and those that the program reckons with."""
-    with store._database.reading() as connection:
+    with store.reading() as connection:
         how = {"compare_server_default": True, "version_table": upgrade.VERSIONS}
         context = MigrationContext.configure(connection, opts=how)
         return compare_metadata(context, metadata)

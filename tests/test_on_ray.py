@@ -19,14 +19,14 @@ from al_core.config import ExperimentConfig, TrainConfig
 from al_core.distributed.embed import embed_on_ray
 from al_core.distributed.ray_cluster import tasks
 from al_core.distributed.simulate import simulate_on_ray
-from al_core.distributed.streamed_round import Choice, round_in_parts
+from al_core.distributed.streamed_round import Choice, streamed_round
 from al_core.errors import ConfigError, WeightsError
 from al_core.features.embed import embed_into
 from al_core.features.embedding_files import file_named
 from al_core.features.read import read_features
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import Simulation
+from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import run_one
 from al_core.simulation.simulate import Row
 from tests.ray_workers import kill_a_worker
@@ -77,7 +77,7 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
 
     def kill_once(report: Progress) -> None:
         if not killed and report.done == len(there) + 1:
-            kill_a_worker("MapWorker")
+            kill_a_worker("_Encoder")
             killed.append(report)
 
     assert finish(embed_on_ray(str(files), weights, out, 32), kill_once) == (26, 2)
@@ -116,7 +116,7 @@ def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) 
     )
 
 
-def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoever_is_killed(
+def test_a_streamed_round_is_that_of_one_process_and_answers_come_in_order_whoever_is_killed(
     home: Path,
 ) -> None:
     def slowly(number: int) -> int:
@@ -125,8 +125,8 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
 
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float16)
     for number in range(0, 9):
-        part = slice(number * 100, (number + 1) * 100)
-        write_rows(home, number, [str(i) for i in range(900)[part]], rows[part])
+        some = slice(number * 100, (number + 1) * 100)
+        write_rows(home, number, [str(i) for i in range(900)[some]], rows[some])
     labels = {str(i): int(rows[i, 0] > 0) for i in range(0, 900, 30)}
     choices = [Choice(strategy, 50, sample=200) for strategy in ("bald", "random", "badge")]
     with tasks() as run:
@@ -138,13 +138,13 @@ def test_a_round_in_parts_is_that_of_one_process_and_answers_come_in_order_whoev
         assert next(answers) == 0
         kill_a_worker("_answer")
         assert list(answers) == list(range(1, 9))
-        together = [finish(round_in_parts(home, labels, {}, 2, one, run)) for one in choices]
+        together = [finish(streamed_round(home, labels, {}, one, run)) for one in choices]
         file_named(home, "4").write_bytes(b"no parquet")
         with pytest.raises(ConfigError, match="cannot be read as embeddings"):
-            finish(round_in_parts(home, labels, {}, 2, choices[0], run))
+            finish(streamed_round(home, labels, {}, choices[0], run))
     write_rows(home, 4, [str(i) for i in range(400, 500)], rows[400:500])
     for one, chosen in zip(choices, together, strict=True):
-        alone = finish(round_in_parts(home, labels, {}, 2, one))
+        alone = finish(streamed_round(home, labels, {}, one))
         assert (chosen.keys, chosen.scores) == (alone.keys, alone.scores)
 
 

@@ -15,8 +15,7 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit
 from al_core.progress import finish
-from al_core.simulation.annotators import truth
-from al_core.simulation.simulate import simulate
+from al_core.simulation.simulate import simulate, truth
 from al_core.store.records import Annotation
 from al_core.store.store import Store
 

@@ -19,7 +19,7 @@ from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.errors import ActiveLearningError
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import Simulation, saved_curves
+from al_core.simulation.on_disk import Simulation, saved_curves
 from al_core.simulation.runner import run_all, run_one
 from al_core.simulation.simulate import Row
 from al_core.store.records import RoundRecord

@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_the_labels_before_it_stay(tmp_path: Path) -> No
     store = Store(f"sqlite:///{tmp_path / 'al.db'}")
     experiment = new(store)
     store.append(experiment, [said(1, 0)])
-    with store._database.reading() as connection:
+    with store.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         connection.rollback()

@@ -18,7 +18,7 @@ from tiny import write_rows
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig
 from al_core.distributed import embedding_pool
-from al_core.distributed.streamed_round import Choice, Chosen, round_in_parts
+from al_core.distributed.streamed_round import Choice, Chosen, streamed_round
 from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.features.read import Features
@@ -76,8 +76,8 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
     return [KEYS[i] for i in picks], outcome.record.metrics, of_pool.temperature
 
 
-def in_parts(folder: Path, choice: Choice, labels: dict, run: Callable = map) -> Chosen:
-    return finish(round_in_parts(folder, labels, TEST, len(CLASSES), choice, run))
+def from_files(folder: Path, choice: Choice, labels: dict, run: Callable = map) -> Chosen:
+    return finish(streamed_round(folder, labels, TEST, choice, run))
 
 
 def labels_of(images: Iterable[int]) -> dict[str, int | None]:
@@ -109,7 +109,7 @@ def test_the_choice_is_that_of_a_round_in_memory_to_the_tie(
     choice = Choice(strategy, n, number, seed)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding_pool, "FILES_A_TASK", at_once)
-        chosen = in_parts(in_files(Path(folder), *ends), choice, labels)
+        chosen = from_files(in_files(Path(folder), *ends), choice, labels)
     keys, metrics, temperature = in_memory(choice, labels)
     assert chosen.keys == keys
     assert chosen.metrics == {name: metrics[name] for name in metrics if name != "on"}
@@ -135,11 +135,11 @@ def test_a_sample_is_stated_even_and_the_same_whoever_does_the_work(
     drawn = np.zeros(len(KEYS))
     for seed in range(15):
         choice = Choice(strategy, 50, seed=seed, sample=50)  # so the batch is the sample
-        chosen = in_parts(folder, choice, labels)
+        chosen = from_files(folder, choice, labels)
         assert (chosen.sample, chosen.unlabeled) == (50, SIZE - len(labels))
         drawn[[KEYS.index(key) for key in chosen.keys]] += 1
         if seed < 3:
-            assert in_parts(folder, choice, labels, from_the_end).keys == chosen.keys
+            assert from_files(folder, choice, labels, from_the_end).keys == chosen.keys
     is_open = np.array([key not in {*labels, *TEST} for key in KEYS])
     assert drawn.sum() == 15 * 50
     assert not drawn[~is_open].any()
@@ -149,43 +149,43 @@ def test_a_sample_is_stated_even_and_the_same_whoever_does_the_work(
 
 def test_the_first_batch_needs_no_labels_and_a_head_needs_two_classes(tmp_path: Path) -> None:
     folder = in_files(tmp_path, 300)
-    chosen = finish(round_in_parts(folder, {}, {}, 0, Choice("typiclust", 7)))
+    chosen = finish(streamed_round(folder, {}, {}, Choice("typiclust", 7)))
     assert len(set(chosen.keys)) == 7
     assert (chosen.labeled, chosen.penalty, chosen.temperature) == (0, None, None)
     for strategy in STRATEGIES:
         if STRATEGIES[strategy].starts:
-            finish(round_in_parts(folder, {}, {}, 0, Choice(strategy, 3)))
-    assert len(finish(round_in_parts(folder, {}, {}, 0, Choice("random", 7000))).keys) == len(KEYS)
+            finish(streamed_round(folder, {}, {}, Choice(strategy, 3)))
+    assert len(finish(streamed_round(folder, {}, {}, Choice("random", 7000))).keys) == len(KEYS)
     one_class = dict.fromkeys(KEYS[:9], 0)
     with pytest.raises(ConfigError, match="labels of two classes"):
-        finish(round_in_parts(folder, one_class, {}, 1, Choice("margin", 7)))
+        finish(streamed_round(folder, one_class, {}, Choice("margin", 7)))
 
 
 def test_what_is_wrong_with_files_and_labels_is_said_in_a_sentence(tmp_path: Path) -> None:
-    folder, choice = tmp_path / "parts", Choice("margin", 5)
+    folder, choice = tmp_path / "files", Choice("margin", 5)
     folder.mkdir()
     with pytest.raises(ConfigError, match="holds no embedding files"):
-        in_parts(folder, choice, {})
+        from_files(folder, choice, {})
     in_files(folder, 300)
     with pytest.raises(ConfigError, match=r"2 labelled images have no embedding.*for one x\.png"):
-        in_parts(folder, choice, {"x.png": 0, "y.png": 1})
+        from_files(folder, choice, {"x.png": 0, "y.png": 1})
     with pytest.raises(ConfigError, match="none is left"):
-        in_parts(folder, choice, labels_of(range(SIZE)))
+        from_files(folder, choice, labels_of(range(SIZE)))
     third = write_rows(folder, 2, KEYS[:1], ROWS[:1])
     with pytest.raises(ConfigError, match="there twice"):
-        in_parts(folder, choice, labels_of(range(40)))
+        from_files(folder, choice, labels_of(range(40)))
     third.write_bytes(b"no parquet")
     with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
-        in_parts(folder, choice, labels_of(range(40)))
+        from_files(folder, choice, labels_of(range(40)))
     write_rows(folder, 2, ["nan.png"], ROWS[:1])
     third.with_suffix(".npy").write_bytes(b"no array")
     with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
-        in_parts(folder, choice, labels_of(range(40)))
+        from_files(folder, choice, labels_of(range(40)))
     nan = np.full((1, 512), np.nan, np.float16)
     write_rows(folder, 2, ["nan.png"], nan)
     for strategy in ("margin", "k_center"):
         with pytest.raises(ConfigError, match="are not numbers"):
-            in_parts(folder, Choice(strategy, 5), labels_of(range(40)))
+            from_files(folder, Choice(strategy, 5), labels_of(range(40)))
 
 
 def test_the_command_reads_tables_of_labels_and_writes_a_batch_and_its_record(

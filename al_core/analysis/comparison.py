@@ -28,7 +28,6 @@ class Comparison:
     better: str
     worse: str
     seeds: int
-    single: bool  # there is only one run of each
     difference: float | None = None
     low: float | None = None
     high: float | None = None
@@ -99,9 +98,8 @@ def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> C
     from scipy.special import stdtr
 
     seeds = sorted(areas[one].keys() & areas[other].keys())
-    single = len(areas[one]) == len(areas[other]) == 1
     if len(seeds) < FEWEST:
-        return Comparison(one, other, len(seeds), single)
+        return Comparison(one, other, len(seeds))
     gaps = np.array([areas[one][seed] - areas[other][seed] for seed in seeds])
     if gaps.mean() < 0:
         one, other, gaps = other, one, -gaps
@@ -109,7 +107,7 @@ def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> C
     error = gaps.std(ddof=1) / np.sqrt(len(gaps))
     # Identical runs leave nothing to divide by.
     p = 2 * float(stdtr(len(gaps) - 1, -mean / error)) if error > 0 else float(mean == 0)
-    return Comparison(one, other, len(seeds), single, mean, mean - half, mean + half, p)
+    return Comparison(one, other, len(seeds), mean, mean - half, mean + half, p)
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -128,7 +126,7 @@ def in_words(found: Comparison, verdict: Verdict) -> str:
     """One comparison in a sentence."""
     one, other = found.better, found.worse
     if found.difference is None or found.low is None or found.high is None or found.p is None:
-        if found.single:
+        if len(verdict.areas[one]) == len(verdict.areas[other]) == 1:
             return (
                 f"{one} and {other}: one run each says nothing about chance; at least three seeds "
                 "of each are needed."

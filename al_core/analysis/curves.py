@@ -161,15 +161,12 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
     counts = numbers[["seed", "labeled"]]
     if not ((counts >= 0) & (counts <= MOST) & (counts % 1 == 0)).all(axis=None):
         raise ConfigError(f"{file_name} has seeds or counts of labels that are no whole numbers.")
-    runs: dict[tuple[str, int], list[tuple[int, float]]] = {}
-    for row in zip(table["strategy"], *(numbers[column] for column in COLUMNS[1:]), strict=True):
-        strategy, seed, labeled, accuracy = row
-        run = runs.setdefault((as_meant(str(strategy)), int(seed)), [])
-        run.append((int(labeled), float(accuracy)))
+    names = table["strategy"].astype(str).map(as_meant)
     curves = []
-    for (name, seed), points in runs.items():
-        labels, accuracies = zip(*sorted(points), strict=True)
-        curves.append(Curve(name, seed, labels, accuracies))
+    for (name, seed), run in numbers.groupby([names, counts["seed"].astype(int)], sort=False):
+        points = run.sort_values(["labeled", "test_accuracy"])
+        accuracies = tuple(points["test_accuracy"].astype(float))
+        curves.append(Curve(name, int(seed), tuple(points["labeled"].astype(int)), accuracies))
     return curves
 
 
@@ -191,34 +188,32 @@ def shared_range(curves: Iterable[Curve], axis: Axis) -> tuple[float, float] | N
 
 
 def bands(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame:
-    """A row for each name and place: ``name, x, mean, low, high, seeds, band``.
+    """A row for each name and place: ``name, x, mean, low, high, seeds``.
 
     Runs of one name are averaged, with linear interpolation, wherever one of them has a point
     within the range of all; ``low`` to ``high`` is the 95% interval of the mean over seeds by
     Student, "The probable error of a mean" (1908). For a single run it is the Wilson interval of
     each point, missing if unknown. Runs of one name that share no range give no row.
     """
-    rows = [
-        table
-        for group in by_name(curves, axis).values()
-        if (table := _single(group[0], axis) if len(group) == 1 else _mean(group, axis)) is not None
-    ]
-    columns = ["name", "x", "mean", "low", "high", "seeds", "band"]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+    columns = ["name", "x", "mean", "low", "high", "seeds"]
+    tables = []
+    for name, group in by_name(curves, axis).items():
+        drawn = _single(group[0], axis) if len(group) == 1 else _mean(group, axis)
+        if drawn is not None:
+            tables.append(pd.DataFrame(dict(zip(columns, (name, *drawn, len(group)), strict=True))))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
-def _single(curve: Curve, axis: Axis) -> pd.DataFrame:
+def _single(curve: Curve, axis: Axis) -> tuple[NDArray[np.float64], ...]:
+    """Where a curve has points, the mean there, and its interval, ``[P]`` each."""
     x, rounds = curve.points(axis)
     nothing = (np.nan,) * len(curve.accuracy)
     low, high = (np.array(bound or nothing)[rounds] for bound in (curve.low, curve.high))
-    mean = np.array(curve.accuracy)[rounds]
-    kind = "Wilson" if curve.low else "none"
-    return pd.DataFrame({
-        "name": curve.name, "x": x, "mean": mean, "low": low, "high": high, "seeds": 1, "band": kind
-    })  # fmt: skip
+    return x, np.array(curve.accuracy)[rounds], low, high
 
 
-def _mean(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame | None:
+def _mean(curves: Sequence[Curve], axis: Axis) -> tuple[NDArray[np.float64], ...] | None:
+    """The same of several curves, within the range of all; None where they share none."""
     both = shared_range(curves, axis)
     if both is None:
         return None
@@ -226,11 +221,7 @@ def _mean(curves: Sequence[Curve], axis: Axis) -> pd.DataFrame | None:
     x = places[(both[0] <= places) & (places <= both[1])]
     accuracy = np.stack([curve.at(axis, x) for curve in curves])
     mean, half = accuracy.mean(0), student_margin(accuracy)
-    low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 1)
-    return pd.DataFrame({
-        "name": curves[0].name, "x": x, "mean": mean, "low": low, "high": high,
-        "seeds": len(curves), "band": "Student",
-    })  # fmt: skip
+    return x, mean, np.maximum(mean - half, 0), np.minimum(mean + half, 1)
 
 
 def student_margin(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -67,18 +67,13 @@ def agreement(experiment: Experiment) -> list[Agreement]:
             for image, standing in what_stands(own).items()
             if standing and standing[-1].label is not None and not standing[-1].guess_shown
         }
-    return [
-        _agreement(first, second, [(labels[first][i], labels[second][i]) for i in sorted(common)])
-        for first, second in combinations(sorted(labels), 2)
-        if (common := labels[first].keys() & labels[second].keys())
-    ]
+    found = []
+    for first, second in combinations(sorted(labels), 2):
+        if common := sorted(labels[first].keys() & labels[second].keys()):
+            from sklearn.metrics import cohen_kappa_score  # takes a second to import
 
-
-def _agreement(first: str, second: str, pairs: list[tuple[int, int]]) -> Agreement:
-    from sklearn.metrics import cohen_kappa_score  # takes a second to import
-
-    a, b = np.array(pairs).T
-    share = float((a == b).mean())
-    only_one = len(np.unique(pairs)) == 1
-    kappa = None if only_one else float(cohen_kappa_score(a, b))
-    return Agreement(first, second, len(pairs), share, kappa)
+            a, b = (np.array([labels[who][image] for image in common]) for who in (first, second))
+            only_one = len(np.union1d(a, b)) == 1
+            kappa = None if only_one else float(cohen_kappa_score(a, b))
+            found.append(Agreement(first, second, len(common), float((a == b).mean()), kappa))
+    return found

@@ -21,6 +21,7 @@ from al_core.files.arrays import open_arrays
 from al_core.files.atomic import whole_file
 from al_core.progress import Progress, Work
 
+FILE = "map.npz"
 MOST = 10_000  # images on a map
 MOST_BYTES = 16 * MOST  # of a file's arrays
 MOST_LABELED = 5_000  # of them
@@ -98,7 +99,7 @@ def draw_map(
 
 def save_map(experiment: Path, drawn: PoolMap) -> None:
     """Keep a map, replacing the previous one; raises FileNotWritten."""
-    with whole_file(_path(experiment)) as file:
+    with whole_file(experiment / FILE) as file:
         np.savez(file, model=drawn.model, images=drawn.images, points=drawn.points)
 
 
@@ -107,7 +108,7 @@ def load_map(experiment: Path) -> PoolMap | None:
     names = ("model", "images", "points")
     with (
         suppress(OSError, ValueError),
-        open_arrays(_path(experiment), names, MOST_BYTES) as kept,
+        open_arrays(experiment / FILE, names, MOST_BYTES) as kept,
     ):
         model, images, points = (kept[name] for name in names)
         if images.dtype == np.int64 and points.shape == (len(images), 2):
@@ -137,7 +138,3 @@ def _begin(
             nearest = NearestNeighbors(n_neighbors=1).fit(x[here]).kneighbors(x)[1][:, 0]
             return np.array(former.points[there][nearest], dtype=np.float64)
     return np.array(x[:, :2])
-
-
-def _path(experiment: Path) -> Path:
-    return experiment / "map.npz"

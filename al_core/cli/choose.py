@@ -77,11 +77,8 @@ def choose(
     learned = {name for key, name in named.items() if name and key not in measuring}
     if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
-    from al_core.distributed.batch_images import write_pictures
-    from al_core.distributed.streamed_round import (  # with torch, which takes two seconds
-        Choice,
-        round_in_parts,
-    )
+    from al_core.distributed.image_shards import write_pictures
+    from al_core.distributed.streamed_round import Choice, streamed_round  # with torch: slow
 
     with ExitStack() as stack:
         run: Map = map
@@ -89,11 +86,10 @@ def choose(
             from al_core.distributed.ray_cluster import tasks
 
             run = stack.enter_context(tasks(address))
-        work = round_in_parts(
+        work = streamed_round(
             features.absolute(),  # workers run in another folder
             _numbered(named, classes),
             _numbered(measuring, classes),
-            len(classes),
             Choice(strategy, per_round, number, seed, sample),
             run,
         )

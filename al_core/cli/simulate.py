@@ -22,8 +22,7 @@ from al_core.files.csv_cells import write_row
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.annotators import find_annotator
-from al_core.simulation.results import Simulation
+from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
 from al_core.strategies.registry import STRATEGIES
 
@@ -160,9 +159,11 @@ def simulate(
     for one in simulations:
         config = replace(one.config, class_names=dataset.train.class_names)
         config.check_against(len(dataset.train), dataset.has_truth)
+    from al_core.simulation.simulate import find_annotator  # with torch, which takes two seconds
+
     find_annotator(annotator, dataset)
     if embeddings is not None:
-        from al_core.features.read import read_features  # with torch, which takes two seconds
+        from al_core.features.read import read_features
 
         read_features(embeddings, dataset)
 

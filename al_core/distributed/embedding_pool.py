@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,32 +25,22 @@ from al_core.progress import Progress, Work
 
 FILES_A_TASK = 64  # files that one task reads, one by one
 
+T = TypeVar("T")
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # answers in order
+Found = tuple[int, NDArray[np.int64], list[str], NDArray[np.float16]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
-    """The files of one task, the number of images in each, and the position of the first image.
-    ``places`` are the positions of some of the images, ascending; ``state``, that of a generator
-    before it draws for these files."""
+class PoolFile(NamedTuple):
+    """A file, the number of its images, the position of the first, and some of its ``rows``."""
 
-    files: list[Path]
-    counts: list[int]
+    path: Path
+    images: int
     start: int
-    places: NDArray[np.int64]
-    state: Tensor | None = None
-
-    def each(self) -> Iterator[tuple[Path, int, NDArray[np.int64]]]:
-        """Each file, the position of its first image, and the rows in it that are in ``places``."""
-        start = self.start
-        for file, count in zip(self.files, self.counts, strict=True):
-            first, last = np.searchsorted(self.places, (start, start + count))
-            yield file, start, self.places[first:last] - start
-            start += count
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PoolInParts:
+class EmbeddingPool:
     """The files and the number of images in each; and, for the known images, whose keys were looked
     up, their positions, ascending, keys and embeddings ``[L,D]``."""
 
@@ -70,44 +60,37 @@ class PoolInParts:
         classes = [labels[self.keys[i]] for i in rows]
         return self.embeddings[rows], torch.tensor(classes, dtype=torch.int64)
 
-    def stretches(self, places: NDArray[np.int64]) -> Iterator[Stretch]:
-        """All files, by task, each with the ``places``, ascending, that lie in it."""
-        start = 0
-        for i in range(0, len(self.files), FILES_A_TASK):
-            files, counts = self.files[i : i + FILES_A_TASK], self.counts[i : i + FILES_A_TASK]
-            first, last = np.searchsorted(places, (start, start + sum(counts)))
-            yield Stretch(files, counts, start, places[first:last])
-            start += sum(counts)
+    def tasks(self, places: NDArray[np.int64]) -> Iterator[list[PoolFile]]:
+        """All files, by task, each with its rows among the ``places``, which ascend."""
+        starts = np.cumsum([0, *self.counts])
+        rows = np.split(places, np.searchsorted(places, starts[1:-1]))
+        inside = map(np.subtract, rows, starts)
+        files = map(PoolFile, self.files, self.counts, starts.tolist(), inside)
+        while task := list(islice(files, FILES_A_TASK)):
+            yield task
 
 
-def each(
-    run: Map,
-    work: Callable[[Any], Any],
-    tasks: Iterable[Any],
-    phase: str,
-    count: int,
-    take: Callable[[Any], None],
-) -> Work[None]:
-    """Run the tasks, over ``count`` files in all, and ``take`` each answer."""
+def each(answers: Iterable[Any], phase: str, count: int, take: Callable[[Any], None]) -> Work[None]:
+    """``take`` each of the ``answers`` of tasks over ``count`` files in all."""
     began = time.perf_counter()
     yield Progress(phase, 0, count, "files", 0)
-    for i, answer in enumerate(run(work, tasks), start=1):
+    for i, answer in enumerate(answers, start=1):
         take(answer)
         seconds = time.perf_counter() - began
         yield Progress(phase, min(i * FILES_A_TASK, count), count, "files", seconds)
 
 
-def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
+def look_up(folder: Path, wanted: set[str], run: Map) -> Work[EmbeddingPool]:
     """Find the images with these keys in the files of a folder."""
     files = files_in(folder)
     if not files:
         raise ConfigError(f"{folder} holds no embedding files: embed writes them.")
-    found: list[_Found] = []
+    found: list[Found] = []
     tasks = (files[i : i + FILES_A_TASK] for i in range(0, len(files), FILES_A_TASK))
-    yield from each(
-        run, partial(_find, wanted), tasks, "Looking up labels", len(files), found.extend
-    )
-    keys = [key for one in found for key in one.keys]
+    answers = run(partial(_find, wanted), tasks)
+    yield from each(answers, "Looking up labels", len(files), found.extend)
+    counts, rows, names, embeddings = zip(*found, strict=True)
+    keys = list(chain.from_iterable(names))
     if len(set(keys)) < len(keys):
         raise ConfigError(f"In {folder} a labelled image is there twice.")
     if missing := wanted.difference(keys):
@@ -115,83 +98,51 @@ def look_up(folder: Path, wanted: set[str], run: Map) -> Work[PoolInParts]:
             f"{len(missing):,} labelled images have no embedding in {folder}, for one "
             f"{min(missing)}."
         )
-    counts = [one.count for one in found]
     starts = np.cumsum([0, *counts])
-    rows = [one.embeddings for one in found if one.keys] or [np.empty((0, 1), np.float16)]
-    return PoolInParts(
-        files,
-        counts,
-        np.concatenate([start + one.rows for start, one in zip(starts, found, strict=False)]),
-        keys,
-        torch.from_numpy(np.concatenate(rows)),
-    )
+    places = np.concatenate([start + some for start, some in zip(starts, rows, strict=False)])
+    known = [some for some in embeddings if len(some)] or [np.empty((0, 1), np.float16)]
+    return EmbeddingPool(files, list(counts), places, keys, torch.from_numpy(np.concatenate(known)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """The number of images in a file, and the rows, keys and embeddings of the wanted ones."""
-
-    count: int
-    rows: NDArray[np.int64]
-    keys: list[str]
-    embeddings: NDArray[np.float16]
-
-
-def _find(wanted: set[str], files: list[Path]) -> list[_Found]:
-    """In a task: find the wanted images in each file."""
-    found = []
+def _find(wanted: set[str], files: list[Path]) -> list[Found]:
+    """In a task: the number of images in each file; the rows, keys and embeddings of the wanted."""
+    found, nothing = [], np.empty((0, 0), np.float16)
     for file in files:
-        with damage_told(file):
-            keys = read_keys(file)
-            rows = np.array([i for i, key in enumerate(keys) if key in wanted], np.int64)
-            embeddings = read_embeddings(file)[rows] if len(rows) else np.empty((0, 0), np.float16)
-        found.append(_Found(len(keys), rows, [keys[i] for i in rows], embeddings))
+        keys = read(read_keys, file)
+        rows = np.array([i for i, key in enumerate(keys) if key in wanted], np.int64)
+        embeddings = read(read_embeddings, file)[rows] if len(rows) else nothing
+        found.append((len(keys), rows, [keys[i] for i in rows], embeddings))
     return found
 
 
-def embeddings_at(pool: PoolInParts, places: NDArray[np.int64], run: Map) -> Work[Tensor]:
-    """The embeddings ``[n,D]`` of the images at these positions, which must ascend."""
-    rows: list[NDArray[np.float16]] = []
-    stretches = pool.stretches(places)
-    yield from each(run, _rows_of, stretches, "Sampling", len(pool.files), rows.extend)
-    return torch.from_numpy(np.concatenate(rows))
+def rows_at(
+    pool: EmbeddingPool,
+    places: NDArray[np.int64],
+    what: Callable[[Path], Any],
+    phase: str,
+    run: Map,
+) -> Work[NDArray[Any]]:
+    """The rows of ``what`` is read from a file, keys or embeddings, of the images at these
+    positions, in this order."""
+    order = places.argsort()
+    tasks = (task for task in pool.tasks(places[order]) if any(len(file.rows) for file in task))
+    found: list[NDArray[Any]] = []
+    answers = run(partial(_read_rows, what), tasks)
+    yield from each(answers, phase, len(pool.files), found.extend)
+    rows: NDArray[Any] = np.concatenate(found)[order.argsort()]
+    return rows
 
 
-def _rows_of(stretch: Stretch) -> list[NDArray[np.float16]]:
-    """In a task: the embeddings of some images of each file that has any."""
-    found = []
-    for file, _, rows in stretch.each():
-        if len(rows):
-            with damage_told(file):
-                found.append(read_embeddings(file)[rows])
-    return found
+def _read_rows(what: Callable[[Path], Any], task: list[PoolFile]) -> list[NDArray[Any]]:
+    """In a task: read some rows of each file that has any."""
+    return [np.asarray(read(what, file.path))[file.rows] for file in task if len(file.rows)]
 
 
-def keys_at(pool: PoolInParts, places: NDArray[np.int64], run: Map) -> Work[list[str]]:
-    """The keys of the images at these positions, in this order."""
-    key_of: dict[int, str] = {}
-    stretches = (s for s in pool.stretches(np.sort(places)) if len(s.places))
-    yield from each(run, _keys_of, stretches, "Looking up names", len(pool.files), key_of.update)
-    return [key_of[place] for place in places.tolist()]
-
-
-def _keys_of(stretch: Stretch) -> dict[int, str]:
-    """In a task: the keys of some images by position."""
-    found: dict[int, str] = {}
-    for file, start, rows in stretch.each():
-        if len(rows):
-            with damage_told(file):
-                keys = read_keys(file)
-            found |= {start + row: keys[row] for row in rows.tolist()}
-    return found
-
-
-@contextmanager
-def damage_told(file: Path) -> Iterator[None]:
-    """Turn the errors of a damaged file into a sentence."""
+def read(what: Callable[[Path], T], file: Path) -> T:
+    """``what(file)``, with the errors of a damaged file as a sentence."""
     try:
-        yield
-    except (OSError, ValueError, KeyError) as error:
+        return what(file)
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{file} cannot be read as embeddings ({error}); remove it, and the same embed writes "
             "it again."

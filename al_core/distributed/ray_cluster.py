@@ -16,8 +16,6 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from al_core.distributed.embedding_pool import Map
 from al_core.errors import ActiveLearningError, ConfigError
 from al_core.files.paths import home
@@ -46,12 +44,12 @@ def cluster(address: str | None) -> Iterator[Any]:
             socket.create_connection((host, int(port)), PATIENCE).close()
         except OSError as error:
             raise ConfigError(f"No Ray cluster answers at {address} ({error}).") from error
-    # So that workers find this program and its files.
+    # So that workers find this program and its files, and each keeps to its one core.
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     how: dict[str, Any] = {"address": address or "local", "log_to_driver": False}
     if address is None:
         how["include_dashboard"] = False
-    variables = {"AL_HOME": str(home()), "PYTHONPATH": python_path}
+    variables = {"AL_HOME": str(home()), "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1"}
     try:
         ray.init(logging_level=logging.ERROR, runtime_env={"env_vars": variables}, **how)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -82,7 +80,7 @@ def tasks(address: str | None = None) -> Iterator[Map]:
                 if item is not None:
                     pending.append(task.remote(shared, item))
                 if pending and (item is None or len(pending) > ahead):
-                    with sentences("The work on a part failed"):
+                    with sentences("A task failed"):
                         answer = ray.get(pending.popleft())
                     yield answer
 
@@ -90,7 +88,6 @@ def tasks(address: str | None = None) -> Iterator[Map]:
 
 
 def _answer(work: Callable[[Any], Any], item: Any) -> Any:
-    torch.set_num_threads(1)
     return work(item)
 
 

@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from al_core.distributed.ray_cluster import RETRIES, cluster, sentences
 from al_core.images.sources import SOURCES
 from al_core.progress import Progress
-from al_core.simulation.results import Simulation
+from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import MEMORY, merged, run_one
 
 if TYPE_CHECKING:
@@ -48,7 +46,9 @@ def _absolute(simulation: Simulation) -> Simulation:
 def _in_tasks(
     ray: Any, simulations: Sequence[Simulation], jobs: int
 ) -> Iterator[tuple[int, Progress | Row | None]]:
-    reports = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Reports).remote()
+    from ray.util.queue import Queue
+
+    reports = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1})
     gpu = 1 if ray.cluster_resources().get("GPU") else 0
     # Never ask for more than some machine has, or the task would wait for ever.
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -63,7 +63,7 @@ def _in_tasks(
             i, simulation = waiting.popleft()
             pending[task.remote(i, simulation, reports)] = i
         ended, _ = ray.wait(list(pending), timeout=0.2)
-        new = ray.get(reports.take.remote())
+        new = reports.get_nowait_batch(reports.qsize())
         for one in ended:
             with sentences("A simulation failed"):
                 new += [(pending[one], row) for row in ray.get(one)]
@@ -76,24 +76,9 @@ def _in_tasks(
         yield from ((pending.pop(one), None) for one in ended)
 
 
-class _Reports:
-    """Reports of running simulations, kept in an actor until they are taken."""
-
-    def __init__(self) -> None:
-        self._new: list[tuple[int, Progress | Row]] = []
-
-    def add(self, number: int, report: Progress | Row) -> None:
-        self._new.append((number, report))
-
-    def take(self) -> list[tuple[int, Progress | Row]]:
-        taken, self._new = self._new, []
-        return taken
-
-
 def _simulate(number: int, simulation: Simulation, reports: Any) -> list[Row]:
     """One simulation, in a worker. It does not wait for its reports to arrive, since a waiting task
     gives its core to the next one; so it also returns its rows."""
-    torch.set_num_threads(1)
     rows: list[Row] = []
     reported = 0.0
     for report in run_one(simulation):
@@ -103,5 +88,5 @@ def _simulate(number: int, simulation: Simulation, reports: Any) -> list[Row]:
             continue
         else:
             reported = time.monotonic()
-        reports.add.remote(number, report)
+        reports.actor.put_nowait.remote((number, report))
     return rows

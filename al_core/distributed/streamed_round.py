@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,24 +19,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core.distributed.embedding_pool import (
+    EmbeddingPool,
     Map,
-    PoolInParts,
-    Stretch,
-    damage_told,
+    PoolFile,
     each,
-    embeddings_at,
-    keys_at,
     look_up,
+    read,
+    rows_at,
 )
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import read_embeddings
+from al_core.features.embedding_files import read_embeddings, read_keys
 from al_core.loop.query import check_numbers, committee_for
 from al_core.models.linear_heads import Heads, fit_head
 from al_core.models.metrics import evaluate
 from al_core.progress import Progress, Work
 from al_core.seeds import generator, numpy_generator
-from al_core.strategies.candidates import LIMIT, Candidates
-from al_core.strategies.registry import STRATEGIES, TOO_FEW
+from al_core.strategies.candidates import LIMIT, Candidates, ranked, ties
+from al_core.strategies.registry import STRATEGIES, TOO_FEW, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,10 @@ class Chosen:
     seconds: dict[str, float]
 
 
-def round_in_parts(
+def streamed_round(
     folder: Path,
     labels: Mapping[str, int | None],
     test: Mapping[str, int | None],
-    classes: int,
     choice: Choice,
     run: Map = map,
 ) -> Work[Chosen]:
@@ -90,7 +88,8 @@ def round_in_parts(
     classes.
     """
     began = time.perf_counter()
-    classes = max(classes, 2)  # labels may not have named any yet
+    named = {label for label in (*labels.values(), *test.values()) if label is not None}
+    classes = max({1, *named}) + 1  # labels may not have named any yet
     pool = yield from look_up(folder, {*labels, *test}, run)
     x, y = pool.known({key: label for key, label in labels.items() if key not in test})
     looked_up = time.perf_counter()
@@ -103,36 +102,38 @@ def round_in_parts(
         head, validation = fit_head(x, y, classes, training)
         seen, truth = pool.known(test)
         if len(truth):
-            metrics = asdict(evaluate(_probs(head, seen, classes), truth))
+            metrics = asdict(evaluate(_probs(head, seen), truth))
     elif not strategy.starts:
         raise ConfigError(TOO_FEW.format(choice.strategy))
     fitted = time.perf_counter()
 
     if not pool.unlabeled:
         raise ConfigError(f"All images of {folder} have a label; none is left to ask about.")
-    choice = replace(choice, n=min(choice.n, pool.unlabeled))
+    n = min(choice.n, pool.unlabeled)
     sample = scores = None
     chance = generator(choice.seed, "batch", choice.round)
     if strategy.ranks or choice.strategy == "random":
         heads = committee_for(choice.strategy, x, y, classes, chance) if head else None
-        score = partial(_scored, choice.strategy, head, heads, classes)
-        best = yield from _rank(pool, score, choice.n, chance, run)
-        places = best.places
+        best = yield from _rank(pool, partial(_scored, strategy, head, heads), n, chance, run)
+        places = best.places.numpy()
         scores = best.scores.tolist() if strategy.ranks else None
     else:
-        sample = min(max(choice.sample, choice.n), pool.unlabeled)
-        some, embeddings = yield from _sample(pool, sample, choice, run)
+        sample = min(max(choice.sample, n), pool.unlabeled)
+        some = _drawn(pool, sample, choice)
+        rows = yield from rows_at(pool, some, read_embeddings, "Sampling", run)
+        embeddings = torch.from_numpy(rows)
+        check_numbers(embeddings)
         candidates = Candidates(
-            _probs(head, embeddings, classes),
+            _probs(head, embeddings) if head else torch.full((sample, classes), 1 / classes),
             embeddings,
             x if len(x) else embeddings[:0],
             temperature=validation.temperature if validation else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
-        places = some[strategy.choose(candidates, choice.n, chance).numpy()]
-    keys = yield from keys_at(pool, places, run)
+        places = some[strategy.choose(candidates, n, chance).numpy()]
+    keys = yield from rows_at(pool, places, read_keys, "Looking up names", run)
     return Chosen(
-        keys=keys,
+        keys=keys.tolist(),
         scores=scores,
         labeled=len(y),
         unlabeled=pool.unlabeled,
@@ -148,47 +149,32 @@ def round_in_parts(
     )
 
 
-def _sample(
-    pool: PoolInParts, n: int, choice: Choice, run: Map
-) -> Work[tuple[NDArray[np.int64], Tensor]]:
-    """``n`` of the unknown images, drawn uniformly: positions, ascending, and their embeddings."""
+def _drawn(pool: EmbeddingPool, n: int, choice: Choice) -> NDArray[np.int64]:
+    """The positions of ``n`` of the unknown images, drawn uniformly, ascending."""
     chance = numpy_generator(choice.seed, "sample", choice.round)
     numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
     # The k-th unknown image is at position k plus the number of known images before it.
     before = pool.places - np.arange(len(pool.places))
-    places = numbers + np.searchsorted(before, numbers, side="right")
-    embeddings = yield from embeddings_at(pool, places, run)
-    check_numbers(embeddings)
-    return places, embeddings
+    return numbers + np.searchsorted(before, numbers, side="right")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranked:
-    """Positions of images, their scores, float32, and the numbers drawn to break ties."""
+class _Ranked(NamedTuple):
+    """Positions of images, int64, their scores, float32, and the numbers drawn to break ties."""
 
-    places: NDArray[np.int64]
+    places: Tensor
     scores: Tensor
-    ties: Tensor
+    drawn: Tensor
 
-    def best(self, n: int) -> _Ranked:
-        """The ``n`` highest scores, ties in the order of the drawn numbers, as in
-        :func:`al_core.strategies.candidates.highest`."""
-        order = self.ties.argsort()
-        order = order[self.scores[order].argsort(descending=True, stable=True)[:n]]
-        return _Ranked(self.places[order.numpy()], self.scores[order], self.ties[order])
 
-    @staticmethod
-    def of(several: Iterable[_Ranked]) -> _Ranked:
-        several = list(several)
-        return _Ranked(
-            np.concatenate([one.places for one in several]),
-            torch.cat([one.scores for one in several]),
-            torch.cat([one.ties for one in several]),
-        )
+def _best(n: int, several: Iterable[_Ranked]) -> _Ranked:
+    """The ``n`` highest scores, ties in the order of the drawn numbers."""
+    places, scores, drawn = (torch.cat(column) for column in zip(*several, strict=True))
+    best = ranked(scores, drawn.argsort())[:n]
+    return _Ranked(places[best], scores[best], drawn[best])
 
 
 def _rank(
-    pool: PoolInParts,
+    pool: EmbeddingPool,
     score: Callable[[Tensor], Tensor],
     n: int,
     generator: torch.Generator,
@@ -196,61 +182,54 @@ def _rank(
 ) -> Work[_Ranked]:
     """The ``n`` best of the pool: the best of each task's own best."""
 
-    def drawn() -> Iterator[Stretch]:
-        """The tasks in order, drawing the same numbers as for the whole pool at once."""
-        for stretch in pool.stretches(pool.places):
-            yield replace(stretch, state=generator.get_state())
-            _draw(sum(stretch.counts) - len(stretch.places), generator)
+    def tasks() -> Iterator[tuple[Tensor, list[PoolFile]]]:
+        """Each with the generator's state, which draws the same as for the whole pool at once."""
+        for files in pool.tasks(pool.places):
+            yield generator.get_state(), files
+            ties(sum(file.images - len(file.rows) for file in files), generator)
 
-    best = [_Ranked(np.empty(0, np.int64), torch.empty(0), torch.empty(0, dtype=torch.float64))]
+    best: list[_Ranked] = []
 
     def take(some: _Ranked) -> None:
-        best[0] = _Ranked.of([best[0], some]).best(n)
+        best[:] = [_best(n, [*best, some])]
 
-    work = partial(_best_of, score, n)
-    yield from each(run, work, drawn(), "Choosing", len(pool.files), take)
+    answers = run(partial(_best_of, score, n), tasks())
+    yield from each(answers, "Choosing", len(pool.files), take)
     return best[0]
 
 
-def _best_of(score: Callable[[Tensor], Tensor], n: int, stretch: Stretch) -> _Ranked:
-    """In a task: the ``n`` best unknown images of its files."""
+def _best_of(
+    score: Callable[[Tensor], Tensor], n: int, task: tuple[Tensor, list[PoolFile]]
+) -> _Ranked:
+    """In a task: the ``n`` best of its files, without their known images."""
+    state, files = task
     generator = torch.Generator()
-    assert stretch.state is not None
-    generator.set_state(stretch.state)
+    generator.set_state(state)
     best: list[_Ranked] = []
-    for file, start, closed in stretch.each():
-        with damage_told(file):
-            embeddings = read_embeddings(file)
-        rows = np.delete(np.arange(len(embeddings)), closed)
+    for file in files:
+        embeddings = read(read_embeddings, file.path)
+        rows = np.delete(np.arange(len(embeddings)), file.rows)
         scores = score(torch.from_numpy(embeddings[rows]))
-        best = [_Ranked.of([*best, _Ranked(start + rows, scores, _draw(len(rows), generator))])]
-        best = [best[0].best(n)]
+        places = torch.from_numpy(file.start + rows)
+        best = [_best(n, [*best, _Ranked(places, scores, ties(len(rows), generator))])]
     return best[0]
 
 
 def _scored(
-    strategy: str, head: Heads | None, heads: Heads | None, classes: int, embeddings: Tensor
+    strategy: Strategy, head: Heads | None, heads: Heads | None, embeddings: Tensor
 ) -> Tensor:
     """The scores, float32 ``[N]``, of images by their embeddings; 0 for strategies without any."""
-    if not STRATEGIES[strategy].ranks or not len(embeddings):
+    if head is None or not strategy.ranks or not len(embeddings):
         return torch.zeros(len(embeddings))
     votes = heads.logits(embeddings).softmax(2) if heads else None
     nothing = embeddings[:0]
-    candidates = Candidates(_probs(head, embeddings, classes), nothing, nothing, votes)
-    scores = STRATEGIES[strategy].score(candidates)
+    scores = strategy.score(Candidates(_probs(head, embeddings), nothing, nothing, votes))
     assert scores is not None
     return scores
 
 
-def _probs(head: Heads | None, embeddings: Tensor, classes: int) -> Tensor:
-    """Probabilities ``[N,C]``; without a head, all classes are equally likely."""
-    if head is None:
-        return torch.full((len(embeddings), classes), 1 / classes)
+def _probs(head: Heads, embeddings: Tensor) -> Tensor:
+    """Probabilities ``[N,C]``."""
     probs = head.logits(embeddings)[0].softmax(1)
     check_numbers(probs)
     return probs
-
-
-def _draw(n: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` numbers as :func:`al_core.strategies.candidates.shuffled` does."""
-    return torch.empty(n, dtype=torch.float64).uniform_(generator=generator)

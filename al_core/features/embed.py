@@ -69,7 +69,7 @@ def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
     and those of images since removed, but no others; raises WeightsError where it does."""
     pretrained = yield from needed(weights, dataset.fingerprint)
     there = stored_in(folder).place
-    ours = any(name in there for images in dataset.parts for name in digests_of(images).tolist())
+    ours = any(name in there for images in dataset.splits for name in digests_of(images).tolist())
     claim(folder, pretrained.digest, dataset.train.images.shape[-1], ours)
     features = yield from embed(dataset, pretrained, find_hardware(), folder)
     remove_files(set(files_in(folder)).difference(settled_files(folder, dataset)))
@@ -136,8 +136,8 @@ def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
 
 def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware) -> Work[None]:
     """Embed the images that are in no file yet, a file at a time."""
-    there, n = stored_in(folder).place, sum(map(len, dataset.parts))
-    names = [digests_of(images).tolist() for images in dataset.parts]
+    there, n = stored_in(folder).place, sum(map(len, dataset.splits))
+    names = [digests_of(images).tolist() for images in dataset.splits]
     missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
     left = sum(map(len, missing))
     if not left:
@@ -145,7 +145,7 @@ def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hard
     # In fp32, since it happens once: heads and strategies amplify small differences.
     network = frozen(pretrained, hardware.exact)
     began, start, done = time.perf_counter(), n - left, n - left
-    for images, rows in zip(dataset.parts, missing, strict=True):
+    for images, rows in zip(dataset.splits, missing, strict=True):
         while rows:
             block, rows = np.array(rows[: batch_size(hardware)]), rows[batch_size(hardware) :]
             embeddings, phase = embedded(network, images.images, block, hardware)

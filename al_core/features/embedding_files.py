@@ -36,7 +36,7 @@ def file_named(folder: Path, name: str = "") -> Path:
 def settled_files(folder: Path, dataset: Dataset) -> dict[Path, ImageSet]:
     """The two embedding files that hold a complete dataset, in the order of its images."""
     files = [file_named(folder, f"{dataset.fingerprint}-{part}") for part in PARTS]
-    return dict(zip(files, dataset.parts, strict=True))
+    return dict(zip(files, dataset.splits, strict=True))
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     ``train`` and ``test``. Raises ConfigError where they are missing or do not fit the images."""
     try:
         if path.is_dir():
-            arrays = _gathered(path, dataset.parts)
+            arrays = _gathered(path, dataset.splits)
         else:
             most = WIDEST * max(len(dataset.train), len(dataset.test), 1)
             with open_arrays(path, PARTS, most) as file:
@@ -43,7 +43,7 @@ def read_features(path: Path, dataset: Dataset) -> Features:
             f"“train” and “test”, or a folder that embed has written ({error})."
         ) from error
     half = []
-    for name, rows, images in zip(PARTS, arrays, dataset.parts, strict=True):
+    for name, rows, images in zip(PARTS, arrays, dataset.splits, strict=True):
         if rows.ndim != 2 or len(rows) != len(images) or rows.dtype.kind != "f":
             raise ConfigError(
                 f"The embeddings “{name}” in {path} are {rows.dtype}, {rows.shape}; there must be "

@@ -46,7 +46,7 @@ class Dataset:
     unreadable: tuple[str, ...]
 
     @property
-    def parts(self) -> tuple[ImageSet, ImageSet]:
+    def splits(self) -> tuple[ImageSet, ImageSet]:
         """The images to train on, and those to measure with."""
         return self.train, self.test
 

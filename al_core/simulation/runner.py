@@ -14,7 +14,7 @@ from al_core.errors import ActiveLearningError, ConfigError
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
-from al_core.simulation.results import Simulation, as_it_is_run, open_simulation
+from al_core.simulation.on_disk import Simulation, open_simulation
 
 if TYPE_CHECKING:
     from al_core.features.read import Features
@@ -51,10 +51,10 @@ def merged(
                 done += 1
                 yield report
         # Training is most of a round, which counts as done once its row arrives.
-        parts = sum(
+        begun = sum(
             one.fraction if one.phase.startswith("Training") else 1 for one in running.values()
         )
-        yield Progress("Simulating", done + 0.9 * parts, rounds, "rounds", 0)
+        yield Progress("Simulating", done + 0.9 * begun, rounds, "rounds", 0)
 
 
 def _in_processes(
@@ -138,8 +138,7 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     from al_core.features.embed import features_of
     from al_core.models.hardware import find_hardware
     from al_core.models.weights import pretrained_weights
-    from al_core.simulation.annotators import find_annotator
-    from al_core.simulation.simulate import rows_of, simulate
+    from al_core.simulation.simulate import find_annotator, row_of, simulate
 
     config = simulation.config
     dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
@@ -148,9 +147,7 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     if source is None and config.model.weights not in ("none", "imagenet"):
         source = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
     digest = source.digest if source else ""
-    store, experiment = open_simulation(as_it_is_run(simulation, dataset), dataset, digest)
-    try:
-        yield from rows_of(experiment)
+    store, experiment = open_simulation(simulation, dataset, digest)
+    with closing(store):
+        yield from (row_of(record, config) for record in experiment.rounds[: config.rounds + 1])
         yield from simulate(store, experiment.id, dataset, annotator, find_hardware())
-    finally:
-        store.close()

@@ -1,28 +1,79 @@
 """The loop without a person: the same as the desk's, with its own store and a function as the
-annotator."""
+annotator, who answers with the truth or with labels from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.config import ExperimentConfig
+from al_core.errors import ConfigError
+from al_core.experiment.experiment import Phase, open_experiment
 from al_core.experiment.leases import hand_in, take_new_batch
+from al_core.files.arrays import open_arrays
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch
 from al_core.models.hardware import Hardware
 from al_core.models.weights import weights_path
-from al_core.progress import Progress, Work
-from al_core.simulation.annotators import Annotator
-from al_core.store.records import Annotation, Batch
+from al_core.progress import Progress
+from al_core.store.records import Annotation, RoundRecord
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
 NAME = "simulated"  # who labels
+MOST = 1 << 30  # bytes of labels
+Annotator = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # positions [n] to labels [n]
+
+
+def find_annotator(name: str, dataset: Dataset) -> Annotator:
+    """``truth``, or ``FILE.npz:COLUMN`` for labels by real people. Raises ConfigError where these
+    images have no such annotator."""
+    if name == "truth":
+        return truth(dataset)
+    file, colon, column = name.rpartition(":")
+    if not colon:
+        raise ConfigError(f"There is no annotator “{name}”; choose truth, or FILE.npz:COLUMN.")
+    labels = _column(Path(file), column, dataset)
+    return lambda positions: labels[positions]
+
+
+def truth(dataset: Dataset) -> Annotator:
+    """The annotator who is always right; raises ConfigError where the truth is not known."""
+    if not dataset.has_truth:
+        raise ConfigError(
+            f"No truth is known for the images of “{dataset.source}”, so it cannot be simulated."
+        )
+    return lambda positions: dataset.train.targets[positions]
+
+
+def _column(path: Path, column: str, dataset: Dataset) -> NDArray[np.int64]:
+    """The labels in an array of an ``.npz`` file, one for each training image."""
+    try:
+        with open_arrays(path, [column], MOST) as file:
+            if column not in file:
+                raise ConfigError(f"{path} has no “{column}”; it has {', '.join(file.files)}.")
+            labels = file[column]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as an .npz file of labels ({error}).") from error
+    classes = len(dataset.train.class_names)
+    if labels.shape != (len(dataset.train),) or labels.dtype.kind not in "iu":
+        raise ConfigError(
+            f"“{column}” in {path} is {labels.dtype}, {labels.shape}; there must be "
+            f"{len(dataset.train):,} whole numbers, one for each training image."
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise ConfigError(
+            f"“{column}” in {path} has labels from {labels.min()} to {labels.max()}; there are "
+            f"{classes} classes, from 0."
+        )
+    return labels.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +99,23 @@ class Row:
     disagreement: float | None
 
 
-def rows_of(experiment: Experiment) -> list[Row]:
-    """The finished rounds, up to the number in its settings."""
-    config = experiment.config
-    rows = []
-    for record in experiment.rounds[: config.rounds + 1]:
-        metrics = record.metrics or {}
-        rows.append(
-            Row(
-                strategy=config.strategy,
-                seed=config.seed,
-                round=record.round,
-                labeled=record.labeled,
-                test_accuracy=metrics.get("accuracy"),
-                train_seconds=record.train_seconds,
-                score_seconds=record.score_seconds,
-                select_seconds=record.select_seconds,
-                images_scored=record.images_scored,
-                nll=metrics.get("nll"),
-                ece=metrics.get("ece"),
-                disagreement=record.disagreed / record.compared if record.compared else None,
-            )
-        )
-    return rows
+def row_of(record: RoundRecord, config: ExperimentConfig) -> Row:
+    """A finished round of an experiment with these settings."""
+    metrics = record.metrics or {}
+    return Row(
+        strategy=config.strategy,
+        seed=config.seed,
+        round=record.round,
+        labeled=record.labeled,
+        test_accuracy=metrics.get("accuracy"),
+        train_seconds=record.train_seconds,
+        score_seconds=record.score_seconds,
+        select_seconds=record.select_seconds,
+        images_scored=record.images_scored,
+        nll=metrics.get("nll"),
+        ece=metrics.get("ece"),
+        disagreement=record.disagreed / record.compared if record.compared else None,
+    )
 
 
 def simulate(
@@ -78,17 +123,14 @@ def simulate(
 ) -> Iterator[Progress | Row]:
     """Run an experiment to its end, from where its log stands: progress reports, and a row as each
     round ends. R rounds of labelling give R + 1 rows, the first for the initial images."""
-
-    def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
-        return choose_batch(experiment, number, dataset, hardware)
-
+    choose = partial(choose_batch, dataset=dataset, hardware=hardware)
     while True:
         experiment = open_experiment(store, experiment_id)
         if experiment.phase is Phase.TRAINING:
             yield from advance(store, experiment_id, dataset, hardware)
             # 45 MB a round that nobody will need again.
             weights_path(experiment.folder, experiment.next_round).unlink(missing_ok=True)
-            yield rows_of(open_experiment(store, experiment_id))[-1]
+            yield row_of(open_experiment(store, experiment_id).rounds[-1], experiment.config)
             continue
         batch = yield from take_new_batch(store, experiment_id, NAME, NAME, lambda _: False, choose)
         if batch is None:

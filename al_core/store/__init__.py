@@ -1,10 +1,9 @@
 """The log: everything that must survive, in one database.
 
-records           its rows as the rest of the program sees them: plain dataclasses
-tables            the tables of a database
-rows              writing rows only once, and reading them back
-annotation_cache  annotations, each read only once
-database          opening one, locks, its errors as sentences
-upgrade           migrations, after a backup; databases of other versions are refused
-store             Store: what the rest of the program calls
+records   its rows as the rest of the program sees them: plain dataclasses
+tables    the tables of a database
+rows      each is written only once, and annotations are read only once
+database  opening one, locks, its errors as sentences
+upgrade   migrations, after a backup; databases of other versions are refused
+store     Store: what the rest of the program calls
 """

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    Update,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -31,19 +40,18 @@ class Database:
 
     def __init__(self, address: str) -> None:
         with _sentences("opened"):
-            self.url = make_url(address)
+            url = make_url(address)
             self._file: Path | None = None
-            how: dict[str, Any] = {}
-            if self.url.get_backend_name() == "postgresql":
-                self.url = self.url.update_query_dict(_timeouts(self.url))
-                # A connection may have broken since its last use.
-                how["pool_pre_ping"] = True
-                self._locking = create_engine(
-                    self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-                )
-            self._engine = create_engine(self.url, json_deserializer=_json_or_none, **how)
-            if self.url.get_backend_name() == "sqlite" and self.url.database:
-                path = Path(self.url.database)
+            on_server = url.get_backend_name() == "postgresql"
+            if on_server:
+                url = url.update_query_dict(_timeouts(url))
+                self._locking = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            # On a server a connection may have broken since its last use.
+            self._engine = create_engine(
+                url, json_deserializer=_json_or_none, pool_pre_ping=on_server
+            )
+            if url.get_backend_name() == "sqlite" and url.database:
+                path = Path(url.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 event.listen(self._engine, "connect", _prepare_sqlite)
                 # Two processes on a new file would both see no tables, and both create them.
@@ -79,14 +87,29 @@ class Database:
             if self._file and _identity(self._file) != written:
                 raise FileNotFoundError(f"{self._file} was replaced")
 
+    def rows(self, query: Select[Any]) -> Sequence[Any]:
+        """All rows that a query finds."""
+        with self.reading() as connection:
+            return connection.execute(query).all()
+
+    def change(self, change: Update, taken: str = "") -> bool:
+        """Change a row, see :meth:`writing`; False where there is none to change."""
+        with self.writing(taken) as connection:
+            return connection.execute(change).rowcount > 0
+
     def try_lock(self, name: str) -> Lock | None:
-        """A lock that only one user of this database can hold; None if it is taken."""
+        """A lock that only one user of this database can hold; None if it is taken. It is freed
+        when its holder's process ends."""
         with _sentences("locked"):
             if self._file is not None:
                 folder = self._file.with_name("locks")
                 folder.mkdir(exist_ok=True)
                 return try_lock(folder / f"{name}.lock")
-            return _take_advisory_lock(self._locking, name)
+            connection = self._locking.connect()
+            if connection.execute(select(func.pg_try_advisory_lock(number_of(name)))).scalar():
+                return AdvisoryLock(connection)
+            connection.close()
+            return None
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds the lock of that name now."""
@@ -121,15 +144,6 @@ class AdvisoryLock:
             except SQLAlchemyError:
                 self._connection.close()
         return not self._connection.closed
-
-
-def _take_advisory_lock(engine: Engine, name: str) -> AdvisoryLock | None:
-    connection = engine.connect()
-    taken = connection.execute(select(func.pg_try_advisory_lock(number_of(name)))).scalar()
-    if taken:
-        return AdvisoryLock(connection)
-    connection.close()
-    return None
 
 
 def _json_or_none(text: str) -> Any:

@@ -12,46 +12,33 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import Update, case, insert, select, update
 
 from al_core.errors import UnknownExperiment
-from al_core.files.locks import Lock
 from al_core.files.paths import files_beside, home
 from al_core.names import checked
-from al_core.store.annotation_cache import COLUMNS, Log
 from al_core.store.database import Database
 from al_core.store.records import Annotation, Batch, ExperimentRecord, RoundRecord, now
-from al_core.store.rows import append_annotations, batch_of, insert_once, write_batch
+from al_core.store.rows import (
+    COLUMNS,
+    Log,
+    append_annotations,
+    batch_of,
+    insert_once,
+    write_batch,
+)
 from al_core.store.tables import annotations, batches, experiments, rounds
 
 
-class Store:
-    """A database of experiments; safe to share between threads.
-
-    Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at ``$AL_HOME/al.db``.
-    Every method raises StoreError, in a sentence, when the database or its disk fails.
-    """
+class Store(Database):
+    """A database of experiments. Without a ``url``, the one in ``$AL_DATABASE_URL``, else SQLite at
+    ``$AL_HOME/al.db``."""
 
     def __init__(self, url: str | None = None) -> None:
         address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
-        self._database = Database(address)
+        super().__init__(address)
         self._files = files_beside(address)
         self._log = Log()
-
-    def close(self) -> None:
-        """Close the database; the store is not usable afterwards."""
-        self._database.close()
-
-    # Locks between servers
-
-    def try_lock(self, name: str) -> Lock | None:
-        """A lock that only one user of this database can hold; None if it is taken. It is freed
-        when its holder's process ends."""
-        return self._database.try_lock(name)
-
-    def is_locked(self, name: str) -> bool:
-        """Whether somebody holds the lock of that name now."""
-        return self._database.is_locked(name)
 
     # Experiments
 
@@ -73,16 +60,12 @@ class Store:
         Raises ConfigError for a name that is empty, too long, not plain text, or taken.
         """
         name = checked("An experiment", name)
-        values = {
-            "name": name,
-            "config": config,
-            "fingerprint": fingerprint,
-            "pool_size": pool_size,
-        }
-        with self._database.writing(_taken(name)) as connection:
-            key = connection.execute(insert(experiments).values(values)).inserted_primary_key
-            assert key is not None
-            experiment_id: int = key[0]
+        row = insert(experiments).values(
+            name=name, config=config, fingerprint=fingerprint, pool_size=pool_size
+        )
+        with self.writing(_taken(name)) as connection:
+            written = connection.execute(row.returning(experiments.c.id))
+            experiment_id: int = written.scalar_one()
             append_annotations(connection, experiment_id, first_annotations)
             if first_batch is not None:
                 write_batch(connection, experiment_id, first_batch)
@@ -91,53 +74,41 @@ class Store:
     def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
         """The experiments, newest first; or the deleted ones."""
         gone = experiments.c.deleted_at.is_not(None)
-        with self._database.reading() as connection:
-            rows = connection.execute(
-                select(experiments)
-                .where(gone if deleted else ~gone)
-                .order_by(experiments.c.id.desc())
-            )
-            return [ExperimentRecord(**row._mapping) for row in rows]
+        query = select(experiments).where(gone if deleted else ~gone)
+        rows = self.rows(query.order_by(experiments.c.id.desc()))
+        return [ExperimentRecord(**row._mapping) for row in rows]
 
     def experiment(self, name_or_id: str | int) -> ExperimentRecord:
         """One experiment by name or id; raises UnknownExperiment."""
         column = experiments.c.id if isinstance(name_or_id, int) else experiments.c.name
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(experiments).where(column == name_or_id, experiments.c.deleted_at.is_(None))
-            ).first()
-        if row is None:
-            known = ", ".join(f"“{e.name}”" for e in self.experiments()[:10]) or "none yet"
-            raise UnknownExperiment(f"There is no experiment “{name_or_id}”; there are: {known}.")
-        return ExperimentRecord(**row._mapping)
+        here = (column == name_or_id, experiments.c.deleted_at.is_(None))
+        for row in self.rows(select(experiments).where(*here)):
+            return ExperimentRecord(**row._mapping)
+        known = ", ".join(f"“{e.name}”" for e in self.experiments()[:10]) or "none yet"
+        raise UnknownExperiment(f"There is no experiment “{name_or_id}”; there are: {known}.")
 
     def rename_experiment(self, experiment_id: int, name: str) -> None:
         """Give an experiment another name; raises ConfigError as for a new one."""
         name = checked("An experiment", name)
-        self._update(experiment_id, _taken(name), name=name)
+        self.change(_experiment(experiment_id).values(name=name), _taken(name))
 
     def change_config(self, experiment_id: int, changes: dict[str, Any]) -> None:
         """Change some settings of an experiment; the others stay, even if another tab is changing
         one of them at the same moment."""
-        here = experiments.c.id == experiment_id
-        with self._database.writing() as connection:
-            row = update(experiments).where(here)
+        row, config = _experiment(experiment_id), experiments.c.config
+        with self.writing() as connection:
             # Writing first takes the lock before the read: in SQLite a SELECT takes none.
-            connection.execute(row.values(config=experiments.c.config))
-            config = connection.execute(select(experiments.c.config).where(here)).scalar_one()
-            connection.execute(row.values(config=config | changes))
+            written = connection.execute(row.values(config=config).returning(config))
+            connection.execute(row.values(config=written.scalar_one() | changes))
 
     def delete_experiment(self, experiment_id: int) -> None:
         """Hide an experiment. Its labels stay in the log, and it can be restored."""
-        self._update(experiment_id, "", deleted_at=now())
+        self.change(_experiment(experiment_id).values(deleted_at=now()))
 
     def restore_experiment(self, experiment_id: int) -> None:
         """Bring a deleted experiment back; raises ConfigError if its name has been taken."""
-        self._update(
-            experiment_id,
-            "Another experiment has its name by now; rename that one first.",
-            deleted_at=None,
-        )
+        taken = "Another experiment has its name by now; rename that one first."
+        self.change(_experiment(experiment_id).values(deleted_at=None), taken)
 
     # The log of one experiment
 
@@ -152,17 +123,17 @@ class Store:
         One whose ``event`` the experiment has already is not written again. ``renewed`` is a batch
         and the new end of its lease; it is ignored if somebody else holds the batch by now.
         """
-        with self._database.writing() as connection:
+        with self.writing() as connection:
             append_annotations(connection, experiment_id, new)
             if renewed is not None:
                 batch, until = renewed
-                mine = (batches.c.id == batch.id, batches.c.holder == batch.holder)
-                connection.execute(update(batches).where(*mine).values(leased_until=until))
+                mine = _batch(batch.id).where(batches.c.holder == batch.holder)
+                connection.execute(mine.values(leased_until=until))
 
     def log(self, experiment_id: int) -> tuple[Annotation, ...]:
         """All annotations of an experiment, in the order they were made; those already read come
         from memory."""
-        with self._database.reading() as connection:
+        with self.reading() as connection:
             return self._log.read(connection, experiment_id)
 
     def annotations(
@@ -172,9 +143,7 @@ class Store:
         query = select(*COLUMNS).where(annotations.c.experiment_id == experiment_id)
         if images is not None:
             query = query.where(annotations.c.image.in_(list(images)))
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(annotations.c.id))
-            return [Annotation(*row) for row in rows]
+        return [Annotation(*row) for row in self.rows(query.order_by(annotations.c.id))]
 
     def batches(self, experiment_id: int, with_reasons: bool = True) -> list[Batch]:
         """All batches of an experiment, in the order they were chosen.
@@ -187,67 +156,50 @@ class Store:
             else case((batches.c.handed_in_at.is_(None), batches.c.reasons)).label("reasons")
         )
         columns = [wanted if c is batches.c.reasons else c for c in batches.c]
-        with self._database.reading() as connection:
-            return [
-                batch_of(row)
-                for row in connection.execute(
-                    select(*columns)
-                    .where(batches.c.experiment_id == experiment_id)
-                    .order_by(batches.c.id)
-                )
-            ]
+        query = select(*columns).where(batches.c.experiment_id == experiment_id)
+        return [batch_of(row) for row in self.rows(query.order_by(batches.c.id))]
 
     def batch(self, batch_id: int) -> Batch | None:
         """One batch as it is now."""
-        with self._database.reading() as connection:
-            row = connection.execute(select(batches).where(batches.c.id == batch_id)).first()
-        return None if row is None else batch_of(row)
+        rows = self.rows(select(batches).where(batches.c.id == batch_id))
+        return batch_of(rows[0]) if rows else None
 
     def add_batch(self, experiment_id: int, batch: Batch, place: int) -> int | None:
         """Write a batch at ``place``, counted from 0, and return its id; None if that is taken."""
-        with self._database.writing() as connection:
+        with self.writing() as connection:
             return write_batch(connection, experiment_id, batch, place)
 
     def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
         """Give an open batch to ``holder``; False if its lease is no longer as in ``batch``."""
-        return self._change_batch(
-            batch.id,
+        row = _batch(batch.id).where(
             batches.c.handed_in_at.is_(None),
             batches.c.holder.is_not_distinct_from(batch.holder),
             batches.c.leased_until.is_not_distinct_from(batch.leased_until),
-            holder=holder,
-            annotator=annotator,
-            leased_until=until,
         )
+        return self.change(row.values(holder=holder, annotator=annotator, leased_until=until))
 
     def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
         """Reopen a batch that was handed in, for ``holder``."""
-        self._change_batch(
-            batch_id, handed_in_at=None, holder=holder, annotator=annotator, leased_until=until
-        )
+        leased = {"holder": holder, "annotator": annotator, "leased_until": until}
+        self.change(_batch(batch_id).values(handed_in_at=None, **leased))
 
     def hand_in(self, batch_id: int, further: tuple[int, Batch, int] | None = None) -> bool:
         """Close a batch; False if it is closed already.
 
         ``further``, an experiment's id, a batch and its place, is written with it: both or neither.
         """
-        still_open = (batches.c.id == batch_id, batches.c.handed_in_at.is_(None))
-        with self._database.writing() as connection:
-            closed = connection.execute(
-                update(batches).where(*still_open).values(handed_in_at=now())
-            )
+        still_open = _batch(batch_id).where(batches.c.handed_in_at.is_(None))
+        with self.writing() as connection:
+            closed = connection.execute(still_open.values(handed_in_at=now()))
             if closed.rowcount and further is not None:
                 write_batch(connection, *further)
         return closed.rowcount > 0
 
     def rounds(self, experiment_id: int) -> list[RoundRecord]:
         """The finished rounds of an experiment, in order."""
-        columns = [c for c in rounds.c if c.name not in ("id", "experiment_id")]
-        query = (
-            select(*columns).where(rounds.c.experiment_id == experiment_id).order_by(rounds.c.round)
-        )
-        with self._database.reading() as connection:
-            return [RoundRecord(**row._mapping) for row in connection.execute(query)]
+        columns = [rounds.c[slot] for slot in RoundRecord.__slots__]
+        query = select(*columns).where(rounds.c.experiment_id == experiment_id)
+        return [RoundRecord(*row) for row in self.rows(query.order_by(rounds.c.round))]
 
     def add_round(
         self, experiment_id: int, record: RoundRecord, batch: Batch | None, place: int | None = None
@@ -257,22 +209,19 @@ class Store:
         A round that exists already (another server was faster) stays as it is, and so does a batch
         written at ``place`` in the meantime.
         """
-        with self._database.writing() as connection:
+        with self.writing() as connection:
             values = {"experiment_id": experiment_id, **asdict(record)}
             added = insert_once(connection, rounds).values(values).returning(rounds.c.id)
             if connection.execute(added).scalar() is not None and batch is not None:
                 write_batch(connection, experiment_id, batch, place)
 
-    def _change_batch(self, batch_id: int, *where: ColumnElement[bool], **values: Any) -> bool:
-        change = update(batches).where(batches.c.id == batch_id, *where).values(**values)
-        with self._database.writing() as connection:
-            return connection.execute(change).rowcount > 0
 
-    def _update(self, experiment_id: int, taken: str, **values: Any) -> None:
-        with self._database.writing(taken) as connection:
-            connection.execute(
-                update(experiments).where(experiments.c.id == experiment_id).values(**values)
-            )
+def _experiment(experiment_id: int) -> Update:
+    return update(experiments).where(experiments.c.id == experiment_id)
+
+
+def _batch(batch_id: int) -> Update:
+    return update(batches).where(batches.c.id == batch_id)
 
 
 def _taken(name: str) -> str:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +30,20 @@ def bring_up_to_date(engine: Engine) -> None:
     where there is no room for the copy.
     """
     with engine.connect() as connection:
-        if _version(connection) != NEWEST:
-            with _alone(connection):
-                _migrate(connection)
-
-
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """A transaction during which nobody else migrates."""
-    connection.rollback()
-    if connection.dialect.name == "sqlite":
-        # The driver begins none before changes to tables, so each would be committed by itself.
-        driver: Any = connection.connection.dbapi_connection
-        driver.isolation_level = None
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{OPEN_SECONDS}s'")
-        connection.execute(select(func.pg_advisory_xact_lock(number_of("migrations"))))
-    yield
-    connection.commit()
+        if _version(connection) == NEWEST:
+            return
+        connection.rollback()
+        # A transaction during which nobody else migrates.
+        if connection.dialect.name == "sqlite":
+            # The driver begins none before changes to tables, so each would be committed by itself.
+            driver: Any = connection.connection.dbapi_connection
+            driver.isolation_level = None
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{OPEN_SECONDS}s'")
+            connection.execute(select(func.pg_advisory_xact_lock(number_of("migrations"))))
+        _migrate(connection)
+        connection.commit()
 
 
 def _version(connection: Connection) -> str | None:

@@ -42,9 +42,14 @@ def shuffled(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
     probs = candidates.probs
     if not 0 <= n <= len(probs):
         raise ConfigError(f"{n:,} images were asked for, but only {len(probs):,} are left.")
-    # Drawn on the generator's device: a CPU generator gives the same choice on every device.
-    keys = probs.new_empty(len(probs), device=generator.device).double()
-    return keys.uniform_(generator=generator).argsort().to(probs.device)
+    return ties(len(probs), generator).argsort().to(probs.device)
+
+
+def ties(n: int, generator: torch.Generator) -> Tensor:
+    """Numbers whose order breaks ties, float64 ``[n]``, on the generator's device: a CPU generator
+    gives the same choice on every device."""
+    numbers = torch.empty(n, dtype=torch.float64, device=generator.device)
+    return numbers.uniform_(generator=generator)
 
 
 def sample(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
@@ -59,8 +64,12 @@ def sample(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor
 def highest(scores: Tensor, candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
     """The positions of the ``n`` highest ``scores`` ``[N]``, ties broken by the generator.
     O(N log N)."""
-    order = shuffled(candidates, n, generator)
-    return order[scores[order].argsort(descending=True, stable=True)[:n]]
+    return ranked(scores, shuffled(candidates, n, generator))[:n]
+
+
+def ranked(scores: Tensor, order: Tensor) -> Tensor:
+    """Positions from the highest of ``scores`` to the lowest, of equal ones in this ``order``."""
+    return order[scores[order].argsort(descending=True, stable=True)]
 
 
 def scored(score: Callable[[Tensor], Tensor], of: Tensor, dim: int) -> Tensor:

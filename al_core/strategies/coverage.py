@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 
 from al_core.strategies.candidates import Candidates, sample
-from al_core.strategies.geometry import BLOCK, directions, k_means, squared_distances, to_nearest
+from al_core.strategies.geometry import (
+    BLOCK,
+    blocks,
+    directions,
+    k_means,
+    squared_distances,
+    to_nearest,
+)
 from al_core.strategies.uncertainty import margin
 
 CLUSTERS = 500  # of TypiClust, at most, as in the paper
@@ -178,10 +185,10 @@ def _greedy(points: Tensor, labeled: Tensor, weights: Tensor, kernel: Kernel, n:
     similar = torch.empty(len(references), len(points), dtype=dtype, device=points.device)
     best = torch.zeros(len(references), device=points.device)
     gains = torch.zeros(len(points), device=points.device)
-    for rows in _blocks(len(references), 512):
+    for rows in blocks(len(references), 512):
         if len(labeled):
             best[rows] = kernel(to_nearest(references[rows], labeled))
-        for columns in _blocks(len(points), 2048):  # a block of 4 MB stays in the cache
+        for columns in blocks(len(points), 2048):  # a block of 4 MB stays in the cache
             block = kernel(squared_distances(references[rows], points[columns]))
             similar[rows, columns] = block
             gains[columns] += weights[rows] @ block.sub_(best[rows, None]).relu_()
@@ -198,7 +205,3 @@ def _greedy(points: Tensor, labeled: Tensor, weights: Tensor, kernel: Kernel, n:
         best[closer] = reached[closer]
         gains[winner] = -torch.inf
     return torch.tensor(chosen, dtype=torch.int64)
-
-
-def _blocks(size: int, length: int) -> list[slice]:
-    return [slice(start, start + length) for start in range(0, size, length)]

@@ -35,6 +35,11 @@ def to_nearest(points: Tensor, others: Tensor) -> Tensor:
     return torch.cat([squared_distances(block, others).min(1).values for block in blocks])
 
 
+def blocks(size: int, length: int) -> list[slice]:
+    """Slices of this length that cover ``size`` rows."""
+    return [slice(start, start + length) for start in range(0, size, length)]
+
+
 def k_means(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """The cluster, int64 ``[N]``, of each of ``points`` ``[N,D]``, by 10 steps of Lloyd's algorithm
     from k-means++. O(NDk) a step."""
@@ -79,10 +84,9 @@ def k_means_plus_plus(
     """
     chosen, new = [first], torch.tensor([first])
     weights = torch.full((size,), float("inf"))
-    blocks = [slice(start, start + BLOCK) for start in range(0, size, BLOCK)]
     burst = 8
     while len(chosen) < n:
-        nearest = torch.cat([distances(block, new).min(1).values for block in blocks])
+        nearest = torch.cat([distances(block, new).min(1).values for block in blocks(size, BLOCK)])
         weights = weights.minimum(nearest.cpu())
         weights[chosen] = 0
         cumulative = weights.double().cumsum(0)

@@ -16,8 +16,8 @@ from al_core.analysis.curves import (
     strategies_used,
 )
 from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.simulation.on_disk import saved_curves
 from al_core.simulation.random_baseline import baseline_curve, has_baseline
-from al_core.simulation.results import saved_curves
 from al_core.store.store import Store
 
 KEY = "curves"  # session state: the names that are chosen

@@ -2,7 +2,7 @@
 
 Three people have labelled 450 batches of 100 images, each batch with its reasons and its round; of
 4,000 images somebody thought again. What the networks said of the pool is drawn at random, for
-nothing here asks whether it is right. The yardstick is off: it would train 450 rounds.
+nothing here asks whether it is right. The random baseline is off: it would train 450 rounds.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""The results of simulations: each is an experiment with its own database, and a note beside it."""
+"""Simulations on disk: each is an experiment with its own database, and a note beside it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_core.analysis.curves import Curve, MeasuredOn
+from al_core.analysis.curves import Curve, curve_of
 from al_core.config import ExperimentConfig
 from al_core.errors import ActiveLearningError, ConfigError, StoreError
 from al_core.experiment.experiment import Experiment, open_experiment
@@ -37,7 +37,7 @@ NOTE = "simulation.json"
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """A simulated experiment: its settings, and who labels (see
-    :func:`al_core.simulation.annotators.find_annotator`)."""
+    :func:`al_core.simulation.simulate.find_annotator`)."""
 
     config: ExperimentConfig
     annotator: str = "truth"
@@ -72,39 +72,23 @@ def saved_curves() -> list[Curve]:
             log = note.with_name("al.db")
             changed = max(path.stat().st_mtime_ns for path in log.parent.glob("al.db*"))
             experiment = _experiment_in(log, changed)
-            measured = [
-                (one.labeled, float(one.metrics["accuracy"]))
-                for one in experiment.rounds
-                if one.metrics
-            ]
-            if kept["format"] != FORMAT or not measured:
+            curve = curve_of(experiment)
+            if kept["format"] != FORMAT or curve is None:
                 continue
             name = first = _name(experiment.config.strategy, kept["settings"])
-            on = MeasuredOn("test", Path(kept["settings"]["data"]).name, experiment.fingerprint)
             number = 1
             while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
                 number += 1  # the same words, but other files or images
                 name = f"{first} [{number}]"
-            curves.append(
-                Curve(
-                    name=name,
-                    seed=experiment.config.seed,
-                    labeled=tuple(labeled for labeled, _ in measured),
-                    accuracy=tuple(accuracy for _, accuracy in measured),
-                    on=on,
-                )
-            )
+            curves.append(replace(curve, name=name, low=None, high=None))
     return curves
 
 
 @lru_cache(1000)
 def _experiment_in(log: Path, changed: int) -> Experiment:
     """The experiment in a database, cached until the database changes."""
-    store = _store(log)
-    try:
+    with closing(_store(log)) as store:
         return open_experiment(store, 1)
-    finally:
-        store.close()
 
 
 def _name(strategy: str, settings: dict[str, Any]) -> str:
@@ -135,10 +119,20 @@ def open_simulation(
     simulation: Simulation, dataset: Dataset, features: str
 ) -> tuple[Store, Experiment]:
     """The store of a simulation and its experiment, created where it is missing or damaged.
-    ``features`` is the digest of the weights or embeddings."""
-    depends_on = _all_that_matters(simulation, dataset.fingerprint, features)
+    ``features`` is the digest of the weights or embeddings.
+
+    Where the truth labels the random first images, those labels are in the log from the start, as
+    at the desk. No images are held out, since only a test set measures.
+    """
+    by_truth = simulation.annotator == "truth" and simulation.config.start == "random"
+    config = replace(
+        simulation.config,
+        class_names=dataset.train.class_names,
+        initial_labels="truth" if by_truth else "person",
+        held_out_share=0.0,
+    )
+    depends_on = _all_that_matters(config, simulation.annotator, dataset.fingerprint, features)
     folder = home() / "simulations" / _digest(depends_on)
-    config = simulation.config
     try:
         store = _store(folder / "al.db")
         if store.experiments():
@@ -158,28 +152,14 @@ def open_simulation(
     return store, open_experiment(store, 1)
 
 
-def as_it_is_run(simulation: Simulation, dataset: Dataset) -> Simulation:
-    """With the settings that follow from its images and annotator: where the truth labels the
-    random first images, those labels are in the log from the start, as at the desk; and no images
-    are held out, since only a test set measures."""
-    config = simulation.config
-    by_truth = simulation.annotator == "truth" and config.start == "random"
-    config = replace(
-        config,
-        class_names=dataset.train.class_names,
-        initial_labels="truth" if by_truth else "person",
-        held_out_share=0.0,
-    )
-    return replace(simulation, config=config)
-
-
-def _all_that_matters(simulation: Simulation, images: str, features: str) -> dict[str, Any]:
+def _all_that_matters(
+    config: ExperimentConfig, annotator: str, images: str, features: str
+) -> dict[str, Any]:
     """Everything the rounds of a simulation depend on, with the digests of its files, but without
     the number of rounds and settings for the page alone."""
-    values = simulation.config.to_json()
+    values = config.to_json()
     for name in ("learn_minutes", "embeddings"):  # the contents of files matter, not their paths
         del values["model"][name]
-    annotator = simulation.annotator
     file, colon, _ = annotator.rpartition(":")
     if colon:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A round over embeddings in files: ``python -m benchmarks.round_in_parts``.
+"""A round over embeddings in files: ``python -m benchmarks.streamed_round``.
 
 Random embeddings of ``--images`` images, 512 wide, in files as ``embed --engine ray`` writes them;
 a head on 1,000 labels, 1,000 images chosen. By this process and by a Ray cluster of this machine,
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from al_core.distributed.ray_cluster import tasks
-from al_core.distributed.streamed_round import Choice, round_in_parts
+from al_core.distributed.streamed_round import Choice, streamed_round
 from al_core.features.embedding_files import ROWS, file_named, write_file
 from al_core.progress import finish
 from benchmarks.browser import heading
@@ -48,7 +48,7 @@ def main(images: int, strategies: tuple[str, ...], repeat: int) -> None:
                 for _ in range(repeat):
                     for by, run in (("one process", map), ("Ray", cluster)):
                         choice = Choice(strategy, 1000)
-                        work = round_in_parts(folder, labels, {}, CLASSES, choice, run)
+                        work = streamed_round(folder, labels, {}, choice, run)
                         done = finish(work)
                         steps[by].append(done.seconds)
                         chosen[by] = done.keys
