@@ -6,22 +6,24 @@ the truth as annotator, and prints a table: seconds, accuracy, and the most memo
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import tempfile
 import time
 from datetime import date
-from pathlib import Path
 
 import click
 import torch
 
 from al_core.config import ExperimentConfig, default_train
+from al_core.files.paths import home
 from al_core.images.dataset_cache import load
 from al_core.models.hardware import find_hardware
 from al_core.progress import finish
-from al_core.simulation.annotators import truth
-from al_core.simulation.simulate import Step, simulate
+from al_core.simulation.on_disk import Simulation
+from al_core.simulation.runner import run_one
+from al_core.simulation.simulate import Row
 
 
 @click.command()
@@ -36,9 +38,10 @@ def main(data: str, initial: int, per_round: int, rounds: int, seeds: tuple[int,
     print(f"{date.today()}, {hardware.name}, {torch.get_num_threads()} threads, {hardware.dtype}, "
           f"torch {torch.__version__}, Python {platform.python_version()}")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["AL_HOME"] = folder  # nothing is known yet
         for which in ("first", "second"):
             start = time.perf_counter()
-            dataset = finish(load(data, cache_dir=Path(folder)))
+            dataset = finish(load(data, cache_dir=home() / "cache"))
             print(f"{which} load: {time.perf_counter() - start:.2f} s, {len(dataset.train):,} + "
                   f"{len(dataset.test):,} images")  # fmt: skip
         print(
@@ -51,9 +54,8 @@ def main(data: str, initial: int, per_round: int, rounds: int, seeds: tuple[int,
                 train=default_train(data), class_names=dataset.train.class_names,
             )  # fmt: skip
             start = time.perf_counter()
-            for report in simulate(config, dataset, truth(dataset), hardware):
-                if isinstance(report, Step):
-                    report = report.row
+            for report in run_one(Simulation(config)):
+                if isinstance(report, Row):
                     whole, start = time.perf_counter() - start, time.perf_counter()
                     evaluate = whole - report.train_seconds - report.score_seconds
                     print(f"| {seed} | {report.round} | {report.labeled:,} | "

@@ -1,4 +1,4 @@
-"""ruff and mypy have nothing to say."""
+"""ruff and mypy have nothing to say, and every benchmark still finds what it measures."""
 
 import subprocess
 import sys
@@ -17,3 +17,9 @@ def test_the_linters_have_nothing_to_say(command: str) -> None:
         [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_benchmark_can_be_imported() -> None:
+    files = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "benchmarks").rglob("*.py")]
+    code = f"import {', '.join('.'.join(file.parts) for file in files)}"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
