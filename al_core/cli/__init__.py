@@ -6,6 +6,6 @@ choose    a batch from embeddings too large for memory
 features  embed, pretrain
 labels    export, import
 replay    choosing each batch of a log again
-options   options that several commands share
+options   options that several commands share, and the images that --data names
 terminal  progress bars, errors as sentences, Ctrl-C
 """

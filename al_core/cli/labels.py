@@ -6,34 +6,29 @@ from pathlib import Path
 
 import click
 
-from al_core.cli.terminal import progress_bars
+from al_core.cli import options
+from al_core.cli.options import FILE, FILE_OR_FOLDER, option, required
+from al_core.cli.terminal import run_shown
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import MOST_PROBLEMS, export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, check_images, open_experiment
 from al_core.files.atomic import whole_text
-from al_core.files.paths import home
 from al_core.images.dataset import Dataset
-from al_core.images.dataset_cache import load
-from al_core.progress import finish
 from al_core.store.records import annotator_name
 from al_core.store.store import Store
 
 
 @click.command()
-@click.option("--experiment", "name", required=True, help="The experiment's name.")
-@click.option(
+@options.experiment
+@option(
     "--as",
     "form",
     type=click.Choice(["csv", "folders", "parquet"]),
     default="csv",
-    show_default=True,
     help="A table of labels; the images, one folder per class; the images as Hugging Face parquet.",
 )
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="What to write; for folders a new folder, or a zip file.",
+@required(
+    "--out", type=FILE_OR_FOLDER, help="What to write; for folders a new folder, or a zip file."
 )
 def export(name: str, form: str, out: Path) -> None:
     """Write an experiment's labels, the last label of each image."""
@@ -43,17 +38,15 @@ def export(name: str, form: str, out: Path) -> None:
             rows = export_labels(experiment, file)
     else:
         write = export_folders if form == "folders" else export_parquet
-        dataset = images_of(experiment)
-        with progress_bars("") as show:
-            rows = finish(write(experiment, dataset, out), show)
+        work = write(experiment, images_of(experiment), out)
+        rows = run_shown(work, "Stopped; nothing was written.")
     click.echo(f"{rows:,} images written to {out}.")
 
 
 @click.command("import")
-@click.option("--experiment", "name", required=True, help="The experiment's name.")
-@click.option("--labels", required=True, type=click.Path(path_type=Path, dir_okay=False),
-              help="A CSV with the columns key and class_name.")  # fmt: skip
-@click.option("--annotator", default="me", show_default=True, help="Written beside each label.")
+@options.experiment
+@required("--labels", type=FILE, help="A CSV with the columns key and class_name.")
+@option("--annotator", default="me", help="Written beside each label.")
 def import_table(name: str, labels: Path, annotator: str) -> None:
     """Read labels from a CSV: all of its rows, or none."""
     annotator = annotator_name(annotator)
@@ -66,14 +59,11 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
     if more := len(table.problems[MOST_PROBLEMS:]):
         click.echo(f"And {more:,} more.", err=True)
     new = import_labels(store, experiment, table, dataset, annotator)
-    click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} stood there already.")
+    click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} were there already.")
 
 
 def images_of(experiment: Experiment) -> Dataset:
     """The images of an experiment, once checked to be those it was started on."""
-    config = experiment.config
-    with progress_bars("") as show:
-        loading = load(config.data, image_size=config.image_size, cache_dir=home() / "cache")
-        dataset = finish(loading, show)
+    dataset = options.load_images(experiment.config.data, experiment.config.image_size)
     check_images(experiment, dataset)
     return dataset

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
+from al_core.cli import options
 from al_core.cli.labels import images_of
-from al_core.cli.terminal import progress_bars
+from al_core.cli.terminal import run_shown
 from al_core.experiment.experiment import open_experiment
-from al_core.progress import finish
 from al_core.store.store import Store
 
 
 @click.command()
-@click.option("--experiment", "name", required=True, help="The experiment's name.")
+@options.experiment
 @click.option("--threads", type=click.IntRange(min=1), help="To compute with  [default: torch's]")
 def replay(name: str, threads: int | None) -> None:
     """Choose each batch of an experiment again from its log, and say how many images are the same.
@@ -31,11 +31,8 @@ def replay(name: str, threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     hardware = find_hardware()
-    try:
-        with progress_bars("") as show:
-            replayed = finish(choose_again(store, experiment.id, dataset, hardware), show)
-    except KeyboardInterrupt:
-        raise click.ClickException("Stopped; nothing was changed.") from None
+    work = choose_again(store, experiment.id, dataset, hardware)
+    replayed = run_shown(work, "Stopped; nothing was changed.")
     for one in replayed:
         click.echo(in_words(one))
     click.echo(summed_up(replayed, hardware))
