@@ -250,7 +250,8 @@ def _whole(what: str, value: object, low: int, high: int) -> None:
 
 
 def _between(what: str, value: object, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:  # false for NaN
+    # The comparison is false for NaN.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")
 
 

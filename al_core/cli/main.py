@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from al_core.cli.choose import choose
+from al_core.cli.experiment import export, import_table, replay
 from al_core.cli.features import embed, pretrain
-from al_core.cli.labels import export, import_table
-from al_core.cli.replay import replay
 from al_core.cli.simulate import simulate
 from al_core.cli.terminal import SentenceGroup
 

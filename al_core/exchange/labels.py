@@ -74,7 +74,8 @@ def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
     key, name, has_head = _columns(head)
     for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
         if any(map(str.strip, cells)):
-            yield row, _cell(cells, key), _cell(cells, name)
+            cells += [""] * len(head)  # a row may be shorter
+            yield row, cells[key], cells[name]
 
 
 def import_labels(
@@ -133,10 +134,6 @@ def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
         if form in known:
             return known[form]
     return None
-
-
-def _cell(cells: list[str], column: int) -> str:
-    return cells[column] if column < len(cells) else ""
 
 
 def _in_short(text: str) -> str:

@@ -99,11 +99,6 @@ def read_keys(path: Path) -> list[str]:
     return _column(path, "key")
 
 
-def read_digests(path: Path) -> list[bytes]:
-    """The digests of a file."""
-    return _column(path, "digest")
-
-
 def read_embeddings(path: Path) -> NDArray[np.float16]:
     """The embeddings of a file, ``[n,D]``, memory-mapped."""
     rows = read_array(path.with_suffix(".npy"))
@@ -149,7 +144,7 @@ def stored_in(folder: Path) -> Stored:
     stored = Stored([], {})
     for path in files_in(folder):
         with suppress(OSError, ValueError):
-            digests, rows = read_digests(path), read_embeddings(path)
+            digests, rows = _column(path, "digest"), read_embeddings(path)
             number = len(stored.arrays)
             alike = not number or rows.shape[1] == stored.arrays[0].shape[1]
             if alike and len(digests) == len(rows) > 0:
@@ -173,7 +168,7 @@ def settle(folder: Path, dataset: Dataset) -> None:
     for path in files_in(folder):
         if not path.stem.endswith(PARTS):
             with suppress(OSError, ValueError):
-                if not moved.issuperset(read_digests(path)):
+                if not moved.issuperset(_column(path, "digest")):
                     continue
             remove_files([path])  # a damaged one too
     for half in folder.glob("*.part"):  # left by a killed program

@@ -19,7 +19,7 @@ from al_core.errors import ConfigError, FileNotWritten, WeightsError, is_lack_of
 from al_core.features.augmentations import draw_views
 from al_core.features.learner import Learner
 from al_core.files.atomic import refusals, whole_file
-from al_core.files.locks import wait_for_lock
+from al_core.files.locks import held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.models.hardware import Hardware, in_parts, on_device
 from al_core.models.neighbours import accuracy_of_neighbours
@@ -53,8 +53,7 @@ def pretrain(
     locked = out.with_suffix(".lock")
     with refusals(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(locked)
-        try:
+        with held((yield from wait_for_lock(locked))):
             if out.exists():
                 raise WeightsError(f"{out} is there already; name another file, or delete it.")
             run = Run(dataset, config, hardware)
@@ -69,8 +68,6 @@ def pretrain(
             save_backbone(run.learner.network, out, _card(run))
             checkpoint.unlink(missing_ok=True)
             locked.unlink(missing_ok=True)  # those waiting for it find the weights
-        finally:
-            lock.release()
     return report
 
 

@@ -18,10 +18,10 @@ from al_core.errors import ActiveLearningError
 def read_array(path: Path) -> NDArray[Any]:
     """The array in an ``.npy`` file, memory-mapped, so that a header that claims too much allocates
     nothing. Raises OSError or ValueError where there is none."""
-    with _damage_as_value_error(), path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":  # otherwise NumPy tries it as a pickle or a zip file
-            raise ValueError("it is no .npy file")
     with _damage_as_value_error():
+        with path.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":  # otherwise NumPy tries it as a pickle or a zip file
+                raise ValueError("it is no .npy file")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 

@@ -7,14 +7,19 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from al_core.errors import DownloadError
 from al_core.files.atomic import PART, put_in_place, refusals
-from al_core.files.locks import wait_for_lock
+from al_core.files.locks import held, wait_for_lock
 from al_core.progress import Progress, Work
+
+if TYPE_CHECKING:
+    import requests
 
 CHUNK_BYTES = 1 << 16
 TICK_S = 0.1
@@ -53,8 +58,7 @@ def download(
     problems = []
     with refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(target.with_name(target.name + ".lock"))
-        try:
+        with held((yield from wait_for_lock(target.with_name(target.name + ".lock")))):
             if target.exists():
                 return
             for url in urls:
@@ -63,8 +67,6 @@ def download(
                     put_in_place(part, target)
                     return
                 problems.append(f"{urlsplit(url).netloc or url}: {problem}")
-        finally:
-            lock.release()
     raise DownloadError(
         f"{target.name} could not be downloaded ({'; '.join(problems)}): {otherwise}."
     )
@@ -90,20 +92,9 @@ def _from_mirror(url: str, part: Path, checksum: str, patience: Patience) -> Wor
     return problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A mirror's response: its bytes start at ``start`` of ``total`` (0: unknown)."""
-
-    start: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    problem: str | None
-
-
-_Item = _Answer | bytes | _End
+_Item = tuple[int, int] | bytes | str
+"""What a mirror sends: the byte it starts at and how many there are in all (0: unknown), then the
+bytes, then what went wrong ("": nothing)."""
 
 
 def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
@@ -112,18 +103,15 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
     A thread reads from the network. Otherwise a name that does not resolve, a handshake that hangs
     or a slow trickle of bytes could not be given up in time, or cancelled at once.
     """
-    done = _size(part)
-    total = 0
+    done, total = _size(part), 0
     received: queue.Queue[_Item] = queue.Queue(maxsize=64)
     stopped = threading.Event()
 
     def put(item: _Item) -> bool:
         while not stopped.is_set():
-            try:
+            with suppress(queue.Full):
                 received.put(item, timeout=TICK_S)
                 return True
-            except queue.Full:
-                continue
         return False
 
     threading.Thread(target=_listen, args=(url, done, put, patience), daemon=True).start()
@@ -139,18 +127,17 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
                 except queue.Empty:
                     item = b""
                     silent += TICK_S
-                if isinstance(item, _End):
-                    broke_off = item.problem is None and 0 < done < total
-                    return "broke off" if broke_off else item.problem
-                if isinstance(item, _Answer):
-                    total = item.total
-                    if item.start != done:  # the mirror cannot resume: start over
-                        file.truncate(0)
-                        done = 0
-                else:
+                if isinstance(item, str):
+                    return item or ("broke off" if 0 < done < total else None)
+                if isinstance(item, bytes):
                     file.write(item)
                     done += len(item)
                     window_bytes += len(item)
+                else:
+                    start, total = item
+                    if start != done:  # the mirror cannot resume: start over
+                        file.truncate(0)
+                        done = 0
                 now = time.monotonic()
                 if silent >= patience.silence_s:
                     return f"silent for {patience.silence_s:g} s"
@@ -169,43 +156,35 @@ def _listen(url: str, start: int, put: Callable[[_Item], bool], patience: Patien
 
     # Without "identity" a server may compress the archive again, and offsets would mean nothing.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    problem = ""
     try:
         with requests.get(url, headers=headers, stream=True, timeout=patience.silence_s) as answer:
-            if answer.status_code == 416:  # nothing after start: the file is complete already
-                put(_End(None))
-                return
-            if answer.status_code not in (200, 206):
-                put(_End(f"status {answer.status_code}"))
-                return
-            put(
-                _answer(
-                    answer.status_code,
-                    answer.headers.get("Content-Range", ""),
-                    start,
-                    int(answer.headers.get("Content-Length", 0)),
-                )
-            )
-            for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
-                if not put(chunk):
-                    return
-        put(_End(None))
+            if answer.status_code in (200, 206):
+                put(_span(answer, start))
+                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                    if not put(chunk):
+                        return
+            elif answer.status_code != 416:  # nothing after start: the file is complete already
+                problem = f"status {answer.status_code}"
     except requests.Timeout:
-        put(_End("no answer"))
+        problem = "no answer"
     except requests.ConnectionError:
-        put(_End("no connection"))
+        problem = "no connection"
     except Exception as error:  # whatever ails this mirror, the next one is tried
-        put(_End(f"broke off ({type(error).__name__})"))
+        problem = f"broke off ({type(error).__name__})"
+    put(problem)
 
 
-def _answer(status: int, content_range: str, start: int, length: int) -> _Answer:
+def _span(answer: requests.Response, start: int) -> tuple[int, int]:
     """Read ``Content-Range: bytes 500-999/1000``; a plain 200 sends everything from the start."""
-    if status != 206:
-        return _Answer(0, length)
-    span, _, total = content_range.removeprefix("bytes ").partition("/")
+    length = int(answer.headers.get("Content-Length", 0))
+    if answer.status_code == 200:
+        return 0, length
+    span, _, total = answer.headers["Content-Range"].removeprefix("bytes ").partition("/")
     sent_from = int(span.partition("-")[0])
     if sent_from not in (0, start):
         raise ValueError(f"asked for byte {start}, got byte {sent_from}")
-    return _Answer(sent_from, int(total) if total.isdigit() else sent_from + length)
+    return sent_from, int(total) if total.isdigit() else sent_from + length
 
 
 def _size(path: Path) -> int:

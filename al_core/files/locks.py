@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,15 @@ def try_lock(path: Path) -> Lock | None:
     except Timeout:
         return None
     return lock
+
+
+@contextmanager
+def held(lock: Lock) -> Iterator[None]:
+    """Release ``lock`` at the end."""
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def wait_for_lock(take: Path | Callable[[], Lock | None]) -> Work[Lock]:

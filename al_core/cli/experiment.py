@@ -1,4 +1,4 @@
-"""``export`` and ``import``: labels out of an experiment and into one."""
+"""``export``, ``import``, ``replay``: what a command does with an experiment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def export(name: str, form: str, out: Path) -> None:
             rows = export_labels(experiment, file)
     else:
         write = export_folders if form == "folders" else export_parquet
-        work = write(experiment, images_of(experiment), out)
+        work = write(experiment, _images_of(experiment), out)
         rows = run_shown(work, "Stopped; nothing was written.")
     click.echo(f"{rows:,} images written to {out}.")
 
@@ -52,7 +52,7 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
     annotator = annotator_name(annotator)
     store = Store()
     experiment = open_experiment(store, name)
-    dataset = images_of(experiment)
+    dataset = _images_of(experiment)
     table = read_labels(labels.read_bytes(), dataset, experiment.config.class_names)
     for row, reason in table.problems[:MOST_PROBLEMS]:
         click.echo(f"Row {row}: {reason}", err=True)
@@ -62,7 +62,34 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
     click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} were there already.")
 
 
-def images_of(experiment: Experiment) -> Dataset:
+@click.command()
+@options.experiment
+@click.option("--threads", type=click.IntRange(min=1), help="To compute with  [default: torch's]")
+def replay(name: str, threads: int | None) -> None:
+    """Choose each batch of an experiment again from its log, and say how many images are the same.
+
+    On the machine, with the threads and the versions it was labelled with, all are.
+    """
+    store = Store()
+    experiment = open_experiment(store, name)
+    dataset = _images_of(experiment)
+    import torch  # takes two seconds
+
+    from al_core.loop.replay import in_words, summed_up
+    from al_core.loop.replay import replay as choose_again
+    from al_core.models.hardware import find_hardware
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    hardware = find_hardware()
+    work = choose_again(store, experiment.id, dataset, hardware)
+    replayed = run_shown(work, "Stopped; nothing was changed.")
+    for one in replayed:
+        click.echo(in_words(one))
+    click.echo(summed_up(replayed, hardware))
+
+
+def _images_of(experiment: Experiment) -> Dataset:
     """The images of an experiment, once checked to be those it was started on."""
     dataset = options.load_images(experiment.config.data, experiment.config.image_size)
     check_images(experiment, dataset)
