@@ -200,14 +200,12 @@ class ExperimentConfig:
     def from_json(cls, values: Any) -> ExperimentConfig:
         """The inverse of :meth:`to_json`; raises ConfigError for what this version cannot read."""
         try:
-            return cls(
-                **{
-                    **values,
-                    "model": ModelConfig(**values["model"]),
-                    "train": TrainConfig(**values["train"]),
-                    "class_names": tuple(values["class_names"]),
-                }
-            )
+            nested = {
+                "model": ModelConfig(**values["model"]),
+                "train": TrainConfig(**values["train"]),
+                "class_names": tuple(values["class_names"]),
+            }
+            return cls(**{**values, **nested})
         except (ConfigError, KeyError, TypeError) as error:
             cause = " ".join(str(error).split())[:200].rstrip(".")
             raise ConfigError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
@@ -68,6 +68,7 @@ def choose(
     named = _classes_by_key(labels) if labels else {}
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
+    number_of = {name: i for i, name in enumerate(classes)}
     learned = {name for key, name in named.items() if name and key not in measuring}
     if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
@@ -77,16 +78,16 @@ def choose(
         round_in_parts,
     )
 
-    with ExitStack() as stack:
-        run: Map = map
-        if engine == "ray":
-            from al_core.distributed.ray_cluster import tasks
+    cluster: AbstractContextManager[Map] = nullcontext(map)
+    if engine == "ray":
+        from al_core.distributed.ray_cluster import tasks
 
-            run = stack.enter_context(tasks(address))
+        cluster = tasks(address)
+    with cluster as run:
         choosing = round_in_parts(
             features.absolute(),  # workers run in another folder
-            _numbered(named, classes),
-            _numbered(measuring, classes),
+            {key: number_of.get(name) for key, name in named.items()},
+            {key: number_of.get(name) for key, name in measuring.items()},
             len(classes),
             Choice(strategy, per_round, number, seed, sample),
             run,
@@ -115,12 +116,6 @@ def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
     read = {path.resolve() for path in inputs if path}
     if taken := read & {path.resolve() for path in (out, *beside)}:
         raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
-
-
-def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None]:
-    """The number of each image's class, None where it was skipped."""
-    place = {name: i for i, name in enumerate(classes)}
-    return {key: place[name] if name else None for key, name in named.items()}
 
 
 def _summary(chosen: Chosen) -> str:

@@ -18,6 +18,7 @@ from al_core.cli.options import FILE, FILE_OR_FOLDER, WEIGHTS_HELP, option, requ
 from al_core.cli.terminal import RESUMES, progress_bars
 from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
+from al_core.features.read import read_features
 from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import write_row
 from al_core.progress import Progress
@@ -139,8 +140,6 @@ def simulate(
         config.check_against(len(dataset.train), dataset.has_truth)
     find_annotator(annotator, dataset)
     if embeddings is not None:
-        from al_core.features.read import read_features  # with torch, which takes two seconds
-
         read_features(embeddings, dataset)
 
     def place(row: Row) -> tuple[int, int, int]:

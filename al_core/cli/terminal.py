@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -34,15 +34,12 @@ def run_shown(work: Work[T], stopped: str = RESUMES, between_steps: bool = False
     """Run ``work`` to its end with progress bars, and return its result. Ctrl-C ends it in the
     sentence ``stopped``: at once, or ``between_steps`` at its next report, where it can save its
     state."""
-    stopping = _stops_between_steps() if between_steps else nullcontext(lambda: None)
     try:
-        with closing(work), progress_bars() as show, stopping as stop:
-
-            def tell(report: Progress) -> None:
-                show(report)
-                stop()
-
-            return finish(work, tell)
+        with closing(work), progress_bars() as show:
+            if not between_steps:
+                return finish(work, show)
+            with _stops_between_steps(show) as tell:
+                return finish(work, tell)
     except KeyboardInterrupt:
         raise click.ClickException(stopped) from None
 
@@ -67,9 +64,11 @@ def progress_bars() -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def _stops_between_steps() -> Iterator[Callable[[], None]]:
-    """Make Ctrl-C raise KeyboardInterrupt where the yielded function is called next; pressed again,
-    at once."""
+def _stops_between_steps(
+    show: Callable[[Progress], None],
+) -> Iterator[Callable[[Progress], None]]:
+    """``show``, but after Ctrl-C it raises KeyboardInterrupt at the next report; pressed again, at
+    once."""
     is_asked = False
 
     def ask(*_: object) -> None:
@@ -78,12 +77,13 @@ def _stops_between_steps() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
         is_asked = True
 
-    def stop() -> None:
+    def tell(report: Progress) -> None:
+        show(report)
         if is_asked:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, ask)
     try:
-        yield stop
+        yield tell
     finally:
         signal.signal(signal.SIGINT, before)

@@ -10,7 +10,6 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,9 @@ from al_core.progress import Progress, Work
 
 ROWS_AT_ONCE = 1000  # pictures in one parquet row group, which are in memory together
 
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """One labelled image as a file."""
-
-    label: int
-    key: str
-    name: str  # safe on any file system, and unique
-    content: bytes
+Add = Callable[[int, str, str, bytes], None]
+"""Takes one labelled image: its label, its key, and a file name, which is safe on any file system
+and unique, with the file's content."""
 
 
 def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
@@ -48,8 +41,8 @@ def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     folders = _distinct(_file_name(name) for name in experiment.config.class_names)
     with whole_path(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
 
-        def add(picture: _Picture) -> None:
-            write(f"{folders[picture.label]}/{picture.name}", picture.content)
+        def add(label: int, _key: str, name: str, content: bytes) -> None:
+            write(f"{folders[label]}/{name}", content)
 
         return (yield from _each_picture(experiment, dataset, add))
 
@@ -81,9 +74,9 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
             writer.write_table(pa.Table.from_pylist(rows, schema))
             rows.clear()
 
-        def add(picture: _Picture) -> None:
-            image = {"bytes": picture.content, "path": picture.name}
-            rows.append({"image": image, "label": picture.label, "key": picture.key})
+        def add(label: int, key: str, name: str, content: bytes) -> None:
+            image = {"bytes": content, "path": name}
+            rows.append({"image": image, "label": label, "key": key})
             if len(rows) == ROWS_AT_ONCE:
                 write()
 
@@ -92,9 +85,7 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     return count
 
 
-def _each_picture(
-    experiment: Experiment, dataset: Dataset, add: Callable[[_Picture], None]
-) -> Work[int]:
+def _each_picture(experiment: Experiment, dataset: Dataset, add: Add) -> Work[int]:
     """Hand each labelled image to ``add``; return how many there are."""
     pool, train = experiment.pool, dataset.train
     labeled = pool.labeled.tolist()
@@ -111,7 +102,7 @@ def _each_picture(
             content = file.read_bytes() if file else _png(train.images[image])
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
-        add(_Picture(label, train.keys[image], name, content))
+        add(label, train.keys[image], name, content)
         yield Progress("Writing", done, len(labeled), "images", time.perf_counter() - start)
     return len(labeled)
 

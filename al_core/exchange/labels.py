@@ -119,10 +119,9 @@ def _rows(table: bytes) -> Iterator[list[str]]:
 def _columns(head: list[str]) -> tuple[int, int, bool]:
     """The columns of key and class name, and whether the first row is a header."""
     head = [cell.strip().lower() for cell in head]
-    if KEY in head:
-        for name in CLASS:
-            if name in head:
-                return head.index(KEY), head.index(name), True
+    named = [head.index(name) for name in CLASS if name in head]
+    if KEY in head and named:
+        return head.index(KEY), named[0], True
     if len(head) == 2 and KEY not in head:
         return 0, 1, False
     raise ConfigError("The table needs the columns “key” and “class_name”.")

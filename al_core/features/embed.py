@@ -95,7 +95,6 @@ def embed(
     try:
         mapped = _mapped(folder, dataset)
         if mapped is None:
-            folder.mkdir(parents=True, exist_ok=True)
             with held((yield from wait_for_lock(folder / "lock"))):
                 yield from _fill(folder, dataset, pretrained, hardware)
                 settle(folder, dataset)

@@ -51,23 +51,21 @@ def pretrain(
     """
     check_enough_to_learn_from(len(dataset.train))
     locked = out.with_suffix(".lock")
-    with refusals(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with held((yield from wait_for_lock(locked))):
-            if out.exists():
-                raise WeightsError(f"{out} is there already; name another file, or delete it.")
+    with refusals(out), held((yield from wait_for_lock(locked))):
+        if out.exists():
+            raise WeightsError(f"{out} is there already; name another file, or delete it.")
+        run = Run(dataset, config, hardware)
+        checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
+        try:
+            if checkpoint.exists():
+                run.load(checkpoint)
+        except Exception:  # torch raises whatever the damage happens to trip over
+            checkpoint.unlink()
             run = Run(dataset, config, hardware)
-            checkpoint = out.with_suffix(f".{run.digest}.checkpoint")
-            try:
-                if checkpoint.exists():
-                    run.load(checkpoint)
-            except Exception:  # torch raises whatever the damage happens to trip over
-                checkpoint.unlink()
-                run = Run(dataset, config, hardware)
-            report = yield from _learn(run, checkpoint)
-            save_backbone(run.learner.network, out, _card(run))
-            checkpoint.unlink(missing_ok=True)
-            locked.unlink(missing_ok=True)  # those waiting for it find the weights
+        report = yield from _learn(run, checkpoint)
+        save_backbone(run.learner.network, out, _card(run))
+        checkpoint.unlink(missing_ok=True)
+        locked.unlink(missing_ok=True)  # those waiting for it find the weights
     return report
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,20 +22,11 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 16
 TICK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """When to give up on a mirror: after ``silence_s`` without a byte, or when it averages fewer
-    than ``least_bytes_per_s`` over ``window_s``.
-
-    A mirror that crawls is worse than one that is down: CIFAR-10's official host once took
-    57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
-    """
-
-    silence_s: float = 10.0
-    window_s: float = 20.0
-    least_bytes_per_s: float = 100_000.0
+# A mirror is given up after SILENCE_S without a byte, or when it averages less than this over a
+# window. One that crawls is worse than one that is down: CIFAR-10's official host once took
+# 57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
+SILENCE_S = 10.0
+WINDOW_S, LEAST_BYTES_PER_S = 20.0, 100_000.0
 
 
 def download(
@@ -45,7 +35,6 @@ def download(
     *,
     checksum: str,
     otherwise: str = "try again later",
-    patience: Patience = Patience(),
 ) -> Work[None]:
     """Download the file that all of ``urls`` serve to ``target``, reporting bytes.
 
@@ -54,19 +43,17 @@ def download(
     :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in what
     to do ``otherwise``, when every mirror has failed, and FileNotWritten when the disk refuses.
     """
-    part = target.with_name(target.name + PART)
+    part, locked = (target.with_name(f"{target.name}{end}") for end in (PART, ".lock"))
     problems = []
-    with refusals(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with held((yield from wait_for_lock(target.with_name(target.name + ".lock")))):
-            if target.exists():
+    with refusals(target), held((yield from wait_for_lock(locked))):
+        if target.exists():
+            return
+        for url in urls:
+            problem = yield from _from_mirror(url, part, checksum)
+            if problem is None:
+                put_in_place(part, target)
                 return
-            for url in urls:
-                problem = yield from _from_mirror(url, part, checksum, patience)
-                if problem is None:
-                    put_in_place(part, target)
-                    return
-                problems.append(f"{urlsplit(url).netloc or url}: {problem}")
+            problems.append(f"{urlsplit(url).netloc or url}: {problem}")
     raise DownloadError(
         f"{target.name} could not be downloaded ({'; '.join(problems)}): {otherwise}."
     )
@@ -80,15 +67,15 @@ def matches(path: Path, checksum: str) -> bool:
     return made.hexdigest().startswith(digits)
 
 
-def _from_mirror(url: str, part: Path, checksum: str, patience: Patience) -> Work[str | None]:
+def _from_mirror(url: str, part: Path, checksum: str) -> Work[str | None]:
     """Complete ``part`` from ``url`` and check it; return what went wrong, or None."""
     continued = _size(part) > 0
-    problem = yield from _fetch(url, part, patience)
+    problem = yield from _fetch(url, part)
     if problem is None and not matches(part, checksum):
         part.unlink()
         problem = "not the expected file"
         if continued:  # perhaps only the earlier bytes were wrong
-            problem = yield from _from_mirror(url, part, checksum, patience)
+            problem = yield from _from_mirror(url, part, checksum)
     return problem
 
 
@@ -97,7 +84,7 @@ _Item = tuple[int, int] | bytes | str
 bytes, then what went wrong ("": nothing)."""
 
 
-def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
+def _fetch(url: str, part: Path) -> Work[str | None]:
     """Append to ``part`` what ``url`` sends from its end on; return what went wrong, or None.
 
     A thread reads from the network. Otherwise a name that does not resolve, a handshake that hangs
@@ -114,7 +101,7 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
                 return True
         return False
 
-    threading.Thread(target=_listen, args=(url, done, put, patience), daemon=True).start()
+    threading.Thread(target=_listen, args=(url, done, put), daemon=True).start()
     began = window_began = time.monotonic()
     window_bytes = 0
     silent = 0.0
@@ -139,18 +126,18 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
                         file.truncate(0)
                         done = 0
                 now = time.monotonic()
-                if silent >= patience.silence_s:
-                    return f"silent for {patience.silence_s:g} s"
-                if now - window_began >= patience.window_s:
-                    if window_bytes < patience.least_bytes_per_s * (now - window_began):
-                        return f"below {patience.least_bytes_per_s / 1000:g} kB/s"
+                if silent >= SILENCE_S:
+                    return f"silent for {SILENCE_S:g} s"
+                if now - window_began >= WINDOW_S:
+                    if window_bytes < LEAST_BYTES_PER_S * (now - window_began):
+                        return f"below {LEAST_BYTES_PER_S / 1000:g} kB/s"
                     window_began, window_bytes = now, 0
                 yield Progress(f"Downloading {part.stem}", done, total, "bytes", now - began)
     finally:
         stopped.set()
 
 
-def _listen(url: str, start: int, put: Callable[[_Item], bool], patience: Patience) -> None:
+def _listen(url: str, start: int, put: Callable[[_Item], bool]) -> None:
     """Put what ``url`` sends from byte ``start`` on, until all is sent or ``put`` returns False."""
     import requests
 
@@ -158,7 +145,7 @@ def _listen(url: str, start: int, put: Callable[[_Item], bool], patience: Patien
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     problem = ""
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=patience.silence_s) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=SILENCE_S) as answer:
             if answer.status_code in (200, 206):
                 put(_span(answer, start))
                 for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):

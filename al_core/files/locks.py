@@ -51,8 +51,10 @@ def held(lock: Lock) -> Iterator[None]:
 
 
 def wait_for_lock(take: Path | Callable[[], Lock | None]) -> Work[Lock]:
-    """Take the lock at the path ``take``, or the one that ``take()`` returns; report the seconds
-    waited while another process holds it."""
+    """Take the lock at the path ``take``, whose folder is made if need be, or the one that
+    ``take()`` returns; report the seconds waited while another process holds it."""
+    if isinstance(take, Path):
+        take.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     while (lock := try_lock(take) if isinstance(take, Path) else take()) is None:
         waited = time.monotonic() - began

@@ -65,10 +65,7 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
 
 def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
     """Decode a source into ``folder``, which appears only when complete; return its index."""
-    with refusals(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(folder.with_suffix(".lock"))
-    with held(lock):
+    with refusals(folder), held((yield from wait_for_lock(folder.with_suffix(".lock")))):
         if (index := _valid_index(folder)) is not None:  # another process was faster
             return index
         _sweep(folder.parent)

@@ -14,13 +14,15 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from al_core.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 Picture = bytes | Path | NDArray[np.uint8] | None
 """An encoded image, a file of one, pixels [H,W,3], or None: there is nothing to decode."""
@@ -80,6 +82,8 @@ def decode_all(
     Returns bool[count]: which are readable. An unreadable one is written as zeros. With a file
     instead of a memory map, a full disk is an error and not a crash.
     """
+    from PIL import Image
+
     # Nobody needs the warning: what has too many pixels is listed.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     began = time.monotonic()
@@ -113,6 +117,8 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
     raises on a damaged picture, and on one with more pixels than any camera's: a few hundred kB
     may claim to be many GB.
     """
+    from PIL import Image, ImageOps
+
     if picture is None:
         raise ValueError("no picture")
     if isinstance(picture, np.ndarray):
@@ -127,7 +133,10 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
             opened.draft(None, (2 * size, 2 * size))
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError("too many pixels")
-            image = _fitted(_rgb(_upright(opened)), size)
+            opened.load()  # a damaged picture raises here, outside of the suppression below
+            with suppress(Exception):  # damaged EXIF data does not make a damaged picture
+                ImageOps.exif_transpose(opened, in_place=True)  # otherwise it copies, turned or not
+            image = _fitted(_rgb(opened), size)
     return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
@@ -138,20 +147,17 @@ def _decode_or_none(picture: Picture, size: int) -> NDArray[np.uint8] | None:
         return None
 
 
-def _fitted(image: Image.Image, size: int) -> Image.Image:
+def _fitted(image: PILImage, size: int) -> PILImage:
+    from PIL import Image, ImageOps
+
     if image.size == (size, size):
         return image
     return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # a damaged picture raises here, outside of the suppression below
-    with suppress(Exception):  # damaged EXIF data does not make a damaged picture
-        ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies, turned or not
-    return image
+def _rgb(image: PILImage) -> PILImage:
+    from PIL import Image
 
-
-def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         flat = values.reshape(-1)
