@@ -57,8 +57,8 @@ class ModelConfig:
             raise ConfigError("On embeddings only a linear head can be trained, without weights.")
         if self.head == "linear" and self.weights == "none" and not self.embeddings:
             raise ConfigError(
-                "A linear head is trained on the features of weights that were learned before; "
-                "choose imagenet, learned or a .safetensors file for them."
+                "A linear head is trained on embeddings, or on the features of weights that were "
+                "learned before; choose imagenet, learned or a .safetensors file for them."
             )
         _between("minutes", self.learn_minutes, 0.01, 100_000)
 

@@ -103,10 +103,6 @@ def simulate(
     Several run side by side. Each round that ends is kept in $AL_HOME/simulations: stopped
     anywhere, the same command goes on from there, and a run that is known is not run again.
     """
-    if embeddings is not None and head != "linear":
-        raise ConfigError("On --embeddings only a linear head can be trained: add --head linear.")
-    if embeddings is None and head == "linear" and weights == "none":
-        raise ConfigError("A linear head needs --embeddings, or the --weights to compute them by.")
     # Embeddings take the place of weights and the features by them.
     model = (
         ModelConfig(weights, stem, head)

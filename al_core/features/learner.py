@@ -46,16 +46,17 @@ class Learner:
             weight_decay=self.method.weight_decay,
             fused=True,
         )
+        # What a checkpoint keeps the state of.
+        self.parts: dict[str, Any] = {
+            "network": self.network,
+            "projector": self.projector,
+            "optimizer": self.optimizer,
+        }
         is_long = _is_worth_compiling(config, len(images), hardware)
         self.forward = compiled(self.project) if is_long else self.project
         is_small = isinstance(self.network.backbone.maxpool, nn.Identity)
         self.view_size = round((VIEW if is_small else 1) * images.shape[-1])
         self._gradient: tuple[int, Function] | None = None  # by batch size
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """What a checkpoint keeps the state of."""
-        return {"network": self.network, "projector": self.projector, "optimizer": self.optimizer}
 
     def learn_from(self, images: Tensor, draws: Tensor, share: float) -> tuple[Tensor, ...]:
         """Take a step on ``images``, at this ``share`` of the peak learning rate; return the loss,

@@ -40,13 +40,13 @@ def download(
 
     What was received stays in ``target`` + ``.part``, a fixed name, so that the next mirror or the
     next call resumes it. ``target`` appears only whole, with the right ``checksum`` (see
-    :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in what
+    :func:`matches`); where it is so already, nothing is done. Raises DownloadError, ending in what
     to do ``otherwise``, when every mirror has failed, and FileNotWritten when the disk refuses.
     """
     part, locked = (target.with_name(f"{target.name}{end}") for end in (PART, ".lock"))
     problems = []
     with refusals(target), held((yield from wait_for_lock(locked))):
-        if target.exists():
+        if target.exists() and matches(target, checksum):
             return
         for url in urls:
             problem = yield from _from_mirror(url, part, checksum)
