@@ -32,7 +32,7 @@ def embed(
     """
     if engine == "local" and "://" in data:
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
-    if "://" in str(out) or str(out).startswith(("s3:/", "gs:/")):
+    if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
     if engine == "ray":
         from al_core.distributed.embed import embed_on_ray

@@ -15,13 +15,13 @@ from al_core.analysis.chart_files import FORMATS, curves_chart, save_chart
 from al_core.analysis.curves import bands, read_curves
 from al_core.cli import options
 from al_core.cli.options import FILE, FILE_OR_FOLDER, WEIGHTS_HELP, option, required
-from al_core.cli.terminal import RESUMES, progress_bars
+from al_core.cli.terminal import run_shown
 from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.read import read_features
 from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import write_row
-from al_core.progress import Progress
+from al_core.progress import Progress, Work
 from al_core.simulation.annotators import find_annotator
 from al_core.simulation.results import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
@@ -120,8 +120,7 @@ def simulate(
             ),
             annotator,
         )
-        # Seed by seed, so that a stopped run has compared all strategies on some seeds.
-        for seed, strategy in itertools.product(seeds, strategies)
+        for strategy, seed in itertools.product(strategies, seeds)
     }  # fmt: skip
     for path in filter(None, (out, plot)):
         if not path.parent.is_dir():
@@ -138,22 +137,9 @@ def simulate(
     if embeddings is not None:
         read_features(embeddings, dataset)
 
-    def place(row: Row) -> tuple[int, int, int]:
-        return strategies.index(row.strategy), seeds.index(row.seed), row.round
-
-    rows: list[Row] = []
-    try:
-        with progress_bars() as show:
-            for report in _reports([*simulations.values()], jobs, engine, address):
-                if isinstance(report, Progress):
-                    show(report)
-                    continue
-                rows.append(report)
-                rows.sort(key=place)
-                _write_table(out, rows, simulations)
-                click.echo(_sentence(report))
-    except KeyboardInterrupt:
-        raise click.ClickException(RESUMES) from None
+    # Seed by seed, so that a stopped run has compared all strategies on some seeds.
+    in_turn = sorted(simulations.values(), key=lambda one: seeds.index(one.config.seed))
+    run_shown(_tabulated(_reports(in_turn, jobs, engine, address), simulations, out))
     if plot is not None:
         curves = read_curves(out.read_bytes(), out.name)
         save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
@@ -169,15 +155,24 @@ def _reports(
     return run_all(simulations, jobs or jobs_that_fit(len(simulations)))
 
 
-def _write_table(
-    out: Path, rows: Sequence[Row], simulations: Mapping[tuple[str, int], Simulation]
-) -> None:
-    """All rows so far, whole or not at all."""
-    table = [asdict(row) | simulations[row.strategy, row.seed].settings for row in rows]
-    with whole_text(out) as file:
-        write_row(file, table[0])
-        for cells in table:
-            write_row(file, cells.values())
+def _tabulated(
+    reports: Iterator[Progress | Row], simulations: Mapping[tuple[str, int], Simulation], out: Path
+) -> Work[None]:
+    """Write all rows so far, in the order of the simulations, as each round ends."""
+    order = [*simulations]
+    rows: list[Row] = []
+    for report in reports:
+        if isinstance(report, Progress):
+            yield report
+            continue
+        rows.append(report)
+        rows.sort(key=lambda row: (order.index((row.strategy, row.seed)), row.round))
+        table = [asdict(row) | simulations[row.strategy, row.seed].settings for row in rows]
+        with whole_text(out) as file:
+            write_row(file, table[0])
+            for cells in table:
+                write_row(file, cells.values())
+        click.echo(_sentence(report))
 
 
 def _sentence(row: Row) -> str:

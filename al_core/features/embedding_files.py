@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import WeightsError
-from al_core.files.arrays import read_array
-from al_core.files.atomic import whole_file
+from al_core.files.arrays import damage_as_value_error, read_array
+from al_core.files.atomic import remove, whole_file
 from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
 
 ROWS = 512  # images in a file, unless their shards have a size of their own
@@ -110,13 +110,8 @@ def read_embeddings(path: Path) -> NDArray[np.float16]:
 def _column(path: Path, name: str) -> list[Any]:
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            return list(file.read([name], use_threads=False)[name].to_pylist())
-    except OSError:
-        raise
-    except Exception as error:  # damage raises nearly anything
-        raise ValueError(f"its table is damaged: {type(error).__name__}") from error
+    with damage_as_value_error(), pq.ParquetFile(path) as file:
+        return list(file.read([name], use_threads=False)[name].to_pylist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,5 +167,4 @@ def settle(folder: Path, dataset: Dataset) -> None:
                     continue
             remove_files([path])  # a damaged one too
     for half in folder.glob("*.part"):  # left by a killed program
-        with suppress(OSError):
-            half.unlink()
+        remove(half)

@@ -69,7 +69,7 @@ def matches(path: Path, checksum: str) -> bool:
 
 def _from_mirror(url: str, part: Path, checksum: str) -> Work[str | None]:
     """Complete ``part`` from ``url`` and check it; return what went wrong, or None."""
-    continued = _size(part) > 0
+    continued = part.exists() and part.stat().st_size > 0
     problem = yield from _fetch(url, part)
     if problem is None and not matches(part, checksum):
         part.unlink()
@@ -90,7 +90,6 @@ def _fetch(url: str, part: Path) -> Work[str | None]:
     A thread reads from the network. Otherwise a name that does not resolve, a handshake that hangs
     or a slow trickle of bytes could not be given up in time, or cancelled at once.
     """
-    done, total = _size(part), 0
     received: queue.Queue[_Item] = queue.Queue(maxsize=64)
     stopped = threading.Event()
 
@@ -101,12 +100,13 @@ def _fetch(url: str, part: Path) -> Work[str | None]:
                 return True
         return False
 
-    threading.Thread(target=_listen, args=(url, done, put), daemon=True).start()
     began = window_began = time.monotonic()
     window_bytes = 0
     silent = 0.0
     try:
         with part.open("ab") as file:
+            done, total = file.tell(), 0
+            threading.Thread(target=_listen, args=(url, done, put), daemon=True).start()
             while True:
                 try:
                     item = received.get(timeout=TICK_S)
@@ -172,7 +172,3 @@ def _span(answer: requests.Response, start: int) -> tuple[int, int]:
     if sent_from not in (0, start):
         raise ValueError(f"asked for byte {start}, got byte {sent_from}")
     return sent_from, int(total) if total.isdigit() else sent_from + length
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
