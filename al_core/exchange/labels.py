@@ -129,10 +129,8 @@ def _columns(head: list[str]) -> tuple[int, int, bool]:
 
 def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
     """What a cell names: as an export writes it, as it is, or without the spaces around it."""
-    for form in (as_meant(cell), cell, as_meant(cell.strip()), cell.strip()):
-        if form in known:
-            return known[form]
-    return None
+    forms = (as_meant(cell), cell, as_meant(cell.strip()), cell.strip())
+    return next((known[form] for form in forms if form in known), None)
 
 
 def _in_short(text: str) -> str:
