@@ -35,7 +35,8 @@ def random_views(images: Tensor, size: int, flip: bool, draws: Tensor) -> Tensor
     colours, contrast = _colours(draws[PLACES:])
     pixels = colours @ cropped.flatten(2)
     # Contrast scales the distance from the view's mean grey.
-    middle = (_on(images.device)[0][0] @ pixels).mean(1).view(n, 1, 1)
+    to_yiq, *_ = _on(images.device)
+    middle = (to_yiq[0] @ pixels).mean(1).view(n, 1, 1)
     contrast = contrast.view(n, 1, 1)
     return (contrast * pixels + (1 - contrast) * middle).clamp(0, 255).view(shape)
 
