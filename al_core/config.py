@@ -57,8 +57,8 @@ class ModelConfig:
             raise ConfigError("On embeddings only a linear head can be trained, without weights.")
         if self.head == "linear" and self.weights == "none" and not self.embeddings:
             raise ConfigError(
-                "A linear head is trained on the features of weights that were learned before; "
-                "choose imagenet, learned or a .safetensors file for them."
+                "A linear head is trained on embeddings, or on the features of weights that were "
+                "learned before; choose imagenet, learned or a .safetensors file for them."
             )
         _between("minutes", self.learn_minutes, 0.01, 100_000)
 
@@ -200,14 +200,12 @@ class ExperimentConfig:
     def from_json(cls, values: Any) -> ExperimentConfig:
         """The inverse of :meth:`to_json`; raises ConfigError for what this version cannot read."""
         try:
-            return cls(
-                **{
-                    **values,
-                    "model": ModelConfig(**values["model"]),
-                    "train": TrainConfig(**values["train"]),
-                    "class_names": tuple(values["class_names"]),
-                }
-            )
+            nested = {
+                "model": ModelConfig(**values["model"]),
+                "train": TrainConfig(**values["train"]),
+                "class_names": tuple(values["class_names"]),
+            }
+            return cls(**{**values, **nested})
         except (ConfigError, KeyError, TypeError) as error:
             cause = " ".join(str(error).split())[:200].rstrip(".")
             raise ConfigError(
@@ -250,7 +248,8 @@ def _whole(what: str, value: object, low: int, high: int) -> None:
 
 
 def _between(what: str, value: object, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:  # false for NaN
+    # The comparison is false for NaN.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")
 
 

@@ -1,15 +1,4 @@
-"""Every error raised on purpose, as a tree:
-
-ActiveLearningError        one clear sentence for a person; the page shows it as it is
-├── SourceError            images that cannot be loaded, or are not the ones expected
-│   └── DownloadError      no mirror could be reached, or all of them broke off
-├── ConfigError            a setting that cannot work
-├── FileNotWritten         the disk is full or not writable
-├── WeightsError           weights that cannot be downloaded, or a damaged checkpoint
-└── StoreError             the database, or the disk below it, refuses
-    ├── UnknownExperiment  no experiment of that name or number
-    └── StoreUnavailable   it refuses for now: locked, full, read-only, gone
-"""
+"""Every error raised on purpose, and two questions about errors that torch raises."""
 
 
 class ActiveLearningError(Exception):

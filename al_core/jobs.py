@@ -79,27 +79,27 @@ class Job:
     def run(self) -> None:
         """Do the work, unless it was cancelled before its turn; never raises."""
         if not self._cancelled:
-            self._do()
+            self.state = JobState.RUNNING
+            end = self._do()
+            self.reports = self.reports[-1:]
+            self.state = end
         # Let go of what the work held: a server remembers its jobs for as long as it runs.
         del self._work, self._meanwhile
         self._ended.set()
 
-    def _do(self) -> None:
-        self.state = JobState.RUNNING
+    def _do(self) -> JobState:
         try:
             with closing(self._work()) as work:
                 self.result = finish(work, self._note)
-            state = JobState.DONE
+            return JobState.DONE
         except _Cancelled:
-            state = JobState.CANCELLED
+            return JobState.CANCELLED
         except ActiveLearningError as error:
-            self.error, state = str(error), JobState.FAILED
+            self.error = str(error)
         except Exception as error:
             traceback.print_exc()  # for whoever reads the server's output
             self.error = _in_words(error)
-            state = JobState.FAILED
-        self.reports = self.reports[-1:]
-        self.state = state
+        return JobState.FAILED
 
     def _note(self, report: Progress) -> None:
         if self.reports and not self.reports[-1].lasts:
@@ -179,7 +179,7 @@ class Worker:
     @property
     def running(self) -> Job | None:
         """A job that is running now."""
-        return next((j for j in list(self._jobs.values()) if j.state is JobState.RUNNING), None)
+        return next((job for job in self.active if job.state is JobState.RUNNING), None)
 
     def submit(self, key: str, work: Callable[[], Work[Any]], background: bool = False) -> Job:
         """Start or queue ``work`` under ``key``, unless a job of that key is active; return it."""

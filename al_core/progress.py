@@ -59,7 +59,6 @@ class TrainingProgress(Progress):
 
     @property
     def lasts(self) -> bool:
-        """Whether it is a point of the curve."""
         return self.ends_epoch
 
 
@@ -76,7 +75,6 @@ class PretrainProgress(Progress):
 
     @property
     def lasts(self) -> bool:
-        """Always: each is a point of the curve."""
         return True
 
 

@@ -159,7 +159,7 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
     assert len(store.annotations(experiment)) == 5
     table.write_text(f"key,class_name\n{known},7\n")
     ended = al_core(tmp_path, *words)
-    assert ended.stdout == "1 labels imported; 0 stood there already.\n"
+    assert ended.stdout == "1 labels imported; 0 were there already.\n"
     assert (store.annotations(experiment)[-1].label, len(store.annotations(experiment))) == (7, 6)
 
 

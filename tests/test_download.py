@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 
 from al_core.errors import DownloadError, SourceError
-from al_core.files.download import Patience, download
+from al_core.files.download import download
 from al_core.images import cifar10
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
 FILE = np.random.default_rng(0).bytes(400_000)
 CHECKSUM = f"md5:{hashlib.md5(FILE).hexdigest()}"
-HASTY = Patience(silence_s=1.0)
-HASTIER = Patience(silence_s=1.0, window_s=0.5, least_bytes_per_s=1_000_000)
 NOWHERE = "http://127.0.0.1:1/file"  # nobody listens on that port
 
 
@@ -78,12 +76,13 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def target(tmp_path):
+def target(tmp_path, monkeypatch):
+    monkeypatch.setattr("al_core.files.download.SILENCE_S", 1.0)
     return tmp_path / "downloads" / "file"
 
 
-def fetch(target, *urls, patience=HASTY, report=None):
-    finish(download(urls, target, checksum=CHECKSUM, patience=patience), report)
+def fetch(target, *urls, report=None):
+    finish(download(urls, target, checksum=CHECKSUM), report)
     assert target.read_bytes() == FILE
     assert not part_of(target).exists()
 
@@ -104,11 +103,12 @@ def test_a_file_arrives_whole_and_its_bytes_are_reported(server, target):
     assert (reports[-1].done, reports[-1].total, reports[-1].unit) == (400_000, 400_000, "bytes")
 
 
-@pytest.mark.parametrize(
-    ("how", "patience"), [("cut", HASTY), ("stall", HASTY), ("crawl", HASTIER)]
-)
-def test_the_next_mirror_continues_where_one_broke_off(server, target, how, patience):
-    fetch(target, f"{server.url}/{how}", f"{server.url}/whole", patience=patience)
+@pytest.mark.parametrize("how", ["cut", "stall", "crawl"])
+def test_the_next_mirror_continues_where_one_broke_off(server, target, how, monkeypatch):
+    if how == "crawl":
+        monkeypatch.setattr("al_core.files.download.WINDOW_S", 0.5)
+        monkeypatch.setattr("al_core.files.download.LEAST_BYTES_PER_S", 1_000_000)
+    fetch(target, f"{server.url}/{how}", f"{server.url}/whole")
     (_, nothing), (mirror, continued) = server.seen
     assert nothing is None
     assert mirror == "whole"

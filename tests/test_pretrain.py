@@ -137,7 +137,7 @@ def test_where_memory_is_short_fewer_images_go_at_a_time(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return random_views(images, *rest)
 
-    monkeypatch.setattr("al_core.features.pretrain.random_views", short)
+    monkeypatch.setattr("al_core.features.learner.random_views", short)
     last = finish(pretrain(first(digits, 64), BRIEF, CPU, tmp_path / "out.safetensors"))
     assert "16 images at a time for lack of memory" in last.phase
     assert last.epoch == 1

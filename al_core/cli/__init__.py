@@ -1,11 +1,10 @@
 """The command line: one file a command.
 
-main      ``python -m al_core``, the group of all commands
-simulate  many experiments without a person
-choose    a batch from embeddings too large for memory
-features  embed, pretrain
-labels    export, import
-replay    choosing each batch of a log again
-options   options that several commands share
-terminal  progress bars, errors as sentences, Ctrl-C
+main        ``python -m al_core``, the group of all commands
+simulate    many experiments without a person
+choose      a batch from embeddings too large for memory
+features    embed, pretrain
+experiment  export, import, replay
+options     options that several commands share, and the images that --data names
+terminal    progress bars, errors as sentences, Ctrl-C
 """

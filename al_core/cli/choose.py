@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from al_core.cli.options import engine_options
-from al_core.cli.terminal import progress_bars
+from al_core.cli import options
+from al_core.cli.options import FILE, FILE_TO_READ, FOLDER, option, required
+from al_core.cli.terminal import run_shown
 from al_core.errors import ConfigError
 from al_core.exchange.labels import key_and_class
 from al_core.files.atomic import whole_text
 from al_core.files.csv_cells import as_meant, write_row
-from al_core.progress import finish
 from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
@@ -27,29 +27,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--features", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder that embed has written.")  # fmt: skip
-@click.option("--labels", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="A CSV with the columns key and class_name, as export writes it; an empty class "
-              "is a skip  [default: no labels yet]")  # fmt: skip
-@click.option("--test", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="The same of images that measure the head, and are not asked about."
-              )  # fmt: skip
-@click.option("--strategy", type=click.Choice([*STRATEGIES]), default="margin", show_default=True)
-@click.option("--per-round", type=click.IntRange(1), default=100, show_default=True,
-              help="Images to ask about.")  # fmt: skip
-@click.option("--round", "number", type=click.IntRange(0), default=0, show_default=True,
-              help="The number of this round: chance differs from one to the next.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--sample", type=click.IntRange(1), default=50_000, show_default=True,
-              help="Images that strategies which compare all with all look at, drawn evenly."
-              )  # fmt: skip
-@click.option("--data", help="Where the images lie, as for embed: the batch is written as parquet "
-              "too, which the desk opens.")  # fmt: skip
-@engine_options("the files are read by all cores of a cluster.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
-              help="The CSV to write, best first; how it was chosen is written beside it, as JSON."
-              )  # fmt: skip
+@required("--features", type=FOLDER, help="The folder that embed has written.")
+@option("--labels", type=FILE_TO_READ, help="A CSV with the columns key and class_name, as export "
+        "writes it; an empty class is a skip  [default: no labels yet]")  # fmt: skip
+@option("--test", type=FILE_TO_READ,
+        help="The same of images that measure the head, and are not asked about.")  # fmt: skip
+@option("--strategy", type=click.Choice([*STRATEGIES]), default="margin")
+@option("--per-round", type=click.IntRange(1), default=100, help="Images to ask about.")
+@option("--round", "number", type=click.IntRange(0), default=0,
+        help="The number of this round: chance differs from one to the next.")  # fmt: skip
+@option("--seed", type=click.IntRange(0), default=0)
+@option("--sample", type=click.IntRange(1), default=50_000, help="Images that strategies which "
+        "compare all with all look at, drawn evenly.")  # fmt: skip
+@option("--data", help="Where the images lie, as for embed: the batch is written as parquet too, "
+        "which the desk opens.")  # fmt: skip
+@options.engine("the files are read by all cores of a cluster.")
+@required("--out", type=FILE, help="The CSV to write, best first; how it was chosen is written "
+          "beside it, as JSON.")  # fmt: skip
 def choose(
     features: Path,
     labels: Path | None,
@@ -74,41 +68,38 @@ def choose(
     named = _classes_by_key(labels) if labels else {}
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
+    number_of = {name: i for i, name in enumerate(classes)}
     learned = {name for key, name in named.items() if name and key not in measuring}
     if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     from al_core.distributed.image_shards import write_pictures
     from al_core.distributed.streamed_round import Choice, streamed_round  # with torch: slow
 
-    with ExitStack() as stack:
-        run: Map = map
-        if engine == "ray":
-            from al_core.distributed.ray_cluster import tasks
+    cluster: AbstractContextManager[Map] = nullcontext(map)
+    if engine == "ray":
+        from al_core.distributed.ray_cluster import tasks
 
-            run = stack.enter_context(tasks(address))
-        work = streamed_round(
+        cluster = tasks(address)
+    with cluster as run:
+        choosing = streamed_round(
             features.absolute(),  # workers run in another folder
-            _numbered(named, classes),
-            _numbered(measuring, classes),
+            {key: number_of.get(name) for key, name in named.items()},
+            {key: number_of.get(name) for key, name in measuring.items()},
             Choice(strategy, per_round, number, seed, sample),
             run,
         )
-        show = stack.enter_context(progress_bars(""))
-        try:
-            chosen = finish(work, show)
-        except KeyboardInterrupt:
-            raise click.ClickException("Stopped; nothing was written.") from None
-    _write_batch(out, chosen)
+        chosen = run_shown(choosing, "Stopped; nothing was written.")
+    with whole_text(out) as file:
+        write_row(file, ["key", "score"])
+        for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
+            write_row(file, row)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
     with whole_text(beside) as file:
         file.write(json.dumps(record | how, indent=1) + "\n")
     if data is not None:
-        try:
-            with progress_bars("") as show:
-                finish(write_pictures(data, chosen.keys, pictures), show)
-        except KeyboardInterrupt:
-            raise click.ClickException(f"Stopped; {out} is written, {pictures} is not.") from None
+        copying = write_pictures(data, chosen.keys, pictures)
+        run_shown(copying, f"Stopped; {out} is written, {pictures} is not.")
     click.echo(f"{_summary(chosen)}, written to {out}.")
 
 
@@ -121,19 +112,6 @@ def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
     read = {path.resolve() for path in inputs if path}
     if taken := read & {path.resolve() for path in (out, *beside)}:
         raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
-
-
-def _numbered(named: dict[str, str], classes: list[str]) -> dict[str, int | None]:
-    """The number of each image's class, None where it was skipped."""
-    place = {name: i for i, name in enumerate(classes)}
-    return {key: place[name] if name else None for key, name in named.items()}
-
-
-def _write_batch(out: Path, chosen: Chosen) -> None:
-    with whole_text(out) as file:
-        write_row(file, ["key", "score"])
-        for row in zip(chosen.keys, chosen.scores or repeat(""), strict=False):
-            write_row(file, row)
 
 
 def _summary(chosen: Chosen) -> str:

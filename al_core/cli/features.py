@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from al_core.cli.options import engine_options
-from al_core.cli.simulate import WEIGHTS_HELP
-from al_core.cli.terminal import progress_bars, stops_between_steps
+from al_core.cli import options
+from al_core.cli.options import FILE, FOLDER, WEIGHTS_HELP, load_images, option, required
+from al_core.cli.terminal import run_shown
 from al_core.config import Method, PretrainConfig, Stem, default_train
 from al_core.errors import ConfigError
-from al_core.files.paths import home
-from al_core.images.dataset_cache import load
 from al_core.models.learned_weights import learned_path
-from al_core.progress import Progress, finish
 
 
 @click.command()
-@click.option("--data", required=True, help="cifar10, digits, or a path to images; with ray also "
-              "the address of a folder, s3://, gs://...")  # fmt: skip
-@click.option("--weights", required=True, help=WEIGHTS_HELP)
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder to write embedding files to.")  # fmt: skip
-@click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
-@engine_options("many files side by side, by all GPUs or cores of a cluster.")
+@required("--data", help="cifar10, digits, or a path to images; with ray also the address of a "
+          "folder, s3://, gs://...")  # fmt: skip
+@required("--weights", help=WEIGHTS_HELP)
+@required("--out", type=FOLDER, help="The folder to write embedding files to.")
+@options.image_size
+@options.engine("many files side by side, by all GPUs or cores of a cluster.")
 def embed(
     data: str, weights: str, out: Path, image_size: int, engine: str, address: str | None
 ) -> None:
@@ -37,44 +32,35 @@ def embed(
     """
     if engine == "local" and "://" in data:
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
-    if "://" in str(out) or str(out).startswith(("s3:/", "gs:/")):
+    if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
-    try:
-        with progress_bars("") as show:
-            if engine == "ray":
-                from al_core.distributed.embed import embed_on_ray
+    if engine == "ray":
+        from al_core.distributed.embed import embed_on_ray
 
-                work = embed_on_ray(data, weights, out, image_size, address)
-                count, unreadable = finish(work, show)
-                left_out = f"; {unreadable:,} could not be read" if unreadable else ""
-                click.echo(f"The features of {count:,} images, written to {out}{left_out}.")
-                return
-            from al_core.features.embed import embed_into  # with torch, which takes two seconds
+        count, unreadable = run_shown(embed_on_ray(data, weights, out, image_size, address))
+        left_out = f"; {unreadable:,} could not be read" if unreadable else ""
+        click.echo(f"The features of {count:,} images, written to {out}{left_out}.")
+        return
+    from al_core.features.embed import embed_into  # with torch, which takes two seconds
 
-            loading = load(data, image_size=image_size, cache_dir=home() / "cache")
-            dataset = finish(loading, show)
-            features = finish(embed_into(out, weights, dataset), show)
-    except KeyboardInterrupt:
-        raise click.ClickException("Stopped; the same command goes on from here.") from None
+    features = run_shown(embed_into(out, weights, load_images(data, image_size)))
     n, width = features.train.shape
     click.echo(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
 
 
 @click.command()
-@click.option("--data", required=True, help="cifar10, digits, or a path to images.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False),
-              help="The .safetensors file to write  [default: where --weights learned finds it]"
-              )  # fmt: skip
-@click.option("--method", type=click.Choice(get_args(Method)), default="emp-ssl", show_default=True)
-@click.option("--minutes", type=float, help="Of computing  [default: 30, unless --epochs is given]")
-@click.option("--epochs", type=int, help="Passes over the images, each in several views.")
-@click.option("--batch-size", type=int, help="Images a step  [default: the method's own]")
-@click.option("--stem", type=click.Choice(get_args(Stem)), default="auto", show_default=True)
-@click.option("--flip/--no-flip", default=None,
-              help="Take a mirrored image for the same thing  [default: not for digits]"
-              )  # fmt: skip
-@click.option("--image-size", default=32, show_default=True, help="Images are brought to it.")
-@click.option("--seed", default=0, show_default=True)
+@options.data
+@option("--out", type=FILE, help="The .safetensors file to write  "
+        "[default: where --weights learned finds it]")  # fmt: skip
+@option("--method", type=click.Choice(get_args(Method)), default="emp-ssl")
+@option("--minutes", type=float, help="Of computing  [default: 30, unless --epochs is given]")
+@option("--epochs", type=int, help="Passes over the images, each in several views.")
+@option("--batch-size", type=int, help="Images a step  [default: the method's own]")
+@options.stem
+@option("--flip/--no-flip", default=None,
+        help="Take a mirrored image for the same thing  [default: not for digits]")  # fmt: skip
+@options.image_size
+@option("--seed", default=0)
 def pretrain(
     data: str,
     out: Path | None,
@@ -103,21 +89,7 @@ def pretrain(
     from al_core.features.pretrain import pretrain as learn
     from al_core.models.hardware import find_hardware  # with torch, which takes two seconds
 
-    try:
-        with progress_bars("") as show:
-            loading = load(data, image_size=image_size, cache_dir=home() / "cache")
-            dataset = finish(loading, show)
-            path = out or learned_path(dataset.fingerprint)
-            with (
-                closing(learn(dataset, config, find_hardware(), path)) as work,
-                stops_between_steps() as stop,
-            ):
-
-                def tell(report: Progress) -> None:
-                    show(report)
-                    stop(report)
-
-                report = finish(work, tell)
-    except KeyboardInterrupt:
-        raise click.ClickException("Stopped; the same command goes on from here.") from None
+    dataset = load_images(data, image_size)
+    path = out or learned_path(dataset.fingerprint)
+    report = run_shown(learn(dataset, config, find_hardware(), path), between_steps=True)
     click.echo(f"{report.phase}, in {report.seconds:,.0f} seconds. Written to {path}.")

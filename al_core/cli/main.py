@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from al_core.cli.choose import choose
+from al_core.cli.experiment import export, import_table, replay
 from al_core.cli.features import embed, pretrain
-from al_core.cli.labels import export, import_table
-from al_core.cli.replay import replay
 from al_core.cli.simulate import simulate
 from al_core.cli.terminal import SentenceGroup
 
-
-@click.group(cls=SentenceGroup)
-def main() -> None:
-    """Active learning on images: simulate experiments, learn and compute features, take labels away
-    and bring labels in."""
-
-
-for command in (simulate, choose, embed, pretrain, export, import_table, replay):
-    main.add_command(command)
+main = SentenceGroup(
+    "main",
+    commands=[simulate, choose, embed, pretrain, export, import_table, replay],
+    help="Active learning on images: simulate experiments, learn and compute features, take labels "
+    "away and bring labels in.",
+)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, TypeVar
 
 import click
 
 from al_core.errors import ActiveLearningError
-from al_core.progress import Progress
+from al_core.progress import Progress, Work, finish
+
+RESUMES = "Stopped; the same command goes on from here."
+T = TypeVar("T")
 
 
 class SentenceGroup(click.Group):
@@ -27,31 +30,22 @@ class SentenceGroup(click.Group):
             raise click.ClickException(cause) from error
 
 
-@contextmanager
-def stops_between_steps() -> Iterator[Callable[[Progress], None]]:
-    """Make Ctrl-C raise KeyboardInterrupt at the next progress report, not in the middle of a step,
-    so that work closed there can save its state. Pressed again, it stops at once."""
-    is_asked = False
-
-    def ask(*_: object) -> None:
-        nonlocal is_asked
-        if is_asked:
-            raise KeyboardInterrupt
-        is_asked = True
-
-    def stop(_: Progress) -> None:
-        if is_asked:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, ask)
+def run_shown(work: Work[T], stopped: str = RESUMES, between_steps: bool = False) -> T:
+    """Run ``work`` to its end with progress bars, and return its result. Ctrl-C ends it in the
+    sentence ``stopped``: at once, or ``between_steps`` at its next report, where it can save its
+    state."""
     try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+        with closing(work), progress_bars() as show:
+            if not between_steps:
+                return finish(work, show)
+            with _stops_between_steps(show) as tell:
+                return finish(work, tell)
+    except KeyboardInterrupt:
+        raise click.ClickException(stopped) from None
 
 
 @contextmanager
-def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
+def progress_bars() -> Iterator[Callable[[Progress], None]]:
     """Draw progress reports as they come: a bar for each phase, one below the other."""
     with ExitStack() as bars:
         phase, bar = "", None
@@ -62,8 +56,34 @@ def progress_bars(prefix: str) -> Iterator[Callable[[Progress], None]]:
                 bars.close()
                 phase = report.phase
                 bar = bars.enter_context(
-                    click.progressbar(length=1000, label=prefix + phase, file=sys.stderr)
+                    click.progressbar(length=1000, label=phase, file=sys.stderr)
                 )
             bar.update(int(report.fraction * 1000) - bar.pos)
 
         yield show
+
+
+@contextmanager
+def _stops_between_steps(
+    show: Callable[[Progress], None],
+) -> Iterator[Callable[[Progress], None]]:
+    """``show``, but after Ctrl-C it raises KeyboardInterrupt at the next report; pressed again, at
+    once."""
+    is_asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal is_asked
+        if is_asked:
+            raise KeyboardInterrupt
+        is_asked = True
+
+    def tell(report: Progress) -> None:
+        show(report)
+        if is_asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield tell
+    finally:
+        signal.signal(signal.SIGINT, before)

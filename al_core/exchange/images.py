@@ -8,10 +8,10 @@ import re
 import time
 import unicodedata
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,9 @@ from al_core.progress import Progress, Work
 
 ROWS_AT_ONCE = 1000  # pictures in one parquet row group, which are in memory together
 
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """One labelled image as a file."""
-
-    label: int
-    key: str
-    name: str  # safe on any file system, and unique
-    content: bytes
+Add = Callable[[int, str, str, bytes], None]
+"""Takes one labelled image: its label, its key, and a file name, which is safe on any file system
+and unique, with the file's content."""
 
 
 def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
@@ -45,15 +39,12 @@ def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     size. Raises SourceError where one cannot be read, and FileNotWritten.
     """
     folders = _distinct(_file_name(name) for name in experiment.config.class_names)
-    count = 0
     with whole_path(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
-        for picture in _pictures(experiment, dataset):
-            if isinstance(picture, Progress):
-                yield picture
-            else:
-                write(f"{folders[picture.label]}/{picture.name}", picture.content)
-                count += 1
-    return count
+
+        def add(label: int, _key: str, name: str, content: bytes) -> None:
+            write(f"{folders[label]}/{name}", content)
+
+        return (yield from _each_picture(experiment, dataset, add))
 
 
 def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
@@ -76,34 +67,26 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
         [("image", picture_type), ("label", pa.int64()), ("key", pa.string())],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
-    count = 0
+    rows: list[dict[str, Any]] = []
     with whole_path(target) as half, pq.ParquetWriter(half, schema) as writer:
-        rows: list[_Picture] = []
 
-        def flush() -> None:
-            columns = [
-                [{"bytes": row.content, "path": row.name} for row in rows],
-                [row.label for row in rows],
-                [row.key for row in rows],
-            ]
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            writer.write_table(pa.table(arrays, schema=schema))
+        def write() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema))
             rows.clear()
 
-        for picture in _pictures(experiment, dataset):
-            if isinstance(picture, Progress):
-                yield picture
-                continue
-            rows.append(picture)
-            count += 1
+        def add(label: int, key: str, name: str, content: bytes) -> None:
+            image = {"bytes": content, "path": name}
+            rows.append({"image": image, "label": label, "key": key})
             if len(rows) == ROWS_AT_ONCE:
-                flush()
-        flush()
+                write()
+
+        count = yield from _each_picture(experiment, dataset, add)
+        write()
     return count
 
 
-def _pictures(experiment: Experiment, dataset: Dataset) -> Iterator[Progress | _Picture]:
-    """Each labelled image, with progress reports in between."""
+def _each_picture(experiment: Experiment, dataset: Dataset, add: Add) -> Work[int]:
+    """Hand each labelled image to ``add``; return how many there are."""
     pool, train = experiment.pool, dataset.train
     labeled = pool.labeled.tolist()
     files = [_file(experiment.config.data, train.keys[image]) for image in labeled]
@@ -119,8 +102,9 @@ def _pictures(experiment: Experiment, dataset: Dataset) -> Iterator[Progress | _
             content = file.read_bytes() if file else _png(train.images[image])
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
-        yield _Picture(label, train.keys[image], name, content)
+        add(label, train.keys[image], name, content)
         yield Progress("Writing", done, len(labeled), "images", time.perf_counter() - start)
+    return len(labeled)
 
 
 def _file(source: str, key: str) -> Path | None:

@@ -74,7 +74,8 @@ def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
     key, name, has_head = _columns(head)
     for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
         if any(map(str.strip, cells)):
-            yield row, _cell(cells, key), _cell(cells, name)
+            cells += [""] * len(head)  # a row may be shorter
+            yield row, cells[key], cells[name]
 
 
 def import_labels(
@@ -118,10 +119,9 @@ def _rows(table: bytes) -> Iterator[list[str]]:
 def _columns(head: list[str]) -> tuple[int, int, bool]:
     """The columns of key and class name, and whether the first row is a header."""
     head = [cell.strip().lower() for cell in head]
-    if KEY in head:
-        for name in CLASS:
-            if name in head:
-                return head.index(KEY), head.index(name), True
+    named = [head.index(name) for name in CLASS if name in head]
+    if KEY in head and named:
+        return head.index(KEY), named[0], True
     if len(head) == 2 and KEY not in head:
         return 0, 1, False
     raise ConfigError("The table needs the columns “key” and “class_name”.")
@@ -129,14 +129,8 @@ def _columns(head: list[str]) -> tuple[int, int, bool]:
 
 def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
     """What a cell names: as an export writes it, as it is, or without the spaces around it."""
-    for form in (as_meant(cell), cell, as_meant(cell.strip()), cell.strip()):
-        if form in known:
-            return known[form]
-    return None
-
-
-def _cell(cells: list[str], column: int) -> str:
-    return cells[column] if column < len(cells) else ""
+    forms = (as_meant(cell), cell, as_meant(cell.strip()), cell.strip())
+    return next((known[form] for form in forms if form in known), None)
 
 
 def _in_short(text: str) -> str:

@@ -4,6 +4,7 @@ read             Features, read from files
 embed            computing those of given weights
 embedding_files  embeddings by the digest of their image, in any number of files
 pretrain         learning from images alone
+learner          the network that learns, and a step of it
 objectives       the losses it uses: EMP-SSL, SimCLR
 augmentations    the views of an image it learns from
 """

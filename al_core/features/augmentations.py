@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,6 @@ ASPECT = 4 / 3  # widest to highest, and the other way round
 JITTER, HUE = 0.4, 0.1  # by how much brightness, contrast and saturation change; turns of the hue
 JITTERED, GREY = 0.8, 0.1  # shares of the views
 
-LUMA = torch.tensor([0.299, 0.587, 0.114])
 PLACES, COLOURS = 5, 6  # draws a view
 # To luma and two colour axes, in whose plane hue is an angle (NTSC's YIQ).
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
@@ -37,7 +35,8 @@ def random_views(images: Tensor, size: int, flip: bool, draws: Tensor) -> Tensor
     colours, contrast = _colours(draws[PLACES:])
     pixels = colours @ cropped.flatten(2)
     # Contrast scales the distance from the view's mean grey.
-    middle = (_on(images.device).luma @ pixels).mean(1).view(n, 1, 1)
+    to_yiq, *_ = _on(images.device)
+    middle = (to_yiq[0] @ pixels).mean(1).view(n, 1, 1)
     contrast = contrast.view(n, 1, 1)
     return (contrast * pixels + (1 - contrast) * middle).clamp(0, 255).view(shape)
 
@@ -50,17 +49,10 @@ def draw_views(n: int, device: torch.device, generator: torch.Generator) -> Tens
     return draws.to(device, non_blocking=True)
 
 
-class _Constants(NamedTuple):
-    luma: Tensor
-    to_yiq: Tensor
-    from_yiq: Tensor
-    same: Tensor
-
-
 @cache
-def _on(device: torch.device) -> _Constants:
-    constants = (LUMA, YIQ, torch.linalg.inv(YIQ), torch.eye(3))
-    return _Constants(*(constant.to(device) for constant in constants))
+def _on(device: torch.device) -> list[Tensor]:
+    """Matrices to YIQ, from YIQ, and to the same colours."""
+    return [matrix.to(device) for matrix in (YIQ, torch.linalg.inv(YIQ), torch.eye(3))]
 
 
 def _between(low: float, high: float, draws: Tensor) -> Tensor:
@@ -82,7 +74,7 @@ def _crops(draws: Tensor, flip: bool) -> Tensor:
 
 def _colours(draws: Tensor) -> tuple[Tensor, Tensor]:
     """Channel maps of brightness, saturation and hue, ``[N,3,3]``, and contrasts, ``[N]``."""
-    luma, to_yiq, from_yiq, same = _on(draws.device)
+    to_yiq, from_yiq, same = _on(draws.device)
     brightness, saturation, contrast = _between(1 - JITTER, 1 + JITTER, draws[:3])
     angle = 2 * math.pi * _between(-HUE, HUE, draws[3])
     n = len(angle)
@@ -91,7 +83,7 @@ def _colours(draws: Tensor) -> tuple[Tensor, Tensor]:
     turn[:, 2, 1] = angle.sin()
     turn[:, 1, 2] = -turn[:, 2, 1]
     hue = from_yiq @ turn @ to_yiq
-    grey = luma.expand(3, 3)
+    grey = to_yiq[0].expand(3, 3)
     faded = saturation.view(n, 1, 1) * same + (1 - saturation).view(n, 1, 1) * grey
     colours = brightness.view(n, 1, 1) * (faded @ hue)
 

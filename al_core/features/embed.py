@@ -24,7 +24,7 @@ from al_core.features.embedding_files import (
     write_file,
 )
 from al_core.features.read import Features, read_features
-from al_core.files.locks import wait_for_lock
+from al_core.files.locks import held, wait_for_lock
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset, digests_of
 from al_core.models import network as networks
@@ -95,14 +95,10 @@ def embed(
     try:
         mapped = _mapped(folder, dataset)
         if mapped is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = yield from wait_for_lock(folder / "lock")
-            try:
+            with held((yield from wait_for_lock(folder / "lock"))):
                 yield from _fill(folder, dataset, pretrained, hardware)
                 settle(folder, dataset)
                 mapped = _mapped(folder, dataset)
-            finally:
-                lock.release()
         if mapped is None:
             raise OSError("what was written cannot be read")
     except (OSError, ValueError) as error:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import WeightsError
-from al_core.files.arrays import read_array
-from al_core.files.atomic import whole_file
+from al_core.files.arrays import damage_as_value_error, read_array
+from al_core.files.atomic import remove, whole_file
 from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
 
 ROWS = 512  # images in a file, unless their shards have a size of their own
@@ -99,11 +99,6 @@ def read_keys(path: Path) -> list[str]:
     return _column(path, "key")
 
 
-def read_digests(path: Path) -> list[bytes]:
-    """The digests of a file."""
-    return _column(path, "digest")
-
-
 def read_embeddings(path: Path) -> NDArray[np.float16]:
     """The embeddings of a file, ``[n,D]``, memory-mapped."""
     rows = read_array(path.with_suffix(".npy"))
@@ -115,13 +110,8 @@ def read_embeddings(path: Path) -> NDArray[np.float16]:
 def _column(path: Path, name: str) -> list[Any]:
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            return list(file.read([name], use_threads=False)[name].to_pylist())
-    except OSError:
-        raise
-    except Exception as error:  # damage raises nearly anything
-        raise ValueError(f"its table is damaged: {type(error).__name__}") from error
+    with damage_as_value_error(), pq.ParquetFile(path) as file:
+        return list(file.read([name], use_threads=False)[name].to_pylist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +139,7 @@ def stored_in(folder: Path) -> Stored:
     stored = Stored([], {})
     for path in files_in(folder):
         with suppress(OSError, ValueError):
-            digests, rows = read_digests(path), read_embeddings(path)
+            digests, rows = _column(path, "digest"), read_embeddings(path)
             number = len(stored.arrays)
             alike = not number or rows.shape[1] == stored.arrays[0].shape[1]
             if alike and len(digests) == len(rows) > 0:
@@ -173,9 +163,8 @@ def settle(folder: Path, dataset: Dataset) -> None:
     for path in files_in(folder):
         if not path.stem.endswith(PARTS):
             with suppress(OSError, ValueError):
-                if not moved.issuperset(read_digests(path)):
+                if not moved.issuperset(_column(path, "digest")):
                     continue
             remove_files([path])  # a damaged one too
     for half in folder.glob("*.part"):  # left by a killed program
-        with suppress(OSError):
-            half.unlink()
+        remove(half)

@@ -18,10 +18,10 @@ from al_core.errors import ActiveLearningError
 def read_array(path: Path) -> NDArray[Any]:
     """The array in an ``.npy`` file, memory-mapped, so that a header that claims too much allocates
     nothing. Raises OSError or ValueError where there is none."""
-    with _damage_as_value_error(), path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":  # otherwise NumPy tries it as a pickle or a zip file
-            raise ValueError("it is no .npy file")
-    with _damage_as_value_error():
+    with damage_as_value_error():
+        with path.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":  # otherwise NumPy tries it as a pickle or a zip file
+                raise ValueError("it is no .npy file")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
@@ -30,7 +30,7 @@ def read_array(path: Path) -> NDArray[Any]:
 def open_arrays(path: Path, names: Collection[str], most: int) -> Iterator[NpzFile]:
     """The arrays in an ``.npz`` file, of which ``names`` may be read: at most ``most`` bytes each,
     since a few MB may unpack to many GB. Raises OSError or ValueError for any damage."""
-    with _damage_as_value_error():
+    with damage_as_value_error():
         with ZipFile(path) as archive:
             for entry in archive.infolist():
                 if entry.filename.removesuffix(".npy") in names and entry.file_size > most:
@@ -40,7 +40,7 @@ def open_arrays(path: Path, names: Collection[str], most: int) -> Iterator[NpzFi
 
 
 @contextmanager
-def _damage_as_value_error() -> Iterator[None]:
+def damage_as_value_error() -> Iterator[None]:
     """A damaged file raises nearly anything: BadZipFile, zlib.error, EOFError, MemoryError..."""
     try:
         yield

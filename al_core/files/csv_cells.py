@@ -19,12 +19,10 @@ def write_row(file: TextIO, cells: Iterable[object]) -> None:
     :func:`as_meant` removes. Numbers stay as they are."""
     row = io.StringIO()
     # Python 3.11 quotes a carriage return only where rows end in one.
-    csv.writer(row, lineterminator="\r\n").writerow(_inert(cell) for cell in cells)
+    csv.writer(row, lineterminator="\r\n").writerow(
+        LIVE.sub("'", cell) if isinstance(cell, str) else cell for cell in cells
+    )
     file.write(row.getvalue().removesuffix("\r\n") + "\n")
-
-
-def _inert(cell: object) -> object:
-    return LIVE.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def as_meant(cell: str) -> str:

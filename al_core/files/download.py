@@ -7,31 +7,26 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from al_core.errors import DownloadError
 from al_core.files.atomic import PART, put_in_place, refusals
-from al_core.files.locks import wait_for_lock
+from al_core.files.locks import held, wait_for_lock
 from al_core.progress import Progress, Work
+
+if TYPE_CHECKING:
+    import requests
 
 CHUNK_BYTES = 1 << 16
 TICK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """When to give up on a mirror: after ``silence_s`` without a byte, or when it averages fewer
-    than ``least_bytes_per_s`` over ``window_s``.
-
-    A mirror that crawls is worse than one that is down: CIFAR-10's official host once took
-    57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
-    """
-
-    silence_s: float = 10.0
-    window_s: float = 20.0
-    least_bytes_per_s: float = 100_000.0
+# A mirror is given up after SILENCE_S without a byte, or when it averages less than this over a
+# window. One that crawls is worse than one that is down: CIFAR-10's official host once took
+# 57 minutes for 162 MB, 47 kB/s (pytorch/vision#9536).
+SILENCE_S = 10.0
+WINDOW_S, LEAST_BYTES_PER_S = 20.0, 100_000.0
 
 
 def download(
@@ -40,31 +35,25 @@ def download(
     *,
     checksum: str,
     otherwise: str = "try again later",
-    patience: Patience = Patience(),
 ) -> Work[None]:
     """Download the file that all of ``urls`` serve to ``target``, reporting bytes.
 
     What was received stays in ``target`` + ``.part``, a fixed name, so that the next mirror or the
     next call resumes it. ``target`` appears only whole, with the right ``checksum`` (see
-    :func:`matches`); where it exists already, nothing is done. Raises DownloadError, ending in what
+    :func:`matches`); where it is so already, nothing is done. Raises DownloadError, ending in what
     to do ``otherwise``, when every mirror has failed, and FileNotWritten when the disk refuses.
     """
-    part = target.with_name(target.name + PART)
+    part, locked = (target.with_name(f"{target.name}{end}") for end in (PART, ".lock"))
     problems = []
-    with refusals(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(target.with_name(target.name + ".lock"))
-        try:
-            if target.exists():
+    with refusals(target), held((yield from wait_for_lock(locked))):
+        if target.exists() and matches(target, checksum):
+            return
+        for url in urls:
+            problem = yield from _from_mirror(url, part, checksum)
+            if problem is None:
+                put_in_place(part, target)
                 return
-            for url in urls:
-                problem = yield from _from_mirror(url, part, checksum, patience)
-                if problem is None:
-                    put_in_place(part, target)
-                    return
-                problems.append(f"{urlsplit(url).netloc or url}: {problem}")
-        finally:
-            lock.release()
+            problems.append(f"{urlsplit(url).netloc or url}: {problem}")
     raise DownloadError(
         f"{target.name} could not be downloaded ({'; '.join(problems)}): {otherwise}."
     )
@@ -78,60 +67,46 @@ def matches(path: Path, checksum: str) -> bool:
     return made.hexdigest().startswith(digits)
 
 
-def _from_mirror(url: str, part: Path, checksum: str, patience: Patience) -> Work[str | None]:
+def _from_mirror(url: str, part: Path, checksum: str) -> Work[str | None]:
     """Complete ``part`` from ``url`` and check it; return what went wrong, or None."""
-    continued = _size(part) > 0
-    problem = yield from _fetch(url, part, patience)
+    continued = part.exists() and part.stat().st_size > 0
+    problem = yield from _fetch(url, part)
     if problem is None and not matches(part, checksum):
         part.unlink()
         problem = "not the expected file"
         if continued:  # perhaps only the earlier bytes were wrong
-            problem = yield from _from_mirror(url, part, checksum, patience)
+            problem = yield from _from_mirror(url, part, checksum)
     return problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A mirror's response: its bytes start at ``start`` of ``total`` (0: unknown)."""
-
-    start: int
-    total: int
+_Item = tuple[int, int] | bytes | str
+"""What a mirror sends: the byte it starts at and how many there are in all (0: unknown), then the
+bytes, then what went wrong ("": nothing)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    problem: str | None
-
-
-_Item = _Answer | bytes | _End
-
-
-def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
+def _fetch(url: str, part: Path) -> Work[str | None]:
     """Append to ``part`` what ``url`` sends from its end on; return what went wrong, or None.
 
     A thread reads from the network. Otherwise a name that does not resolve, a handshake that hangs
     or a slow trickle of bytes could not be given up in time, or cancelled at once.
     """
-    done = _size(part)
-    total = 0
     received: queue.Queue[_Item] = queue.Queue(maxsize=64)
     stopped = threading.Event()
 
     def put(item: _Item) -> bool:
         while not stopped.is_set():
-            try:
+            with suppress(queue.Full):
                 received.put(item, timeout=TICK_S)
                 return True
-            except queue.Full:
-                continue
         return False
 
-    threading.Thread(target=_listen, args=(url, done, put, patience), daemon=True).start()
     began = window_began = time.monotonic()
     window_bytes = 0
     silent = 0.0
     try:
         with part.open("ab") as file:
+            done, total = file.tell(), 0
+            threading.Thread(target=_listen, args=(url, done, put), daemon=True).start()
             while True:
                 try:
                     item = received.get(timeout=TICK_S)
@@ -139,74 +114,61 @@ def _fetch(url: str, part: Path, patience: Patience) -> Work[str | None]:
                 except queue.Empty:
                     item = b""
                     silent += TICK_S
-                if isinstance(item, _End):
-                    broke_off = item.problem is None and 0 < done < total
-                    return "broke off" if broke_off else item.problem
-                if isinstance(item, _Answer):
-                    total = item.total
-                    if item.start != done:  # the mirror cannot resume: start over
-                        file.truncate(0)
-                        done = 0
-                else:
+                if isinstance(item, str):
+                    return item or ("broke off" if 0 < done < total else None)
+                if isinstance(item, bytes):
                     file.write(item)
                     done += len(item)
                     window_bytes += len(item)
+                else:
+                    start, total = item
+                    if start != done:  # the mirror cannot resume: start over
+                        file.truncate(0)
+                        done = 0
                 now = time.monotonic()
-                if silent >= patience.silence_s:
-                    return f"silent for {patience.silence_s:g} s"
-                if now - window_began >= patience.window_s:
-                    if window_bytes < patience.least_bytes_per_s * (now - window_began):
-                        return f"below {patience.least_bytes_per_s / 1000:g} kB/s"
+                if silent >= SILENCE_S:
+                    return f"silent for {SILENCE_S:g} s"
+                if now - window_began >= WINDOW_S:
+                    if window_bytes < LEAST_BYTES_PER_S * (now - window_began):
+                        return f"below {LEAST_BYTES_PER_S / 1000:g} kB/s"
                     window_began, window_bytes = now, 0
                 yield Progress(f"Downloading {part.stem}", done, total, "bytes", now - began)
     finally:
         stopped.set()
 
 
-def _listen(url: str, start: int, put: Callable[[_Item], bool], patience: Patience) -> None:
+def _listen(url: str, start: int, put: Callable[[_Item], bool]) -> None:
     """Put what ``url`` sends from byte ``start`` on, until all is sent or ``put`` returns False."""
     import requests
 
     # Without "identity" a server may compress the archive again, and offsets would mean nothing.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    problem = ""
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=patience.silence_s) as answer:
-            if answer.status_code == 416:  # nothing after start: the file is complete already
-                put(_End(None))
-                return
-            if answer.status_code not in (200, 206):
-                put(_End(f"status {answer.status_code}"))
-                return
-            put(
-                _answer(
-                    answer.status_code,
-                    answer.headers.get("Content-Range", ""),
-                    start,
-                    int(answer.headers.get("Content-Length", 0)),
-                )
-            )
-            for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
-                if not put(chunk):
-                    return
-        put(_End(None))
+        with requests.get(url, headers=headers, stream=True, timeout=SILENCE_S) as answer:
+            if answer.status_code in (200, 206):
+                put(_span(answer, start))
+                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                    if not put(chunk):
+                        return
+            elif answer.status_code != 416:  # nothing after start: the file is complete already
+                problem = f"status {answer.status_code}"
     except requests.Timeout:
-        put(_End("no answer"))
+        problem = "no answer"
     except requests.ConnectionError:
-        put(_End("no connection"))
+        problem = "no connection"
     except Exception as error:  # whatever ails this mirror, the next one is tried
-        put(_End(f"broke off ({type(error).__name__})"))
+        problem = f"broke off ({type(error).__name__})"
+    put(problem)
 
 
-def _answer(status: int, content_range: str, start: int, length: int) -> _Answer:
+def _span(answer: requests.Response, start: int) -> tuple[int, int]:
     """Read ``Content-Range: bytes 500-999/1000``; a plain 200 sends everything from the start."""
-    if status != 206:
-        return _Answer(0, length)
-    span, _, total = content_range.removeprefix("bytes ").partition("/")
+    length = int(answer.headers.get("Content-Length", 0))
+    if answer.status_code == 200:
+        return 0, length
+    span, _, total = answer.headers["Content-Range"].removeprefix("bytes ").partition("/")
     sent_from = int(span.partition("-")[0])
     if sent_from not in (0, start):
         raise ValueError(f"asked for byte {start}, got byte {sent_from}")
-    return _Answer(sent_from, int(total) if total.isdigit() else sent_from + length)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return sent_from, int(total) if total.isdigit() else sent_from + length

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,9 +41,20 @@ def try_lock(path: Path) -> Lock | None:
     return lock
 
 
+@contextmanager
+def held(lock: Lock) -> Iterator[None]:
+    """Release ``lock`` at the end."""
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def wait_for_lock(take: Path | Callable[[], Lock | None]) -> Work[Lock]:
-    """Take the lock at the path ``take``, or the one that ``take()`` returns; report the seconds
-    waited while another process holds it."""
+    """Take the lock at the path ``take``, whose folder is made if need be, or the one that
+    ``take()`` returns; report the seconds waited while another process holds it."""
+    if isinstance(take, Path):
+        take.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     while (lock := try_lock(take) if isinstance(take, Path) else take()) is None:
         waited = time.monotonic() - began

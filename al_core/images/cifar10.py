@@ -29,8 +29,6 @@ def read_downloaded(_image_size: int, cache_dir: Path) -> Work[Content]:
     from torchvision.datasets import CIFAR10
 
     archive = cache_dir / "downloads" / ARCHIVE
-    if archive.exists() and not matches(archive, f"md5:{CIFAR10.tgz_md5}"):
-        archive.unlink()
     yield from download(
         _addresses(CIFAR10.url),
         archive,
@@ -49,13 +47,8 @@ def read_archive(archive: Path, _names: list[str]) -> Work[Content]:
     if not matches(archive, f"md5:{CIFAR10.tgz_md5}"):
         raise SourceError(f"{archive} is damaged or not the archive of CIFAR-10: its md5 differs.")
     with TemporaryDirectory() as unpacked, tarfile.open(archive) as tar:
-        folder = Path(unpacked) / FOLDER
-        folder.mkdir()
-        for member in tar:
-            name = Path(member.name).name
-            if name in _checksums() and (file := tar.extractfile(member)) is not None:
-                (folder / name).write_bytes(file.read())
-        return (yield from read_folder(folder, []))
+        tar.extractall(unpacked, filter="data")
+        return (yield from read_folder(Path(unpacked) / FOLDER, []))
 
 
 def read_folder(folder: Path, _names: list[str]) -> Work[Content]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from al_core.errors import SourceError
 from al_core.files.atomic import PART, refusals, remove, whole_path
-from al_core.files.locks import try_lock, wait_for_lock
+from al_core.files.locks import held, try_lock, wait_for_lock
 from al_core.images.dataset import DIGEST, Dataset, ImageSet, check_size, digest_of
 from al_core.images.decoding import Content, Found, decode_all
 from al_core.images.sources import find
@@ -44,7 +44,8 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     check_size(image_size)
     cache_dir = Path(cache_dir)
     found = yield from find(source)
-    folder = cache_dir / _signature(found, image_size)
+    about = [FORMAT, found.kind, found.where, image_size, found.stamps]
+    folder = cache_dir / _sha256(json.dumps(about))[:24]
     index = _valid_index(folder)
     if index is None:
         index = yield from _build(found, image_size, folder)
@@ -62,17 +63,9 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     )
 
 
-def _signature(found: Found, image_size: int) -> str:
-    about = [FORMAT, found.kind, found.where, image_size, found.stamps]
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
-
-
 def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
     """Decode a source into ``folder``, which appears only when complete; return its index."""
-    with refusals(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = yield from wait_for_lock(folder.with_suffix(".lock"))
-    try:
+    with refusals(folder), held((yield from wait_for_lock(folder.with_suffix(".lock")))):
         if (index := _valid_index(folder)) is not None:  # another process was faster
             return index
         _sweep(folder.parent)
@@ -81,8 +74,6 @@ def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
             scratch.mkdir()
             content = yield from found.read(image_size, folder.parent)
             return (yield from _decode_into(scratch, content, image_size, found.where))
-    finally:
-        lock.release()
 
 
 def _sweep(cache_dir: Path) -> None:
@@ -111,8 +102,8 @@ def _decode_into(
     about = {"train": len(train), "class_names": content.class_names, "keys": keys}
     digest = hashlib.sha256(json.dumps([image_size, about]).encode())
     digest.update(targets.astype("<i8").tobytes())
-    with (folder / "images.npy").open("wb") as file, (folder / "decoded").open("rb") as raw:
-        digests = yield from _copy_rows(raw, rows, image_size, file, digest.update)
+    with (folder / "images.npy").open("wb") as file:
+        digests = yield from _copy_rows(folder / "decoded", rows, image_size, file, digest.update)
     (folder / "decoded").unlink()
     np.save(folder / "targets.npy", targets)
     np.save(folder / "digests.npy", digests)
@@ -169,30 +160,27 @@ def _check(
 
 
 def _copy_rows(
-    raw: BinaryIO,
+    decoded: Path,
     rows: NDArray[np.int64],
     image_size: int,
     file: BinaryIO,
     update: Callable[[bytes], None],
 ) -> Work[NDArray[np.void]]:
-    """Write ``rows`` of ``raw`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; return the
-    digest of each."""
-    digests = bytearray()
+    """Write ``rows`` of ``decoded`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; return
+    the digest of each."""
     began = time.monotonic()
-    shape = (len(rows), 3, image_size, image_size)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    images = np.memmap(decoded, np.uint8, "r").reshape(-1, 3, image_size, image_size)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *images.shape[1:])}
     np.lib.format.write_array_header_1_0(file, header)
-    length = 3 * image_size * image_size
-    for start in range(0, len(rows), ROWS):
-        for row in rows[start : start + ROWS]:
-            raw.seek(int(row) * length)
-            pixels = raw.read(length)
-            file.write(pixels)
-            update(pixels)
-            digests += digest_of(pixels)
-        done = min(start + ROWS, len(rows))
-        yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
-    return np.frombuffer(bytes(digests), f"V{DIGEST}")
+    digests = []
+    for done, row in enumerate(rows.tolist(), start=1):
+        pixels = images[row].tobytes()
+        file.write(pixels)
+        update(pixels)
+        digests.append(digest_of(pixels))
+        if done % ROWS == 0 or done == len(rows):
+            yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
+    return np.frombuffer(b"".join(digests), f"V{DIGEST}")
 
 
 def _valid_index(folder: Path) -> dict[str, Any] | None:

@@ -117,7 +117,7 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
     raises on a damaged picture, and on one with more pixels than any camera's: a few hundred kB
     may claim to be many GB.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     if picture is None:
         raise ValueError("no picture")
@@ -133,7 +133,10 @@ def decode(picture: Picture, size: int) -> NDArray[np.uint8]:
             opened.draft(None, (2 * size, 2 * size))
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError("too many pixels")
-            image = _fitted(_rgb(_upright(opened)), size)
+            opened.load()  # a damaged picture raises here, outside of the suppression below
+            with suppress(Exception):  # damaged EXIF data does not make a damaged picture
+                ImageOps.exif_transpose(opened, in_place=True)  # otherwise it copies, turned or not
+            image = _fitted(_rgb(opened), size)
     return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
@@ -150,15 +153,6 @@ def _fitted(image: PILImage, size: int) -> PILImage:
     if image.size == (size, size):
         return image
     return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-
-
-def _upright(image: PILImage) -> PILImage:
-    from PIL import ImageOps
-
-    image.load()  # a damaged picture raises here, outside of the suppression below
-    with suppress(Exception):  # damaged EXIF data does not make a damaged picture
-        ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies, turned or not
-    return image
 
 
 def _rgb(image: PILImage) -> PILImage:

@@ -52,16 +52,9 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str]]:
                     # where each of many folders links to all.
                     if real not in above and not (is_link and by_link):
                         folders.append((f"{name}/", (*above, real), is_link or by_link))
-                elif is_wanted and _is_file_or_dangling(entry):
-                    names.append(name)
+                elif is_wanted and (os.path.isfile(entry.path) or not os.path.exists(entry.path)):
+                    names.append(name)  # a dangling link is unreadable; a pipe would block forever
     return names, outside
-
-
-def _is_file_or_dangling(entry: os.DirEntry[str]) -> bool:
-    """Not a pipe, which would block forever; a dangling link is listed as unreadable."""
-    if not entry.is_symlink():
-        return entry.is_file()
-    return os.path.isfile(entry.path) or not os.path.exists(entry.path)
 
 
 def read_folder(root: Path, names: list[str]) -> Work[Content]:

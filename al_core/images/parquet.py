@@ -24,6 +24,7 @@ from al_core.images.decoding import BATCH, Content, Picture
 from al_core.progress import Work
 
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")  # the first one is taken
+IMAGE_KINDS = (None, "", "Image")  # as Hugging Face's metadata calls them, where it does
 TEST_SPLITS = ("test", "validation", "valid", "val")  # the first one that has labels
 MOST_CLASSES = 10_000  # larger integers are not class numbers, unless named
 
@@ -160,13 +161,12 @@ def _columns(schema: Any, file: str) -> _Columns:
     import pyarrow as pa
 
     described = _described(schema.metadata or {})
-
-    def kind(name: str) -> str:
-        return str(described.get(name, {}).get("_type", ""))
-
-    image = _image_column(schema, file)
+    kinds = {name: str(about.get("_type", "")) for name, about in described.items()}
+    images = [f.name for f in schema if _holds_images(f.type) and kinds.get(f.name) in IMAGE_KINDS]
+    if not images:
+        raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
     integers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    classes = [name for name in integers if kind(name) == "ClassLabel"]
+    classes = [name for name in integers if kinds.get(name) == "ClassLabel"]
     texts = [field.name for field in schema if _holds_texts(field.type)]
     usual = [name for name in LABEL_COLUMNS if name in (classes or integers + texts)]
     label = (usual + classes + [""])[0]
@@ -178,17 +178,7 @@ def _columns(schema: Any, file: str) -> _Columns:
         )
     names = described.get(label, {}).get("names")
     listed = names if isinstance(names, list) else []
-    return _Columns(image, label, tuple(str(name) for name in listed), label in texts)
-
-
-def _image_column(schema: Any, file: str) -> str:
-    """The name of the first column that holds images; raises SourceError where there is none."""
-    described = _described(schema.metadata or {})
-    for field in schema:
-        kind = described.get(field.name, {}).get("_type", "")
-        if _holds_images(field.type) and kind in ("", "Image"):
-            return str(field.name)
-    raise SourceError(f"{file} has no column of images (a struct of bytes and path).")
+    return _Columns(images[0], label, tuple(str(name) for name in listed), label in texts)
 
 
 def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
@@ -202,23 +192,21 @@ def _described(metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
 
 def _holds_images(kind: Any) -> bool:
     """Whether a column's type is a struct of ``bytes`` and ``path``."""
-    from pyarrow import types
+    import pyarrow as pa
 
-    if not types.is_struct(kind):
+    if not pa.types.is_struct(kind):
         return False
     fields = {child.name: child.type for child in kind}
-    return (
-        {"bytes", "path"} <= fields.keys()
-        and (types.is_binary(fields["bytes"]) or types.is_large_binary(fields["bytes"]))
-        and (types.is_string(fields["path"]) or types.is_large_string(fields["path"]))
-    )
+    is_encoded = fields.get("bytes") in (pa.binary(), pa.large_binary())
+    return is_encoded and _holds_texts(fields.get("path"))
 
 
 def _holds_texts(kind: Any) -> bool:
-    from pyarrow import types
+    import pyarrow as pa
 
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(kind) or types.is_large_string(kind))
+    if isinstance(kind, pa.DictionaryType):
+        kind = kind.value_type
+    return kind in (pa.string(), pa.large_string())
 
 
 def unique_keys(shards: Sequence[Shard]) -> list[list[str]]:

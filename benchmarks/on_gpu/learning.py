@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from al_core.config import PretrainConfig
-from al_core.features import pretrain as learning
+from al_core.features import learner as learning
 from al_core.features.pretrain import Run, pretrain
 from al_core.images.dataset import Dataset
 from al_core.models.fast_inference import InferenceNetwork
@@ -38,9 +38,10 @@ def epochs(bench: Bench) -> None:
         config = PretrainConfig(method=method, minutes=None, epochs=1000, batch_size=batch,
                                 stem="small")  # fmt: skip
         run = Run(dataset, config, bench.hardware)
-        run.forward = run._forward
+        learner = run.learner
+        learner.forward = learner.project
         if mode != "plain" and bench.hardware.device.type == "cuda":
-            run.forward = torch.compile(run._forward, mode=mode)
+            learner.forward = torch.compile(learner.project, mode=mode)
 
         def some(run: Run = run, steps: int = steps) -> None:
             for _ in range(steps):
@@ -50,7 +51,8 @@ def epochs(bench: Bench) -> None:
         bench.attempt(f"{name}: first steps", lambda some=some: some(steps=3))
         if bench.attempt(f"{name}: {steps} steps", lambda some=some: some() or True, 3,
                          steps * batch):  # fmt: skip
-            bench.note(name, loss=run.loss.item(), directions=run.directions.item())
+            loss, directions = run.means.tolist()
+            bench.note(name, loss=loss, directions=directions)
         del run
 
 
@@ -66,7 +68,7 @@ def weights(bench: Bench) -> None:
         bench.attempt("compile", lambda: [warm.take_step() for _ in range(2)])
         bench.attempt("100 steps", lambda: [warm.take_step() for _ in range(100)], 2,
                       100 * warm.batch_size)  # fmt: skip
-        bench.note("a step", directions=warm.directions.item())
+        bench.note("a step", directions=warm.means[1].item())
         del warm
     last = [""]
 
