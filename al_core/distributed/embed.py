@@ -21,7 +21,7 @@ from al_core.features.embedding_files import (
     rows_in,
     write_file,
 )
-from al_core.files.locks import wait_for_lock
+from al_core.files.locks import held, wait_for_lock
 from al_core.images.dataset import pixel_digests
 from al_core.models.hardware import find_hardware
 from al_core.models.network import Pretrained
@@ -53,14 +53,12 @@ def embed_on_ray(
     files = [file_named(out, shard["name"]) for shard in shards]
     claim(out, pretrained.digest, image_size, ours=any(file.exists() for file in files))
     lock = yield from wait_for_lock(out / "lock")
-    try:
+    with held(lock):
         todo = [s for s, file in zip(shards, files, strict=True) if rows_in(file) is None]
         if todo:
             yield from _embed(todo, len(shards), pretrained, out, address)
         remove_files(set(files_in(out)).difference(files))
         count = sum(rows_in(file) or 0 for file in files)
-    finally:
-        lock.release()
     return count, sum(len(keys_of(shard)) for shard in shards) - count
 
 

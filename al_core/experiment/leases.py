@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
-from al_core.experiment.start import mix
+from al_core.experiment.start import mixed_batch
 from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
 from al_core.seeds import numpy_generator
@@ -118,21 +118,10 @@ def round_to_label(experiment: Experiment, holder: str) -> int | None:
 def draw_random_batch(experiment: Experiment, number: int) -> Batch | None:
     """A batch of round ``number`` that needs no model; None if no images are left."""
     count = experiment.batch_size(number)
-    place = len(experiment.batches)
     measuring = experiment.held_out_due(count)
-    chance = numpy_generator(experiment.config.seed, "random batch", place)
-    drawn = chance.permutation(experiment.free_images)
-    images = mix(drawn[: count - len(measuring)].tolist(), measuring)
-    if not images:
-        return None
-    return Batch(
-        number,
-        "random",
-        images,
-        None,
-        held_out=measuring or None,
-        log_position=experiment.log_position,
-    )
+    chance = numpy_generator(experiment.config.seed, "random batch", len(experiment.batches))
+    drawn = chance.permutation(experiment.free_images)[: count - len(measuring)].tolist()
+    return mixed_batch(number, "random", drawn, measuring, experiment.log_position)
 
 
 def hand_in(

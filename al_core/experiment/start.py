@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,20 +77,24 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
     )
 
 
-def first_batch(config: ExperimentConfig, pool_size: int) -> Batch:
+def first_batch(config: ExperimentConfig, pool_size: int) -> Batch | None:
     """The first batch of an experiment that starts at random and is labelled by a person."""
     measuring = reserved_images(config, pool_size)[: int(config.held_out_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
     nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
-    images = mix(drawn.tolist(), measuring)
-    return Batch(0, "random", images, None, held_out=measuring or None, log_position=nothing)
+    return mixed_batch(0, "random", drawn.tolist(), measuring, nothing)
 
 
-def mix(chosen: Sequence[int], measuring: Sequence[int]) -> list[int]:
-    """The ``chosen`` images of a batch in their order, with the held-out ones at random places
-    among them, so that nobody labels those differently, or last."""
+def mixed_batch(
+    number: int, strategy: str, chosen: list[int], measuring: list[int], position: LogPosition
+) -> Batch | None:
+    """A batch of round ``number``: the ``chosen`` images in their order, with the held-out ones at
+    random places among them, so that nobody labels those differently, or last. None without any."""
     images = [*chosen]
     rng = numpy_generator(len(images), "places", *measuring)
     for image in measuring:
         images.insert(int(rng.integers(len(images) + 1)), image)
-    return images
+    if not images:
+        return None
+    held_out = measuring or None
+    return Batch(number, strategy, images, None, held_out=held_out, log_position=position)

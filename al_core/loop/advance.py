@@ -21,9 +21,9 @@ from al_core.experiment.predictions import (
     save_test_predictions,
 )
 from al_core.experiment.ready_batch import load_ready, save_ready
-from al_core.experiment.start import mix
+from al_core.experiment.start import mixed_batch
 from al_core.features.embed import features_of
-from al_core.files.locks import Lock, wait_for_lock
+from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
 from al_core.loop.query import choose, explained
@@ -48,10 +48,8 @@ def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardwa
     training the round already, this waits for it to finish.
     """
     lock = yield from wait_for_lock(lambda: _turn(store, experiment_id))
-    try:
+    with held(lock):
         yield from _advance(store, experiment_id, dataset, hardware)
-    finally:
-        lock.release()
 
 
 def _turn(store: Store, experiment_id: int) -> Lock | None:
@@ -199,15 +197,12 @@ def _train_again(
 ) -> Work[None]:
     """Train the network of a round whose weights are elsewhere; once, however many ask for it."""
     weights = weights_path(then.folder, number)
-    weights.parent.mkdir(parents=True, exist_ok=True)
     lock = yield from wait_for_lock(weights.with_suffix(".lock"))
-    try:
+    with held(lock):
         if not weights.exists():
             outcome, _ = yield from train(then, number, dataset, hardware, temperature)
             assert outcome.network is not None
             save_network(outcome.network, weights)
-    finally:
-        lock.release()
 
 
 def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
@@ -267,15 +262,5 @@ def choose_by(
     wanted = count - len(measuring)
     known = experiment.pool.without(experiment.held_out)
     picks, score = choose(strategy, wanted, predictions, known, free, chance, hardware.device)
-    images = mix(picks.tolist(), measuring)
-    if not images:
-        return None
-    batch = Batch(
-        number,
-        strategy,
-        images,
-        None,
-        held_out=measuring or None,
-        log_position=experiment.log_position,
-    )
-    return explained(batch, predictions, free, known.labeled, score)
+    batch = mixed_batch(number, strategy, picks.tolist(), measuring, experiment.log_position)
+    return batch and explained(batch, predictions, free, known.labeled, score)

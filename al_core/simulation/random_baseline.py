@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_core.analysis.curves import Curve, measured_on, points, strategies_in_words
+from al_core.analysis.curves import Curve, curve_of, points, strategies_in_words
 from al_core.analysis.stopping import gain_between
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
@@ -70,19 +70,10 @@ def has_baseline(experiment: Path) -> bool:
 def baseline_curve(experiment: Experiment) -> Curve | None:
     """The random baseline as a curve beside the experiment's; None where nothing of it is known."""
     known = baseline_metrics(experiment)
-    rounds = [record for record in experiment.rounds if known.get(record.round)]
-    if not rounds:
-        return None
-    metrics = [known[record.round] for record in rounds]
-    return Curve(
-        f"{experiment.name}, random labels",
-        experiment.config.seed,
-        tuple(record.labeled for record in rounds),
-        tuple(m["accuracy"] for m in metrics),
-        tuple(m["interval"][0] for m in metrics),
-        tuple(m["interval"][1] for m in metrics),
-        on=measured_on(experiment),
-    )
+    rounds = [replace(record, metrics=known.get(record.round)) for record in experiment.rounds]
+    curve = curve_of(replace(experiment, rounds=tuple(rounds)))
+    name = f"{experiment.name}, random labels"  # which no person gave, in no time
+    return curve and replace(curve, name=name, minutes=None)
 
 
 def against_random(experiment: Experiment) -> str:
