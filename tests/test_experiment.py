@@ -259,7 +259,7 @@ def test_images_without_a_test_set_give_a_curve_without_accuracy(
         ({"strategy": "coin"}, "no strategy “coin”"),
         ({"seed": "seven"}, "seed must be a whole number"),
         ({"rounds": -1}, "number of rounds"),
-        ({"random_share": False}, "share of random images must be a number"),
+        ({"held_out_share": False}, "share of random images must be a number"),
         ({"initial": 1}, "number of initial images"),
     ],
 )
