@@ -36,7 +36,7 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
     write(progress, text);
   }
 
-  function paint({ labels, selected, onDisk, isSaved, isReview, isHandingIn, classes, page, label }) {
+  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, classes, page, label }) {
     const total = labels.length;
     const done = labels.filter((code) => code >= 0).length;
     const skipped = labels.filter((code) => code === SKIP).length;
@@ -47,7 +47,7 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
     write(saved, !isSaved ? `${onDisk} saved, saving…`
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);
     handInButton.hidden = whyButton.hidden = isReview;
-    handInButton.ariaDisabled = String(rest === "" || isHandingIn);
+    handInButton.ariaDisabled = String(rest === "" || isWaiting);
     legend.paint(classes, page, label);
   }
 

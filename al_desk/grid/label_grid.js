@@ -36,7 +36,8 @@ function createGrid(parent, key) {
   let frame, status, who, codes, labels, tiles, send, drawn, asking;
   let current = 0;
   let page = 0;
-  let handingIn = false; // until another grid takes over, or a refusal comes; keys do nothing
+  /** @type {number?} */
+  let awaited = null; // HAND_IN or UNDO until its outcome is shown: what is typed means other images
   let refusal = ""; // why the last hand-in or undo was refused
   let letGo = () => {}; // releases the sheet of pictures
   let untouched = true; // until the person does something, the first open tile is the current one
@@ -71,10 +72,11 @@ function createGrid(parent, key) {
     journal.hear();
     journal.acknowledge(status);
     if (status.refused) {
-      if (handingIn) own.clear(); // somebody else may have taken a label back
-      if (handingIn) history.length = 0;
-      [handingIn, refusal] = [false, status.refused];
+      if (awaited === HAND_IN) own.clear(); // somebody else may have taken a label back
+      if (awaited === HAND_IN) history.length = 0;
+      [awaited, refusal] = [null, status.refused];
     }
+    if (awaited === UNDO && journal.isSaved) awaited = null;
     sender.advance();
     if (status.who !== who) history.length = 0;
     who = status.who;
@@ -138,7 +140,7 @@ function createGrid(parent, key) {
     head.paint({
       labels, classes: frame.classes, page, label: labels[current], selected: selection.size,
       onDisk: journal.stored(frame.images, codes).filter((code) => code !== OPEN).length,
-      isSaved: journal.isSaved, isReview: Boolean(status.review), isHandingIn: handingIn,
+      isSaved: journal.isSaved, isReview: Boolean(status.review), isWaiting: awaited !== null,
     });
   }
 
@@ -177,7 +179,7 @@ function createGrid(parent, key) {
   // Label, skip or clear the selection, or else the current tile; then move on to the next open one,
   // from the top again if need be. In a review there are no open ones: on to the next.
   function give(code) {
-    if (status.disabled || handingIn) return;
+    if (status.disabled || awaited) return;
     list.close();
     const chosen = selection.size ? selection.all() : [current];
     const changed = chosen.filter((i) => labels[i] !== code);
@@ -193,18 +195,19 @@ function createGrid(parent, key) {
   }
 
   function undo() {
-    if (status.disabled || handingIn) return;
+    if (status.disabled || awaited === HAND_IN) return;
     const group = history.pop();
     if (group) {
       record(group.map(([i, before]) => [i, UNDO, before]));
       select(group[0][0]);
     } else if (!status.review) {
       sendEvents([[ANY, UNDO]]);
+      awaited = UNDO;
     }
   }
 
   function handIn() {
-    if (status.disabled || status.review || handingIn) return;
+    if (status.disabled || status.review || awaited) return;
     const open = labels.indexOf(OPEN);
     if (open >= 0) {
       select(open);
@@ -212,7 +215,7 @@ function createGrid(parent, key) {
       return;
     }
     sendEvents([[ANY, HAND_IN]]);
-    handingIn = true;
+    awaited = HAND_IN;
     paintHead();
   }
 

@@ -94,6 +94,8 @@ def label_batch(context: DeskContext, batch: Batch) -> None:
     A label redraws only this fragment, with the very arguments of the last full run, so the
     pictures are sent once.
     """
+    if st.session_state.pop(REDRAW, False):  # an undo: the batch that it leads to is shown first
+        st.rerun(scope="app")
     experiment = context.experiment
     drawing = True
 

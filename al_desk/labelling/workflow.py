@@ -24,11 +24,12 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
     experiment = context.experiment
     batch = take_batch(context) if labelling else None
     if batch is not None:
-        st.subheader(describe(batch), anchor=False)
-        if batch.round < experiment.next_round:
-            st.caption("Opened again by an undo. Changes count from the next training on.")
-        if hint := hint_for_few_labels(experiment):
-            st.caption(hint)
+        with st.container():  # a grid that moves down or up is drawn anew, and keys are lost
+            st.subheader(describe(batch), anchor=False)
+            if batch.round < experiment.next_round:
+                st.caption("Opened again by an undo. Changes count from the next training on.")
+            if hint := hint_for_few_labels(experiment):
+                st.caption(hint)
         label_batch(context, batch)
     brief = batch is not None or not labelling
     waits = waits_for_features(experiment.config, experiment.fingerprint)
