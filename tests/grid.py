@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from al_core.errors import StoreError
-from al_desk.grid.label_grid import Frame, GridStatus, Tile, label_grid
-from al_desk.grid.sprites import sprite_text
+from al_desk.grid.label_grid import Frame, GridStatus, Tile, label_grid, sprite_text
 from al_desk.widgets.buttons import pressed
 
 query = st.query_params

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from al_desk.grid.events import ANY, HAND_IN, GridEvent, parse_events
-from al_desk.grid.label_grid import Frame, Tile
-from al_desk.grid.sprites import sprite
+from al_desk.grid.label_grid import Frame, Tile, sprite
 
 GOOD = [[7, 1, 5]]
 NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}, {"mount": "a", "events": GOOD}]

@@ -15,7 +15,9 @@ Streamlit (1.67):
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import struct
 import threading
@@ -27,12 +29,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from al_core.errors import ActiveLearningError
 from al_desk.grid.events import GridEvent, parse_events
-from al_desk.grid.sprites import sprite
 
 _RECEIVED = "_label_grid_received"
+_WEBP_LIMIT = 16383  # pixels on a side
 
 
 def source(*names: str) -> str:
@@ -224,3 +227,30 @@ def _packed(frame: Frame, sheets: dict[str, bytes]) -> bytes:
     about["digest"] = hashlib.blake2b(json.dumps(about).encode() + sheet, digest_size=8).hexdigest()
     text = json.dumps(about, separators=(",", ":")).encode()
     return struct.pack("<I", len(text)) + text + sheet
+
+
+def sprite(images: NDArray[np.uint8]) -> bytes:
+    """All pictures ``[n, 3, S, S]`` of a batch as one WebP, row by row, ``width / S`` in each.
+
+    Lossless up to 64 pixels: 100 CIFAR-10 images take 150 kB and 25 ms as WebP, 222 kB as PNG.
+    A single column compresses best; there are more only if WebP's maximum height requires it.
+    """
+    size = images.shape[-1]
+    tiles = images.transpose(0, 2, 3, 1)
+    columns = -(-len(tiles) // (_WEBP_LIMIT // size))
+    rows = -(-len(tiles) // columns)
+    sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
+    sheet[: len(tiles)] = tiles
+    sheet = sheet.reshape(rows, columns, size, size, 3).transpose(0, 2, 1, 3, 4)
+    picture = Image.fromarray(sheet.reshape(rows * size, columns * size, 3))
+    target = io.BytesIO()
+    if size <= 64:
+        picture.save(target, "WEBP", lossless=True, method=2, quality=25)
+    else:
+        picture.save(target, "WEBP", quality=90)
+    return target.getvalue()
+
+
+def sprite_text(images: NDArray[np.uint8]) -> str:
+    """A few pictures ``[n, 3, S, S]`` as one, in base64, for a status."""
+    return base64.b64encode(sprite(images)).decode()

@@ -10,8 +10,7 @@ from al_core.store.records import Annotation, Batch
 from al_core.strategies.registry import titled
 from al_desk.context import DeskContext
 from al_desk.grid.events import SKIP
-from al_desk.grid.label_grid import Frame, Tile
-from al_desk.grid.sprites import sprite_text
+from al_desk.grid.label_grid import Frame, Tile, sprite_text
 
 Guesses = Mapping[int, tuple[int, float]]  # image -> the model's class and its probability
 

@@ -63,7 +63,9 @@ def save(
     Those that are there already are left out. An opinion never changes what others answered:
     clearing it undoes it.
     """
-    log = context.store.annotations(context.experiment.id, [event.image for event in events])
+    log: list[Annotation] = []
+    if any(event.act in (UNDO, CLEAR) for event in events):
+        log = context.store.annotations(context.experiment.id, [event.image for event in events])
     saved = {row.event for row in log}
     new: list[Annotation] = []
     for event in events:
