@@ -21,7 +21,7 @@ import io
 import json
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,38 +55,21 @@ _grid = st.components.v2.component(
 _status = st.components.v2.component("label_grid_status", js=source("grid_status.js"))
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One picture of the grid.
-
-    ``image`` is its position in the training set. ``guess`` is the model's class and its
-    probability, shown once the tile has a different label. ``truth`` is shown below the picture,
-    for demonstrations only.
-    """
-
-    image: int
-    guess: tuple[int, float] | None = None
-    truth: int | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """What stays the same while a batch is labelled; each batch has its own ``key``.
 
-    ``images`` are uint8 ``[n, 3, S, S]``, one for each of the ``tiles``, else ValueError.
+    ``images`` are positions in the training set, ``pictures`` uint8 ``[n, 3, S, S]``, one for each.
+    ``guesses`` are the model's classes and their probabilities, each shown once
+    its tile has a different label; ``truths`` are shown below the pictures, for demonstrations.
     """
 
     key: str
-    images: NDArray[np.uint8]
-    tiles: Sequence[Tile]
+    images: Sequence[int]
+    pictures: NDArray[np.uint8]
     class_names: Sequence[str]
-
-    def __post_init__(self) -> None:
-        if self.images.shape[:2] != (len(self.tiles), 3) or self.images.dtype != np.uint8:
-            raise ValueError(
-                f"images must be uint8 [{len(self.tiles)}, 3, S, S], one for each tile, "
-                f"not {self.images.dtype} {list(self.images.shape)}"
-            )
+    guesses: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    truths: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +87,6 @@ class GridStatus:
     review: bool = False
     show_guesses: bool = False
     focus: tuple[int, int] | None = None
-    disabled: bool = False
 
 
 @dataclass(slots=True)
@@ -141,9 +123,9 @@ def label_grid(
 
     ``explain`` says why an image was chosen (see :func:`al_desk.grid.tiles.why`).
     """
-    if not frame.tiles:
+    if not frame.images:
         return
-    known = frozenset(tile.image for tile in frame.tiles)
+    known = frozenset(frame.images)
     received: _Received = st.session_state.setdefault(_RECEIVED, _Received())
 
     def sent(what: str) -> Any:
@@ -196,33 +178,32 @@ def label_grid(
         "review": status.review,
         "who": status.annotator,
         "focus": status.focus and {"image": int(status.focus[0]), "turn": status.focus[1]},
-        "disabled": status.disabled,
     }
     # Sent after every label, so what is false or empty is left out.
     _status(key=f"{frame.key}-status", data={name: v for name, v in message.items() if v})
 
 
-def taken() -> dict[str, int]:
-    """How many events of each mount are on disk, as far as the grids of this session know."""
-    received: _Received | None = st.session_state.get(_RECEIVED)
-    return dict(received.counts) if received else {}
+def on_disk() -> dict[str, int]:
+    """How many events of each mount are on disk, as far as this session knows."""
+    received: _Received = st.session_state.setdefault(_RECEIVED, _Received())
+    return received.counts
 
 
 def _packed(frame: Frame, sheets: dict[str, bytes]) -> bytes:
     """A frame as bytes: the length of a JSON text, the text, the sprite sheet."""
-    tiles = frame.tiles
-    drawn = f"{frame.key} {[tile.image for tile in tiles]}"
-    sheet = sheets.pop(drawn, None) or sprite(frame.images)
+    images = [int(image) for image in frame.images]
+    drawn = f"{frame.key} {images}"
+    sheet = sheets.pop(drawn, None) or sprite(frame.pictures)
     while len(sheets) > 1:  # the grid before this one may still be on the page
         del sheets[next(iter(sheets))]
     sheets[drawn] = sheet
     about = {
         "key": frame.key,
-        "size": frame.images.shape[-1],
+        "size": frame.pictures.shape[-1],
         "classes": [str(name) for name in frame.class_names],
-        "images": [int(tile.image) for tile in tiles],
-        "guesses": [t.guess and [int(t.guess[0]), round(100 * t.guess[1])] for t in tiles],
-        "truths": [None if tile.truth is None else int(tile.truth) for tile in tiles],
+        "images": images,
+        "guesses": [g and [int(g[0]), round(100 * g[1])] for g in map(frame.guesses.get, images)],
+        "truths": [frame.truths.get(image) for image in images],
     }
     about["digest"] = hashlib.blake2b(json.dumps(about).encode() + sheet, digest_size=8).hexdigest()
     text = json.dumps(about, separators=(",", ":")).encode()

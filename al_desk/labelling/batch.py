@@ -66,7 +66,6 @@ def take_batch(context: DeskContext) -> Batch | None:
 
 
 def _choose(context: DeskContext, tab: str) -> Work[Batch | None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import choose_batch
     from al_core.models.hardware import find_hardware
 
@@ -199,7 +198,6 @@ def refit_when_due(context: DeskContext, batch: Batch, events: Sequence[GridEven
 
 
 def _refit(context: DeskContext) -> Work[None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import refit
     from al_core.models.hardware import find_hardware
 

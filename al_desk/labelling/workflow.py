@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
 from uuid import uuid4
 
 import streamlit as st
@@ -22,7 +23,7 @@ from al_desk.labelling.batch import (
 from al_desk.results.headline import gain
 from al_desk.server.resources import is_gone, this_tab
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import errors_shown, local_time
+from al_desk.widgets.formatting import errors_shown
 from al_desk.widgets.job_progress import Task, keep_running, round_key
 
 
@@ -72,7 +73,6 @@ def train(context: DeskContext, brief: bool) -> None:
 
 
 def _advance(context: DeskContext) -> Work[None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import advance
     from al_core.models.hardware import find_hardware
 
@@ -133,10 +133,11 @@ def _others(context: DeskContext, known: int) -> None:
     answers = experiment.pool.answers
     asked = [image for batch in others for image in batch.images]
     done = sum(image in answers for image in asked)
-    lapse = max(batch.leased_until for batch in others if batch.leased_until)
+    lapse = max(batch.leased_until for batch in others if batch.leased_until).astimezone(UTC)
+    lapse -= timedelta(minutes=st.context.timezone_offset or 0)  # as the browser's clock shows it
     st.info(
         f"Round {number} waits for what others still label: {done} of {len(asked)} images. "
-        f"If they stay silent, it goes on without them at {local_time(lapse):%H:%M}.",
+        f"If they stay silent, it goes on without them at {lapse:%H:%M}.",
         icon=":material/group:",
     )
 

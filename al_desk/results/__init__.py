@@ -6,6 +6,5 @@ stopping         when to stop
 random_baseline  the same number of labels, chosen at random
 mistakes         classes, confusion, images that the model gets wrong
 pool_map         the pool in two dimensions
-compare          experiments and simulations side by side
-curve_choice     which of them
+compare          experiments and simulations side by side, and the choice of them
 """

@@ -11,7 +11,7 @@ from al_core.analysis.curves import TITLES, measured_on
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.store.records import RoundRecord
-from al_desk.results.stopping import is_clear, last_gain
+from al_desk.results.stopping import last_gain
 from al_desk.widgets.formatting import interval
 
 
@@ -40,7 +40,7 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
         row.metric(what, "–", width="content", help=why_no_accuracy(experiment))
         return
     last, change = table.iloc[-1], last_gain(experiment, dataset)
-    clear = change is not None and is_clear(change)
+    clear = change is not None and not change.low <= 0 <= change.high
     row.metric(
         what,
         f"{last['accuracy']:.1%}",

@@ -1,4 +1,7 @@
-"""What all tabs of one server share: the store, the workers, the images, which tabs are open."""
+"""What all tabs of one server share: the store, the workers, the images, which tabs are open.
+
+Work that needs torch imports it within its own function, in a worker's thread: it takes seconds.
+"""
 
 from __future__ import annotations
 

@@ -48,13 +48,8 @@ def attempt(name: str, act: Callable[[], str | None]) -> None:
 def pressed(label: str, **how: Any) -> bool:
     """Whether a button was pressed; for what needs the values that are on the page now."""
     name = f"pressed-{label}"
-    st.button(label, key=f"button-{label}", on_click=_note, args=(name,), **how)
-    return bool(st.session_state.pop(name, False))
-
-
-def _note(name: str) -> None:
-    st.session_state[name] = True
-    st.rerun()
+    st.button(label, key=name, on_click=attempt, args=(name, lambda: None), **how)
+    return st.session_state.pop(f"told-{name}", None) is not None
 
 
 def tell(name: str) -> None:

@@ -49,7 +49,7 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
 
     seconds = 2.0 if brief else 1.0
     if not brief:
-        _redraw_at_end(job)
+        redraw_at_end(job)
         st.subheader(plain(title), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
@@ -59,9 +59,9 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
         st.fragment(draw_training, run_every=seconds)(job)
 
 
-# More often than the drawing, since somebody is waiting.
 @st.fragment(run_every=0.2)
-def _redraw_at_end(job: Job) -> None:
+def redraw_at_end(job: Job) -> None:
+    """Redraw the page once a job has ended; soon, since somebody is waiting."""
     if not job.active:
         st.rerun()
 
