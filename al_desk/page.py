@@ -21,7 +21,6 @@ from al_desk.labelling.review import leave_review, review
 from al_desk.labelling.workflow import train_and_label
 from al_desk.results.headline import at_a_glance
 from al_desk.results.random_baseline import keep_up
-from al_desk.server.garbage_collection import keep_collections_short
 from al_desk.server.resources import (
     is_gone,
     load_images,
@@ -29,12 +28,11 @@ from al_desk.server.resources import (
     open_store,
     redraw_when_it_answers,
 )
-from al_desk.setup.annotator import ask_name, welcome_back
+from al_desk.setup.annotator import ask_name, is_let_in, welcome_back
 from al_desk.setup.import_export import export_and_import
-from al_desk.setup.login import is_let_in
 from al_desk.setup.new_experiment import new_experiment
 from al_desk.setup.sidebar import choose_experiment, labelling_settings, show_experiment
-from al_desk.widgets.buttons import button, redraw
+from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
 from al_desk.widgets.job_progress import watch
 
@@ -130,10 +128,11 @@ def title_and_view(title: str, *views: str) -> str:
             key="view",
             bind="query-params",
             label_visibility="collapsed",
-            on_change=redraw,
+            on_change=st.rerun,
         )
 
 
+@errors_shown()
 def images_of(experiment: Experiment) -> Dataset | None:
     """The images an experiment was started on, or None after saying why they are missing."""
     config = experiment.config
@@ -146,11 +145,7 @@ def images_of(experiment: Experiment) -> Dataset | None:
         button("Try again", lambda: loader().forget(job.key), icon=":material/refresh:")
         return None
     dataset: Dataset = job.result
-    try:
-        check_images(experiment, dataset)
-    except ActiveLearningError as error:
-        show_error(error)
-        return None
+    check_images(experiment, dataset)
     if dataset.unreadable:
         with st.expander(f"Files left out as unreadable: {len(dataset.unreadable):,}"):
             st.dataframe({"file": dataset.unreadable}, hide_index=True)
@@ -181,7 +176,6 @@ def welcome(store: Store) -> None:
 
 def page() -> None:
     """Draw the page once."""
-    keep_collections_short()
     st.set_page_config(
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
@@ -201,14 +195,14 @@ def page() -> None:
             if experiment_id is not None:
                 labelling_settings(store, experiment_id)
             show_truth = st.toggle(
-                "Show the truth", help="While labelling; for demonstrations.", on_change=redraw
+                "Show the truth", help="While labelling; for demonstrations.", on_change=st.rerun
             )
             new = st.expander(
                 "New experiment",
                 expanded=experiment_id is None,
                 icon=":material/add:",
                 key=f"new-{experiment_id is None}",
-                on_change=redraw,
+                on_change=st.rerun,
             )
             if new.open:  # while it is closed, its many fields need not be sent
                 with new:

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from al_core.errors import StoreError
-from al_desk.grid.label_grid import Frame, GridStatus, Tile, label_grid
-from al_desk.grid.sprites import sprite_text
+from al_desk.grid.label_grid import Frame, GridStatus, label_grid, sprite_text
 from al_desk.widgets.buttons import pressed
 
 query = st.query_params
@@ -33,13 +32,13 @@ def store(events):
             print(json.dumps([event.event_id, event.image, event.act]), file=lines)
 
 @st.fragment
-def desk(tiles):
+def desk(images, guesses):
     status = GridStatus(
-        [stored.get(tile.image) for tile in tiles], disabled=bool(query.get("disabled")),
-        review=bool(query.get("review")), show_guesses=bool(query.get("guesses")),
+        [stored.get(image) for image in images], review=bool(query.get("review")),
+        show_guesses=bool(query.get("guesses")),
     )
     label_grid(
-        Frame(f"label-grid-{batch}", pixels, tiles, names), status, store,
+        Frame(f"label-grid-{batch}", images, pixels, names, guesses), status, store,
         lambda image: {
             "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
             "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
@@ -48,8 +47,8 @@ def desk(tiles):
     if st.button("Repair"):
         st.session_state.repaired = True
 
-guess = (1, 0.61) if query.get("guess") else None
-desk([Tile(100 + i, guess) for i in range(len(pixels))])
+images = [100 + i for i in range(len(pixels))]
+desk(images, dict.fromkeys(images, (1, 0.61)) if query.get("guess") else {})
 st.text_input("Note")
 if pressed("Count"):
     st.write(f"counted {len(log.read_text().splitlines())}")

@@ -73,6 +73,29 @@ def test_an_undo_right_after_the_hand_in_stops_the_training_for_it(desk: Desk) -
     assert desk.rows(number, "label", "annotations")[-1] == (9,)
 
 
+def test_a_label_typed_right_behind_an_undo_lands_on_no_image_of_the_batch_that_goes(
+    desk: Desk,
+) -> None:
+    number = desk.start()
+    page = desk.open(number)
+    batch(page, "Round 1")
+    first = images(page)
+    label_all(page, 6)
+    page.keyboard.press("Enter")
+    batch(page, "Round 2")
+    for key in "u97":  # typed before anybody sees where the undo leads to
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="Round 1")).to_be_visible()
+    expect(page.get_by_test_id("tile").nth(5)).to_be_focused()
+    expect(page.get_by_text("5 of 6 saved")).to_be_visible()
+    page.keyboard.press("8")
+    expect(page.get_by_text("6 of 6 saved")).to_be_visible()
+    assert {int(image) for image in first} >= {
+        image for (image,) in desk.rows(number, "image", "annotations")[12:]
+    }
+    assert desk.rows(number, "image, label", "annotations")[-1] == (int(first[5]), 8)
+
+
 def test_the_record_says_how_often_person_and_model_disagree_and_how_long_a_label_took(
     desk: Desk,
 ) -> None:

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from al_desk.grid.events import ANY, HAND_IN, GridEvent, parse_events
-from al_desk.grid.label_grid import Frame, Tile
-from al_desk.grid.sprites import sprite
+from al_desk.grid.label_grid import sprite
 
 GOOD = [[7, 1, 5]]
 NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}, {"mount": "a", "events": GOOD}]
@@ -49,8 +48,3 @@ def test_the_sprite_holds_every_picture_unchanged(count):
     for i, image in enumerate(images):
         top, left = i // columns * 32, i % columns * 32
         assert np.array_equal(sheet[top : top + 32, left : left + 32], image.transpose(1, 2, 0))
-
-
-def test_each_tile_needs_its_picture():
-    with pytest.raises(ValueError, match=r"uint8 \[2, 3, S, S\], one for each tile, not float64"):
-        Frame("grid", np.zeros((1, 3, 8, 8)), [Tile(0), Tile(1)], ["cat"])

@@ -163,12 +163,3 @@ def test_labels_that_could_not_be_stored_come_again(open_desk):
     assert desk.events(2) == [(100, 0), (101, 1)]
     desk.page.get_by_text("2 of 6 saved").wait_for()
     assert not desk.page.get_by_role("button", name="Save again").is_visible()
-
-
-def test_a_disabled_grid_takes_no_labels(open_desk):
-    desk = open_desk(disabled=1)
-    desk.page.keyboard.type("01su")
-    desk.tiles.nth(3).click(button="right", force=True)  # Playwright knows aria-disabled
-    assert desk.page.get_by_role("option").count() == 0
-    assert desk.labels() == [""] * 6
-    assert desk.events(0) == []

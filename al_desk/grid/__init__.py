@@ -2,7 +2,6 @@
 
 label_grid       the component; .js draws it and handles what the person does, .css styles it
 events           what the browser sends
-sprites          all pictures of a batch as one
 tiles            what the grid shows of an image; .js unpacks a frame and draws its tiles
 head.js          progress, problems, buttons and classes above the tiles
 panels.css       the style of the panels, and of small screens

@@ -79,11 +79,13 @@ function createHelp() {
     el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));
 }
 
-// Why the current image was chosen, and which labelled images are most similar.
-function createWhyPanel() {
+// Why the current image was chosen, and which labelled images are most similar. `send` asks the
+// server about an image, or about none.
+function createWhyPanel(send, current) {
   const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
     ariaLive: "polite" });
   let letGo = () => {}; // releases the sheet of pictures
+  let asking;
 
   function bar([code, prob], classes) {
     const width = `${Math.round(100 * prob)}%`;
@@ -91,8 +93,23 @@ function createWhyPanel() {
       el("i", { style: `--share: ${width}` }));
   }
 
-  function show(why, image, classes) {
-    if (!why || why.image !== image) {
+  function toggle() {
+    panel.hidden = !panel.hidden;
+    if (panel.hidden) send(null);
+    else ask();
+    return !panel.hidden;
+  }
+
+  // Asked once the person stays on a tile, not for each one that is passed.
+  function ask() {
+    if (panel.hidden) return;
+    clearTimeout(asking);
+    panel.classList.add("stale");
+    asking = setTimeout(() => send(current()), 120);
+  }
+
+  function show(why, classes) {
+    if (!why || why.image !== current()) {
       panel.classList.add("stale");
       return;
     }
@@ -112,5 +129,5 @@ function createWhyPanel() {
     }
   }
 
-  return { panel, show };
+  return { panel, show, toggle, ask, stop: () => clearTimeout(asking) };
 }

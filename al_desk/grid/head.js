@@ -17,7 +17,7 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
   const help = createHelp();
   const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
     "Hand in batch", el("kbd", {}, "↵"));
-  const whyButton = command("W", "Why", toggleWhy, { ariaPressed: "false" });
+  const whyButton = command("W", "Why", pressWhy, { ariaPressed: "false" });
   const helpButton = command("?", "Keys", toggleHelp, { className: "keys", ariaExpanded: "false" });
   const problem = el("span", { role: "alert" });
   const saveAgain = el("button", { type: "button", onclick: sendAgain }, "Save again");
@@ -27,27 +27,28 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
       command("U", "Undo", undo), whyButton, helpButton, handInButton),
     problemBar, legend.node, help);
 
+  function pressWhy() {
+    whyButton.ariaPressed = String(toggleWhy());
+  }
+
   function toggleHelp() {
     help.hidden = !help.hidden;
     helpButton.ariaExpanded = String(!help.hidden);
   }
 
-  function say(text) {
-    write(progress, text);
-  }
+  const say = (text) => write(progress, text);
 
-  function paint({ labels, selected, onDisk, isSaved, isReview, isHandingIn, classes, page, label }) {
+  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, classes, page, label }) {
     const total = labels.length;
     const done = labels.filter((code) => code >= 0).length;
     const skipped = labels.filter((code) => code === SKIP).length;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
     say(selected ? `${selected} selected`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
-    progress.classList.toggle("done", rest !== "");
     write(saved, !isSaved ? `${onDisk} saved, saving…`
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);
     handInButton.hidden = whyButton.hidden = isReview;
-    handInButton.ariaDisabled = String(rest === "" || isHandingIn);
+    handInButton.ariaDisabled = String(rest === "" || isWaiting);
     legend.paint(classes, page, label);
   }
 
@@ -57,9 +58,5 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
     problemBar.hidden = problem.textContent === "";
   }
 
-  function paintWhy(isOpen) {
-    whyButton.ariaPressed = String(isOpen);
-  }
-
-  return { node, say, paint, paintProblem, paintWhy, toggleHelp };
+  return { node, say, paint, paintProblem, pressWhy, toggleHelp };
 }

@@ -33,18 +33,19 @@ function createGrid(parent, key) {
   const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
   const history = []; // what undo restores: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, who, codes, labels, tiles, send, drawn, asking;
+  let frame, status, who, codes, labels, tiles, send, drawn;
   let current = 0;
   let page = 0;
-  let handingIn = false; // until another grid takes over, or a refusal comes; keys do nothing
+  /** @type {number?} */
+  let awaited = null; // HAND_IN or UNDO until its outcome is shown: what is typed means other images
   let refusal = ""; // why the last hand-in or undo was refused
   let letGo = () => {}; // releases the sheet of pictures
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const row = el("div", { className: "row", role: "row" });
-  const why = createWhyPanel();
+  const why = createWhyPanel((image) => send("why", image), () => frame.images[current]);
   const head = createHead({
-    give, undo, handIn, turn, toggleWhy, sendAgain: () => sender.send(),
+    give, undo, handIn, turn, toggleWhy: why.toggle, sendAgain: () => sender.send(),
   });
   const sender = createSender(journal, (message) => send("events", message), paintProblem);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
@@ -71,10 +72,11 @@ function createGrid(parent, key) {
     journal.hear();
     journal.acknowledge(status);
     if (status.refused) {
-      if (handingIn) own.clear(); // somebody else may have taken a label back
-      if (handingIn) history.length = 0;
-      [handingIn, refusal] = [false, status.refused];
+      if (awaited === HAND_IN) own.clear(); // somebody else may have taken a label back
+      if (awaited === HAND_IN) history.length = 0;
+      [awaited, refusal] = [null, status.refused];
     }
+    if (awaited === UNDO && journal.isSaved) awaited = null;
     sender.advance();
     if (status.who !== who) history.length = 0;
     who = status.who;
@@ -86,7 +88,6 @@ function createGrid(parent, key) {
     if (frame.shape !== drawn) build();
     drawn = frame.shape;
     root.hidden = false;
-    root.ariaDisabled = String(Boolean(status.disabled));
     if (untouched || focus >= 0) {
       current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
       selection.clear(current);
@@ -95,7 +96,7 @@ function createGrid(parent, key) {
     paintProblem();
     const here = Boolean(root.getRootNode().activeElement);
     if (first ? !busyElsewhere(document.activeElement) : here && focus >= 0) focusTile();
-    if (asking) why.show(status.why, frame.images[current], frame.classes);
+    why.show(status.why, frame.classes);
   }
 
   // The tile that the server wants to have the focus, once per request; -1 for none.
@@ -138,7 +139,7 @@ function createGrid(parent, key) {
     head.paint({
       labels, classes: frame.classes, page, label: labels[current], selected: selection.size,
       onDisk: journal.stored(frame.images, codes).filter((code) => code !== OPEN).length,
-      isSaved: journal.isSaved, isReview: Boolean(status.review), isHandingIn: handingIn,
+      isSaved: journal.isSaved, isReview: Boolean(status.review), isWaiting: awaited !== null,
     });
   }
 
@@ -160,7 +161,7 @@ function createGrid(parent, key) {
     paint(i);
     paintHead();
     focusTile();
-    askWhy();
+    why.ask();
   }
 
   function focusTile() {
@@ -177,7 +178,7 @@ function createGrid(parent, key) {
   // Label, skip or clear the selection, or else the current tile; then move on to the next open one,
   // from the top again if need be. In a review there are no open ones: on to the next.
   function give(code) {
-    if (status.disabled || handingIn) return;
+    if (awaited) return;
     list.close();
     const chosen = selection.size ? selection.all() : [current];
     const changed = chosen.filter((i) => labels[i] !== code);
@@ -193,18 +194,19 @@ function createGrid(parent, key) {
   }
 
   function undo() {
-    if (status.disabled || handingIn) return;
+    if (awaited === HAND_IN) return;
     const group = history.pop();
     if (group) {
       record(group.map(([i, before]) => [i, UNDO, before]));
       select(group[0][0]);
     } else if (!status.review) {
       sendEvents([[ANY, UNDO]]);
+      awaited = UNDO;
     }
   }
 
   function handIn() {
-    if (status.disabled || status.review || handingIn) return;
+    if (status.review || awaited) return;
     const open = labels.indexOf(OPEN);
     if (open >= 0) {
       select(open);
@@ -212,7 +214,7 @@ function createGrid(parent, key) {
       return;
     }
     sendEvents([[ANY, HAND_IN]]);
-    handingIn = true;
+    awaited = HAND_IN;
     paintHead();
   }
 
@@ -241,47 +243,14 @@ function createGrid(parent, key) {
   }
 
   function openList() {
-    if (!status.disabled) list.open(tiles[current], frame.classes, labels[current], page * PAGE);
+    list.open(tiles[current], frame.classes, labels[current], page * PAGE);
   }
-
-  function toggleWhy() {
-    why.panel.hidden = !why.panel.hidden;
-    head.paintWhy(!why.panel.hidden);
-    if (why.panel.hidden) send("why", null);
-    else askWhy();
-  }
-
-  // Asked once the person stays on a tile, not for each one that is passed.
-  function askWhy() {
-    if (why.panel.hidden) return;
-    clearTimeout(asking);
-    why.show(null);
-    asking = setTimeout(() => send("why", frame.images[current]), 120);
-  }
-
-  // ---- which key does what ---------------------------------------------------------------------
-
-  const MOVES = {
-    ArrowLeft: () => Math.max(0, current - 1),
-    ArrowRight: () => Math.min(tiles.length - 1, current + 1),
-    ArrowUp: () => tileInRow(tiles, current, -1), ArrowDown: () => tileInRow(tiles, current, 1),
-    Home: () => 0, End: () => tiles.length - 1,
-  };
-  const EDITS = {
-    " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: handIn,
-    Escape: () => select(current), "Ctrl+A": selection.selectAll,
-  };
-  const COMMANDS = {
-    s: () => give(SKIP), u: undo, l: openList, w: toggleWhy,
-    z: () => root.classList.toggle("zoom"), "?": head.toggleHelp,
-    "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
-  };
 
   const grid = {
     key, takeFrame, calls: 0,
     destroy() {
       list.close();
-      clearTimeout(asking);
+      why.stop();
       sender.stop();
       letGo();
       listening.abort();
@@ -293,7 +262,22 @@ function createGrid(parent, key) {
   active = grid;
   parent.append(root);
   listenToKeys(root, {
-    moves: MOVES, edits: EDITS, commands: COMMANDS, signal: listening.signal,
+    moves: {
+      ArrowLeft: () => Math.max(0, current - 1),
+      ArrowRight: () => Math.min(tiles.length - 1, current + 1),
+      ArrowUp: () => tileInRow(tiles, current, -1), ArrowDown: () => tileInRow(tiles, current, 1),
+      Home: () => 0, End: () => tiles.length - 1,
+    },
+    edits: {
+      " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: handIn,
+      Escape: () => select(current), "Ctrl+A": selection.selectAll,
+    },
+    commands: {
+      s: () => give(SKIP), u: undo, l: openList, w: head.pressWhy,
+      z: () => root.classList.toggle("zoom"), "?": head.toggleHelp,
+      "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
+    },
+    signal: listening.signal,
     wanted: (event) => active === grid && !root.hidden && !list.takes(event),
     move: (to, extending) => (extending ? selection.extend : select)(to),
     digit: (i) => page * PAGE + i < frame.classes.length && give(page * PAGE + i),

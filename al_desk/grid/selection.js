@@ -13,7 +13,7 @@ function createSelection(row, grid) {
   let drag = null; // where a drag began, and what was selected before it
   let dragged = false; // the click that ends a drag selects nothing
 
-  const box = el("div", { className: "box", hidden: true });
+  const box = el("div", { className: "box" });
 
   const range = (from, to) => {
     const [low, high] = from < to ? [from, to] : [to, from];
@@ -83,7 +83,6 @@ function createSelection(row, grid) {
       Math.min(x, toX), Math.max(x, toX), Math.min(y, toY), Math.max(y, toY)];
     Object.assign(box.style, {
       left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
-    box.hidden = false;
     const hit = [...grid.tiles().keys()].filter((i) => {
       const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = grid.tiles()[i];
       return offsetLeft < right && offsetLeft + offsetWidth > left
@@ -102,7 +101,6 @@ function createSelection(row, grid) {
     if (drag && dragged && chosen.size) grid.move(anchor);
     drag = null;
     box.remove();
-    box.hidden = true;
   }
 
   row.addEventListener("click", onClick);

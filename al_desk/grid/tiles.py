@@ -10,8 +10,7 @@ from al_core.store.records import Annotation, Batch
 from al_core.strategies.registry import titled
 from al_desk.context import DeskContext
 from al_desk.grid.events import SKIP
-from al_desk.grid.label_grid import Frame, Tile
-from al_desk.grid.sprites import sprite_text
+from al_desk.grid.label_grid import Frame, sprite_text
 
 Guesses = Mapping[int, tuple[int, float]]  # image -> the model's class and its probability
 
@@ -19,13 +18,10 @@ Guesses = Mapping[int, tuple[int, float]]  # image -> the model's class and its 
 def frame_of(context: DeskContext, key: str, images: Sequence[int], guesses: Guesses) -> Frame:
     """The frame of a grid of ``images``; their truth only where the person asked to see it."""
     train = context.dataset.train
-    truths = [int(train.targets[image]) if context.show_truth else -1 for image in images]
-    tiles = [
-        Tile(image, guesses.get(image), truth if truth >= 0 else None)
-        for image, truth in zip(images, truths, strict=True)
-    ]
+    truths = {image: int(train.targets[image]) for image in images if context.show_truth}
+    known = {image: truth for image, truth in truths.items() if truth >= 0}
     names = context.experiment.config.class_names
-    return Frame(key, train.images[list(images)], tiles, names)
+    return Frame(key, images, train.images[list(images)], names, guesses, known)
 
 
 def guesses_of(batch: Batch) -> Guesses:

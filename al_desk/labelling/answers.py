@@ -16,11 +16,10 @@ from al_core.experiment.undo import undo
 from al_core.store.records import Annotation, Batch
 from al_desk.context import DeskContext
 from al_desk.grid.events import CLEAR, SKIP, UNDO, GridEvent, parse_events
-from al_desk.grid.label_grid import source, taken
+from al_desk.grid.label_grid import on_disk, source
 from al_desk.setup.annotator import name_or
 
 KINDS = ("batch", "review", "opinion")  # of grids; an opinion is given blind
-_DELIVERED = "_answers_delivered"  # session state: how many events of each mount are on disk
 
 _unsaved = st.components.v2.component(
     "unsaved_answers",
@@ -35,22 +34,6 @@ def grid_key(context: DeskContext, kind: str, name: object) -> str:
     return f"grid-{context.experiment.id}-{kind}-{name}"
 
 
-def annotation(context: DeskContext, kind: str, number: int, event: GridEvent) -> Annotation:
-    """The row for an event of a grid of that kind; round ``number`` is the first to train on it."""
-    shown = kind == "batch" and context.experiment.config.show_guesses
-    return Annotation(
-        image=event.image,
-        label=event.act if event.act >= 0 else None,
-        round=number,
-        annotator=context.annotator,
-        cleared=event.act == CLEAR,
-        key=context.dataset.train.keys[event.image],
-        event=event.event_id,
-        milliseconds=event.milliseconds,
-        guess_shown=shown or kind == "review",
-    )
-
-
 def save(
     context: DeskContext,
     kind: str,
@@ -58,13 +41,17 @@ def save(
     events: Sequence[GridEvent],
     batch: Batch | None = None,
 ) -> None:
-    """Write ``events``, each about one image, to the log, and renew the lease of ``batch``.
+    """Write ``events`` of a grid of that ``kind``, each about one image, to the log, and renew the
+    lease of ``batch``; round ``number`` is the first to train on them.
 
     Those that are there already are left out. An opinion never changes what others answered:
     clearing it undoes it.
     """
-    log = context.store.annotations(context.experiment.id, [event.image for event in events])
+    log: list[Annotation] = []
+    if any(event.act in (UNDO, CLEAR) for event in events):
+        log = context.store.annotations(context.experiment.id, [event.image for event in events])
     saved = {row.event for row in log}
+    shown = kind == "review" or (kind == "batch" and context.experiment.config.show_guesses)
     new: list[Annotation] = []
     for event in events:
         row: Annotation | None = None
@@ -74,7 +61,17 @@ def save(
             undone = undo([*log, *new], context.annotator, [event.image])
             row = undone and replace(undone, event=event.event_id)
         elif kind != "opinion" or event.act != SKIP:
-            row = annotation(context, kind, number, event)
+            row = Annotation(
+                image=event.image,
+                label=event.act if event.act >= 0 else None,
+                round=number,
+                annotator=context.annotator,
+                cleared=event.act == CLEAR,
+                key=context.dataset.train.keys[event.image],
+                event=event.event_id,
+                milliseconds=event.milliseconds,
+                guess_shown=shown,
+            )
         if row is not None:
             new.append(row)
     renewed = None if batch is None else (batch, lapses_at())
@@ -89,16 +86,14 @@ def deliver_unsaved_answers(context: DeskContext) -> None:
     any fragment, so that a restarted server draws the whole page when the browser asks.
     """
     key = f"unsaved-answers-{context.experiment.id}"
-    delivered: dict[str, int] = st.session_state.setdefault(_DELIVERED, {})
-    # A grid that leaves with its hand-in has not heard that it was saved: without the counts of
-    # the grids, the whole page would be drawn a second time for nothing.
-    saved = taken()
-    saved |= {mount: max(count, saved.get(mount, 0)) for mount, count in delivered.items()}
-    data = {"experiment": context.experiment.id, "saved": saved}
+    # Those of the grids, too: one that leaves with its hand-in has not heard that it was saved, and
+    # the whole page would be drawn a second time for nothing.
+    saved = on_disk()
+    data = {"experiment": context.experiment.id, "saved": dict(saved)}
     _unsaved(key=key, data=data, on_journals_change=lambda: None)
     sent = (st.session_state.get(key) or {}).get("journals")
     with suppress(StoreError):  # the browser keeps them, and sends them again
-        if _deliver(context, sent if isinstance(sent, list) else [], delivered):
+        if _deliver(context, sent if isinstance(sent, list) else [], saved):
             st.rerun()
 
 
@@ -107,7 +102,7 @@ def warn_of_unsaved_answers() -> None:
     _unsaved(key="unsaved-answers", data={})
 
 
-def _deliver(context: DeskContext, sent: list[Any], delivered: dict[str, int]) -> bool:
+def _deliver(context: DeskContext, sent: list[Any], saved: dict[str, int]) -> bool:
     """Write the journals that were ``sent`` to the log; whether there was anything new in them."""
     any_new = False
     for journal in sent:
@@ -127,8 +122,8 @@ def _deliver(context: DeskContext, sent: list[Any], delivered: dict[str, int]) -
         number = next(rounds, experiment.label_round)
         images, classes = range(experiment.pool_size), len(experiment.config.class_names)
         mount, count, events = parse_events(journal, images, classes)
-        if mount and count > delivered.get(mount, 0):
+        if mount and count > saved.get(mount, 0):
             save(context, kind, number, [event for _, event in events if event.image in images])
-            delivered[mount] = count
+            saved[mount] = count
             any_new = True
     return any_new

@@ -1,9 +1,12 @@
-"""The open batch: handed out to this tab, shown in the grid, saved label by label, handed in."""
+"""The open batch: handed out to this tab, shown in the grid, saved label by label, handed in or
+taken back; and a linear head that is fitted again meanwhile, so that the next batch is ready."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 
 import streamlit as st
@@ -12,26 +15,31 @@ from al_core.errors import ConfigError, StoreError
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.leases import (
     hand_in,
+    is_held,
     lapses_at,
     round_to_label,
     take_new_batch,
     take_open_batch,
 )
+from al_core.experiment.undo import undo
 from al_core.jobs import JobState
+from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
 from al_core.store.records import Batch
 from al_core.strategies.registry import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_desk.context import DeskContext
-from al_desk.grid.events import ANY, HAND_IN, UNDO, GridEvent
+from al_desk.grid.events import ANY, HAND_IN, SKIP, UNDO, GridEvent
 from al_desk.grid.label_grid import GridStatus, label_grid
 from al_desk.grid.tiles import frame_of, guesses_of, labels_of, why
-from al_desk.labelling.answers import annotation, grid_key, save
-from al_desk.labelling.refit import refit_when_due
-from al_desk.labelling.undo import FOCUS, REDRAW, take_back
-from al_desk.server.resources import is_gone, loader, this_tab, warm_up
+from al_desk.labelling.answers import grid_key, save
+from al_desk.server.resources import is_gone, loader, this_tab, trainer, warm_up
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import show_error
-from al_desk.widgets.job_progress import watch
+from al_desk.widgets.job_progress import round_key, watch
+
+FOCUS = "focus"  # session state: the image an undo leads back to, and when
+REDRAW = "redraw"  # session state: whether the whole page must be redrawn
+SHARES = (0.5, 1.0)  # of a batch; the head is fitted again when this much of it is answered
 
 
 def take_batch(context: DeskContext) -> Batch | None:
@@ -58,7 +66,6 @@ def take_batch(context: DeskContext) -> Batch | None:
 
 
 def _choose(context: DeskContext, tab: str) -> Work[Batch | None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import choose_batch
     from al_core.models.hardware import find_hardware
 
@@ -94,20 +101,22 @@ def label_batch(context: DeskContext, batch: Batch) -> None:
     A label redraws only this fragment, with the very arguments of the last full run, so the
     pictures are sent once.
     """
+    if st.session_state.pop(REDRAW, False):  # an undo: the batch that it leads to is shown first
+        st.rerun(scope="app")
     experiment = context.experiment
     drawing = True
 
     def receive(events: list[GridEvent]) -> str | None:
         refused = None
-        for act, group in groupby(events, key=lambda e: e.act if e.act in (UNDO, HAND_IN) else 0):
-            same = list(group)
-            if act == UNDO:
-                refused = _undo(context, batch, same)
-            elif act == HAND_IN:
+        for act, group in groupby(events, key=lambda e: e.act if e.image == ANY else None):
+            if act == HAND_IN:
                 refused = _hand_in(context, batch)
+            elif act == UNDO:
+                for event in group:
+                    refused = take_back(context, event.event_id)
             else:
-                rows = [annotation(context, "batch", batch.round, event) for event in same]
-                context.store.append(experiment.id, rows, renewed=(batch, lapses_at()))
+                same = list(group)
+                save(context, "batch", batch.round, same, batch)
                 refit_when_due(context, batch, same)
         if drawing:  # they come from before a restart: what is being drawn does not show them yet
             st.session_state[REDRAW] = True
@@ -132,19 +141,6 @@ def label_batch(context: DeskContext, batch: Batch) -> None:
             st.rerun(scope="app")
 
 
-def _undo(context: DeskContext, batch: Batch, events: Sequence[GridEvent]) -> str | None:
-    """Take back the last answer for each image, or, for ANY, the last answer of all; a sentence
-    where there is none."""
-    refused = None
-    for image, same in groupby(events, key=lambda event: event.image):
-        if image == ANY:
-            for event in same:
-                refused = take_back(context, event.event_id)
-        else:
-            save(context, "batch", batch.round, [*same], batch)
-    return refused
-
-
 def _hand_in(context: DeskContext, batch: Batch) -> str | None:
     """Hand a batch in, or say why that is not possible."""
     try:
@@ -153,3 +149,56 @@ def _hand_in(context: DeskContext, batch: Batch) -> str | None:
         st.session_state[REDRAW] = True  # the page may show labels that no longer exist
         return str(error)
     return None
+
+
+def take_back(context: DeskContext, event_id: str) -> str | None:
+    """Undo the annotator's last answer, unless its batch is being labelled by somebody else now; a
+    sentence where there is nothing to undo.
+
+    A batch that was handed in is opened again; if its round is training, that is stopped, and
+    starts over with the next hand-in.
+    """
+    store, experiment, tab = context.store, context.reread(), this_tab()
+    theirs = (b for b in experiment.open_batches if b.holder != tab and is_held(b, is_gone))
+    asked = {image for b in experiment.batches for image in b.images}
+    asked -= {image for b in theirs for image in b.images}
+    # The same event may arrive twice: then its row is there, and only the rest is done again.
+    row = next((row for row in experiment.annotations if row.event == event_id), None)
+    if row is None:
+        row = undo(experiment.annotations, context.annotator, asked)
+        if row is None:
+            return "There is nothing to undo."
+        store.append(experiment.id, [replace(row, event=event_id)])
+    source = next(b for b in reversed(experiment.batches) if row.image in b.images)
+    if source.handed_in_at is not None:
+        store.reopen(source.id, tab, context.annotator, lapses_at())
+        if source.round == experiment.next_round:
+            trainer().withdraw(round_key(experiment.id, source.round))
+    st.session_state[FOCUS] = (row.image, time.time_ns() // 1_000_000)
+    st.session_state[REDRAW] = True
+    return None
+
+
+def refit_when_due(context: DeskContext, batch: Batch, events: Sequence[GridEvent]) -> None:
+    """Fit the head in the background, once for each of the SHARES of the batch that ``events`` and
+    those before them have answered."""
+    experiment = context.experiment
+    answered: set[int] = st.session_state.setdefault(
+        f"answered-{batch.id}", experiment.pool.answers.keys() & set(batch.images)
+    )
+    answered.update(event.image for event in events if event.act >= SKIP)
+    if experiment.config.model.head != "linear" or batch.round != experiment.next_round:
+        return
+    if waits_for_features(experiment.config, experiment.fingerprint):
+        return
+    due = sum(len(answered) >= share * len(batch.images) for share in SHARES)
+    key = f"experiment {experiment.id}, batch {batch.id}, fit {due}"
+    if due and trainer().job(key) is None:
+        trainer().submit(key, lambda: _refit(context))
+
+
+def _refit(context: DeskContext) -> Work[None]:
+    from al_core.loop.advance import refit
+    from al_core.models.hardware import find_hardware
+
+    yield from refit(context.store, context.experiment.id, context.dataset, find_hardware())

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
 from uuid import uuid4
 
 import streamlit as st
 
 from al_core.config import PretrainConfig
 from al_core.experiment.experiment import Phase, add_rounds
+from al_core.experiment.leases import close_round, held_by_others
 from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.progress import Work
 from al_desk.context import DeskContext
-from al_desk.labelling.batch import describe, hint_for_few_labels, label_batch, take_batch
-from al_desk.labelling.others import wait_for_others
-from al_desk.labelling.undo import take_back
+from al_desk.labelling.batch import (
+    describe,
+    hint_for_few_labels,
+    label_batch,
+    take_back,
+    take_batch,
+)
 from al_desk.results.headline import gain
+from al_desk.server.resources import is_gone, this_tab
 from al_desk.widgets.buttons import button
+from al_desk.widgets.formatting import errors_shown
 from al_desk.widgets.job_progress import Task, keep_running, round_key
 
 
@@ -24,11 +32,12 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
     experiment = context.experiment
     batch = take_batch(context) if labelling else None
     if batch is not None:
-        st.subheader(describe(batch), anchor=False)
-        if batch.round < experiment.next_round:
-            st.caption("Opened again by an undo. Changes count from the next training on.")
-        if hint := hint_for_few_labels(experiment):
-            st.caption(hint)
+        with st.container():  # a grid that moves down or up is drawn anew, and keys are lost
+            st.subheader(describe(batch), anchor=False)
+            if batch.round < experiment.next_round:
+                st.caption("Opened again by an undo. Changes count from the next training on.")
+            if hint := hint_for_few_labels(experiment):
+                st.caption(hint)
         label_batch(context, batch)
     brief = batch is not None or not labelling
     waits = waits_for_features(experiment.config, experiment.fingerprint)
@@ -64,7 +73,6 @@ def train(context: DeskContext, brief: bool) -> None:
 
 
 def _advance(context: DeskContext) -> Work[None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import advance
     from al_core.models.hardware import find_hardware
 
@@ -104,3 +112,37 @@ def finished(context: DeskContext) -> None:
 
     key = f"add-{context.experiment.id}"
     button("Label another round", add, key, icon=":material/add:")
+
+
+def wait_for_others(context: DeskContext) -> None:
+    """Say who is still labelling the round that trains next, and offer to go on without them."""
+    experiment = context.experiment
+    if others := held_by_others(experiment, experiment.next_round, this_tab(), is_gone):
+        _others(context, len(others))
+
+
+@st.fragment(run_every=2.0)
+@errors_shown()
+def _others(context: DeskContext, known: int) -> None:
+    number = context.experiment.next_round
+    close_round(context.store, context.experiment.id, number, is_gone)
+    experiment = context.reread()
+    others = held_by_others(experiment, number, this_tab(), is_gone)
+    if len(others) != known:
+        st.rerun(scope="app")
+    answers = experiment.pool.answers
+    asked = [image for batch in others for image in batch.images]
+    done = sum(image in answers for image in asked)
+    lapse = max(batch.leased_until for batch in others if batch.leased_until).astimezone(UTC)
+    lapse -= timedelta(minutes=st.context.timezone_offset or 0)  # as the browser's clock shows it
+    st.info(
+        f"Round {number} waits for what others still label: {done} of {len(asked)} images. "
+        f"If they stay silent, it goes on without them at {lapse:%H:%M}.",
+        icon=":material/group:",
+    )
+
+    def go_on() -> None:
+        for batch in others:
+            context.store.hand_in(batch.id)
+
+    button("Go on without them", go_on, help="Their labels so far are kept.")

@@ -38,12 +38,8 @@ def show_classes(experiment: Experiment) -> None:
     last["labels"] = last["class"].map(dict(counts)).fillna(0)
     shares = ["recall", "low", "high", "change"]
     last[shares] = 100 * last[shares]
-    look: dict[str, Any] = {
-        "hide_index": True,
-        "column_config": _COLUMNS,
-        "placeholder": "–",
-        "height": min(ROW * (len(last) + 1) + 3, HIGH),  # pixels
-    }
+    look: dict[str, Any] = {"hide_index": True, "column_config": _COLUMNS, "placeholder": "–"}
+    look["height"] = min(ROW * (len(last) + 1) + 3, HIGH)  # pixels
     note = (
         "Recall: the share of a class's images that the model recognises, with its 95% Wilson "
         "interval, which is wide for few images. The classes that are certainly recognised worst "

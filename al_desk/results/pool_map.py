@@ -62,7 +62,6 @@ def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap
 
 
 def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.loop.advance import latest_predictions
     from al_core.models.hardware import find_hardware
 

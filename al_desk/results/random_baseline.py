@@ -66,7 +66,6 @@ def _key(experiment: Experiment) -> str:
 
 
 def _train(experiment: Experiment, dataset: Dataset) -> Work[None]:
-    # Imported in the worker's thread, since torch takes seconds to import.
     from al_core.models.hardware import find_hardware
     from al_core.simulation.random_baseline import train_baseline
 

@@ -60,11 +60,6 @@ def last_gain(experiment: Experiment, dataset: Dataset | None) -> Gain | None:
     return _gain(experiment, dataset, [r for r in experiment.rounds if r.metrics][-2:])
 
 
-def is_clear(gain: Gain) -> bool:
-    """Whether a gain, or a loss, is more than chance."""
-    return gain.low > 0 or gain.high < 0
-
-
 def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFrame:
     nearest = next_target(accuracy)
     left, right = st.columns([1, 3], vertical_alignment="bottom")

@@ -11,20 +11,19 @@ from al_core.images.dataset import Dataset
 from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
-from al_desk.results.mistakes import show_classes, show_mistakes
-from al_desk.results.pool_map import show_map
-from al_desk.results.random_baseline import random_baseline, show_progress
-from al_desk.results.rounds_table import (
+from al_desk.results.headline import (
     accuracy_name,
     measured_in_words,
     rounds_table,
     why_no_accuracy,
 )
+from al_desk.results.mistakes import show_classes, show_mistakes
+from al_desk.results.pool_map import show_map
+from al_desk.results.random_baseline import random_baseline, show_progress
 from al_desk.results.stopping import advise
-from al_desk.widgets.buttons import redraw
 from al_desk.widgets.charts import accuracy_curve
 from al_desk.widgets.formatting import duration, number_column, show_info
-from al_desk.widgets.training_curves import draw_history
+from al_desk.widgets.job_progress import draw_history
 
 
 # A fragment: choosing another tab or round redraws nothing else.
@@ -34,7 +33,7 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
     if not experiment.rounds:
         return
     names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
-    tabs = dict(zip(names, st.tabs(names, key="results", on_change=redraw), strict=True))
+    tabs = dict(zip(names, st.tabs(names, key="results", on_change=st.rerun), strict=True))
     shown = next(name for name, tab in tabs.items() if tab.open)
     with tabs[shown]:
         unmeasured = experiment.rounds[-1].metrics is None

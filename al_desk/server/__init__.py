@@ -1,5 +1,4 @@
 """What all tabs of one server share.
 
-resources           the store, the workers, the images, which tabs are open
-garbage_collection  what Python's collector need not examine after each label
+resources  the store, the workers, the images, which tabs are open
 """

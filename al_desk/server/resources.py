@@ -1,7 +1,11 @@
-"""What all tabs of one server share: the store, the workers, the images, which tabs are open."""
+"""What all tabs of one server share: the store, the workers, the images, which tabs are open.
+
+Work that needs torch imports it within its own function, in a worker's thread: it takes seconds.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -17,7 +21,6 @@ from al_core.images.dataset_cache import load
 from al_core.jobs import Job, Worker
 from al_core.progress import Work
 from al_core.store.store import Store
-from al_desk.server.garbage_collection import collect_all
 
 
 def open_store() -> Store:
@@ -74,7 +77,13 @@ def _presence() -> Presence:
 @st.cache_resource(show_spinner=False)
 def trainer() -> Worker:
     """Runs the rounds of all experiments, one after another, since there is one device."""
-    return Worker(afterwards=collect_all)
+    return Worker(afterwards=_collect_garbage)
+
+
+def _collect_garbage() -> None:
+    """Networks and their optimisers form cycles. Streamlit would collect them after each label, but
+    is told not to (``.streamlit/config.toml``)."""
+    gc.collect()
 
 
 @st.cache_resource(show_spinner=False)

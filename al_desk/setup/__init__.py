@@ -1,9 +1,7 @@
 """Experiments: started, chosen, renamed; who is labelling; what goes out and comes in.
 
 sidebar         reopen, rename and delete experiments; how one is labelled
-new_experiment  the form that starts one
-round_cost      how long a round would take on this machine
-login           who may see the page
-annotator       who is labelling, remembered by the browser; what happened in the meantime
+new_experiment  the form that starts one, and how long a round would take on this machine
+annotator       who may see the page, who is labelling, and what happened in the meantime
 import_export   labels and images, out and in
 """

@@ -1,8 +1,9 @@
-"""Who is labelling: a name that the browser remembers."""
+"""Who may see the page, and who is labelling: a name that the browser remembers."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import streamlit as st
@@ -12,7 +13,6 @@ from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
 from al_core.names import LENGTH
 from al_core.store.records import RoundRecord, annotator_name, now
-from al_desk.widgets.buttons import redraw
 from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
@@ -26,6 +26,25 @@ _remember = st.components.v2.component(
 )
 
 
+def is_let_in() -> bool:
+    """Whether this visitor may see anything: everybody may, unless ``.streamlit/secrets.toml``
+    names an identity provider; then strangers get a button to log in. Nobody may if that file
+    cannot be read, since it may ask for a login."""
+    is_read = st.secrets.load_if_toml_exists()
+    if not is_read and any(Path(name).exists() for name in st.get_option("secrets.files")):
+        show_error(
+            "The secrets of this desk cannot be read, so nobody is let in: fix secrets.toml."
+        )
+        return False
+    asks = is_read and "auth" in st.secrets
+    if not asks or st.user.get("is_logged_in", False):
+        return True
+    st.title("Active-learning desk", anchor=False)
+    st.write("This desk asks for a login.")
+    st.button("Log in", type="primary", icon=":material/login:", on_click=st.login)
+    return False
+
+
 def ask_name() -> str:
     """The annotator's name, as this browser or the login knows it; "me" until it is given."""
     login = name_or(str(st.user.get("name", "")), "me")
@@ -36,7 +55,7 @@ def ask_name() -> str:
         key="annotator",
         max_chars=LENGTH,
         help="Saved with each label; this browser remembers it.",
-        on_change=redraw,
+        on_change=st.rerun,
     )
     try:
         name = annotator_name(name) if name.strip() else "me"

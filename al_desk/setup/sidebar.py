@@ -14,7 +14,7 @@ from al_core.simulation.random_baseline import can_be_measured
 from al_core.store.store import Store
 from al_core.strategies.registry import STRATEGIES, titled
 from al_desk.server.resources import load_images, trainer
-from al_desk.widgets.buttons import attempt, button, redraw, tell
+from al_desk.widgets.buttons import attempt, button, tell
 from al_desk.widgets.formatting import plain
 
 
@@ -35,7 +35,7 @@ def choose_experiment(store: Store) -> int | None:
         format_func=known.__getitem__,
         placeholder="Start a new one below" if not ids else "Choose one, or start a new one",
         disabled=not ids,
-        on_change=redraw,
+        on_change=st.rerun,
     )
     if picked != current:
         show_experiment(picked)

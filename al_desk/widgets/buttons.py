@@ -2,7 +2,8 @@
 
 Streamlit (1.67) merges a press with what a component sends at the same moment, and then runs the
 component's fragment alone: the script never reaches ``if st.button(...)``. A run that begins or
-ends in another thread meanwhile resets the press too. Callbacks run first, in any case.
+ends in another thread meanwhile resets the press too. Callbacks run first, in any case; that of a
+widget which decides what is on the page is ``st.rerun``.
 """
 
 from __future__ import annotations
@@ -47,18 +48,8 @@ def attempt(name: str, act: Callable[[], str | None]) -> None:
 def pressed(label: str, **how: Any) -> bool:
     """Whether a button was pressed; for what needs the values that are on the page now."""
     name = f"pressed-{label}"
-    st.button(label, key=f"button-{label}", on_click=_note, args=(name,), **how)
-    return bool(st.session_state.pop(name, False))
-
-
-def _note(name: str) -> None:
-    st.session_state[name] = True
-    st.rerun()
-
-
-def redraw() -> None:
-    """Have the whole page redrawn, as the callback of a widget that decides what is on it."""
-    st.rerun()
+    st.button(label, key=name, on_click=attempt, args=(name, lambda: None), **how)
+    return st.session_state.pop(f"told-{name}", None) is not None
 
 
 def tell(name: str) -> None:

@@ -39,19 +39,16 @@ def accuracy_curve(
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     # Thin bars: a rule would be black, on a dark page too.
     whiskers = base.mark_bar(size=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q")
-    line = base.mark_line(strokeWidth=2).encode(y=y)
-    points = base.mark_circle(size=80, opacity=1).encode(y=y)
-    layers = [band, whiskers, line, points]
+    line = base.mark_line(strokeWidth=2, point={"size": 80, "opacity": 1}).encode(y=y)
+    layers = [band, whiskers, line]
     if baseline is not None:
         tooltip = [
             alt.Tooltip("labeled:Q", title="Random labels", format=","),
             alt.Tooltip("accuracy:Q", title=title, format=".1%"),
         ]
-        grey = alt.Chart(baseline).encode(x=x, y=y, tooltip=tooltip)
-        layers[:0] = [
-            grey.mark_line(strokeWidth=2, color=GREY),
-            grey.mark_circle(size=50, opacity=1, color=GREY),
-        ]
+        points = {"size": 50, "opacity": 1, "color": GREY}
+        grey = alt.Chart(baseline).mark_line(strokeWidth=2, color=GREY, point=points)
+        layers.insert(0, grey.encode(x=x, y=y, tooltip=tooltip))
     if ahead is not None:
         fit = alt.Chart(ahead).encode(x=x)
         layers += [
@@ -121,11 +118,9 @@ def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> Layers:
     )
     behind, front = table[~table["class"].isin(lit)], table[table["class"].isin(lit)]
     layers = [
-        (grey.mark_line(strokeWidth=1, opacity=0.4), behind),
-        (grey.mark_circle(size=30, opacity=0.5), behind),
+        (grey.mark_line(strokeWidth=1, opacity=0.4, point={"size": 30, "opacity": 0.5}), behind),
         (bright.mark_bar(size=1.5, opacity=0.4).encode(y="low:Q", y2="high:Q"), front),
-        (bright.mark_line(strokeWidth=2.5), front),
-        (bright.mark_circle(size=80, opacity=1), front),
+        (bright.mark_line(strokeWidth=2.5, point={"size": 80, "opacity": 1}), front),
     ]
     # The browser complains about a layer without data, which has no extent.
     filled = [layer.properties(data=data) for layer, data in layers if not data.empty]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -34,12 +34,6 @@ def errors_shown() -> Iterator[None]:
         yield
     except ActiveLearningError as error:
         show_error(error)
-
-
-def local_time(time: datetime) -> datetime:
-    """A time in the browser's time zone."""
-    offset = st.context.timezone_offset or 0  # minutes west of UTC
-    return time.astimezone(UTC) - timedelta(minutes=offset)
 
 
 def ago(time: datetime) -> str:

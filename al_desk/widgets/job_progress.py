@@ -1,19 +1,18 @@
-"""A running job: what it does, how far it is, how long it takes, and a way to stop it."""
+"""A running job: what it does, how far it is, its curves, and a way to stop it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from al_core.jobs import Job, JobState, Worker
-from al_core.progress import PretrainProgress, Progress, Work
+from al_core.progress import PretrainProgress, Progress, TrainingProgress, Work
 from al_desk.server.resources import trainer
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import duration, plain, show_error, show_info
-from al_desk.widgets.training_curves import draw_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
 
     seconds = 2.0 if brief else 1.0
     if not brief:
-        _redraw_at_end(job)
+        redraw_at_end(job)
         st.subheader(plain(title), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.fragment(_draw_bar, run_every=seconds)(job, title if brief else "", worker)
@@ -60,9 +59,9 @@ def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = Fals
         st.fragment(draw_training, run_every=seconds)(job)
 
 
-# More often than the drawing, since somebody is waiting.
 @st.fragment(run_every=0.2)
-def _redraw_at_end(job: Job) -> None:
+def redraw_at_end(job: Job) -> None:
+    """Redraw the page once a job has ended; soon, since somebody is waiting."""
     if not job.active:
         st.rerun()
 
@@ -124,3 +123,34 @@ def _in_words(progress: Progress | None) -> str:
     if left is not None and left >= 1:
         words += f", about {duration(left)} left"
     return words
+
+
+def draw_training(job: Job) -> None:
+    """Loss and accuracy of the training that a job has reported, side by side."""
+    learning = [r for r in job.reports if isinstance(r, PretrainProgress)]
+    if learning:
+        rows = [(report.epoch, report.loss, report.neighbours) for report in learning]
+        whole = learning[-1].epoch / max(learning[-1].fraction, 0.01)
+        draw_history(rows, whole, "Loss", "Right by neighbours")
+    epochs = [r for r in job.reports if isinstance(r, TrainingProgress) and r.ends_epoch]
+    if epochs:
+        last = epochs[-1]
+        history = [(report.epoch, report.loss, report.accuracy) for report in epochs]
+        draw_history(history, last.epoch * last.total / last.done)
+
+
+def draw_history(
+    history: Sequence[Sequence[float | None]],
+    epochs: float,
+    loss: str = "Training loss",
+    accuracy: str = "Training accuracy",
+) -> None:
+    """Loss and accuracy over the epochs; about 300 points, which is all that a screen shows."""
+    # altair takes a while to import, and no batch should wait for it.
+    from al_desk.widgets.charts import training_curve
+
+    history = history[:: max(1, len(history) // 300)]
+    left, right = st.columns(2)
+    left.altair_chart(training_curve(history, "loss", epochs, loss))
+    if any(row[2] is not None for row in history):
+        right.altair_chart(training_curve(history, "accuracy", epochs, accuracy))
