@@ -14,7 +14,7 @@ from hypothesis import settings
 
 # Whatever benchmarks use too is imported by its full name.
 from tests.postgres import Postgres, installed, running
-from tests.servers import APP, CHROMIUM, chromium, free_port, serving
+from tests.servers import APP, CHROMIUM, free_port, one_profile, serving
 
 # A timing is no assertion; what reproduces a failure is printed with it.
 settings.register_profile("tests", deadline=None, print_blob=True)
@@ -48,7 +48,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
     report = yield
     browser = getattr(item, "funcargs", {}).get("browser")
     if report.failed and browser is not None:
-        for page in [page for context in browser.contexts for page in context.pages]:
+        for page in browser.pages:
             report.sections.append((f"the page {page.url}", page.locator("body").inner_text()))
     return report
 
@@ -73,13 +73,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Chromium, driven by Playwright."""
+    """Chromium, driven by Playwright: a context whose pages share a profile."""
     if CHROMIUM is None:
         pytest.skip("no Chromium found: apt-get install chromium")
     from playwright.sync_api import expect
 
     expect.set_options(timeout=60_000)  # milliseconds; five seconds are short on a busy machine
-    with chromium() as started:
+    with one_profile() as started:
         yield started
 
 
@@ -123,7 +123,7 @@ def app(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]
     @contextlib.contextmanager
     def opened(*arguments: str, path: str = "") -> Iterator:
         with serve(APP, *arguments, env={"AL_HOME": str(tmp_path)}) as url:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page = browser.new_page()
             page.goto(url + path)
             yield page
             page.close()

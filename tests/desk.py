@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment.start import start_experiment
@@ -92,7 +92,7 @@ def toggle(page: Page, label: str) -> None:
 class Desk:
     """One server for all tests of this file; each has experiments of its own."""
 
-    def __init__(self, browser: Browser, url: str, home: Path) -> None:
+    def __init__(self, browser: BrowserContext, url: str, home: Path) -> None:
         self.home = home
         self.store = Store(f"sqlite:///{home / 'al.db'}")
         self._browser, self._url = browser, url
@@ -104,7 +104,7 @@ class Desk:
 
     def open(self, experiment: int | None = None, more: str = "") -> Page:
         """Another tab on an experiment, or on the form for a new one."""
-        page = self._browser.new_page(viewport={"width": 1280, "height": 900})
+        page = self._browser.new_page()
         page.goto(self._url + (f"/?experiment={experiment}{more}" if experiment else ""))
         self._pages.append(page)
         return page
@@ -112,6 +112,7 @@ class Desk:
     def close(self) -> None:
         while self._pages:
             self._pages.pop().close()
+        self._browser.clear_cookies()
 
     def sessions(self) -> int:
         """How many tabs the server knows of: it hears a moment later that one was closed."""

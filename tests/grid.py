@@ -65,7 +65,7 @@ class Grid:
         self.log = log
         log.touch()
         phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
-        self.page = browser.new_page(**(phone if touch else {}))
+        self.page = browser.browser.new_page(**phone) if touch else browser.new_page()
         self.page.set_default_timeout(60_000)
         self.errors: list[Exception] = []
         self.page.on("pageerror", lambda error: self.errors.append(error))

@@ -23,7 +23,7 @@ from desk import (
     toggle,
 )
 from faults import Cable, small_disk, unwritable
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from waiting import until
 
 from tests.servers import APP, free_port
@@ -33,7 +33,7 @@ DOZEN = replace(BY_HAND, initial=12)
 
 @pytest.fixture(scope="module")
 def served(
-    browser: Browser, serve: Callable, tmp_path_factory: pytest.TempPathFactory
+    browser: BrowserContext, serve: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Cable, Path]]:
     """A server, behind a cable, and where it keeps everything."""
     home, port = tmp_path_factory.mktemp("home"), free_port()
@@ -44,7 +44,7 @@ def served(
 
 
 @pytest.fixture
-def desk(served: tuple[Cable, Path], browser: Browser) -> Iterator[Desk]:
+def desk(served: tuple[Cable, Path], browser: BrowserContext) -> Iterator[Desk]:
     cable, home = served
     desk = Desk(browser, cable.url, home)
     yield desk
@@ -180,7 +180,7 @@ def test_a_database_that_disappears_is_told_and_its_labels_are_saved_when_it_is_
 
 
 def test_two_servers_on_one_folder_label_and_train_an_experiment_together(
-    desk: Desk, browser: Browser, serve: Callable
+    desk: Desk, browser: BrowserContext, serve: Callable
 ) -> None:
     number = desk.start(replace(QUICK, label_while_training=False))
     with serve(APP, env={"AL_HOME": str(desk.home)}) as url:
@@ -197,7 +197,7 @@ def test_two_servers_on_one_folder_label_and_train_an_experiment_together(
 
 
 def test_a_full_disk_is_told_and_the_labels_are_saved_when_there_is_room(
-    browser: Browser, serve: Callable, tmp_path: Path
+    browser: BrowserContext, serve: Callable, tmp_path: Path
 ) -> None:
     with (
         small_disk(tmp_path / "disk") as home,

@@ -19,7 +19,7 @@ from desk import (
     rows,
     tiles,
 )
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import BrowserContext, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
 from tests.servers import APP, free_port
@@ -65,7 +65,7 @@ def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on
 
 
 def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
-    browser: Browser, serve: Callable, tmp_path: Path
+    browser: BrowserContext, serve: Callable, tmp_path: Path
 ) -> None:
     number = prepared(tmp_path)
     port, page = free_port(), browser.new_page()
@@ -248,7 +248,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
-    browser: Browser, serve: Callable, tmp_path: Path
+    browser: BrowserContext, serve: Callable, tmp_path: Path
 ) -> None:
     prepared(tmp_path, "a secret")
     secrets = tmp_path / "secrets.toml"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from desk import A_ROUND, BY_HAND, hand_in, images, label_all, label_in_both
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
@@ -16,7 +16,7 @@ from tests.servers import APP
 
 
 def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_other_ends(
-    browser: Browser, serve: Callable, postgres: Postgres, tmp_path: Path
+    browser: BrowserContext, serve: Callable, postgres: Postgres, tmp_path: Path
 ) -> None:
     address = postgres.database()
     store = Store(address)
@@ -25,7 +25,7 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
     number = start_experiment(store, "team", config, dataset)
 
     def opened(url: str) -> Page:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page()
         page.goto(f"{url}/?experiment={number}")
         return page
 
