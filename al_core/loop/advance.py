@@ -60,7 +60,7 @@ def _turn(store: Store, experiment_id: int) -> Lock | None:
 
 
 def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
-    experiment = open_experiment(store, experiment_id, with_reasons=True)
+    experiment = open_experiment(store, experiment_id)
     if experiment.phase is not Phase.TRAINING:
         return
     check_images(experiment, dataset)
@@ -73,7 +73,9 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     save_predictions(experiment.folder, predictions)
     if outcome.test_probs is not None:
         save_test_predictions(experiment.folder, number, outcome.test_probs)
-    compared, disagreed, shown = experiment.disagreement(number)
+    asked = [store.batch(batch.id) for batch in experiment.batches if batch.round == number]
+    with_reasons = replace(experiment, batches=tuple(filter(None, asked)))
+    compared, disagreed, shown = with_reasons.disagreement(number)
 
     yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
     experiment = open_experiment(store, experiment_id)  # the person labelled meanwhile

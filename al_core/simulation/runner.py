@@ -134,11 +134,11 @@ def _work(tasks: Any, reports: Any, threads: int) -> None:
 
 
 def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
-    """Run a simulation in this process, from where it stopped: its rows and progress reports."""
+    """Run a simulation in this process, from where it stopped: rows and progress reports."""
     from al_core.features.embed import features_of
     from al_core.models.hardware import find_hardware
     from al_core.models.weights import pretrained_weights
-    from al_core.simulation.simulate import find_annotator, row_of, simulate
+    from al_core.simulation.simulate import find_annotator, simulate
 
     config = simulation.config
     dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
@@ -149,5 +149,4 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     digest = source.digest if source else ""
     store, experiment = open_simulation(simulation, dataset, digest)
     with closing(store):
-        yield from (row_of(record, config) for record in experiment.rounds[: config.rounds + 1])
         yield from simulate(store, experiment.id, dataset, annotator, find_hardware())

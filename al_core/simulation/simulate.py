@@ -121,16 +121,20 @@ def row_of(record: RoundRecord, config: ExperimentConfig) -> Row:
 def simulate(
     store: Store, experiment_id: int, dataset: Dataset, annotator: Annotator, hardware: Hardware
 ) -> Iterator[Progress | Row]:
-    """Run an experiment to its end, from where its log stands: progress reports, and a row as each
-    round ends. R rounds of labelling give R + 1 rows, the first for the initial images."""
+    """Run an experiment to its end, from where its log stands: progress reports, and a row for each
+    round that has ended, as it ends. R rounds of labelling give R + 1 rows, the first for the
+    initial images."""
     choose = partial(choose_batch, dataset=dataset, hardware=hardware)
+    shown = 0
     while True:
         experiment = open_experiment(store, experiment_id)
+        ended = experiment.rounds[shown : experiment.config.rounds + 1]
+        yield from (row_of(record, experiment.config) for record in ended)
+        shown = experiment.next_round
         if experiment.phase is Phase.TRAINING:
             yield from advance(store, experiment_id, dataset, hardware)
             # 45 MB a round that nobody will need again.
             weights_path(experiment.folder, experiment.next_round).unlink(missing_ok=True)
-            yield row_of(open_experiment(store, experiment_id).rounds[-1], experiment.config)
             continue
         batch = yield from take_new_batch(store, experiment_id, NAME, NAME, lambda _: False, choose)
         if batch is None:
