@@ -28,7 +28,7 @@ def candidates(probs: torch.Tensor) -> Candidates:
 
 def choose(name: str, probs: torch.Tensor, n: int, seed: int = 0) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
-    return STRATEGIES[name].choose(candidates(probs), n, generator).tolist()
+    return STRATEGIES[name].choose(candidates(probs), n, generator)[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def apart(degrees: float) -> float:
 def picks(name: str, points: torch.Tensor, labeled: torch.Tensor, n: int, **more: object) -> list:
     probs = more.pop("probs", torch.full((len(points), 2), 0.5))
     seen = Candidates(probs, points, labeled, **more)
-    return STRATEGIES[name].choose(seen, n, torch.Generator().manual_seed(0)).tolist()
+    return STRATEGIES[name].choose(seen, n, torch.Generator().manual_seed(0))[0].tolist()
 
 
 def test_the_radius_of_uncertainty_herding_is_how_far_labels_lie_apart_copies_or_not() -> None:

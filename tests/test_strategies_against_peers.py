@@ -30,7 +30,7 @@ def candidates(seed: int, spread: float = 1.0) -> Candidates:
 
 
 def chosen(name: str, seen: Candidates, n: int) -> list[int]:
-    return STRATEGIES[name].choose(seen, n, torch.Generator().manual_seed(0)).tolist()
+    return STRATEGIES[name].choose(seen, n, torch.Generator().manual_seed(0))[0].tolist()
 
 
 def queried(strategy: object, seen: Candidates, n: int, **more: object) -> list[int]:
@@ -145,7 +145,7 @@ def test_badge_draws_gradients_as_plain_k_means_plus_plus_does() -> None:
         seen = candidates(seed)
         points = gradients(seen)
         generator = torch.Generator().manual_seed(seed)
-        mine.append(potential(points, STRATEGIES["badge"].choose(seen, 30, generator).tolist()))
+        mine.append(potential(points, STRATEGIES["badge"].choose(seen, 30, generator)[0].tolist()))
         plain.append(potential(points, plain_k_means_plus_plus(points, 30, seed)))
         classifier = Classifier(seen.probs.double().numpy())
         badge = pool.Badge(random_state=seed)

@@ -130,7 +130,7 @@ def streamed_round(
             temperature=validation.temperature if validation else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
-        places = some[strategy.choose(candidates, n, chance).numpy()]
+        places = some[strategy.choose(candidates, n, chance)[0].numpy()]
     keys = yield from rows_at(pool, places, read_keys, "Looking up names", run)
     return Chosen(
         keys=keys.tolist(),

@@ -55,8 +55,7 @@ def choose(
     if heads is not None:
         votes = heads.logits(candidates.embeddings).softmax(2)
         candidates = replace(candidates, votes=votes)
-    picks = STRATEGIES[strategy].choose(candidates, min(n, len(unlabeled)), generator)
-    score = STRATEGIES[strategy].score(candidates)
+    picks, score = STRATEGIES[strategy].choose(candidates, min(n, len(unlabeled)), generator)
     return unlabeled[picks.cpu().numpy()], None if score is None else score.cpu().numpy()
 
 

@@ -72,15 +72,17 @@ class Strategy:
             return scored(self.function, candidates.committee, 1)
         return scored(self.function, candidates.probs, 0)
 
-    def choose(self, candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
+    def choose(
+        self, candidates: Candidates, n: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
         """``n`` positions among the candidates, best first, int64 ``[n]``, ties broken by the
-        ``generator``. Raises ConfigError if fewer are left."""
+        ``generator``; and what :meth:`score` gives. Raises ConfigError if fewer are left."""
         scores = self.score(candidates)
         if scores is None:
-            return self.function(candidates, n, generator)
+            return self.function(candidates, n, generator), None
         from al_core.strategies.candidates import highest
 
-        return highest(scores, candidates, n, generator)
+        return highest(scores, candidates, n, generator), scores
 
 
 STRATEGIES = {
