@@ -34,7 +34,7 @@ SIZE = 1438  # of the digits' pool
 def quick(rounds: int = 1, **more: object) -> ExperimentConfig:
     train = TrainConfig(epochs=1, min_steps=2, flip=False)
     return ExperimentConfig(
-        initial=12, per_round=5, rounds=rounds, train=train, image_size=16, **more
+        initial=12, per_round=5, rounds=rounds, train=train, image_size=8, **more
     )
 
 
