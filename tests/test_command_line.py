@@ -55,16 +55,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path) -> None:
     out = tmp_path / "curve.csv"
     words = ["--strategy", "margin", "--strategy", "random", "--seed", "1", "--seed", "2"]
-    words += [
-        "--rounds",
-        "1",
-        "--jobs",
-        "1",
-        "--head",
-        "linear",
-        "--embeddings",
-        str(pixels_of(tmp_path)),
-    ]
+    words += ["--rounds", "1", "--head", "linear", "--embeddings", str(pixels_of(tmp_path))]
     ended = in_a_process("simulate", *QUICK.split(), "--out", out, *words)
     assert ended.returncode == 0, ended.stderr
     header = out.read_text().splitlines()[0]
