@@ -1,4 +1,5 @@
-"""``python -m al_core``, run as a person runs it."""
+"""``python -m al_core``, run as a person runs it: one that succeeds and one that fails in a
+process of their own, which takes seconds, the others in this one."""
 
 import csv
 import os
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from tiny import pixels_of
 
+from al_core.__main__ import main
 from al_core.config import ExperimentConfig
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
@@ -17,16 +20,25 @@ from al_core.progress import finish
 from al_core.store.records import Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 
-pytestmark = pytest.mark.slow  # a process each
-
 ROOT = Path(__file__).parents[1]
+QUICK = "--data digits --initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 3"
 
 
-def al_core(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    return tmp_path
+
+
+def al_core(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, words)], prog_name="python -m al_core")
+
+
+def in_a_process(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "al_core", *map(str, words)],
         cwd=ROOT,
-        env={**os.environ, "AL_HOME": str(home)},
+        env=os.environ,
         capture_output=True,
         text=True,
         timeout=300,
@@ -34,22 +46,17 @@ def al_core(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def simulate(home: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    quick = "--initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 3"
-    words = ["--data", "digits", *quick.split(), "--out", str(out), *more]
-    return al_core(home, "simulate", *words)
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path) -> None:
     out = tmp_path / "curve.csv"
     words = ["--strategy", "margin", "--strategy", "random", "--seed", "1", "--seed", "2"]
     words += ["--rounds", "1", "--head", "linear", "--embeddings", str(pixels_of(tmp_path))]
-    ended = simulate(tmp_path, out, *words)
+    ended = in_a_process("simulate", *QUICK.split(), "--out", out, *words)
     assert ended.returncode == 0, ended.stderr
     header = out.read_text().splitlines()[0]
     assert header == (
@@ -87,8 +94,9 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
 def test_simulate_answers_bad_input_in_one_sentence(
     tmp_path: Path, words: list[str], sentence: str
 ) -> None:
-    ended = simulate(tmp_path, tmp_path / "curve.csv", *words)
-    assert ended.returncode != 0
+    ended = al_core("simulate", *QUICK.split(), "--out", tmp_path / "curve.csv", *words)
+    assert ended.exit_code != 0
+    assert isinstance(ended.exception, SystemExit)  # not one that would be shown
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "curve.csv").exists()
@@ -112,8 +120,8 @@ def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
         Annotation(third, None, 1, "bob", key=digits.train.keys[third], cleared=True),
     ])  # fmt: skip
 
-    ended = al_core(tmp_path, "export", "--experiment", "my digits", "--out", tmp_path / "out.csv")
-    assert ended.returncode == 0, ended.stderr
+    ended = al_core("export", "--experiment", "my digits", "--out", tmp_path / "out.csv")
+    assert ended.exit_code == 0, ended.stderr
     table = {int(row["image"]): row for row in rows(tmp_path / "out.csv")}
     header = (tmp_path / "out.csv").read_text().splitlines()[0]
     columns = "key,image,label,class_name,round,strategy,score,annotator,created_at,seconds"
@@ -141,10 +149,8 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
     settings = ExperimentConfig(data="digits", initial=5, per_round=3, rounds=1)
     experiment = start_experiment(store, "mine", settings, digits)
     for form, out in (("folders", "by-class"), ("parquet", "labels.parquet")):
-        ended = al_core(
-            tmp_path, "export", "--experiment", "mine", "--as", form, "--out", tmp_path / out
-        )
-        assert ended.returncode == 0, ended.stderr
+        ended = al_core("export", "--experiment", "mine", "--as", form, "--out", tmp_path / out)
+        assert ended.exit_code == 0, ended.stderr
         assert "5 images written" in ended.stdout
     assert len(list((tmp_path / "by-class").glob("*/*.png"))) == 5
 
@@ -152,19 +158,20 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
     known, other = digits.train.keys[0], digits.train.keys[1]
     table.write_text(f"key,class_name\n{known},7\nnobody,7\n{other},eight\n")
     words = ("import", "--experiment", "mine", "--labels", table, "--annotator", "ada")
-    ended = al_core(tmp_path, *words)
-    assert ended.returncode != 0
+    ended = al_core(*words)
+    assert ended.exit_code != 0
     assert "Row 3: No image has the key “nobody”." in ended.stderr
     assert "Row 4: There is no class “eight”." in ended.stderr
     assert len(store.annotations(experiment)) == 5
     table.write_text(f"key,class_name\n{known},7\n")
-    ended = al_core(tmp_path, *words)
+    ended = al_core(*words)
     assert ended.stdout == "1 labels imported; 0 were there already.\n"
     assert (store.annotations(experiment)[-1].label, len(store.annotations(experiment))) == (7, 6)
 
 
+@pytest.mark.slow
 def test_export_of_an_unknown_experiment_says_so(tmp_path: Path) -> None:
-    ended = al_core(tmp_path, "export", "--experiment", "fish", "--out", tmp_path / "out.csv")
+    ended = in_a_process("export", "--experiment", "fish", "--out", tmp_path / "out.csv")
     assert ended.returncode != 0
     assert ended.stderr == "Error: There is no experiment “fish”; there are: none yet.\n"
     assert not (tmp_path / "out.csv").exists()

@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from torchvision.models import resnet18
 
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig, TrainConfig
+from al_core.distributed import embed, ray_cluster, simulate
 from al_core.distributed.embed import embed_on_ray
 from al_core.distributed.ray_cluster import tasks
 from al_core.distributed.simulate import simulate_on_ray
@@ -48,18 +51,39 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # read once, at the import below
-    from ray._private import utils
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """And two cores for a cluster that is started here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AL_HOME", str(path := tmp_path_factory.mktemp("home")))
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # read once, at the import below
+        from ray._private import utils
 
-    monkeypatch.setattr(utils, "get_num_cpus", lambda *_, **__: 2)  # of a local cluster
-    return tmp_path
+        patch.setattr(utils, "get_num_cpus", lambda *_, **__: 2)
+        yield path
+
+
+@pytest.fixture(scope="module")
+def one_cluster(home: Path) -> Iterator[None]:
+    """From here on whoever starts a cluster gets this one: to start one takes seconds."""
+    start = ray_cluster.cluster
+    with start(None) as ray, pytest.MonkeyPatch.context() as patch:
+
+        @contextmanager
+        def shared(address: str | None) -> Iterator:
+            if address is None:
+                yield ray
+            else:
+                with start(address) as other:
+                    yield other
+
+        for module in (embed, ray_cluster, simulate):
+            patch.setattr(module, "cluster", shared)
+        yield
 
 
 def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
-    home: Path, weights: str
+    home: Path, weights: str, request: pytest.FixtureRequest
 ) -> None:
     files = parquet_of(home / "mine")
     dataset = finish(load(str(files), cache_dir=home / "cache"))
@@ -67,7 +91,13 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
     out = home / "together"
     work = embed_on_ray(str(files), weights, out, 32)
     assert any(report.done >= 3 for report in work if report.unit == "files")
-    work.close()  # stopped, and gone on with
+    import ray
+
+    (node,) = ray.nodes()
+    assert node["NodeManagerAddress"] == "127.0.0.1"  # nobody else can reach it
+    work.close()  # stopped, and its cluster with it; gone on with on another
+    assert not ray.is_initialized()
+    request.getfixturevalue("one_cluster")
     there = {path: path.stat().st_mtime_ns for path in out.glob("embeddings-*.parquet")}
     assert 3 <= len(there) < 14
     damaged = min(there)
@@ -92,9 +122,11 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
         finish(embed_on_ray(str(files), weights, out, 16))
 
 
-def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) -> None:
+def test_simulations_give_the_rows_of_one_process_whoever_is_killed(
+    home: Path, one_cluster: None
+) -> None:
     train = TrainConfig(epochs=1, min_steps=2, flip=False)
-    plain = ExperimentConfig("digits", initial=12, per_round=5, train=train)
+    plain = ExperimentConfig("digits", image_size=16, initial=12, per_round=5, train=train)
     simulations = [
         Simulation(replace(plain, strategy=name, rounds=rounds))
         for name, rounds in (("margin", 1), ("random", 2))
@@ -117,7 +149,7 @@ def test_simulations_give_the_rows_of_one_process_whoever_is_killed(home: Path) 
 
 
 def test_a_streamed_round_is_that_of_one_process_and_answers_come_in_order_whoever_is_killed(
-    home: Path,
+    tmp_path: Path, one_cluster: None
 ) -> None:
     def slowly(number: int) -> int:
         time.sleep(0.5)  # long enough to be killed in the middle
@@ -126,37 +158,33 @@ def test_a_streamed_round_is_that_of_one_process_and_answers_come_in_order_whoev
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float16)
     for number in range(0, 9):
         some = slice(number * 100, (number + 1) * 100)
-        write_rows(home, number, [str(i) for i in range(900)[some]], rows[some])
+        write_rows(tmp_path, number, [str(i) for i in range(900)[some]], rows[some])
     labels = {str(i): int(rows[i, 0] > 0) for i in range(0, 900, 30)}
     choices = [Choice(strategy, 50, sample=200) for strategy in ("bald", "random", "badge")]
     with tasks() as run:
-        import ray
-
-        (node,) = ray.nodes()
-        assert node["NodeManagerAddress"] == "127.0.0.1"  # nobody else can reach it
         answers = run(slowly, range(9))
         assert next(answers) == 0
         kill_a_worker("_answer")
         assert list(answers) == list(range(1, 9))
-        together = [finish(streamed_round(home, labels, {}, one, run)) for one in choices]
-        file_named(home, "4").write_bytes(b"no parquet")
+        together = [finish(streamed_round(tmp_path, labels, {}, one, run)) for one in choices]
+        file_named(tmp_path, "4").write_bytes(b"no parquet")
         with pytest.raises(ConfigError, match="cannot be read as embeddings"):
-            finish(streamed_round(home, labels, {}, choices[0], run))
-    write_rows(home, 4, [str(i) for i in range(400, 500)], rows[400:500])
+            finish(streamed_round(tmp_path, labels, {}, choices[0], run))
+    write_rows(tmp_path, 4, [str(i) for i in range(400, 500)], rows[400:500])
     for one, chosen in zip(choices, together, strict=True):
-        alone = finish(streamed_round(home, labels, {}, one))
+        alone = finish(streamed_round(tmp_path, labels, {}, one))
         assert (chosen.keys, chosen.scores) == (alone.keys, alone.scores)
 
 
-def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(home: Path, weights: str) -> None:
-    (home / "features").mkdir()
-    write_rows(home / "features", 0, ["0", "1"], np.ones((2, 4), np.float16))
+def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path, weights: str) -> None:
+    (tmp_path / "features").mkdir()
+    write_rows(tmp_path / "features", 0, ["0", "1"], np.ones((2, 4), np.float16))
     commands = {
-        "embed": ["--data", "digits", "--weights", weights, "--out", str(home / "out")],
-        "simulate": ["--data", "digits", "--jobs", "1", "--out", str(home / "curve.csv")],
+        "embed": ["--data", "digits", "--weights", weights, "--out", str(tmp_path / "out")],
+        "simulate": ["--data", "digits", "--jobs", "1", "--out", str(tmp_path / "curve.csv")],
         "choose": [
-            "--features", str(home / "features"), "--strategy", "random",
-            "--out", str(home / "batch.csv"),
+            "--features", str(tmp_path / "features"), "--strategy", "random",
+            "--out", str(tmp_path / "batch.csv"),
         ],
     }  # fmt: skip
     for command, words in commands.items():

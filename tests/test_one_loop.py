@@ -52,9 +52,21 @@ def embeddings(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("who", ["truth", "person"])
-@pytest.mark.parametrize("head", [pytest.param("fine-tune", marks=pytest.mark.slow), "linear"])
-@pytest.mark.parametrize("strategy", ["margin", "badge", "random"])
+def cases() -> list:
+    """All three by all, on a head; a network with each strategy, and with each who is first."""
+    every = [
+        pytest.param(who, "linear", strategy)
+        for strategy in ("margin", "badge", "random")
+        for who in ("truth", "person")
+    ]
+    trained = (("person", "margin"), ("truth", "badge"), ("truth", "random"))
+    return every + [
+        pytest.param(who, "fine-tune", strategy, marks=pytest.mark.slow)
+        for who, strategy in trained
+    ]
+
+
+@pytest.mark.parametrize(("who", "head", "strategy"), cases())
 def test_a_simulation_asks_what_the_desk_asks_to_the_last_bit(
     who: str,
     head: str,
@@ -65,7 +77,7 @@ def test_a_simulation_asks_what_the_desk_asks_to_the_last_bit(
 ) -> None:
     monkeypatch.setenv("AL_HOME", str(tmp_path / "home"))
     dataset = of_squares()
-    settings = config(strategy=strategy, initial_labels=who, rounds=3)
+    settings = config(strategy=strategy, initial_labels=who, rounds=2)
     if head == "linear":
         model = ModelConfig(head="linear", embeddings=str(embeddings))
         settings = replace(settings, model=model)
@@ -79,7 +91,7 @@ def test_a_simulation_asks_what_the_desk_asks_to_the_last_bit(
     simulated = played(
         lambda store, one: list(simulate(store, one, dataset, truth(dataset), CPU)), "simulated"
     )
-    assert len(desk.rounds) == 4
+    assert len(desk.rounds) == 3
     assert [batch.images for batch in desk.batches] == [b.images for b in simulated.batches]
     assert [batch.scores for batch in desk.batches] == [b.scores for b in simulated.batches]
     assert [batch.reasons for batch in desk.batches] == [b.reasons for b in simulated.batches]

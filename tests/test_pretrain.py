@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from squares import CPU
+from tiny import folder_of
 
 from al_core.__main__ import main
 from al_core.config import PretrainConfig
@@ -177,9 +178,9 @@ def test_the_time_limit_ends_a_run_and_the_file_says_what_it_is(
     digits: Dataset, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.safetensors"
-    few = first(digits, 200)
-    last = finish(pretrain(few, replace(BRIEF, epochs=None, minutes=0.05), CPU, out))
-    assert last.seconds >= 3
+    few = first(digits, 64)
+    last = finish(pretrain(few, replace(BRIEF, epochs=None, minutes=0.02), CPU, out))
+    assert last.seconds >= 1.2
     said = card(out)
     assert (said["method"], said["views"], said["device"]) == ("EMP-SSL", "4 of 16 pixels", "CPU")
     assert said["source"] == few.fingerprint
@@ -213,8 +214,9 @@ def test_the_command_learns_and_others_find_what_it_learned(
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    command = [sys.executable, "-m", "al_core", "pretrain", "--data", "digits", "--out", str(out),
-               "--minutes", "10"]  # fmt: skip
+    folder = folder_of(tmp_path / "mine", *(f"{name}/{i}.png" for i in range(20) for name in "ab"))
+    command = [sys.executable, "-m", "al_core", "pretrain", "--data", str(folder),
+               "--out", str(out), "--minutes", "10"]  # fmt: skip
     environment = {**os.environ, "AL_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
         for line in iter(run.stderr.readline, ""):

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import pixels_of
+from click.testing import CliRunner
+from tiny import folder_of, pixels_of
 from waiting import until
 
+from al_core.__main__ import main
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.errors import ActiveLearningError
 from al_core.images.dataset_cache import load
@@ -32,7 +34,7 @@ SIZE = 1438  # of the digits' pool
 def quick(rounds: int = 1, **more: object) -> ExperimentConfig:
     train = TrainConfig(epochs=1, min_steps=2, flip=False)
     return ExperimentConfig(
-        initial=12, per_round=5, rounds=rounds, train=train, image_size=16, **more
+        initial=12, per_round=5, rounds=rounds, train=train, image_size=8, **more
     )
 
 
@@ -198,21 +200,6 @@ def test_another_file_at_the_same_path_is_another_run_of_another_name(
     assert len(set(names)) == 3  # two of them differ in their seed alone
 
 
-def command(home: Path, *words: str) -> subprocess.Popen[str]:
-    plain = "--data digits --initial 12 --per-round 5 --epochs 1 --jobs 2"
-    return subprocess.Popen(
-        [sys.executable, "-m", "al_core", "simulate", *plain.split(), *words],
-        cwd=ROOT,
-        env={**os.environ, "AL_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Whoever runs the tests in a shell's background has it ignored, and it is inherited.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-
-
 def rounds(home: Path) -> list[RoundRecord]:
     """Those that are kept of the one simulation there is."""
     logs = list((home / "simulations").glob("*/simulation.json"))
@@ -223,8 +210,20 @@ def rounds(home: Path) -> list[RoundRecord]:
 @pytest.mark.slow
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    words = ["--min-steps", "25", "--rounds", "2", "--out", str(out)]
-    process = command(home, *words)
+    folder = folder_of(home / "mine", *(f"{name}/{i}.png" for i in range(20) for name in "ab"))
+    quick = "--initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 25 --jobs 2"
+    words = ["simulate", "--data", str(folder), *quick.split(), "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "al_core", *words],
+        cwd=ROOT,
+        env={**os.environ, "AL_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Whoever runs the tests in a shell's background has it ignored, and it is inherited.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: rounds(home))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
@@ -234,18 +233,17 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     before = rounds(home)
     assert 1 <= len(before) <= 3
 
-    plotted = [*words, "--plot", str(home / "curve.svg")]
-    _, errors = (process := command(home, *plotted)).communicate(timeout=300)
-    assert process.returncode == 0, errors
+    ended = CliRunner().invoke(main, [*words, "--plot", str(home / "curve.svg")])
+    assert ended.exit_code == 0, ended.output
     assert rounds(home)[: len(before)] == before
     with out.open() as file:
         assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22"]
     assert (home / "curve.svg").read_text().startswith("<svg")
 
 
-@pytest.mark.slow
 def test_a_picture_of_another_kind_is_refused_before_anything_runs(home: Path) -> None:
-    process = command(home, "--out", str(home / "c.csv"), "--plot", str(home / "c.pdf"))
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert ".svg or .png" in errors
+    words = ["--data", "digits", "--out", str(home / "c.csv"), "--plot", str(home / "c.pdf")]
+    ended = CliRunner().invoke(main, ["simulate", *words])
+    assert ended.exit_code == 1
+    assert ".svg or .png" in ended.stderr
+    assert not (home / "cache").exists()

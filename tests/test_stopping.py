@@ -113,13 +113,13 @@ def test_the_interval_of_a_forecast_holds_the_truth_about_as_often_as_it_says(
     rng = np.random.default_rng(1)
     truth = brentq(lambda n: power(n) - target, N[-1], 1e6) - N[-1]
     said = []
-    for _ in range(100):
+    for _ in range(50):
         fit = fit_curve(
             N.tolist(), noisy(power, N, images, retraining, rng).tolist(), [images] * len(N)
         )
         said.append(fit and forecast(fit, target))
     answers = [answer for answer in said if answer]
-    assert len(answers) > 50
+    assert len(answers) > 25
     assert np.mean([a.low <= truth <= a.high for a in answers]) >= 0.9
     assert np.median([a.labels for a in answers]) == pytest.approx(truth, rel=0.15)
 
@@ -139,11 +139,11 @@ def test_the_interval_of_a_forecast_holds_the_truth_about_as_often_as_it_says(
 def test_where_no_forecast_can_be_made_nothing_is_said(shape, n: np.ndarray, images: int) -> None:
     rng = np.random.default_rng(2)
     said = 0
-    for _ in range(50):
+    for _ in range(25):
         accuracy = noisy(shape, n, images, 0.003, rng)
         fit = fit_curve(n.tolist(), accuracy.tolist(), [images] * len(n))
         said += fit is not None and forecast(fit, max(accuracy[-1], 0.7) + 0.04) is not None
-    assert said <= 2
+    assert said <= 1
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_on_curves_of_another_shape_the_upper_end_is_not_too_low(shape) -> None:
     target = float(shape(N[-1])) + 0.03
     truth = brentq(lambda n: shape(n) - target, N[-1], 1e6) - N[-1]
     answers = []
-    for _ in range(60):
+    for _ in range(30):
         fit = fit_curve(N.tolist(), noisy(shape, N, 10_000, 0.003, rng).tolist(), [10_000] * len(N))
         answers.append(fit and forecast(fit, target))
-    assert sum(truth > answer.high for answer in answers if answer) <= 3
+    assert sum(truth > answer.high for answer in answers if answer) <= 1
 
 
 def test_the_same_rounds_give_the_same_fit_and_a_farther_target_takes_longer() -> None:

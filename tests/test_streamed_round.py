@@ -37,8 +37,11 @@ CHANCE = np.random.default_rng(0)
 # Each image is there three times or so: copies score alike, and chance alone tells them apart.
 COPY = CHANCE.integers((SIZE + TESTS) // 3, size=SIZE + TESTS)
 TRUTH = COPY % len(CLASSES)
-ROWS = CHANCE.normal(size=(SIZE + TESTS, 512))[COPY]
-ROWS = (ROWS + 0.3 * CHANCE.normal(size=(len(CLASSES), 512))[TRUTH]).astype(np.float16)
+WIDTH = 128
+ROWS = CHANCE.normal(size=(SIZE + TESTS, WIDTH))[COPY]
+ROWS = (ROWS + 0.3 * CHANCE.normal(size=(len(CLASSES), WIDTH))[TRUTH]).astype(np.float16)
+# As wide as a network's are.
+WIDE = CHANCE.normal(size=(SIZE, 512)).astype(np.float16)
 KEYS = [f"{i:04d}.png" for i in range(SIZE + TESTS)]
 TEST = dict(zip(KEYS[SIZE:], TRUTH[SIZE:].tolist(), strict=True))
 
@@ -181,7 +184,7 @@ def test_what_is_wrong_with_files_and_labels_is_said_in_a_sentence(tmp_path: Pat
     third.with_suffix(".npy").write_bytes(b"no array")
     with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
         from_files(folder, choice, labels_of(range(40)))
-    nan = np.full((1, 512), np.nan, np.float16)
+    nan = np.full((1, WIDTH), np.nan, np.float16)
     write_rows(folder, 2, ["nan.png"], nan)
     for strategy in ("margin", "k_center"):
         with pytest.raises(ConfigError, match="are not numbers"):
@@ -244,5 +247,5 @@ def test_what_a_head_says_of_an_image_does_not_depend_on_the_others(
     weight, bias = torch.randn(1, 512, classes, generator=chance), torch.zeros(1, 1, classes)
     head = Heads(weight, bias, torch.zeros(512), torch.ones(512))
     some = slice(start, start + rows)
-    embeddings = torch.from_numpy(ROWS)
+    embeddings = torch.from_numpy(WIDE)
     assert torch.equal(head.logits(embeddings[some]), head.logits(embeddings)[:, some])

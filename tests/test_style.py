@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ def test_the_linters_have_nothing_to_say(command: str) -> None:
 
 
 def test_every_benchmark_can_be_imported() -> None:
-    files = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "benchmarks").rglob("*.py")]
-    code = f"import {', '.join('.'.join(file.parts) for file in files)}"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.stem == "timed_app":  # it runs the page, and changes Streamlit
+            subprocess.run([sys.executable, "-c", f"import {name}"], cwd=ROOT, check=True)
+        else:
+            import_module(name)
