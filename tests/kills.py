@@ -33,7 +33,7 @@ BY_HAND = ExperimentConfig(
     initial_labels="person",
     per_round=6,
     rounds=100,
-    train=TrainConfig(epochs=1, min_steps=60),
+    train=TrainConfig(epochs=1, min_steps=20),
     image_size=16,
     label_while_training=False,  # the next batch would depend on when a round was over
     random_baseline=False,
@@ -107,7 +107,7 @@ def while_training(browser: Browser, home: Path, kills: int, rng: random.Random)
             count = BY_HAND.per_round if number else BY_HAND.initial
             label(page, count)
             page.keyboard.press("Enter")
-            time.sleep(rng.uniform(0, 4))
+            time.sleep(rng.uniform(0, 3))
             kill(server)
         tally.kills += 1
         tally.damaged += integrity(home) != "ok"

@@ -102,7 +102,7 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
     app: Callable, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
-    write_pictures(folder, 12)
+    write_pictures(folder, 30)
     (tmp_path / "empty").mkdir()
     write_pictures(tmp_path / "one" / "cats", 3)
     with app("--data", str(folder)) as page:
@@ -183,7 +183,7 @@ def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken
     desk: Desk, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
-    write_pictures(folder, 12)
+    write_pictures(folder, 30)
     config = ExperimentConfig(
         data=str(folder), initial=4, initial_labels="person", class_names=("a", "b"), per_round=2
     )
