@@ -85,7 +85,9 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[str]]:
-    """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port."""
+    """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port, if
+    it can on one that a server has left: the browser knows the scripts there."""
+    left: set[int] = set()
 
     @contextlib.contextmanager
     def started(
@@ -94,8 +96,11 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
         log = tmp_path_factory.mktemp("server") / "log.txt"
         # One thread: two wait for each other wherever a core is busy, here with Chromium.
         env = {"OMP_NUM_THREADS": "1", **(env or {})}
+        port = port or (left.pop() if left else free_port())
+        left.discard(port)
         with serving(None, script, *args, port=port, env=env, log=log) as server:
             yield server.url
+        left.add(port)
 
     return started
 
@@ -120,13 +125,15 @@ def desk(desk_server) -> Iterator:
 def app(browser, serve, tmp_path: Path) -> Callable[..., AbstractContextManager]:
     """``with app() as page:`` a server on this test's own folder, and its page in a new tab."""
 
+    from tabs import leave, tab
+
     @contextlib.contextmanager
     def opened(*arguments: str, path: str = "") -> Iterator:
         with serve(APP, *arguments, env={"AL_HOME": str(tmp_path)}) as url:
-            page = browser.new_page()
+            page = tab(browser)
             page.goto(url + path)
             yield page
-            page.close()
+            leave(page)
 
     return opened
 
@@ -154,5 +161,5 @@ def open_desk(browser, grid_url, tmp_path) -> Iterator[Callable]:
 
     yield opening
     for desk in desks:
-        desk.page.close()
+        desk.close()
         assert desk.errors == []

@@ -1,38 +1,96 @@
 """What tests of the real page share: an experiment to begin with, and what a person does."""
 
+import atexit
+import functools
 import re
+import shutil
 import sqlite3
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
+from tabs import leave, tab
+from tiny import encoded, shard
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment.start import start_experiment
+from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
+from al_core.store.records import Batch, RoundRecord
 from al_core.store.store import Store
 
 A_ROUND = 600_000  # milliseconds a round may take on a busy machine
 FOR_EVER = 100_000  # optimiser steps
+FEW = "a few digits"  # a file of them, in the folder of the desk
+POOL = 240  # how many there are to label; 60 more measure
 QUICK = ExperimentConfig(
-    data="digits",
+    data=FEW,
     initial=12,
     per_round=6,
     rounds=2,
-    train=TrainConfig(epochs=1, min_steps=4),
+    train=TrainConfig(epochs=1, min_steps=2),
     image_size=16,  # a quarter of the work
     random_baseline=False,
 )
 BY_HAND = replace(QUICK, initial=6, initial_labels="person")
 
 
+def few_digits(home: Path) -> Path:
+    """A file of 300 digits, 30 of each class, a fifth of which become test images."""
+    path = home / "digits.parquet"
+    if not path.exists():
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        chosen = [i for digit in range(10) for i in (digits.target == digit).nonzero()[0][:30]]
+        pictures = [Image.fromarray((digits.images[i] * 15.9).astype("uint8")) for i in chosen]
+        rows = [
+            {"bytes": encoded(picture), "path": f"{i:04}.png"} for i, picture in enumerate(pictures)
+        ]
+        names = [str(digit) for digit in range(10)]
+        shard(path, [int(digits.target[i]) for i in chosen], names=names, rows=rows)
+    return path
+
+
+def read(home: Path, config: ExperimentConfig) -> tuple[ExperimentConfig, Dataset]:
+    """The images of an experiment, and its settings with the place where they are."""
+    if config.data == FEW:
+        config = replace(config, data=str(few_digits(home)))
+    size, cache = config.image_size, home / "cache"
+    return config, finish(load(config.data, image_size=size, cache_dir=cache))
+
+
 def prepared(home: Path, name: str = "quick", config: ExperimentConfig = QUICK) -> int:
     """An experiment in the log, as if somebody had started it with these settings."""
-    size = config.image_size
-    dataset = finish(load(config.data, image_size=size, cache_dir=home / "cache"))
-    return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, config, dataset)
+    found, dataset = read(home, config)
+    return start_experiment(Store(f"sqlite:///{home / 'al.db'}"), name, found, dataset)
+
+
+def first_round(config: ExperimentConfig) -> tuple[RoundRecord, Batch, Path]:
+    """Round 0 of an experiment that the truth begins, the batch it chose, and what it left on disk:
+    trained once, the same for all experiments whose settings differ in what comes later."""
+    later = ("rounds", "label_while_training", "random_baseline")
+    return _first_round(replace(config, **{name: getattr(QUICK, name) for name in later}))
+
+
+@functools.cache
+def _first_round(config: ExperimentConfig) -> tuple[RoundRecord, Batch, Path]:
+    from al_core.loop.advance import advance
+    from al_core.models.hardware import find_hardware
+
+    home = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    number, store = prepared(home, config=config), Store(f"sqlite:///{home / 'al.db'}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AL_HOME", str(home))
+        finish(advance(store, number, read(home, config)[1], find_hardware()))
+        (record,), (batch,) = store.rounds(number), store.batches(number)
+        return record, batch, store.folder(number)
 
 
 def rows(home: Path, query: str) -> list[tuple]:
@@ -102,16 +160,24 @@ class Desk:
         name = name or f"quick {len(self.store.experiments())}"
         return prepared(self.home, name, config)
 
+    def start_trained(self, config: ExperimentConfig = QUICK) -> int:
+        """An experiment whose first round is over; its first batch waits."""
+        number = self.start(config)
+        record, batch, folder = first_round(config)
+        shutil.copytree(folder, self.home / "weights" / str(number))
+        self.store.add_round(number, record, batch, place=0)
+        return number
+
     def open(self, experiment: int | None = None, more: str = "") -> Page:
         """Another tab on an experiment, or on the form for a new one."""
-        page = self._browser.new_page()
-        page.goto(self._url + (f"/?experiment={experiment}{more}" if experiment else ""))
+        page = tab(self._browser)
+        page.goto(f"{self._url}/?{f'experiment={experiment}' if experiment else ''}{more}")
         self._pages.append(page)
         return page
 
     def close(self) -> None:
         while self._pages:
-            self._pages.pop().close()
+            leave(self._pages.pop())
         self._browser.clear_cookies()
 
     def sessions(self) -> int:

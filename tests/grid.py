@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tabs import leave, tab
 from waiting import until
 
 # Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line.
@@ -62,13 +63,13 @@ class Grid:
     """A page with the grid on it, and the log of what reached Python."""
 
     def __init__(self, browser, url: str, log: Path, touch: bool = False, **query) -> None:
-        self.log = log
+        self.log, self._is_phone = log, touch
         log.touch()
         phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
-        self.page = browser.browser.new_page(**phone) if touch else browser.new_page()
+        self.page = browser.browser.new_page(**phone) if touch else tab(browser)
         self.page.set_default_timeout(60_000)
         self.errors: list[Exception] = []
-        self.page.on("pageerror", lambda error: self.errors.append(error))
+        self.page.on("pageerror", self._hear)
         parts = {"log": log, **query}
         self.page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in parts.items()))
         self.tiles = self.page.get_by_test_id("tile")
@@ -77,6 +78,16 @@ class Grid:
         # Streamlit fetches the code of a text field late, and what is below it moves: not in the
         # middle of a press.
         self.page.get_by_role("textbox", name="Note").wait_for()
+
+    def close(self) -> None:
+        self.page.remove_listener("pageerror", self._hear)
+        if self._is_phone:
+            self.page.close()
+        else:
+            leave(self.page)
+
+    def _hear(self, error: Exception) -> None:
+        self.errors.append(error)
 
     def press(self, *keys: str) -> None:
         for key in keys:

@@ -25,7 +25,7 @@ from al_core.store.records import Annotation
 from al_core.store.store import Store
 from tests.servers import Server, free_port, serving
 
-IMAGES = 400  # of the one batch that is typed at
+IMAGES = 60  # of the one batch that is typed at, for each kill; at most 400
 KEYS_A_SECOND = 12
 BY_HAND = ExperimentConfig(
     data="digits",
@@ -33,7 +33,8 @@ BY_HAND = ExperimentConfig(
     initial_labels="person",
     per_round=6,
     rounds=100,
-    train=TrainConfig(epochs=1, min_steps=60),
+    train=TrainConfig(epochs=1, min_steps=20),
+    image_size=16,
     label_while_training=False,  # the next batch would depend on when a round was over
     random_baseline=False,
 )
@@ -60,14 +61,15 @@ class Tally:
 def while_typing(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:
     """Labels are typed, the server is killed and comes back, and the page goes on."""
     tally = Tally("labels are typed into the page")
-    experiment = start(home, replace(BY_HAND, initial=IMAGES))
+    count = min(IMAGES * kills, 400)
+    experiment = start(home, replace(BY_HAND, initial=count))
     page, port, typed = browser.new_page(), free_port(), 0
     for _ in range(kills):
         with serving(home, port=port) as server:
             visit(page, port, experiment, typed == 0)
             deadline = time.monotonic() + rng.uniform(0.2, 2)
-            expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
-            while time.monotonic() < deadline and typed < IMAGES:
+            expect(page.get_by_text(f"{typed} of {count} saved")).to_be_visible(timeout=60_000)
+            while time.monotonic() < deadline and typed < count:
                 page.keyboard.press(str(typed % 10))
                 typed += 1
                 time.sleep(rng.expovariate(KEYS_A_SECOND))
@@ -82,9 +84,9 @@ def while_typing(browser: Browser, home: Path, kills: int, rng: random.Random) -
         tally.kills += 1
         tally.damaged += integrity(home) != "ok"
     with serving(home, port=port):
-        expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(f"{typed} of {count} saved")).to_be_visible(timeout=60_000)
         page.reload()
-        expect(page.get_by_text(f"{typed} of {IMAGES} saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(f"{typed} of {count} saved")).to_be_visible(timeout=60_000)
     said = [a.label for a in open_experiment(Store(url(home)), experiment).annotations]
     tally.twice = len(said) - typed
     tally.otherwise = sum(
@@ -105,7 +107,7 @@ def while_training(browser: Browser, home: Path, kills: int, rng: random.Random)
             count = BY_HAND.per_round if number else BY_HAND.initial
             label(page, count)
             page.keyboard.press("Enter")
-            time.sleep(rng.uniform(0, 6))
+            time.sleep(rng.uniform(0, 3))
             kill(server)
         tally.kills += 1
         tally.damaged += integrity(home) != "ok"
@@ -146,7 +148,7 @@ def undisturbed(home: Path, rounds: int) -> Experiment:
     from al_core.models.hardware import find_hardware
 
     experiment, store = start(home, BY_HAND), Store(url(home))
-    dataset = finish(load("digits", cache_dir=home / "cache"))
+    dataset = finish(load("digits", image_size=16, cache_dir=home / "cache"))
     with mock.patch.dict(os.environ, AL_HOME=str(home)):
         for number in range(rounds):
             (batch,) = open_experiment(store, experiment).open_batches
@@ -167,7 +169,7 @@ def outcome(experiment: Experiment) -> list:
 
 
 def start(home: Path, config: ExperimentConfig) -> int:
-    dataset = finish(load(config.data, cache_dir=home / "cache"))
+    dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home / "cache"))
     return start_experiment(Store(url(home)), "faults", config, dataset)
 
 

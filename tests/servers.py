@@ -38,6 +38,15 @@ FLAGS = ["--no-sandbox", "--no-first-run"] + [
 ]
 
 
+# Nobody looks: what fades, slides and pulses costs a tenth of the browser's time.
+STILL = """(() => {
+    const still = new CSSStyleSheet();
+    const rule = "animation: none !important; transition: none !important";
+    still.replaceSync(`*, ::before, ::after { ${rule} }`);
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, still];
+})()"""
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """A Chromium in which each page is that of another person."""
@@ -50,11 +59,12 @@ def chromium() -> Iterator[Browser]:
 @contextlib.contextmanager
 def one_profile() -> Iterator[BrowserContext]:
     """A Chromium in which all pages are of one person. It keeps compiled scripts, as everybody's
-    does: the second page costs two thirds of the first."""
+    does: the second page costs two thirds of the first. Nothing in them moves."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         context = playwright.chromium.launch_persistent_context(
             folder, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 900}
         )
+        context.add_init_script(STILL)
         yield context
         context.close()
 

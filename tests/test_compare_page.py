@@ -58,8 +58,7 @@ def upload(page: Page, name: str, content: bytes) -> None:
 
 def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: Desk) -> None:
     (_, one), (_, other) = measured(desk, 0.4, 0.5), measured(desk, 0.39)
-    page = desk.open(0)
-    page.goto(page.url.split("?")[0])
+    page = desk.open()
     page.get_by_text("Compare", exact=True).click(timeout=A_ROUND)
     expect(page.get_by_text("Choose experiments or simulations above")).to_be_visible()
     chooser = page.get_by_role("combobox", name="Experiments and simulations")
@@ -95,22 +94,19 @@ def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: 
 
 def test_experiments_that_differ_in_their_seed_alone_are_averaged(desk: Desk) -> None:
     names = [measured(desk, 0.4 + seed / 1000, seed=seed)[1] for seed in (5, 6, 7)]
-    page = desk.open(0)
-    page.goto(page.url.split("?")[0] + "?view=Compare&" + urlencode({"curves": names}, True))
+    page = desk.open(more="view=Compare&" + urlencode({"curves": names}, True))
     chart = page.get_by_test_id("stVegaLiteChart")
     expect(chart).to_contain_text("Least confidence, 3 experiments", timeout=A_ROUND)
 
 
 def test_a_table_that_is_none_is_told_in_a_sentence(desk: Desk) -> None:
-    page = desk.open(0)
-    page.goto(page.url.split("?")[0] + "?view=Compare")
+    page = desk.open(more="view=Compare")
     upload(page, "names.csv", b"name,age\nAnna,7\n")
     expect(page.get_by_text("names.csv is not a table as")).to_be_visible(timeout=A_ROUND)
 
 
 def test_curves_without_a_range_in_common_are_drawn_and_not_compared(desk: Desk) -> None:
-    page = desk.open(0)
-    page.goto(page.url.split("?")[0] + "?view=Compare")
+    page = desk.open(more="view=Compare")
     late = table(("late", 0.05)).replace(b",1000,", b",9000,").replace(b",1500,", b",9500,")
     rows = [row for row in late.splitlines() if b",2000," not in row and b",2500," not in row]
     upload(page, "runs.csv", table(("early", 0.05)) + b"\n" + b"\n".join(rows[1:]))

@@ -28,9 +28,9 @@ def pictures(folder: Path, count: int) -> Path:
 def by_hand(desk: Desk, folder: Path, **changes) -> int:
     config = ExperimentConfig(
         data=str(folder), initial=10, initial_labels="person", per_round=10, rounds=2,
-        train=BRIEF, class_names=("dark", "light"), held_out_share=0.2, **changes,
+        train=BRIEF, class_names=("dark", "light"), held_out_share=0.2, image_size=16, **changes,
     )  # fmt: skip
-    dataset = finish(load(str(folder), cache_dir=desk.home / "cache"))
+    dataset = finish(load(str(folder), image_size=16, cache_dir=desk.home / "cache"))
     return start_experiment(desk.store, folder.name, config, dataset)
 
 
@@ -70,7 +70,7 @@ def test_an_experiment_begins_without_labels_and_a_strategy_chooses_the_first_ba
 
 
 def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> None:
-    experiment = desk.start(replace(QUICK, rounds=1, random_baseline=True))
+    experiment = desk.start_trained(replace(QUICK, rounds=1, random_baseline=True))
     page = desk.open(experiment)
     label_all(page, 6)
     page.get_by_role("tab", name="Rounds").click()  # any tab will do
@@ -87,7 +87,7 @@ def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> N
 def test_the_strategy_of_an_experiment_is_changed_and_its_next_batch_is_chosen_by_it(
     desk: Desk,
 ) -> None:
-    experiment = desk.start()
+    experiment = desk.start_trained()
     page = desk.open(experiment)
     expect(page.get_by_role("heading", name="Round 1: Least confidence")).to_be_visible(
         timeout=A_ROUND

@@ -113,7 +113,7 @@ def test_a_press_in_what_the_server_has_drawn_anew_meanwhile_has_its_effect(
     desk: Desk, served: tuple[Cable, Path]
 ) -> None:
     cable, _ = served
-    number = desk.start()
+    number = desk.start_trained()
     page = desk.open(number)
     batch(page, "Round 1")
     desk.set_steps(number, FOR_EVER)
@@ -182,7 +182,7 @@ def test_a_database_that_disappears_is_told_and_its_labels_are_saved_when_it_is_
 def test_two_servers_on_one_folder_label_and_train_an_experiment_together(
     desk: Desk, browser: BrowserContext, serve: Callable
 ) -> None:
-    number = desk.start(replace(QUICK, label_while_training=False))
+    number = desk.start_trained(replace(QUICK, label_while_training=False))
     with serve(APP, env={"AL_HOME": str(desk.home)}) as url:
         second = Desk(browser, url, desk.home)
         pages = [desk.open(number), second.open(number)]

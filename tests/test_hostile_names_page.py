@@ -29,8 +29,8 @@ ANNOTATOR = f"=1 {SCRIPT} :smile: שלום"
 
 
 def folder_with_classes_of_those_names(folder: Path) -> Path:
-    """Twelve pictures of each class, told apart by their shade, as parquet: a path holds no "/"."""
-    labels = [i % len(CLASSES) for i in range(12 * len(CLASSES))]
+    """Eight pictures of each class, told apart by their shade, as parquet: a path holds no "/"."""
+    labels = [i % len(CLASSES) for i in range(8 * len(CLASSES))]
     pictures = [
         encoded(Image.fromarray(np.full((8, 8, 3), 25 * label, np.uint8))) for label in labels
     ]
@@ -48,8 +48,8 @@ def folder_with_classes_of_those_names(folder: Path) -> Path:
 
 def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_path: Path) -> None:
     source = folder_with_classes_of_those_names(tmp_path / "pictures")
-    dataset = finish(load(str(source), cache_dir=desk.home / "cache"))
-    config = replace(QUICK, data=str(source), initial=20, image_size=32, rounds=1)
+    dataset = finish(load(str(source), image_size=16, cache_dir=desk.home / "cache"))
+    config = replace(QUICK, data=str(source), initial=20, rounds=1)
     number = start_experiment(desk.store, EXPERIMENT, config, dataset)
     page = desk.open(number)
     page.context.add_cookies(

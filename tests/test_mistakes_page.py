@@ -23,7 +23,7 @@ def drag(page: Page, left: float, top: float, right: float, bottom: float) -> No
 
 
 def test_the_mistakes_of_a_round_are_shown_and_filtered(desk: Desk) -> None:
-    page = desk.open(desk.start())
+    page = desk.open(desk.start_trained())
     batch(page, "Round 1")
     page.get_by_role("tab", name="Classes").click()
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
@@ -45,13 +45,15 @@ def test_the_mistakes_of_a_round_are_shown_and_filtered(desk: Desk) -> None:
         expect(pictures.first).to_be_visible()
 
 
-def test_the_map_is_drawn_and_its_pictures_stand_under_the_brush(desk: Desk) -> None:
-    number = desk.start()
-    page = desk.open(number)
+def test_the_map_has_its_pictures_under_the_brush_and_that_of_a_former_round_the_latest_guesses(
+    desk: Desk,
+) -> None:
+    page = desk.open(desk.start_trained(replace(QUICK, rounds=1)))
     batch(page, "Round 1")
     page.get_by_role("tab", name="Map").click()
     page.get_by_role("button", name="Draw the map").click()
-    expect(page.get_by_text("1,438 of 1,438 images")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("240 of 240 images")).to_be_visible(timeout=A_ROUND)
+    expect(page.get_by_text("the network of round 0")).to_be_visible()
     drag(page, 0.02, 0.1, 0.98, 0.75)
     expect(page.locator(PICTURE)).to_have_count(60)
     waiting = page.locator(PICTURE).filter(has_text="waits for its label")
@@ -61,13 +63,6 @@ def test_the_map_is_drawn_and_its_pictures_stand_under_the_brush(desk: Desk) -> 
         page.locator(PICTURE).filter(has_text=re.compile(r"\d \d+%\s*guess")).last
     ).to_be_visible()
 
-
-def test_the_map_draws_a_former_round_with_the_guesses_of_the_latest(desk: Desk) -> None:
-    page = desk.open(desk.start(replace(QUICK, rounds=1)))
-    batch(page, "Round 1")
-    page.get_by_role("tab", name="Map").click()
-    page.get_by_role("button", name="Draw the map").click()
-    expect(page.get_by_text("the network of round 0")).to_be_visible(timeout=A_ROUND)
     label_all(page, 6)
     hand_in(page)
     expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)

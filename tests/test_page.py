@@ -2,16 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from desk import (
     A_ROUND,
     BY_HAND,
-    FOR_EVER,
-    QUICK,
     Desk,
-    batch,
     hand_in,
     images,
     label_all,
@@ -20,8 +16,9 @@ from desk import (
     tiles,
 )
 from playwright.sync_api import BrowserContext, expect
+from tabs import leave, tab
 
-from al_core.config import ExperimentConfig, TrainConfig
+from al_core.config import ExperimentConfig
 from tests.servers import APP, free_port
 
 
@@ -64,71 +61,41 @@ def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on
     expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "8")
 
 
-def test_labels_typed_while_the_server_is_away_are_saved_when_it_is_back(
+def test_labels_typed_while_the_server_is_away_or_has_just_come_back_are_saved(
     browser: BrowserContext, serve: Callable, tmp_path: Path
 ) -> None:
-    number = prepared(tmp_path)
-    port, page = free_port(), browser.new_page()
-    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}) as url:
-        page.goto(f"{url}/?experiment={number}")
+    port = free_port()
+    desk = Desk(browser, f"http://127.0.0.1:{port}", tmp_path)
+    number, another = desk.start_trained(), desk.start_trained()
+    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
+        page, other = desk.open(number), desk.open(another)
         asked = images(page)
         page.keyboard.press("1")
         page.keyboard.press("s")
         expect(page.get_by_text("2 of 6 saved")).to_be_visible(timeout=A_ROUND)
+        tiles(other, 6)
     page.keyboard.press("2")
     page.keyboard.press("3")
     expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=A_ROUND)
     with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
+        # This server has never drawn the other page, and nothing was asked of it there yet.
+        other.locator('[data-test-connection-state="CONNECTED"]').wait_for(timeout=A_ROUND)
+        other.keyboard.press("4")
+        expect(other.get_by_text("1 of 6 saved")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("4 of 6 saved")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("3 of 6 labelled, 1 skipped")).to_be_visible()
         expect(page.get_by_text("The server does not answer.")).to_be_hidden()
-    # The next server has never drawn this page, and nothing was asked of it yet.
-    with serve(APP, port=port, env={"AL_HOME": str(tmp_path)}):
-        page.locator('[data-test-connection-state="CONNECTED"]').wait_for(timeout=A_ROUND)
         page.keyboard.press("4")
         expect(page.get_by_text("5 of 6 saved")).to_be_visible(timeout=A_ROUND)
         page.reload()
         assert images(page) == asked
         expect(page.get_by_test_id("tile").nth(0)).to_have_attribute("data-label", "1")
         expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-skipped", "true")
-    page.close()
-    said = rows(tmp_path, "SELECT label FROM annotations WHERE round = 1 ORDER BY id")
-    assert said == [(1,), (None,), (2,), (3,), (4,)]
-    assert len(rows(tmp_path, "SELECT * FROM rounds")) == 1  # trained once
-
-
-def test_every_round_is_run_to_the_last_training_and_one_more_can_be_added(desk: Desk) -> None:
-    number = desk.start()
-    page = desk.open(number)
-    for title in ("Round 1: Least confidence", "Round 2: Least confidence"):
-        batch(page, title)
-        label_all(page, 6)
-        hand_in(page)
-    expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
-    page.get_by_role("button", name="Predictions for the rest").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download predictions").click(timeout=A_ROUND)
-    table = download.value.path().read_text().splitlines()
-    assert table[0] == "key,image,label,class_name,probability"
-    assert len(table) == 1 + 1438 - 24
-    assert desk.rows(number, "labeled", "rounds") == [(12,), (18,), (24,)]
-    page.get_by_role("button", name="Label another round").click()
-    tiles(page, 6)
-    expect(page.get_by_text("3 of 3", exact=True)).to_be_visible()
-
-
-def test_a_cancelled_training_keeps_nothing_and_starts_again(desk: Desk) -> None:
-    number = desk.start(replace(QUICK, train=TrainConfig(min_steps=FOR_EVER)))
-    page = desk.open(number)
-    training = page.get_by_text(re.compile("Training: .* left"))
-    expect(training).to_be_visible(timeout=A_ROUND)
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
-    assert desk.rows(number, "*", "rounds") == []
-    page.get_by_role("button", name="Start round 0 again").click()
-    expect(training).to_be_visible(timeout=A_ROUND)
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Training was cancelled")).to_be_visible(timeout=A_ROUND)
+    desk.close()
+    labels = desk.rows(number, "label", "annotations")[12:]
+    assert labels == [(1,), (None,), (2,), (3,), (4,)]
+    assert desk.rows(another, "label", "annotations")[12:] == [(4,)]
+    assert len(desk.rows(number, "*", "rounds")) == 1  # trained once
 
 
 def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes_is_labelled(
@@ -178,23 +145,24 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         expect(page.get_by_text("Known once images drawn at random").first).to_be_visible()
 
 
-def test_names_are_shown_as_they_are_and_downloads_hold_the_latest_labels(desk: Desk) -> None:
+def test_names_are_shown_as_they_are_the_truth_if_it_is_asked_for_and_experiments_are_managed(
+    desk: Desk,
+) -> None:
     name = "my *cat* $a$ :red[x] <b>"
-    page = desk.open(desk.start(BY_HAND, name))
+    number = desk.start(BY_HAND, name)
+    page = desk.open(number)
     tiles(page, 6)
     expect(page.get_by_role("heading", name=name)).to_be_visible()
+    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
     page.keyboard.press("1")
     page.keyboard.press("2")
     expect(page.get_by_text("2 of 6 saved")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download labels").click()
     assert len(download.value.path().read_text().splitlines()) == 3
+    page.get_by_text("Show the truth").click()
+    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(6)
 
-
-def test_experiments_are_renamed_deleted_and_restored(desk: Desk) -> None:
-    number = desk.start(BY_HAND, "first")
-    page = desk.open(number)
-    tiles(page, 6)
     page.get_by_role("button", name="Rename").click()
     page.get_by_role("textbox", name="New name").fill("second")
     page.get_by_role("textbox", name="New name").press("Enter")
@@ -209,14 +177,6 @@ def test_experiments_are_renamed_deleted_and_restored(desk: Desk) -> None:
     expect(page.get_by_role("button", name="Restore “second”")).to_have_count(0)
     assert desk.store.experiment(number).name == "second"
     assert number in [record.id for record in desk.store.experiments()]
-
-
-def test_the_truth_is_hidden_unless_it_is_asked_for(desk: Desk) -> None:
-    page = desk.open(desk.start(BY_HAND))
-    tiles(page, 6)
-    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(0)
-    page.get_by_text("Show the truth").click()
-    expect(page.get_by_text(re.compile("^Truth: "))).to_have_count(6)
 
 
 def test_an_experiment_whose_images_vanished_says_so_and_its_labels_can_be_taken_away(
@@ -259,16 +219,16 @@ def test_a_stranger_sees_nothing_where_a_login_is_asked_for(
     )
     env = {"AL_HOME": str(tmp_path), "STREAMLIT_SECRETS_FILES": str(secrets)}
     with serve(APP, env=env) as url:
-        page = browser.new_page()
+        page = tab(browser)
         page.goto(f"{url}/?experiment=1")
         expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("a secret")).to_have_count(0)
         expect(page.get_by_text("Experiment")).to_have_count(0)
-        page.close()
+        leave(page)
     secrets.write_text("[auth\n")
     with serve(APP, env=env) as url:
-        page = browser.new_page()
+        page = tab(browser)
         page.goto(f"{url}/?experiment=1")
         expect(page.get_by_text("so nobody is let in")).to_be_visible(timeout=A_ROUND)
         expect(page.get_by_text("a secret")).to_have_count(0)
-        page.close()
+        leave(page)

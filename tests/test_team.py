@@ -9,8 +9,10 @@ from waiting import until
 from al_core.store.records import Annotation
 
 
-def test_two_tabs_label_different_images_and_the_last_one_closes_the_round(desk: Desk) -> None:
-    number = desk.start(replace(QUICK, label_while_training=False))
+def test_two_tabs_label_different_images_the_last_one_closes_the_round_and_the_silent_are_left(
+    desk: Desk,
+) -> None:
+    number = desk.start_trained(replace(QUICK, rounds=3, label_while_training=False))
     page = desk.open(number)
     batch(page, "Round 1")
     other = desk.open(number)
@@ -27,44 +29,53 @@ def test_two_tabs_label_different_images_and_the_last_one_closes_the_round(desk:
     assert not set(images(page)) & set(images(other))
     assert desk.rows(number, "labeled", "rounds") == [(12,), (24,)]
 
-
-def test_a_closed_tab_leaves_its_batch_to_whoever_comes_next(desk: Desk) -> None:
-    number = desk.start(BY_HAND)
-    page = desk.open(number)
-    first = images(page)
-    page.keyboard.press("5")
-    expect(page.get_by_text("1 of 6 saved")).to_be_visible()
-    until(lambda: desk.sessions() == 1)
-    page.goto("about:blank")
-    until(lambda: desk.sessions() == 0)
-    other = desk.open(number)
-    assert images(other) == first
-    expect(other.get_by_test_id("tile").first).to_have_attribute("data-label", "5")
-    expect(other.get_by_test_id("tile").nth(1)).to_be_focused()  # the first that is open
-
-
-def test_a_round_goes_on_without_somebody_who_is_silent(desk: Desk) -> None:
-    number = desk.start(replace(QUICK, label_while_training=False))
-    page = desk.open(number)
-    batch(page, "Round 1")
-    other = desk.open(number)
-    batch(other, "Round 1")
     other.keyboard.press("1")
     expect(other.get_by_text("1 of 6 saved")).to_be_visible()
     label_all(page, 6)
     hand_in(page)
     page.get_by_role("button", name="Go on without them").click()
-    batch(page, "Round 2")
+    batch(page, "Round 3")
     other.keyboard.press("2")  # late, and not lost
-    batch(other, "Round 2")
-    assert desk.rows(number, "labeled", "rounds") == [(12,), (19,)]
-    assert desk.rows(number, "label, annotator", "annotations").count((2, "me")) == 2
+    batch(other, "Round 3")
+    assert desk.rows(number, "labeled", "rounds") == [(12,), (24,), (31,)]
+    assert desk.rows(number, "label, annotator", "annotations")[24:].count((2, "me")) == 2
 
 
-def test_a_browser_remembers_its_annotator(desk: Desk) -> None:
+def test_a_setting_changed_in_one_tab_is_that_of_all_and_a_closed_tab_leaves_its_batch(
+    desk: Desk,
+) -> None:
+    number = desk.start(BY_HAND)
+    page, other = desk.open(number), desk.open(number)
+    first = images(page)
+    tiles(other, 6)
+    toggle(page, "Show the model's guesses")
+    # The browser shows it at once; the other tab reads what is saved.
+    until(lambda: desk.store.experiment(number).config["show_guesses"])
+    toggle(other, "Label while a round trains")
+    expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
+    config = desk.store.experiment(number).config
+    assert (config["show_guesses"], config["label_while_training"]) == (True, False)
+
+    page.keyboard.press("5")
+    expect(page.get_by_text("1 of 6 saved")).to_be_visible()
+    until(lambda: desk.sessions() == 2)
+    page.goto("about:blank")
+    until(lambda: desk.sessions() == 1)
+    next_one = desk.open(number)
+    assert images(next_one) == first
+    expect(next_one.get_by_test_id("tile").first).to_have_attribute("data-label", "5")
+    expect(next_one.get_by_test_id("tile").nth(1)).to_be_focused()  # the first that is open
+
+
+def test_a_browser_remembers_its_annotator_who_is_told_what_has_happened_since(desk: Desk) -> None:
     name = "Zoë; <b>“x”</b> %41"
     number = desk.start(BY_HAND)
+    (asked,) = desk.store.batches(number)
+    one, other = sorted(set(range(8)).difference(asked.images))[:2]
+    desk.store.append(number, [Annotation(one, 1, 0, "me"), Annotation(other, 1, 0, "*ana*")])
     page = desk.open(number)
+    told = "Your last label was a moment ago. Since then: *ana* answered 1."
+    expect(page.get_by_text(told)).to_be_visible(timeout=A_ROUND)
     tiles(page, 6)
     page.get_by_role("textbox", name="Your name").fill(name)
     page.get_by_role("textbox", name="Your name").press("Enter")
@@ -74,19 +85,11 @@ def test_a_browser_remembers_its_annotator(desk: Desk) -> None:
     expect(page.get_by_role("textbox", name="Your name")).to_have_value(name)
     page.keyboard.press("1")
     expect(page.get_by_text("1 of 6 saved")).to_be_visible()
-    assert desk.rows(number, "annotator", "annotations") == [(name,)]
-
-
-def test_whoever_comes_back_is_told_what_has_happened_since(desk: Desk) -> None:
-    number = desk.start(BY_HAND)
-    desk.store.append(number, [Annotation(0, 1, 0, "me"), Annotation(1, 1, 0, "*ana*")])
-    page = desk.open(number)
-    told = "Your last label was a moment ago. Since then: *ana* answered 1."
-    expect(page.get_by_text(told)).to_be_visible(timeout=A_ROUND)
+    assert desk.rows(number, "annotator", "annotations")[2:] == [(name,)]
 
 
 def test_a_review_shows_the_most_suspicious_first_and_one_key_relabels(desk: Desk) -> None:
-    number = desk.start()
+    number = desk.start_trained()
     page = desk.open(number)
     batch(page, "Round 1")
     page.get_by_text("Review", exact=True).click()
@@ -114,7 +117,7 @@ def test_a_review_shows_the_most_suspicious_first_and_one_key_relabels(desk: Des
 
 
 def test_a_second_opinion_is_given_blind_and_compared(desk: Desk) -> None:
-    number = desk.start()
+    number = desk.start_trained()
     page = desk.open(number, "&view=Review")
     tiles(page, 12)
     toggle(page, "Second opinion")
@@ -132,17 +135,3 @@ def test_a_second_opinion_is_given_blind_and_compared(desk: Desk) -> None:
         ("me", 0, 0),
         ("me", 0, 1),
     ]
-
-
-def test_a_setting_changed_in_one_tab_is_the_setting_of_all(desk: Desk) -> None:
-    number = desk.start(BY_HAND)
-    page, other = desk.open(number), desk.open(number)
-    tiles(page, 6)
-    tiles(other, 6)
-    toggle(page, "Show the model's guesses")
-    # The browser shows it at once; the other tab reads what is saved.
-    until(lambda: desk.store.experiment(number).config["show_guesses"])
-    toggle(other, "Label while a round trains")
-    expect(other.get_by_role("switch", name="Show the model's guesses")).to_be_checked()
-    config = desk.store.experiment(number).config
-    assert (config["show_guesses"], config["label_while_training"]) == (True, False)

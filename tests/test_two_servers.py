@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from desk import A_ROUND, BY_HAND, hand_in, images, label_all, label_in_both
+from desk import A_ROUND, BY_HAND, hand_in, images, label_all, label_in_both, read
 from playwright.sync_api import BrowserContext, Page, expect
 
 from al_core.experiment.start import start_experiment
-from al_core.images.dataset_cache import load
-from al_core.progress import finish
 from al_core.store.store import Store
 from tests.postgres import Postgres
 from tests.servers import APP
@@ -20,8 +18,8 @@ def test_labels_of_both_count_a_round_trains_once_and_one_goes_on_where_the_othe
 ) -> None:
     address = postgres.database()
     store = Store(address)
-    dataset = finish(load("digits", image_size=16, cache_dir=tmp_path / "one" / "cache"))
-    config = replace(BY_HAND, label_while_training=False, random_baseline=True)
+    config, dataset = read(tmp_path, BY_HAND)
+    config = replace(config, label_while_training=False, random_baseline=True)
     number = start_experiment(store, "team", config, dataset)
 
     def opened(url: str) -> Page:
