@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
@@ -103,7 +102,7 @@ def prepare(data: str, per_round: int = BATCH) -> int:
     )
     config = replace(config, rounds=(len(dataset.train) - 500) // per_round)
     experiment = start_experiment(store, "desk", config, dataset)
-    images = np.random.default_rng(0).permutation(len(dataset.train))[:500].tolist()
+    images = open_experiment(store, experiment).pool.labeled.tolist()
     store.append(experiment, [
         Annotation(i, int(dataset.train.targets[i]), 0, "somebody") for i in images * 9
     ])  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from desk import A_ROUND, BY_HAND, Desk, hand_in, images, label_all
+from desk import A_ROUND, BY_HAND, Desk, batch, hand_in, images, label_all
 from playwright.sync_api import expect
 from safetensors.torch import save_file
 from torchvision.models import resnet18
@@ -38,7 +38,7 @@ def test_a_linear_head_is_fit_while_a_person_labels(
 
     chosen = until(chosen_by_all_labels)
     hand_in(page)
-    expect(page.get_by_role("heading", name="Round 2")).to_be_visible(timeout=A_ROUND)
+    batch(page, "Round 2: Least confidence")
     assert [int(image) for image in images(page)] == list(chosen.images)
     page.get_by_role("tab", name="Training").click()
     expect(page.get_by_text("there are no epochs")).to_be_visible()
