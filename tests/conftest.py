@@ -49,7 +49,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
     browser = getattr(item, "funcargs", {}).get("browser")
     if report.failed and browser is not None:
         for page in browser.pages:
-            report.sections.append((f"the page {page.url}", page.locator("body").inner_text()))
+            try:
+                says = page.locator("body").inner_text(timeout=5_000)
+            except Exception as error:  # the page hangs; the test's own failure counts
+                says = str(error)
+            report.sections.append((f"the page {page.url}", says))
     return report
 
 

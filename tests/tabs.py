@@ -1,14 +1,26 @@
 """A tab for test after test: its process has the scripts of a page compiled, which takes longer
 than all that a page does afterwards."""
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Dialog, Page
 
 _idle: list[Page] = []
 
 
 def tab(browser: BrowserContext) -> Page:
     """The tab that another test has left, or a new one."""
-    return _idle.pop() if _idle else browser.new_page()
+    if _idle:
+        return _idle.pop()
+    page = browser.new_page()
+    page.on("dialog", _answer)
+    return page
+
+
+def _answer(dialog: Dialog) -> None:
+    """A test may leave labels that are not saved yet: the page asks before it goes."""
+    if dialog.type == "beforeunload":
+        dialog.accept()
+    else:
+        dialog.dismiss()
 
 
 def leave(page: Page) -> None:

@@ -36,15 +36,16 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
     helpButton.ariaExpanded = String(!help.hidden);
   }
 
-  const say = (text) => write(progress, text);
+  let reminder = ""; // in place of the progress, until the person does something
+  const remind = (text) => { reminder = text; };
 
   function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, classes, page, label }) {
     const total = labels.length;
     const done = labels.filter((code) => code >= 0).length;
     const skipped = labels.filter((code) => code === SKIP).length;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
-    say(selected ? `${selected} selected`
-      : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`);
+    write(progress, reminder || (selected ? `${selected} selected`
+      : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`));
     write(saved, !isSaved ? `${onDisk} saved, saving…`
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);
     handInButton.hidden = whyButton.hidden = isReview;
@@ -58,5 +59,5 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
     problemBar.hidden = problem.textContent === "";
   }
 
-  return { node, say, paint, paintProblem, pressWhy, toggleHelp };
+  return { node, remind, paint, paintProblem, pressWhy, toggleHelp };
 }

@@ -154,6 +154,7 @@ function createGrid(parent, key) {
   function goTo(i) {
     const before = current;
     untouched = false;
+    head.remind("");
     if (i !== current) journal.touch();
     current = i;
     aim(i);
@@ -210,7 +211,8 @@ function createGrid(parent, key) {
     const open = labels.indexOf(OPEN);
     if (open >= 0) {
       select(open);
-      head.say(`${labels.filter((code) => code === OPEN).length} still open: label or skip`);
+      head.remind(`${labels.filter((code) => code === OPEN).length} still open: label or skip`);
+      paintHead();
       return;
     }
     sendEvents([[ANY, HAND_IN]]);
