@@ -24,7 +24,7 @@ from al_core.config import ExperimentConfig
 from al_core.experiment.pool import Pool
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import Hardware
 from al_core.progress import finish
@@ -65,9 +65,8 @@ def measure(size: int, repeat: int) -> tuple[list[float], float]:
         for seed in range(repeat):
             start = time.perf_counter()
             outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), cpu))
-            generator = torch.Generator().manual_seed(seed)
-            of_pool = outcome.predictions
-            choose("margin", ASKED, of_pool, pool, pool.unlabeled, generator, cpu.device)
+            choice, of_pool = Choice("margin", ASKED, seed=seed), outcome.predictions
+            choose(choice, of_pool, pool, pool.unlabeled, cpu.device)
             seconds.append(time.perf_counter() - start)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return seconds, (after - before) * 1024 / 1e9

@@ -21,7 +21,7 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.scoring import can_be_fast, look_again
 from al_core.models import prediction as predicting
 from al_core.models.fast_inference import InferenceNetwork
@@ -64,8 +64,7 @@ def main(data: str) -> None:
 
     def picks(strategy: str, whole: Predictions) -> set[int]:
         of_pool = PoolPredictions(0, whole.probs.numpy(), whole.embeddings.numpy())
-        seed = torch.Generator().manual_seed(1)
-        chosen, _ = choose(strategy, ASKED, of_pool, pool, pool.unlabeled, seed, CPU)
+        chosen, _ = choose(Choice(strategy, ASKED, seed=1), of_pool, pool, pool.unlabeled, CPU)
         return set(chosen.tolist())
 
     exact, again = said(hardware.exact, 512), said(hardware.exact, OTHER_BATCH)

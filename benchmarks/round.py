@@ -41,7 +41,7 @@ from al_core.features.read import Features
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset as Images
 from al_core.images.dataset_cache import load
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.loop.scoring import look_again
 from al_core.models.fast_inference import InferenceNetwork
@@ -147,7 +147,7 @@ def rounds(
     def of_ours(frozen: Features | None) -> None:
         outcome = finish(run_round(RoundTask(config, 0, pool, dataset, frozen), hardware))
         of_pool = outcome.predictions
-        choose("margin", ASKED, of_pool, pool, pool.unlabeled, generator, hardware.device)
+        choose(Choice("margin", ASKED), of_pool, pool, pool.unlabeled, hardware.device)
 
     return {
         "plain": timed(of_plain),

@@ -19,7 +19,7 @@ import torch
 
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.store.records import Annotation
 from al_core.strategies.registry import STRATEGIES, titled
 
@@ -43,8 +43,8 @@ def measure(name: str, size: int, repeat: int) -> tuple[list[float], float]:
     """Seconds of each choice, and GB held above the inputs at most."""
 
     def chosen(n: int, predictions: PoolPredictions, pool: Pool, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        choose(name, n, predictions, pool, pool.unlabeled, generator, torch.device("cpu"))
+        choice = Choice(name, n, seed=seed)
+        choose(choice, predictions, pool, pool.unlabeled, torch.device("cpu"))
 
     whole = inputs(size)
     # A first, small choice loads the kernels; nobody waits for that twice.

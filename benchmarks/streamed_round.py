@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from al_core.distributed.ray_cluster import tasks
-from al_core.distributed.streamed_round import Choice, streamed_round
+from al_core.distributed.streamed_round import streamed_round
 from al_core.features.embedding_files import ROWS, file_named, write_file
+from al_core.loop.query import Choice
 from al_core.progress import finish
 from benchmarks.browser import heading
 

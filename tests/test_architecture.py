@@ -1,6 +1,7 @@
 """Imports run one way between folders, and what must start fast stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ MOST_PARAMETERS = 5
 TAKE_MORE = {
     "cli": "choose embed pretrain simulate",
     "experiment": "take_new_batch",
-    "loop": "choose score_images look_again",
+    "loop": "score_images look_again",
     "models": "fit_heads build fit",
     "store": "create_experiment",
 }
@@ -151,6 +152,15 @@ def test_a_function_takes_few_parameters_or_a_type() -> None:
                 if sum(one.arg not in ("self", "cls") for one in every) > MOST_PARAMETERS:
                     many.setdefault(room(path), set()).add(node.name)
     assert many == {folder: set(names.split()) for folder, names in TAKE_MORE.items()}
+
+
+def test_chance_has_a_name_everywhere() -> None:
+    """Two that begin from the same number would draw the same."""
+    for path in CORE:
+        text = path.read_text(encoding="utf-8")
+        assert room(path) == "seeds" or not {"default_rng", "manual_seed"} & set(
+            re.findall(r"\w+", text)
+        ), path
 
 
 def test_settings_are_imported_without_torch_and_without_a_database() -> None:

@@ -15,7 +15,7 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.features.pretrain import pretrain
 from al_core.features.read import Features
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.loop.scoring import look_again, score_images
 from al_core.loop.speed import measure_speed
@@ -122,8 +122,7 @@ def test_a_strategy_chooses_what_it_chooses_on_a_cpu(strategy: str, labels: int)
     pool = Pool.fold(POOL, [Annotation(i, int(targets[i]), 0, "x") for i in range(labels)])
 
     def chosen(device: torch.device) -> list[int]:
-        generator = torch.Generator().manual_seed(0)
-        return choose(strategy, 40, said, pool, pool.unlabeled, generator, device)[0].tolist()
+        return choose(Choice(strategy, 40), said, pool, pool.unlabeled, device)[0].tolist()
 
     there = chosen(HARDWARE.device)
     assert there == chosen(HARDWARE.device)

@@ -18,7 +18,7 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.experiment.start import initial_images, reserved_images, start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import choose_batch
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.progress import finish
 from al_core.store.records import Batch
@@ -91,9 +91,9 @@ def test_nothing_is_chosen_by_the_labels_that_measure(
     label_batch(store, unmeasured, experiment)
     known = []
 
-    def watched(strategy: str, n: int, predictions: PoolPredictions, pool: Pool, *rest: object):
+    def watched(choice: Choice, predictions: PoolPredictions, pool: Pool, *rest: object):
         known.append(set(pool.labeled.tolist()))
-        return choose(strategy, n, predictions, pool, *rest)
+        return choose(choice, predictions, pool, *rest)
 
     monkeypatch.setattr("al_core.loop.advance.choose", watched)
     train(store, unmeasured, experiment)

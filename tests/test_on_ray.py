@@ -22,12 +22,13 @@ from al_core.distributed import embed, ray_cluster, simulate
 from al_core.distributed.embed import embed_on_ray
 from al_core.distributed.ray_cluster import tasks
 from al_core.distributed.simulate import simulate_on_ray
-from al_core.distributed.streamed_round import Choice, streamed_round
+from al_core.distributed.streamed_round import streamed_round
 from al_core.errors import ConfigError, WeightsError
 from al_core.features.embed import embed_into
 from al_core.features.embedding_files import file_named
 from al_core.features.read import read_features
 from al_core.images.dataset_cache import load
+from al_core.loop.query import Choice
 from al_core.progress import Progress, finish
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import run_one

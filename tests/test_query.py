@@ -9,7 +9,7 @@ import torch
 from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.store.records import Annotation
 
 CPU = torch.device("cpu")
@@ -29,8 +29,7 @@ def pool(*labeled: int) -> Pool:
 
 
 def chosen(strategy: str, predictions: PoolPredictions, known: Pool, n: int = 5) -> np.ndarray:
-    generator = torch.Generator().manual_seed(0)
-    return choose(strategy, n, predictions, known, known.unlabeled, generator, CPU)[0]
+    return choose(Choice(strategy, n), predictions, known, known.unlabeled, CPU)[0]
 
 
 @pytest.mark.parametrize("strategy", ["bald", "variation_ratio"])

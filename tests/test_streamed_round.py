@@ -18,17 +18,16 @@ from tiny import write_rows
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig
 from al_core.distributed import embedding_pool
-from al_core.distributed.streamed_round import Choice, Chosen, streamed_round
+from al_core.distributed.streamed_round import Chosen, streamed_round
 from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.hardware import find_hardware
 from al_core.models.linear_heads import Heads
 from al_core.progress import finish
-from al_core.seeds import generator
 from al_core.store.records import Annotation
 from al_core.strategies.registry import STRATEGIES
 
@@ -70,12 +69,10 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
         data="digits", class_names=CLASSES, strategy=choice.strategy, seed=choice.seed
     )
     features, hardware = Features(ROWS[:SIZE], ROWS[SIZE:], ""), find_hardware()
-    task = RoundTask(config, choice.round, pool, DATA, features)
+    task = RoundTask(config, choice.number, pool, DATA, features)
     outcome = finish(run_round(task, hardware))
-    of_pool, chance = outcome.predictions, generator(choice.seed, "batch", choice.round)
-    picks, _ = choose(
-        choice.strategy, choice.n, of_pool, pool, pool.unlabeled, chance, hardware.device
-    )
+    of_pool = outcome.predictions
+    picks, _ = choose(choice, of_pool, pool, pool.unlabeled, hardware.device)
     return [KEYS[i] for i in picks], outcome.record.metrics, of_pool.temperature
 
 

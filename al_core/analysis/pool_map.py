@@ -20,6 +20,7 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.files.arrays import open_arrays
 from al_core.files.atomic import whole_file
 from al_core.progress import Progress, Work
+from al_core.seeds import numpy_generator
 
 FILE = "map.npz"
 MOST = 10_000  # images on a map
@@ -62,7 +63,7 @@ def sample_images(
 
     The samples follow one order per seed, so they change little as labels are added.
     """
-    order = np.random.default_rng(seed).permutation(size)
+    order = numpy_generator(seed, "map", "images").permutation(size)
     is_chosen, is_labeled = np.zeros((2, size), dtype=bool)
     is_chosen[chosen] = True
     is_labeled[labeled] = True
@@ -88,7 +89,7 @@ def draw_map(
     )
     begin = _begin(x, images, former)
     begin *= 1e-4 / (begin.std() or 1)
-    begin += np.random.default_rng(seed).normal(scale=1e-6, size=begin.shape)
+    begin += numpy_generator(seed, "map", "start").normal(scale=1e-6, size=begin.shape)
     points = TSNEEmbedding(begin, alike, negative_gradient_method="bh", n_jobs=threads)
     started = time.perf_counter()
     for step in range(0, STEPS, CHUNK):

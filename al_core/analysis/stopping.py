@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.analysis.curves import points
+from al_core.seeds import numpy_generator
 from al_core.store.records import RoundRecord
 
 Floats = NDArray[np.float64]
@@ -136,7 +137,7 @@ def fit_curve(
     best, misfit = _least_squares(x, share[None], deviation)
     if misfit[0] > MOST_SCATTER * freedom:
         return None
-    rng = np.random.default_rng(0)
+    rng = numpy_generator(0, "learning curve")
     scatter = np.sqrt(np.maximum(1.0, misfit[0] / rng.chisquare(freedom, (DRAWS, 1))))
     again = _curve(best, x) + scatter * deviation * rng.standard_normal((DRAWS, len(n)))
     draws, _ = _least_squares(x, again, deviation)

@@ -73,7 +73,8 @@ def choose(
     if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     from al_core.distributed.image_shards import write_pictures
-    from al_core.distributed.streamed_round import Choice, streamed_round  # with torch: slow
+    from al_core.distributed.streamed_round import streamed_round  # with torch: slow
+    from al_core.loop.query import Choice
 
     cluster: AbstractContextManager[Map] = nullcontext(map)
     if engine == "ray":

@@ -29,25 +29,13 @@ from al_core.distributed.embedding_pool import (
 )
 from al_core.errors import ConfigError
 from al_core.features.embedding_files import read_embeddings, read_keys
-from al_core.loop.query import check_numbers, committee_for
+from al_core.loop.query import Choice, check_numbers, committee_for
 from al_core.models.linear_heads import Heads, fit_head
 from al_core.models.metrics import evaluate
 from al_core.progress import Progress, Work
 from al_core.seeds import generator, numpy_generator
-from al_core.strategies.candidates import LIMIT, Candidates, ranked, ties
+from al_core.strategies.candidates import Candidates, ranked, ties
 from al_core.strategies.registry import STRATEGIES, TOO_FEW, Strategy
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """How to choose the ``n`` images to label after ``round``. Strategies that need the whole pool
-    get a uniform ``sample`` of at most so many images."""
-
-    strategy: str
-    n: int
-    round: int = 0
-    seed: int = 0
-    sample: int = LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +83,7 @@ def streamed_round(
     looked_up = time.perf_counter()
 
     yield Progress("Fitting", 0, 0, "", 0)
-    training = generator(choice.seed, "round", choice.round, "training")
+    training = generator(choice.seed, "round", choice.number, "training")
     strategy = STRATEGIES[choice.strategy]
     head = validation = metrics = None
     if len(set(y.tolist())) > 1:
@@ -111,9 +99,9 @@ def streamed_round(
         raise ConfigError(f"All images of {folder} have a label; none is left to ask about.")
     n = min(choice.n, pool.unlabeled)
     sample = scores = None
-    chance = generator(choice.seed, "batch", choice.round)
+    chance = choice.chance
     if strategy.ranks or choice.strategy == "random":
-        heads = committee_for(choice.strategy, x, y, classes, chance) if head else None
+        heads = committee_for(strategy, x, y, classes, chance) if head else None
         best = yield from _rank(pool, partial(_scored, strategy, head, heads), n, chance, run)
         places = best.places.numpy()
         scores = best.scores.tolist() if strategy.ranks else None
@@ -151,7 +139,7 @@ def streamed_round(
 
 def _drawn(pool: EmbeddingPool, n: int, choice: Choice) -> NDArray[np.int64]:
     """The positions of ``n`` of the unknown images, drawn uniformly, ascending."""
-    chance = numpy_generator(choice.seed, "sample", choice.round)
+    chance = numpy_generator(choice.seed, "sample", choice.number)
     numbers = np.sort(chance.choice(pool.unlabeled, n, replace=False, shuffle=False))
     # The k-th unknown image is at position k plus the number of known images before it.
     before = pool.places - np.arange(len(pool.places))

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from al_core.config import ExperimentConfig
@@ -34,6 +33,7 @@ from al_core.models.network import Pretrained
 from al_core.models.prediction import batch_size, predict
 from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, Work, finish
+from al_core.seeds import generator
 
 WHOLE = 64  # images are embedded in multiples of it: other kernels compute small batches
 
@@ -124,9 +124,9 @@ def _mapped(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
 
 def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
     """The network of these weights, as it was trained; its head is unused."""
-    generator = torch.Generator().manual_seed(0)
     nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)
-    net = networks.build(1, pretrained.stem, hardware, nothing, generator, pretrained)
+    chance = generator(0, "unused head")
+    net = networks.build(1, pretrained.stem, hardware, nothing, chance, pretrained)
     return InferenceNetwork(net, hardware)
 
 

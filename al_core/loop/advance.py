@@ -26,14 +26,13 @@ from al_core.features.embed import features_of
 from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
-from al_core.loop.query import choose, explained
+from al_core.loop.query import Choice, choose, explained
 from al_core.loop.round import Outcome, RoundTask, run_round
 from al_core.loop.scoring import score_images
 from al_core.models.hardware import Hardware
 from al_core.models.linear_heads import temperature
 from al_core.models.weights import load_network, save_network, weights_path
 from al_core.progress import Progress, Work
-from al_core.seeds import generator
 from al_core.store.records import Batch
 
 if TYPE_CHECKING:
@@ -260,9 +259,8 @@ def choose_by(
     strategy = config.start if predictions.model == BEFORE else config.strategy
     count = experiment.batch_size(number)
     measuring = experiment.held_out_due(count)
-    chance = generator(config.seed, "batch", len(experiment.batches))
-    wanted = count - len(measuring)
+    choice = Choice(strategy, count - len(measuring), len(experiment.batches), config.seed)
     known = experiment.pool.without(experiment.held_out)
-    picks, score = choose(strategy, wanted, predictions, known, free, chance, hardware.device)
+    picks, score = choose(choice, predictions, known, free, hardware.device)
     batch = mixed_batch(number, strategy, picks.tolist(), measuring, experiment.log_position)
     return batch and explained(batch, predictions, free, known.labeled, score)

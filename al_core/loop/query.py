@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,33 +13,51 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import BEFORE, PoolPredictions
 from al_core.models.linear_heads import Heads, committee, cross_validate
 from al_core.models.neighbours import nearest
+from al_core.seeds import generator
 from al_core.store.records import Batch, Reasons
-from al_core.strategies.candidates import Candidates
-from al_core.strategies.registry import STRATEGIES
+from al_core.strategies.candidates import LIMIT, Candidates
+from al_core.strategies.registry import STRATEGIES, Strategy
 
 TOP_CLASSES = 3
 NEAREST = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to choose: ``n`` images by ``strategy``, after ``number`` batches of the experiment with
+    this ``seed``. Of a pool that does not fit into memory, strategies that need all of it get a
+    uniform ``sample`` of at most so many images."""
+
+    strategy: str
+    n: int
+    number: int = 0
+    seed: int = 0
+    sample: int = LIMIT
+
+    @property
+    def chance(self) -> torch.Generator:
+        """The random numbers of this choice, from the first on."""
+        return generator(self.seed, "batch", self.number)
+
+
 def choose(
-    strategy: str,
-    n: int,
+    choice: Choice,
     predictions: PoolPredictions,
     pool: Pool,
     unlabeled: NDArray[np.int64],
-    generator: torch.Generator,
     device: torch.device,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-    """``n`` of the positions ``unlabeled``, or all where there are fewer, best first; and the score
-    of each of ``unlabeled``, for strategies that have one.
+    """Some of the positions ``unlabeled``, all where they are fewer than asked for, best first; and
+    the score of each of ``unlabeled``, for strategies that have one.
 
     They are compared with the images that ``pool`` has labels for, on ``device``. Raises
     ConfigError where some of the ``predictions`` are not finite.
     """
     if not len(unlabeled):
         return unlabeled, None
+    strategy, chance = STRATEGIES[choice.strategy], choice.chance
     # A gigabyte for a million images: not copied for strategies that ignore them.
-    seen = unlabeled if STRATEGIES[strategy].sees_embeddings else unlabeled[:0]
+    seen = unlabeled if strategy.sees_embeddings else unlabeled[:0]
     candidates = Candidates(
         torch.from_numpy(predictions.probs[unlabeled]).to(device),
         torch.from_numpy(predictions.embeddings[seen]).to(device),
@@ -49,13 +67,12 @@ def choose(
     check_numbers(candidates.probs)
     check_numbers(candidates.embeddings)
     labels = torch.from_numpy(pool.labels).to(device)
-    heads = committee_for(
-        strategy, candidates.labeled_embeddings, labels, predictions.probs.shape[1], generator
-    )
+    classes = predictions.probs.shape[1]
+    heads = committee_for(strategy, candidates.labeled_embeddings, labels, classes, chance)
     if heads is not None:
         votes = heads.logits(candidates.embeddings).softmax(2)
         candidates = replace(candidates, votes=votes)
-    picks, score = STRATEGIES[strategy].choose(candidates, min(n, len(unlabeled)), generator)
+    picks, score = strategy.choose(candidates, min(choice.n, len(unlabeled)), chance)
     return unlabeled[picks.cpu().numpy()], None if score is None else score.cpu().numpy()
 
 
@@ -69,7 +86,7 @@ def check_numbers(rows: torch.Tensor) -> None:
 
 
 def committee_for(
-    strategy: str,
+    strategy: Strategy,
     known: torch.Tensor,
     labels: torch.Tensor,
     classes: int,
@@ -77,7 +94,7 @@ def committee_for(
 ) -> Heads | None:
     """The ten heads that ``strategy`` queries, fit to the embeddings ``known`` ``[L,D]`` and their
     ``labels`` int64 ``[L]``; None where it needs none, or has fewer than two labels."""
-    if "committee" not in STRATEGIES[strategy].needs or len(known) < 2:
+    if "committee" not in strategy.needs or len(known) < 2:
         return None
     penalty = cross_validate(known, labels, classes, generator).penalty
     return committee(known, labels, classes, penalty, generator)

@@ -19,6 +19,7 @@ from al_core.models.network import build
 from al_core.models.prediction import BATCH_SIZE, predict
 from al_core.models.training import fit
 from al_core.progress import Progress, Work, finish
+from al_core.seeds import generator
 
 WIDTH, CLASSES = 512, 10
 STEPS = 4  # of training, timed after as many untimed ones
@@ -56,10 +57,10 @@ class Speed:
 def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed]:
     """Train, predict and fit a head briefly, on random images and embeddings."""
     yield Progress("Measuring what a round takes", 0, 0, "", 0)
-    generator = torch.Generator().manual_seed(0)
+    chance = generator(0, "speed")
     shape = (BATCH_SIZE, 3, image_size, image_size)
-    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
-    network = build(CLASSES, stem, hardware, images.numpy(), generator)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=chance)
+    network = build(CLASSES, stem, hardware, images.numpy(), chance)
 
     def predicting(on: Hardware) -> Callable[[], object]:
         fast, everything = InferenceNetwork(network, on), np.arange(BATCH_SIZE)
@@ -67,16 +68,16 @@ def measure_speed(stem: Stem, image_size: int, hardware: Hardware) -> Work[Speed
 
     config = TrainConfig(epochs=1, min_steps=STEPS)
     few = images[: STEPS * config.batch_size].to(hardware.device)
-    labels = torch.randint(CLASSES, (len(few),), generator=generator).to(hardware.device)
+    labels = torch.randint(CLASSES, (len(few),), generator=chance).to(hardware.device)
 
     def training() -> None:
-        finish(fit(network, few, labels, config, hardware, generator))
+        finish(fit(network, few, labels, config, hardware, chance))
 
-    x = torch.randn(ROWS, WIDTH, generator=generator).half()
-    y = torch.randint(CLASSES, (LABELS,), generator=generator)
+    x = torch.randn(ROWS, WIDTH, generator=chance).half()
+    y = torch.randint(CLASSES, (LABELS,), generator=chance)
 
     def fitting() -> None:
-        fit_head(x[:LABELS], y, CLASSES, generator)
+        fit_head(x[:LABELS], y, CLASSES, chance)
 
     head = fit_heads(x[:LABELS], y, CLASSES, torch.ones(1, LABELS), torch.ones(1), iterations=1)
     seconds = []

@@ -11,6 +11,7 @@ from al_core.models.hardware import Hardware
 from al_core.models.network import Network
 from al_core.models.prediction import predict
 from al_core.progress import finish
+from al_core.seeds import numpy_generator
 
 LOOKED_AT, NEIGHBOURS = 5000, 10
 
@@ -51,7 +52,7 @@ def accuracy_of_neighbours(
 ) -> float:
     """The accuracy, on a few thousand of ``images``, of predicting the most common class of the ten
     nearest others by the embeddings of ``network``."""
-    some = np.random.default_rng(0).permutation(len(targets))[:LOOKED_AT].astype(np.int64)
+    some = numpy_generator(0, "neighbours").permutation(len(targets))[:LOOKED_AT].astype(np.int64)
     fast = InferenceNetwork(network, hardware)
     embeddings = finish(predict(fast, images, some, hardware, "")).embeddings.to(hardware.device)
     truth = torch.from_numpy(targets[some]).to(hardware.device)

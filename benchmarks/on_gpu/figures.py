@@ -15,7 +15,7 @@ from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.experiment.pool import Pool
 from al_core.features.embed import embed, frozen
 from al_core.features.read import Features
-from al_core.loop.query import choose
+from al_core.loop.query import Choice, choose
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import on_device
@@ -93,9 +93,8 @@ def rounds(bench: Bench) -> None:
         )  # fmt: skip
         pool = Pool.fold(size, known)
         outcome = finish(run_round(RoundTask(config, 0, pool, dataset, features), bench.hardware))
-        generator = torch.Generator().manual_seed(0)
         start = time.perf_counter()
-        choose("margin", 100, outcome.predictions, pool, pool.unlabeled, generator,
+        choose(Choice("margin", 100), outcome.predictions, pool, pool.unlabeled,
                bench.hardware.device)  # fmt: skip
         record = outcome.record
         bench.note("  of which", train=record.train_seconds, evaluate=record.evaluate_seconds,
