@@ -14,7 +14,7 @@ from hypothesis import settings
 
 # Whatever benchmarks use too is imported by its full name.
 from tests.postgres import Postgres, installed, running
-from tests.servers import APP, CHROMIUM, free_port, one_profile, serving
+from tests.servers import APP, CHROMIUM, free_port, one_profile, run, wait_for
 
 # A timing is no assertion; what reproduces a failure is printed with it.
 settings.register_profile("tests", deadline=None, print_blob=True)
@@ -91,6 +91,8 @@ def browser() -> Iterator:
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[str]]:
     """``with serve(script, *arguments, env={}) as url:`` runs a Streamlit script on a free port, if
     it can on one that a server has left: the browser knows the scripts there."""
+    from tests.warm import start  # there is no fork server on Windows
+
     left: set[int] = set()
 
     @contextlib.contextmanager
@@ -98,12 +100,19 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
         script: Path, *args: str, env: dict[str, str] | None = None, port: int | None = None
     ) -> Iterator[str]:
         log = tmp_path_factory.mktemp("server") / "log.txt"
-        # One thread: two wait for each other wherever a core is busy, here with Chromium.
-        env = {"OMP_NUM_THREADS": "1", **(env or {})}
         port = port or (left.pop() if left else free_port())
         left.discard(port)
-        with serving(None, script, *args, port=port, env=env, log=log) as server:
-            yield server.url
+        server = start(run(script, port, *args), {**os.environ, **(env or {})}, log)
+        try:
+            yield wait_for(port, server.is_alive)
+        except BaseException:
+            print(log.read_text())
+            raise
+        finally:
+            server.terminate()
+            server.join(10)
+            server.kill()
+            server.join()
         left.add(port)
 
     return started

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,30 +82,20 @@ def serving(
     *arguments: str,
     port: int | None = None,
     env: dict[str, str] | None = None,
-    log: Path | None = None,
 ) -> Iterator[Server]:
-    """``app`` with its files in ``home``, on ``port`` or a free one, until the block ends; what it
-    prints goes to ``log``."""
+    """``app`` with its files in ``home``, on ``port`` or a free one, until the block ends."""
     port = port or free_port()
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true",
-        "--server.address=127.0.0.1", f"--server.port={port}", "--server.fileWatcherType=none",
-        "--browser.gatherUsageStats=false", "--", *arguments,
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "streamlit", *run(app, port, *arguments)]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, **(env or {})}
     if home is not None:
         environment["AL_HOME"] = str(home)
-    with (
-        (log or Path(os.devnull)).open("w") as output,
-        subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        ) as server,
-    ):
-        url = f"http://127.0.0.1:{port}"
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=nowhere, stderr=nowhere
+    ) as server:
         try:
-            _wait_for(f"{url}/_stcore/health", server, log)
-            yield Server(url, server.pid)
+            yield Server(wait_for(port, lambda: server.poll() is None), server.pid)
         finally:
             server.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -113,12 +103,23 @@ def serving(
             server.kill()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path | None) -> None:
+def run(app: Path, port: int, *arguments: str) -> list[str]:
+    """The words after ``streamlit`` that run ``app``."""
+    return [
+        "run", str(app), "--server.headless=true", "--server.address=127.0.0.1",
+        f"--server.port={port}", "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false", "--", *arguments,
+    ]  # fmt: skip
+
+
+def wait_for(port: int, lives: Callable[[], bool]) -> str:
+    """The address of a server that ``lives``, once it answers."""
+    url = f"http://127.0.0.1:{port}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + STARTS
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), opener.open(url, timeout=2) as answer:
-            if answer.status == 200:
-                return
+    while time.monotonic() < deadline and lives():
+        with contextlib.suppress(OSError), opener.open(f"{url}/_stcore/health", timeout=2) as said:
+            if said.status == 200:
+                return url
         time.sleep(0.05)
-    raise RuntimeError(f"Streamlit did not start:\n{log.read_text() if log else ''}")
+    raise RuntimeError(f"Streamlit did not start on port {port}.")

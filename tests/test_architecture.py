@@ -27,11 +27,11 @@ IN_THE_CORE = {
     "images": "errors progress files",
     "store": "errors names files",
     "config": "errors names images strategies",
-    "models": "errors progress files config",
+    "models": "errors progress seeds files config",
     "features": "errors progress seeds files images config models",
     "experiment": "errors progress seeds files images store config models",
     "exchange": "errors progress files images store experiment",
-    "analysis": "errors progress files store strategies experiment",
+    "analysis": "errors progress seeds files store strategies experiment",
     "loop": "errors progress seeds files images store strategies config models features experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",
