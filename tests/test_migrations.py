@@ -132,8 +132,11 @@ def test_a_database_of_the_first_tables_keeps_its_log(
     assert experiment.reserved[:5] == [23, 19, 10, 9, 59]
     assert experiment.phase is Phase.LABELLING
     after = everything(database)
-    for unchanged in ("annotations", "rounds"):
-        assert after[unchanged] == before[unchanged]
+    assert after["annotations"] == before["annotations"]
+    # Their probabilities were not divided by the temperature that was found.
+    assert {(record.temperature, record.calibrated_by) for record in experiment.rounds} == {
+        (1, None)
+    }
 
 
 def test_before_a_migration_runs_a_file_is_copied_as_it_was(

@@ -1,7 +1,5 @@
 """Choosing a batch: from what a model predictions, with what the labels add to it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -39,17 +37,6 @@ def test_a_committee_learns_from_the_labels_and_is_asked(
     known = pool(0, 5, 12, 20, 39, 47, 54, 59)
     picks = chosen(strategy, predictions, known)
     assert np.abs(picks - SIZE / 2).max() < 10  # where the heads part
-
-
-def test_what_a_model_is_too_sure_of_is_softened_before_it_is_weighed(
-    predictions: PoolPredictions,
-) -> None:
-    x = predictions.embeddings[:, 0].astype(np.float32)
-    probs = 1 / (1 + np.exp(-np.stack([-30 * x, 30 * x], axis=1)))
-    sure = replace(predictions, probs=probs.astype(np.float32))
-    known = pool(0, 59)
-    picks = {t: chosen("uherding", replace(sure, temperature=t), known) for t in (1.0, 30.0)}
-    assert np.abs(picks[1.0] - 29.5).mean() < np.abs(picks[30.0] - 29.5).mean()
 
 
 def test_of_an_empty_pool_nothing_is_chosen(predictions: PoolPredictions) -> None:

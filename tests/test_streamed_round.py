@@ -73,7 +73,7 @@ def in_memory(choice: Choice, labels: dict[str, int | None]) -> tuple[list[str],
     outcome = finish(run_round(task, hardware))
     of_pool = outcome.predictions
     picks, _ = choose(choice, of_pool, pool, pool.unlabeled, hardware.device)
-    return [KEYS[i] for i in picks], outcome.record.metrics, of_pool.temperature
+    return [KEYS[i] for i in picks], outcome.record.metrics, outcome.record.temperature
 
 
 def from_files(folder: Path, choice: Choice, labels: dict, run: Callable = map) -> Chosen:

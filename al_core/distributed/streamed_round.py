@@ -115,7 +115,6 @@ def streamed_round(
             _probs(head, embeddings) if head else torch.full((sample, classes), 1 / classes),
             embeddings,
             x if len(x) else embeddings[:0],
-            temperature=validation.temperature if validation else 1.0,
         )
         yield Progress("Choosing", 0, 0, "", 0)
         places = some[strategy.choose(candidates, n, chance)[0].numpy()]

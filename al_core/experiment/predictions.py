@@ -27,14 +27,12 @@ BEFORE = -1  # the model before the first is trained; it has embeddings only
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
-    image, by the network of round ``model``; dividing their logits by ``temperature`` calibrates
-    them. ``log_position`` is what the network was trained from; ``by_pixels``: there were no
-    features, and the embeddings come from the pixels."""
+    image, by the network of round ``model``. ``log_position`` is what the network was trained from;
+    ``by_pixels``: there were no features, and the embeddings come from the pixels."""
 
     model: int
     probs: NDArray[np.float32]
     embeddings: NDArray[np.float16]
-    temperature: float = 1.0
     log_position: LogPosition | None = None
     by_pixels: bool = False
 
@@ -46,7 +44,6 @@ def save_predictions(experiment: Path, predictions: PoolPredictions) -> None:
         folder.mkdir(parents=True)
         np.save(folder / "probs.npy", predictions.probs)
         _save_embeddings(folder / "embeddings.npy", predictions.embeddings)
-        np.save(folder / "temperature.npy", predictions.temperature)
         position = predictions.log_position and asdict(predictions.log_position)
         (folder / "log_position.json").write_text(json.dumps(position), encoding="utf-8")
 
@@ -97,13 +94,12 @@ def load_predictions(experiment: Path, model: int) -> PoolPredictions | None:
     with suppress(OSError, ValueError, TypeError):
         probs = read_array(folder / "probs.npy")
         embeddings = read_array(folder / "embeddings.npy")
-        temperature = read_array(folder / "temperature.npy")
         fits = probs.ndim == embeddings.ndim == 2 and len(probs) == len(embeddings)
         fits &= probs.dtype == np.float32 and embeddings.dtype == np.float16
-        if fits and temperature.dtype == np.float64 and temperature.size == 1:
+        if fits:
             kept = json.loads((folder / "log_position.json").read_text(encoding="utf-8"))
             position = kept and LogPosition(**kept)
-            return PoolPredictions(model, probs, embeddings, float(temperature.item()), position)
+            return PoolPredictions(model, probs, embeddings, position)
     return None
 
 

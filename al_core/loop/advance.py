@@ -30,7 +30,8 @@ from al_core.loop.query import Choice, choose, explained
 from al_core.loop.round import Outcome, RoundTask, run_round
 from al_core.loop.scoring import score_images
 from al_core.models.hardware import Hardware
-from al_core.models.linear_heads import temperature
+from al_core.models.linear_heads import COOLEST, HOTTEST
+from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.weights import load_network, save_network, weights_path
 from al_core.progress import Progress, Work
 from al_core.store.records import Batch
@@ -64,8 +65,8 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
         return
     check_images(experiment, dataset)
     number = experiment.next_round
-    before = _temperature(experiment, number)
-    outcome, predictions = yield from train(experiment, number, dataset, hardware, before)
+    temperature = _temperature(experiment, number)
+    outcome, predictions = yield from train(experiment, number, dataset, hardware, temperature)
     yield Progress("Saving", 0, 0, "", 0)
     if outcome.network is not None:
         save_network(outcome.network, weights_path(experiment.folder, number))
@@ -101,11 +102,11 @@ def train(
     number: int,
     dataset: Dataset,
     hardware: Hardware,
-    temperature: float = 1.0,
+    temperature: float | None = None,
 ) -> Work[tuple[Outcome, PoolPredictions]]:
     """Round ``number``, from the log position of ``experiment``, and its model's predictions.
 
-    Where it trains a network, ``temperature`` is the best one to divide its logits by.
+    Where it trains a network, ``temperature`` is what to divide its logits by, if that is known.
     """
     features = yield from features_of(experiment.config, dataset, hardware)
     task = RoundTask(
@@ -140,16 +141,18 @@ def _ahead(experiment: Experiment) -> int:
     return len(experiment.open_images) + experiment.config.per_round
 
 
-def _temperature(experiment: Experiment, number: int) -> float:
+def _temperature(experiment: Experiment, number: int) -> float | None:
     """The best temperature for the logits of the network before round ``number``, by the labels of
-    this round, none of which it had seen; 1 where its predictions are not on disk."""
+    this round, none of which it had seen; None where there are none, or its predictions are not on
+    disk."""
     before = load_predictions(experiment.folder, number - 1)
     pool = experiment.pool_of(number).without(experiment.held_out)
     new = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
     if before is None or not new:
-        return 1.0
+        return None
     labels = torch.tensor([pool.answers[i].label for i in new])
-    return temperature(torch.from_numpy(before.probs[new]), labels)
+    left = best_temperature(torch.from_numpy(before.probs[new]), labels)  # beyond its own
+    return min(max(experiment.rounds[number - 1].temperature * left, COOLEST), HOTTEST)
 
 
 def latest_predictions(
@@ -185,9 +188,7 @@ def latest_predictions(
             network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
         )
         probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
-        predictions = PoolPredictions(
-            number, probs, embeddings, record.temperature, record.log_position
-        )
+        predictions = PoolPredictions(number, probs, embeddings, record.log_position)
     with suppress(FileNotWritten):  # then they are computed again next time
         save_predictions(experiment.folder, predictions)
     return predictions

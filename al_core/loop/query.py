@@ -62,7 +62,6 @@ def choose(
         torch.from_numpy(predictions.probs[unlabeled]).to(device),
         torch.from_numpy(predictions.embeddings[seen]).to(device),
         torch.from_numpy(predictions.embeddings[pool.labeled]).to(device),
-        temperature=predictions.temperature,
     )
     check_numbers(candidates.probs)
     check_numbers(candidates.embeddings)

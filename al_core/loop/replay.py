@@ -99,7 +99,7 @@ def _model(
             config = replace(config, model=replace(config.model, weights="none", head="fine-tune"))
         return (yield from untrained_predictions(config, dataset, hardware))
     # A network's is in its round's record, since it was fit to predictions of the round before.
-    temperature = experiment.rounds[number].temperature if number < len(experiment.rounds) else 1.0
+    temperature = experiment.rounds[number].temperature if number < len(experiment.rounds) else None
     then = experiment.as_of(_present(batch.model_position))
     _, predictions = yield from train(then, number, dataset, hardware, temperature)
     return predictions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from al_core import seeds
 from al_core.config import ExperimentConfig
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
@@ -22,14 +23,18 @@ from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
 from al_core.models.linear_heads import fit_head
+from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.metrics import evaluate
 from al_core.models.network import Network
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.models.weights import pretrained_weights
-from al_core.progress import Progress, Work
-from al_core.seeds import generator
+from al_core.progress import Progress, TrainingProgress, Work
 from al_core.store.records import RoundRecord
+
+LEFT_OUT = 3  # one label in so many calibrates the network that has learned the others
+# How a temperature was found.
+CROSS_VALIDATION, HOLD_OUT, LAST_BATCH = "cross-validation", "hold-out", "last batch"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +53,12 @@ class Outcome:
 class _Model:
     """A trained model: ``test`` predicts some test images; ``score`` predicts all training images,
     given the unlabelled ones and how many of them will be chosen. ``history`` is that of its
-    training; ``temperature``, the best one to divide its logits by."""
+    training. Its logits are divided by ``temperature``, found as ``calibrated_by`` says."""
 
     network: Network | None
     history: list[list[float]]
     temperature: float
+    calibrated_by: str
     test: Callable[[NDArray[np.int64]], Work[Predictions]]
     score: Callable[[NDArray[np.int64], int], Work[Predictions]]
 
@@ -66,8 +72,9 @@ class RoundTask:
     ``scoring``, the pool is not predicted. A ranking strategy chooses the images that fp32 would,
     even after others have taken the ``ahead`` best ones.
 
-    A head's temperature comes from cross-validation. A network has seen all labels, so its
-    ``temperature`` comes from the network of the round before, which had not seen this round's.
+    A head is calibrated by cross-validation. A network has seen all labels, so its ``temperature``
+    comes from the network of the round before, which had not seen this round's; where that is not
+    known, from another network, trained on two thirds of the labels.
     """
 
     config: ExperimentConfig
@@ -76,7 +83,7 @@ class RoundTask:
     dataset: Dataset
     features: Features | None = None
     held_out: Collection[int] = ()
-    temperature: float = 1.0
+    temperature: float | None = None
     scoring: bool = True
     ahead: int = 0
 
@@ -92,7 +99,7 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
     The same task on the same machine gives the same outcome, whatever ran before.
     """
     config, number, pool, dataset = task.config, task.number, task.pool, task.dataset
-    training = generator(config.seed, "round", number, "training")
+    training = seeds.generator(config.seed, "round", number, "training")
     started = time.perf_counter()
     model = yield from (_fine_tune if task.features is None else _fit_head)(
         task, hardware, training
@@ -110,7 +117,7 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
     if task.scoring:
         whole = yield from model.score(pool.unlabeled, config.per_round + task.ahead)
         embeddings = whole.embeddings.numpy() if task.features is None else task.features.train
-        predictions = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
+        predictions = PoolPredictions(number, whole.probs.numpy(), embeddings)
     scored = time.perf_counter()
 
     record = RoundRecord(
@@ -124,31 +131,60 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         select_seconds=0,
         images_scored=len(pool.unlabeled) if task.scoring else 0,
         temperature=model.temperature,
+        calibrated_by=model.calibrated_by,
         computed_on=str(hardware),
     )
     return Outcome(record, model.network, predictions, test_probs)
 
 
 def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
-    """A network, trained from fresh or pretrained weights."""
+    """A network, trained from fresh or pretrained weights, and calibrated."""
     config, known, dataset = task.config, task.known, task.dataset
     images = on_device(dataset.train.images, hardware)
+    labels = torch.from_numpy(known.labels)
     pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
-    net = networks.build(
-        len(config.class_names),
-        config.model.stem,
-        hardware,
-        dataset.train.images,
-        generator,
-        pretrained,
-    )
-    x = torch.as_tensor(images[known.labeled]).to(hardware.device)
-    y = torch.from_numpy(known.labels).to(hardware.device)
-    history = []
-    for report in fit(net, x, y, config.train, hardware, generator):
+
+    def fresh(generator: torch.Generator) -> Network:
+        return networks.build(
+            len(config.class_names),
+            config.model.stem,
+            hardware,
+            dataset.train.images,
+            generator,
+            pretrained,
+        )
+
+    def learning(
+        net: Network, rows: NDArray[np.int64], generator: torch.Generator
+    ) -> Iterator[TrainingProgress]:
+        """``net`` learns these of the labels."""
+        x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
+        return fit(net, x, labels[rows].to(hardware.device), config.train, hardware, generator)
+
+    def temperature_of_another() -> Work[float]:
+        """The best temperature for a network that has learned two thirds of the labels, by the
+        others; 1 where that leaves too few."""
+        chance = seeds.generator(config.seed, "round", task.number, "calibration")
+        order = torch.randperm(len(labels), generator=chance).numpy()
+        left_out, rest = np.split(order, [len(order) // LEFT_OUT])
+        if not len(left_out):
+            return 1.0
+        net = fresh(chance)
+        for report in learning(net, rest, chance):  # none that belongs to the curve of the training
+            yield Progress("Calibrating", report.done, report.total, report.unit, report.seconds)
+        wanted = known.labeled[left_out]
+        work = predict(InferenceNetwork(net, hardware), images, wanted, hardware, "Calibrating")
+        return best_temperature((yield from work).probs, labels[left_out])
+
+    net, history = fresh(generator), []
+    for report in learning(net, np.arange(len(labels)), generator):
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
+    temperature, calibrated_by = task.temperature, LAST_BATCH
+    if temperature is None:
+        temperature, calibrated_by = (yield from temperature_of_another()), HOLD_OUT
+    net.calibrate(temperature)
 
     def test(wanted: NDArray[np.int64]) -> Work[Predictions]:
         fast = InferenceNetwork(net, hardware)
@@ -159,7 +195,7 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return score_images(net, images, config.strategy, unlabeled, n, hardware)
 
-    return _Model(net, history, task.temperature, test, score)
+    return _Model(net, history, temperature, calibrated_by, test, score)
 
 
 def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
@@ -182,7 +218,7 @@ def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return predicted(torch.from_numpy(features.train), "Scoring")
 
-    return _Model(None, [], validation.temperature, test, score)
+    return _Model(None, [], validation.temperature, CROSS_VALIDATION, test, score)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

@@ -6,7 +6,7 @@ go: cross-validation and committees are the same fit with different sample weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ MEMBERS = 10
 ITERATIONS = 100  # of L-BFGS
 SEARCHING = 30  # the same while comparing penalties: the best one shows long before the end
 BLOCK = 8192
+COOLEST, HOTTEST = 0.25, 8.0  # temperatures
 ROWS, COLUMNS = 64, 16  # of a matrix product: padded to multiples of these, to fill whole tiles
 
 
@@ -34,6 +35,10 @@ class Heads:
     bias: Tensor
     mean: Tensor
     scale: Tensor
+
+    def calibrated(self, temperature: float) -> Heads:
+        """The same heads with their logits divided by ``temperature``."""
+        return replace(self, weight=self.weight / temperature, bias=self.bias / temperature)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """``[N,D]``, any floating dtype, to float32 ``[K,N,C]``; the logits of a row are the same
@@ -138,12 +143,14 @@ def cross_validate(
 def fit_head(
     embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
 ) -> tuple[Heads, Validation]:
-    """One head on all labels, with the penalty chosen by cross-validation on them, and the result
-    of that. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
+    """One head on all labels, with the penalty chosen by cross-validation on them and calibrated by
+    its temperature, and the result of that. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L
+    at least 2."""
     validation = cross_validate(embeddings, labels, classes, generator)
     weights = torch.ones(1, len(labels), device=labels.device)
     penalties = torch.tensor([validation.penalty], device=labels.device)
-    return fit_heads(embeddings, labels, classes, weights, penalties), validation
+    head = fit_heads(embeddings, labels, classes, weights, penalties)
+    return head.calibrated(validation.temperature), validation
 
 
 def temperature(probs: Tensor, labels: Tensor) -> float:
@@ -162,8 +169,7 @@ def temperature(probs: Tensor, labels: Tensor) -> float:
         loss = F.cross_entropy(logits / np.exp(log_temperature), labels, reduction="sum").item()
         return loss + float((log_temperature / np.log(2)) ** 2) / 2
 
-    coolest, hottest = np.log(0.25), np.log(8)
-    best = minimize_scalar(loss_at, bounds=(coolest, hottest), method="bounded")
+    best = minimize_scalar(loss_at, bounds=np.log((COOLEST, HOTTEST)), method="bounded")
     return float(np.exp(best.x))
 
 

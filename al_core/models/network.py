@@ -63,6 +63,12 @@ class Network(nn.Module):
         embeddings: Tensor = self.backbone(pixels.to(self.head.weight.dtype))
         return embeddings
 
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits by ``temperature``, for good."""
+        with torch.no_grad():
+            self.head.weight.div_(temperature)
+            self.head.bias.div_(temperature)
+
     def forward(self, images: Tensor) -> Tensor:
         """uint8 ``[N,3,H,W]`` to logits ``[N,classes]``."""
         logits: Tensor = self.head(self.embed(images))

@@ -118,7 +118,15 @@ def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware)
             for image in images
         ]
         pool = Pool.fold(len(dataset.train), labels)
-        task = RoundTask(config, record.round, pool, dataset, features, scoring=False)
+        task = RoundTask(
+            config,
+            record.round,
+            pool,
+            dataset,
+            features,
+            temperature=record.temperature,
+            scoring=False,
+        )
         outcome = yield from run_round(task, hardware)
         with whole_file(_path(experiment, record)) as file:
             file.write(json.dumps(outcome.record.metrics).encode())

@@ -156,7 +156,8 @@ class RoundRecord:
     has ``[epoch, loss, accuracy]`` for each epoch; times are in seconds. Of this round's labels
     ``compared`` had a prediction made before they were given, and ``disagreed`` differ from it;
     ``guesses_shown``: the person saw some of the predictions first. ``log_position`` is what it was
-    trained from; its logits are calibrated by dividing by ``temperature``. ``computed_on``: the
+    trained from. Its logits were divided by ``temperature``, found by ``calibrated_by``:
+    cross-validation of a head, a hold-out of its labels, or its last batch. ``computed_on``: the
     device, dtype, threads and torch version that another run needs to be identical to the last bit.
     """
 
@@ -175,4 +176,5 @@ class RoundRecord:
     log_position: LogPosition | None = None
     temperature: float = 1.0
     computed_on: str = ""
+    calibrated_by: str | None = None
     created_at: datetime = field(default_factory=now)

@@ -133,6 +133,7 @@ rounds = Table(
     Column("log_position", LogPositionAsJson),
     Column("temperature", Float, nullable=False),
     Column("computed_on", Text, nullable=False),
+    Column("calibrated_by", Text),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
 )

@@ -20,15 +20,13 @@ class Candidates:
 
     ``probs`` float32 ``[N,C]``, ``embeddings`` ``[N,D]`` and ``labeled_embeddings`` ``[L,D]`` in
     any floating dtype, all on one device. ``votes`` ``[K,N,C]`` are the probabilities of a
-    committee of K heads, for strategies that query one. ``temperature`` corrects overconfident
-    ``probs`` (Guo et al., 2017).
+    committee of K heads, for strategies that query one.
     """
 
     probs: Tensor
     embeddings: Tensor
     labeled_embeddings: Tensor
     votes: Tensor | None = None
-    temperature: float = 1.0
 
     @property
     def committee(self) -> Tensor:

@@ -119,8 +119,9 @@ def maxherding(candidates: Candidates, n: int, generator: torch.Generator) -> Te
 
 
 def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tensor:
-    """MaxHerding with each image of the pool weighted by ``1 - (p(first) - p(second))``, its margin
-    after temperature scaling, and a radius that shrinks as labels grow denser: Bae et al. (2025).
+    """MaxHerding with each image of the pool weighted by ``1 - (p(first) - p(second))``, its
+    margin, and a radius that shrinks as labels grow denser: Bae et al. (2025). They scale the
+    temperature first; probabilities come calibrated here.
 
     Without labels all weights and the radius are 1, which is MaxHerding. O(NDM) for N candidates
     and M references.
@@ -130,8 +131,7 @@ def uherding(candidates: Candidates, n: int, generator: torch.Generator) -> Tens
     labeled = directions(candidates.labeled_embeddings)
     weights = torch.ones(len(points), device=points.device)
     if len(labeled):
-        logits = candidates.probs[order].clamp_min(1e-12).log() / candidates.temperature
-        weights = 1 + margin(logits.softmax(1))
+        weights = 1 + margin(candidates.probs[order])
     return order[_greedy(points, labeled, weights, _gaussian(herding_radius(labeled)), n)]
 
 
