@@ -14,11 +14,12 @@ from al_core.errors import ConfigError, SourceError, WeightsError
 from al_core.experiment.experiment import Phase, add_rounds, check_images, open_experiment
 from al_core.experiment.leases import hand_in
 from al_core.experiment.start import start_experiment
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, ImageSet
 from al_core.jobs import Job
 from al_core.loop.advance import advance
 from al_core.loop.round import RoundTask, run_round
 from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.metrics import evaluate
 from al_core.models.prediction import predict
 from al_core.models.weights import load_network, weights_path
 from al_core.progress import finish
@@ -54,6 +55,35 @@ def test_an_experiment_trains_and_asks_in_turn_and_then_is_finished(
     assert [r.labeled for r in done.rounds] == [6, 10, 14]
     assert [r.images_scored for r in done.rounds] == [54, 50, 46]
     assert all(0 <= r.metrics["accuracy"] <= 1 for r in done.rounds)
+
+
+def test_a_network_is_as_sure_as_it_is_right_by_what_is_known_before_it_is_measured(
+    store: Store, dataset: Dataset
+) -> None:
+    rng = np.random.default_rng(0)
+
+    def with_errors(images: ImageSet) -> ImageSet:
+        wrong = rng.random(len(images)) < 0.4
+        return replace(
+            images, targets=np.where(wrong, rng.integers(0, 3, len(images)), images.targets)
+        )
+
+    noisy = replace(dataset, train=with_errors(dataset.train), test=with_errors(dataset.test))
+    long = replace(QUICK, min_steps=60)
+    experiment = start_experiment(store, "mine", config(initial=24, per_round=12, train=long), noisy)
+    for number in range(2):
+        train(store, noisy, experiment)
+        record = open_experiment(store, experiment).rounds[-1]
+        assert record.calibrated_by == ("last batch" if number else "hold-out")
+        assert record.temperature > 1
+        # What is kept on disk is calibrated as well.
+        network = load_network(weights_path(store.folder(experiment), number), CPU)
+        said = predict(InferenceNetwork(network, CPU), noisy.test.images, np.arange(30), CPU, "")
+        probs, truth = finish(said).probs, torch.from_numpy(noisy.test.targets)
+        assert evaluate(probs, truth).nll == pytest.approx(record.metrics["nll"], abs=1e-4)
+        before = (probs.log() * record.temperature).softmax(1)
+        assert evaluate(before, truth).nll > record.metrics["nll"]
+        label_batch(store, noisy, experiment)
 
 
 def test_a_finished_experiment_can_go_on_with_the_batch_its_last_round_chose(

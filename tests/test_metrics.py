@@ -30,6 +30,12 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     assert evaluate(always_sure_and_right, torch.zeros(4, dtype=torch.int64)).ece == 0
 
 
+def test_the_bins_of_the_calibration_error_are_kept_but_for_empty_ones() -> None:
+    bins = evaluate(torch.tensor([[0.81, 0.19], [0.83, 0.17], [0.4, 0.6]]), torch.tensor([0, 1, 1]))
+    assert [(images, right) for images, _, right in bins.reliability] == [(1, 1), (2, 1)]
+    assert [sure for _, sure, _ in bins.reliability] == pytest.approx([0.6, 0.82])
+
+
 def test_wilson_interval_matches_a_published_example() -> None:
     # Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I.
     low, high = wilson_interval(81, 263)

@@ -64,7 +64,8 @@ class Metrics:
 
     ``images``, their number; ``accuracy``, and its 95% Wilson ``interval``; ``nll``, the mean
     negative log-likelihood in nats; ``ece``, the expected calibration error;
-    ``confusion[truth][prediction]``, counts.
+    ``confusion[truth][prediction]``, counts; ``reliability``, for each bin of the ECE that is not
+    empty, its images, their mean confidence, and how many of them are right.
     """
 
     images: int
@@ -73,6 +74,7 @@ class Metrics:
     nll: float
     ece: float
     confusion: list[list[int]]
+    reliability: list[tuple[int, float, int]]
 
 
 def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
@@ -88,14 +90,19 @@ def evaluate(probs: Tensor, targets: Tensor) -> Metrics:
     nll = -probs.gather(1, targets[:, None]).clamp_min(1e-12).log().mean()
     bins = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
     in_bin = bins == torch.arange(CALIBRATION_BINS, device=bins.device)[:, None]
-    gap = in_bin.float() @ (right.float() - confidence)
+    of_each = torch.stack([torch.ones_like(confidence), confidence, right.float()], dim=1)
+    images, sure, hits = (in_bin.float() @ of_each).T
     confusion = torch.bincount(targets * classes + predicted, minlength=classes**2)
-    hits = int(right.sum())
     return Metrics(
         images=n,
-        accuracy=hits / n,
-        interval=wilson_interval(hits, n),
+        accuracy=int(right.sum()) / n,
+        interval=wilson_interval(int(right.sum()), n),
         nll=nll.item(),
-        ece=(gap.abs().sum() / n).item(),
+        ece=((hits - sure).abs().sum() / n).item(),
         confusion=confusion.view(classes, classes).tolist(),
+        reliability=[
+            (int(count), total / count, int(hit))
+            for count, total, hit in zip(images.tolist(), sure.tolist(), hits.tolist(), strict=True)
+            if count
+        ],
     )

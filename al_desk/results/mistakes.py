@@ -15,7 +15,14 @@ from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import load_predictions, load_test_predictions
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import confident_mistakes
-from al_desk.widgets.charts import HIGH, confusion_heatmap, recall_curves, recall_table
+from al_core.store.records import RoundRecord
+from al_desk.widgets.charts import (
+    HIGH,
+    confusion_heatmap,
+    recall_curves,
+    recall_table,
+    reliability_diagram,
+)
 from al_desk.widgets.formatting import number_column, show_info
 from al_desk.widgets.picture_wall import picture_wall
 
@@ -83,17 +90,21 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
         return
     names = experiment.config.class_names
     key = f"confusion-{experiment.id}-{number}"
-    st.altair_chart(
+    matrix, diagram = st.columns([3, 2])
+    matrix.altair_chart(
         confusion_heatmap(metrics["confusion"], names),
         key=key,
         on_select=lambda: _pick_cell(key, experiment),
         selection_mode="cell",
     )
+    if reliability := metrics.get("reliability"):
+        diagram.altair_chart(reliability_diagram(reliability), key=f"reliability-{number}")
     kind = measured_on(experiment).kind
     truth = "truth" if kind == "test" else "given label"
     st.caption(
         f"{kind.capitalize()} images by {truth} and prediction. Negative log-likelihood "
         f"{metrics['nll']:.3f} nats, expected calibration error {metrics['ece']:.1%}."
+        f"{_calibrated(experiment.rounds[number])}"
     )
     if dataset is None:
         return
@@ -107,6 +118,19 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
         show_info("Predictions for held-out images are kept for the latest round only.")
     else:
         show_info("The predictions of this round were not kept.")
+
+
+def _calibrated(record: RoundRecord) -> str:
+    """How the probabilities of a round were calibrated, in a sentence; empty if they were not."""
+    found = {
+        "cross-validation": "found by cross-validation on the labels",
+        "hold-out": "found on a third of the labels by a network that had learned the others",
+        "last batch": "found on the labels of the last batch, which the model had not seen",
+    }
+    if record.calibrated_by not in found:
+        return ""
+    how = found[record.calibrated_by]
+    return f" Calibrated with the temperature {record.temperature:.2f}, {how}."
 
 
 def _test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:

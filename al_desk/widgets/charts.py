@@ -186,6 +186,35 @@ def confusion_heatmap(confusion: Sequence[Sequence[int]], class_names: Sequence[
     return alt.layer(heat, text).properties(height=max(HEIGHT, 36 * len(order)))
 
 
+def reliability_diagram(reliability: Sequence[Sequence[float]]) -> Layers:
+    """How often predictions were right against how sure they were: a point for each bin of the
+    calibration error, from its images, mean confidence and hits, with a 95% Wilson interval."""
+    rows = [
+        (images, sure, hits / images, *wilson_interval(int(hits), int(images)))
+        for images, sure, hits in reliability
+    ]
+    table = pd.DataFrame(rows, columns=["images", "confidence", "right", "low", "high"])
+    share: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": alt.Axis(format="%")}
+    x = alt.X("confidence:Q", title="Confidence", **share)
+    base = alt.Chart(table).encode(
+        x=x,
+        tooltip=[
+            alt.Tooltip("images:Q", title="Images", format=","),
+            alt.Tooltip("confidence:Q", title="Mean confidence", format=".1%"),
+            *_measured("right", "Right")[1:-1],
+        ],
+    )
+    line = alt.Chart(pd.DataFrame({"confidence": [0, 1], "right": [0, 1]}))
+    return alt.layer(
+        line.mark_line(color=GREY, strokeDash=[5, 5]).encode(x=x, y="right:Q"),
+        base.mark_bar(size=1.5, opacity=0.5).encode(y=alt.Y("low:Q", **share), y2="high:Q"),
+        base.mark_point(filled=True, opacity=1).encode(
+            y=alt.Y("right:Q", title="Right", **share),
+            size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[30, 200])),
+        ),
+    ).properties(height=HEIGHT)
+
+
 def pool_scatter(points: pd.DataFrame, by: str, colour: alt.Color, outline: str) -> alt.Chart:
     """The map of the pool: columns ``x``, ``y``, ``image``, ``state`` and ``colour``, which shows
     ``by``; the most important rows last. ``outline`` is a colour that stands out from the page.
