@@ -69,8 +69,8 @@ def test_a_network_is_as_sure_as_it_is_right_by_what_is_known_before_it_is_measu
         )
 
     noisy = replace(dataset, train=with_errors(dataset.train), test=with_errors(dataset.test))
-    long = replace(QUICK, min_steps=60)
-    experiment = start_experiment(store, "mine", config(initial=24, per_round=12, train=long), noisy)
+    settings = config(initial=24, per_round=12, train=replace(QUICK, min_steps=60))
+    experiment = start_experiment(store, "mine", settings, noisy)
     for number in range(2):
         train(store, noisy, experiment)
         record = open_experiment(store, experiment).rounds[-1]

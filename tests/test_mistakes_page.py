@@ -29,6 +29,7 @@ def test_the_mistakes_of_a_round_are_shown_and_filtered(desk: Desk) -> None:
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     page.get_by_role("tab", name="Mistakes").click()
     expect(page.locator(PICTURE)).to_have_count(40)
+    expect(page.get_by_text(re.compile(r"with the temperature \d\.\d\d"))).to_be_visible()
     alt = page.locator(f"{PICTURE} img").first.get_attribute("alt")
     predicted, truth = re.fullmatch(r"(\d) \d+%, is (\d)", alt or "").groups()
     assert predicted != truth

@@ -104,7 +104,8 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
     st.caption(
         f"{kind.capitalize()} images by {truth} and prediction. Negative log-likelihood "
         f"{metrics['nll']:.3f} nats, expected calibration error {metrics['ece']:.1%}."
-        f"{_calibrated(experiment.rounds[number])}"
+        f"{_calibrated(experiment.rounds[number])} On the dashed line, predictions are right as "
+        "often as they claim."
     )
     if dataset is None:
         return

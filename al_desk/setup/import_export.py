@@ -84,7 +84,7 @@ def _exports(experiment: Experiment) -> list[Export]:
     ]  # fmt: skip
     if experiment.rounds:
         number = experiment.next_round - 1
-        note = f"CSV: the predictions of round {number}'s model for the unlabelled images, calibrated."
+        note = f"CSV: the unlabelled images by round {number}'s model, probabilities calibrated."
         label, suffix = "Predictions for the rest", ", predictions.csv"
         exports.append(Export(label, note, suffix, trainer(), _predict_rest))
     return exports
