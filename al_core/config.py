@@ -5,7 +5,7 @@ Does not import torch, so a page can offer the settings before anything heavy is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,10 @@ Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
 Method = Literal["emp-ssl", "simclr"]
 InitialLabels = Literal["truth", "person"]
+# The settings of an experiment that may change while it runs. Those that a batch or a round depends
+# on are recorded with it.
+RECORDED = ("strategy", "per_round", "model", "train")
+CHANGEABLE = {*RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,16 @@ class ExperimentConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the log."""
         return asdict(self)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The settings that a batch or a round depends on and that may change, as plain values."""
+        values = self.to_json()
+        return {name: values[name] for name in RECORDED}
+
+    def as_recorded(self, settings: Mapping[str, Any]) -> ExperimentConfig:
+        """These settings, but for those that were recorded."""
+        return self.from_json({**self.to_json(), **settings})
 
     @classmethod
     def from_json(cls, values: Any) -> ExperimentConfig:

@@ -9,7 +9,7 @@ from desk import A_ROUND, QUICK, Desk, hand_in, label_all, tiles
 from playwright.sync_api import expect
 from tiny import picture
 
-from al_core.config import ExperimentConfig, TrainConfig
+from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
@@ -105,3 +105,30 @@ def test_the_strategy_of_an_experiment_is_changed_and_its_next_batch_is_chosen_b
     assert grid.evaluate("grid => grid.isTheSame")
     hand_in(page)
     expect(page.get_by_role("heading", name="Round 2: MaxHerding")).to_be_visible(timeout=A_ROUND)
+
+
+def test_a_training_that_cannot_go_on_offers_its_settings_and_goes_on_with_others(
+    desk: Desk,
+) -> None:
+    gone = ModelConfig(weights="gone.safetensors", head="linear")
+    experiment = desk.start(replace(QUICK, initial=12, model=gone))
+    page = desk.open(experiment)
+    expect(page.get_by_text("gone.safetensors").first).to_be_visible(timeout=A_ROUND)
+    page.get_by_role("button", name="Save settings").wait_for()
+    weights = page.get_by_role("combobox", name="Weights to start from")
+    weights.click()
+    page.get_by_role("option", name="None", exact=True).click()
+    page.get_by_role("spinbutton", name="Images per round").fill("7")
+    page.get_by_role("spinbutton", name="Rounds", exact=True).fill("500")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_text("not enough unlabelled images")).to_be_visible()
+    page.get_by_role("spinbutton", name="Rounds", exact=True).fill("3")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_text("of 3", exact=False).first).to_be_visible()
+    page.get_by_role("button", name="Start round 0 again").click()
+    tiles(page, 7)
+    ((position,),) = desk.rows(experiment, "log_position", "rounds")
+    used = json.loads(position)["settings"]
+    assert (used["model"]["weights"], used["per_round"]) == ("none", 7)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.config import ExperimentConfig
+from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError, SourceError
 from al_core.experiment.pool import Pool
 from al_core.experiment.start import reserved_images
@@ -70,8 +70,7 @@ class Experiment:
             len(self.batches),
             len(self.rounds),
             [place for place, batch in enumerate(self.batches) if batch.handed_in_at is None],
-            self.config.strategy,
-            self.config.per_round,
+            self.config.recorded,
         )
 
     def as_of(self, position: LogPosition) -> Experiment:
@@ -85,7 +84,7 @@ class Experiment:
         ]
         return replace(
             self,
-            config=replace(self.config, strategy=position.strategy, per_round=position.per_round),
+            config=self.config.as_recorded(position.settings),
             annotations=self.annotations[: position.annotations],
             batches=tuple(batches),
             rounds=self.rounds[: position.rounds],
@@ -230,7 +229,29 @@ def check_images(experiment: Experiment, dataset: Dataset) -> None:
 
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
     """Extend a finished experiment by ``more`` rounds; raises ConfigError if it cannot be."""
-    left = len(experiment.pool.unlabeled)
-    if not left or (more - 1) * experiment.config.per_round >= left:
-        raise ConfigError("There are not enough unlabelled images left for that many rounds.")
-    store.change_config(experiment.id, {"rounds": experiment.next_round - 1 + more})
+    rounds = experiment.next_round - 1 + more
+    change_settings(store, experiment, replace(experiment.config, rounds=rounds))
+
+
+def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConfig) -> None:
+    """Bring the settings of ``experiment`` to those ``wanted``, from the next training and the next
+    batch on. What nobody changed here stays as others have left it meanwhile.
+
+    Raises ConfigError for what cannot be changed any more, and for more rounds than there are
+    images for.
+    """
+    before = experiment.config.to_json()
+    changed = {name: value for name, value in wanted.to_json().items() if value != before[name]}
+    if fixed := changed.keys() - CHANGEABLE:
+        names = ", ".join(sorted(name.replace("_", " ") for name in fixed))
+        raise ConfigError(f"Settled when the experiment was started: {names}.")
+    if changed.keys() & {"rounds", "per_round"}:
+        done, left = experiment.next_round - 1, len(experiment.pool.unlabeled)
+        if wanted.rounds < done:
+            raise ConfigError(f"Round {done} was trained already; choose at least {done} rounds.")
+        more = wanted.rounds - max(done, 0)
+        if more and (not left or (more - 1) * wanted.per_round >= left):
+            raise ConfigError("There are not enough unlabelled images left for that many rounds.")
+    if wanted.model.weights == LEARNED:
+        check_enough_to_learn_from(experiment.pool_size)
+    store.change_config(experiment.id, changed)

@@ -81,7 +81,7 @@ def first_batch(config: ExperimentConfig, pool_size: int) -> Batch | None:
     """The first batch of an experiment that starts at random and is labelled by a person."""
     measuring = reserved_images(config, pool_size)[: int(config.held_out_share * config.initial)]
     drawn = initial_images(config, pool_size)[: config.initial - len(measuring)]
-    nothing = LogPosition(0, 0, 0, [], config.strategy, config.per_round)
+    nothing = LogPosition(0, 0, 0, [], config.recorded)
     return mixed_batch(0, "random", drawn.tolist(), measuring, nothing)
 
 

@@ -143,12 +143,15 @@ def _ahead(experiment: Experiment) -> int:
 
 def _temperature(experiment: Experiment, number: int) -> float | None:
     """The best temperature for the logits of the network before round ``number``, by the labels of
-    this round, none of which it had seen; None where there are none, or its predictions are not on
-    disk."""
+    this round, none of which it had seen; None where there are none, its predictions are not on
+    disk, or it was trained otherwise."""
     before = load_predictions(experiment.folder, number - 1)
     pool = experiment.pool_of(number).without(experiment.held_out)
     new = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
-    if before is None or not new:
+    settings, same = experiment.config.recorded, ("model", "train")
+    if before is None or not new or before.log_position is None:
+        return None
+    if any(before.log_position.settings.get(name) != settings[name] for name in same):
         return None
     labels = torch.tensor([pool.answers[i].label for i in new])
     left = best_temperature(torch.from_numpy(before.probs[new]), labels)  # beyond its own
@@ -241,10 +244,12 @@ def choose_batch(
 def _still_holds(batch: Batch, experiment: Experiment) -> bool:
     """Whether a batch chosen in advance still fits what would be asked for now."""
     config = experiment.config
+    position = batch.log_position
     measuring = experiment.held_out_due(config.per_round)
     chosen = set(batch.images).difference(measuring)
     return (
-        batch.strategy == config.strategy
+        position is not None
+        and position.settings == config.recorded
         and list(batch.held_out or ()) == measuring
         and len(batch.images) == config.per_round
         and chosen.issubset(experiment.free_images.tolist())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_core.analysis.curves import Curve, curve_of, points, strategies_in_words
 from al_core.analysis.stopping import gain_between
+from al_core.config import ExperimentConfig
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
 from al_core.experiment.start import initial_images
@@ -109,9 +110,9 @@ def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware)
     from al_core.features.embed import features_of
     from al_core.loop.round import RoundTask, run_round
 
-    features = yield from features_of(experiment.config, dataset, hardware)
     for record in missing(experiment):
-        config = replace(experiment.config, initial=record.labeled)
+        config = replace(_settings(experiment, record), initial=record.labeled)
+        features = yield from features_of(config, dataset, hardware)
         images = initial_images(config, len(dataset.train))
         labels = [
             Annotation(int(image), int(dataset.train.targets[image]), record.round, TRUTH)
@@ -137,6 +138,12 @@ def _is_random(experiment: Experiment, record: RoundRecord) -> bool:
     return record.round == 0 and experiment.config.initial_labels == "truth"
 
 
+def _settings(experiment: Experiment, record: RoundRecord) -> ExperimentConfig:
+    """The settings that a round was trained with."""
+    position = record.log_position
+    return experiment.config.as_recorded(position.settings) if position else experiment.config
+
+
 def _path(experiment: Experiment, record: RoundRecord) -> Path:
-    head = "" if experiment.config.model.head == "fine-tune" else "-head"
+    head = "" if _settings(experiment, record).model.head == "fine-tune" else "-head"
     return experiment.folder / f"random-{record.round}-{record.labeled}{head}.json"

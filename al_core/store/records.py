@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -76,15 +76,15 @@ class LogPosition:
     that it can be replayed.
 
     That is the number of its ``annotations``, ``batches`` and ``rounds``, which only ever grow; the
-    places of the batches that were ``open``; and the settings that may change.
+    places of the batches that were ``open``; and, of the ``settings`` in force, those that may
+    change, as plain values.
     """
 
     annotations: int
     batches: int
     rounds: int
     open: Sequence[int]
-    strategy: str
-    per_round: int
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from al_desk.labelling.batch import (
 )
 from al_desk.results.headline import gain
 from al_desk.server.resources import is_gone, this_tab
+from al_desk.setup.training_settings import training_settings
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown
 from al_desk.widgets.job_progress import Task, keep_running, round_key
@@ -68,8 +69,15 @@ def train(context: DeskContext, brief: bool) -> None:
         f"Round {number}: {'the last training' if last else 'training'}",
         "Training was cancelled; nothing of it is kept.",
         f"Start round {number} again",
+        mend=lambda: _mend(context),
     )
     keep_running(task, brief)
+
+
+def _mend(context: DeskContext) -> None:
+    """The settings of a training that has failed: what its message advises can be done here."""
+    with st.expander("Change its settings first", icon=":material/tune:", expanded=True):
+        training_settings(context.store, context.experiment.id, "failed")
 
 
 def _advance(context: DeskContext) -> Work[None]:

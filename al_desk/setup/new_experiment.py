@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, Any, get_args
+from itertools import count as numbers
+from typing import TYPE_CHECKING, get_args
 
 import streamlit as st
 
 from al_core.config import (
     LEARNED,
-    WEIGHTS,
     ExperimentConfig,
-    Head,
     InitialLabels,
-    ModelConfig,
     Stem,
-    TrainConfig,
     default_train,
 )
 from al_core.images.sources import SOURCES
@@ -33,6 +29,7 @@ from al_core.strategies.registry import (
     titled,
 )
 from al_desk.server.resources import images_key, loader
+from al_desk.setup.training_settings import count, model_and_training, readable
 from al_desk.widgets.buttons import pressed
 from al_desk.widgets.formatting import duration
 from al_desk.widgets.job_progress import redraw_at_end
@@ -40,7 +37,6 @@ from al_desk.widgets.job_progress import redraw_at_end
 if TYPE_CHECKING:
     from al_core.loop.speed import Speed
 
-TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
 PATH = "a folder or a parquet file"
 CLASSES = 10  # in the sources that come with the program; in others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
@@ -74,7 +70,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
     hint = few and not suits_few_labels(strategy)
     st.caption(STRATEGIES[strategy].help + f" While there are few labels, try {FOR_FEW}." * hint)
-    initial = _count(
+    initial = count(
         "Initial images", defaults.initial, (2, 10_000_000), "Labelled before the first training.",
         key=f"initial-{source}",
     )  # fmt: skip
@@ -87,11 +83,11 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help="Who labels the initial images: you, or the classes that came with them.",
     )
     start = _start(by_truth=initial_labels == "truth")
-    per_round = _count(
+    per_round = count(
         "Images per round", defaults.per_round, (1, 10_000),
         "How many images you are asked about in each round.",
     )  # fmt: skip
-    rounds = _count(
+    rounds = count(
         "Rounds", defaults.rounds, (0, 10_000),
         "Rounds of labelling; a last training follows. More can be added later.",
     )  # fmt: skip
@@ -105,8 +101,13 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         )
         names = tuple(line.strip() for line in text.splitlines() if line.strip())
     with st.expander("Model and training", icon=":material/tune:"):
-        model, train, seed, image_size = _model_and_training(source)
-        held_out_share = _count(
+        model, train = model_and_training(defaults.model, defaults.train, f"new-{source}")
+        left, right = st.columns(2)
+        with right:
+            image_size = count("Image size", 32, (8, 512), "Pixels; images are resized to it.")
+        with left:
+            seed = count("Seed", 0, (0, 2**53 - 1), "The same seed gives the same curve.")
+        held_out_share = count(
             "Random share, %", 10, (0, 90),
             "Only for images without a test set with known classes: this share of each batch is "
             "drawn at random and held out, to measure the model.",
@@ -135,11 +136,6 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         disabled=not source,
     )
     return (name.strip() or free, config) if started else None
-
-
-def _count(label: str, value: int, limits: tuple[int, int], note: str, **how: Any) -> int:
-    """A whole number from the first of ``limits`` to the second."""
-    return int(st.number_input(label, *limits, value=value, help=note, **how))
 
 
 def _start(by_truth: bool) -> str:
@@ -180,79 +176,12 @@ def _source(preselected: str | None) -> str:
     return (path or "").strip()
 
 
-def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int]:
-    """The settings most people leave as they are."""
-    d = default_train(source)
-    weights = st.selectbox(
-        "Weights to start from",
-        WEIGHTS,
-        format_func=lambda name: TITLES.get(name, name),
-        accept_new_options=True,
-        help="None; torchvision's ImageNet weights (45 MB, downloaded once); weights learned from "
-        "the images alone, before there are labels; or type the path of a .safetensors file of "
-        "ResNet-18 on the machine that runs the desk.",
-    )
-    learn_minutes = _count(
-        "Minutes of learning features", 30, (1, 10_000),
-        "Once for these images, in the background: you can label the first batches meanwhile; the "
-        "first training waits for it.",
-        disabled=weights != LEARNED,
-    )  # fmt: skip
-    head = st.radio(
-        "Train",
-        get_args(Head),
-        index=get_args(Head).index("linear" if weights == LEARNED else "fine-tune"),
-        horizontal=True,
-        format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
-        disabled=weights == "none",
-        help="The whole network, from scratch each round; or a linear head on the features that "
-        "the weights give, which are computed once. A head takes about a second a round.",
-    )
-    stem = st.selectbox(
-        "Stem",
-        get_args(Stem),
-        format_func=readable,
-        help="“Small” keeps every pixel of a small image and takes 15 times as long; “auto” is "
-        "small on a GPU and torchvision's own on a CPU.",
-    )
-    left, right = st.columns(2)
-    train = TrainConfig(
-        epochs=int(left.number_input("Epochs", 1, 10_000, value=d.epochs,
-                                     help="Passes over the labelled images.")),
-        min_steps=int(right.number_input("At least steps", 0, 1_000_000, value=d.min_steps,
-                                         help="Optimiser steps that a training takes at least, so "
-                                              "that ten labels train as well as ten thousand.")),
-        batch_size=int(left.number_input("Batch size", 2, 65_536, value=d.batch_size,
-                                         help="Images per step.")),
-        learning_rate=float(right.number_input("Learning rate", 0.0001, 1.0, d.learning_rate,
-                                               format="%.4f", help="The peak of the schedule.")),
-        momentum=float(left.number_input("Momentum", 0.0, 0.999, d.momentum,
-                                         help="Of stochastic gradient descent.")),
-        weight_decay=float(right.number_input("Weight decay", 0.0, 0.1, d.weight_decay,
-                                              format="%.5f", help="Keeps weights small.")),
-        flip=st.checkbox("Mirror images while training", d.flip, key=f"flip-{source}",
-                         help="Not for text or anything else where left and right matter."),
-        shift=int(left.number_input("Shift", 0, 16, d.shift,
-                                    help="Images are moved by up to this many pixels.")),
-    )  # fmt: skip
-    size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are resized to it.")
-    seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
-    model = ModelConfig(
-        weights, stem, "fine-tune" if weights == "none" else head, float(learn_minutes)
-    )
-    return model, train, int(seed), int(size)
-
-
 def _free_name(store: Store, source: str) -> str:
     """A name that no experiment has yet."""
     last = source.rstrip("/").rsplit("/", 1)[-1]
     base = HIDDEN.sub("", last)[: LENGTH - 10].strip() or "experiment"  # room for a number
     taken = {record.name for record in store.experiments()}
-    return next(name for i in count(1) if (name := f"{base} {i}") not in taken)
-
-
-def readable(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return next(name for i in numbers(1) if (name := f"{base} {i}") not in taken)
 
 
 def show_cost(config: ExperimentConfig) -> None:

@@ -14,6 +14,7 @@ from al_core.simulation.random_baseline import can_be_measured
 from al_core.store.store import Store
 from al_core.strategies.registry import STRATEGIES, titled
 from al_desk.server.resources import load_images, trainer
+from al_desk.setup.training_settings import training_settings
 from al_desk.widgets.buttons import attempt, button, tell
 from al_desk.widgets.formatting import plain
 
@@ -65,6 +66,15 @@ def labelling_settings(store: Store, experiment_id: int) -> None:
     for name in SETTINGS:
         if name != "random_baseline" or (images is not None and can_be_measured(images)):
             _setting(store, experiment_id, name)
+    more = st.expander(
+        "More settings",
+        icon=":material/tune:",
+        key=f"more-{experiment_id}",
+        on_change=st.rerun,
+    )
+    if more.open:  # while it is closed, its many fields need not be sent
+        with more:
+            training_settings(store, experiment_id, "sidebar")
 
 
 def _strategy(label: str, **how: Any) -> None:

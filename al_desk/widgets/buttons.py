@@ -45,9 +45,10 @@ def attempt(name: str, act: Callable[[], str | None]) -> None:
     st.rerun()
 
 
-def pressed(label: str, **how: Any) -> bool:
-    """Whether a button was pressed; for what needs the values that are on the page now."""
-    name = f"pressed-{label}"
+def pressed(label: str, suffix: str = "", **how: Any) -> bool:
+    """Whether a button was pressed; for what needs the values that are on the page now. ``suffix``
+    tells two buttons of one label apart."""
+    name = f"pressed-{label}-{suffix}"
     st.button(label, key=name, on_click=attempt, args=(name, lambda: None), **how)
     return st.session_state.pop(f"told-{name}", None) is not None
 

@@ -19,8 +19,9 @@ from al_desk.widgets.formatting import duration, plain, show_error, show_info
 class Task:
     """Work that the page keeps running on the device, and what it says about it.
 
-    ``stopped`` is shown once it was cancelled, with a button ``again``. In the ``background``, it
-    lets all other work on the device go first.
+    ``stopped`` is shown once it was cancelled, with a button ``again``; once it has failed,
+    ``mend`` draws what may help. In the ``background``, it lets all other work on the device go
+    first.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Task:
     stopped: str
     again: str
     background: bool = False
+    mend: Callable[[], None] = lambda: None
 
 
 def round_key(experiment_id: int, number: int) -> str:
@@ -98,6 +100,8 @@ def keep_running(task: Task, brief: bool) -> None:
     _notice_another(job)
     look = {"type": "primary", "icon": ":material/replay:"}
     button(task.again, lambda: trainer().forget(key), f"again-{key}", **look)
+    if job.error:
+        task.mend()
 
 
 @st.fragment(run_every=2.0)

@@ -1,0 +1,146 @@
+"""How rounds train: the fields of a new experiment, and of one that runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import streamlit as st
+
+from al_core.config import (
+    LEARNED,
+    WEIGHTS,
+    ExperimentConfig,
+    Head,
+    ModelConfig,
+    Stem,
+    TrainConfig,
+    check_fits_a_page,
+)
+from al_core.experiment.experiment import change_settings, open_experiment
+from al_core.store.store import Store
+from al_desk.widgets.buttons import attempt, pressed, tell
+
+TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
+
+
+def readable(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def count(label: str, value: int, limits: tuple[int, int], note: str, **how: Any) -> int:
+    """A whole number from the first of ``limits`` to the second."""
+    return int(st.number_input(label, *limits, value=value, help=note, **how))
+
+
+def training_settings(store: Store, experiment_id: int, place: str) -> None:
+    """Everything about the rounds of an experiment that can still be changed; it counts from the
+    next training and the next batch on. ``place`` tells forms on one page apart."""
+    config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
+    # Whoever changes them, in whatever tab: the fields begin from what is in force now.
+    now = hash((config.model, config.train, config.per_round, config.rounds))
+    key = f"{place}-{experiment_id}-{now}"
+    st.caption("From the next training and the next batch on. Each round records what it used.")
+    left, right = st.columns(2)
+    with left:
+        per_round = count("Images per round", config.per_round, (1, 10_000),
+                          "How many images you are asked about in each round.",
+                          key=f"{key}-per-round")  # fmt: skip
+    with right:
+        rounds = count("Rounds", config.rounds, (0, 10_000), "Those that are done count.",
+                       key=f"{key}-rounds")  # fmt: skip
+    model, train = model_and_training(config.model, config.train, key)
+    name = f"settings-{place}-{experiment_id}"
+
+    def save() -> str:
+        check_fits_a_page(per_round, config.image_size)
+        wanted = replace(config, per_round=per_round, rounds=rounds, model=model, train=train)
+        change_settings(store, open_experiment(store, experiment_id), wanted)
+        return "Saved. The next training uses it."
+
+    if pressed("Save settings", suffix=place):
+        attempt(name, save)
+    tell(name)
+
+
+def model_and_training(
+    model: ModelConfig, train: TrainConfig, key: str
+) -> tuple[ModelConfig, TrainConfig]:
+    """Fields that begin from ``model`` and ``train``; most people leave them as they are."""
+    known = list(dict.fromkeys((*WEIGHTS, model.weights)))
+    weights = st.selectbox(
+        "Weights to start from",
+        known,
+        index=known.index(model.weights),
+        format_func=lambda name: TITLES.get(name, name),
+        accept_new_options=True,
+        disabled=bool(model.embeddings),
+        key=f"{key}-weights",
+        help="None; torchvision's ImageNet weights (45 MB, downloaded once); weights learned from "
+        "the images alone, before there are labels; or type the path of a .safetensors file of "
+        "ResNet-18 on the machine that runs the desk.",
+    )
+    minutes = max(1, round(model.learn_minutes))
+    learn_minutes = count(
+        "Minutes of learning features", minutes, (1, 10_000),
+        "Once for these images, in the background: you can label the first batches meanwhile; the "
+        "first training waits for it.",
+        disabled=weights != LEARNED,
+        key=f"{key}-minutes",
+    )  # fmt: skip
+    if weights != model.weights:
+        first: Head = "linear" if weights == LEARNED else "fine-tune"
+    else:
+        first = model.head
+    head = st.radio(
+        "Train",
+        get_args(Head),
+        index=get_args(Head).index(first),
+        horizontal=True,
+        format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
+        disabled=weights == "none",
+        help="The whole network, from scratch each round; or a linear head on the features that "
+        "the weights give, which are computed once. A head takes about a second a round.",
+        key=f"{key}-head-{weights}",
+    )
+    stem = st.selectbox(
+        "Stem",
+        get_args(Stem),
+        index=get_args(Stem).index(model.stem),
+        format_func=readable,
+        key=f"{key}-stem",
+        help="“Small” keeps every pixel of a small image and takes 15 times as long; “auto” is "
+        "small on a GPU and torchvision's own on a CPU.",
+    )
+    left, right = st.columns(2)
+
+    def number(column: Any, label: str, name: str, low: float, high: float, **how: Any) -> Any:
+        """A field for one setting of the training, whole where the setting is."""
+        value = getattr(train, name)
+        kind = type(value)
+        return kind(
+            column.number_input(label, kind(low), kind(high), value, key=f"{key}-{name}", **how)
+        )
+
+    changed = TrainConfig(
+        epochs=number(left, "Epochs", "epochs", 1, 10_000, help="Passes over the labelled images."),
+        min_steps=number(right, "At least steps", "min_steps", 0, 1_000_000,
+                         help="Optimiser steps that a training takes at least, so that ten labels "
+                              "train as well as ten thousand."),
+        batch_size=number(left, "Batch size", "batch_size", 2, 65_536, help="Images per step."),
+        learning_rate=number(right, "Learning rate", "learning_rate", 1e-6, 1, format="%.4f",
+                             help="The peak of the schedule."),
+        momentum=number(left, "Momentum", "momentum", 0, 0.999,
+                        help="Of stochastic gradient descent."),
+        weight_decay=number(right, "Weight decay", "weight_decay", 0, 1, format="%.5f",
+                            help="Keeps weights small."),
+        flip=st.checkbox("Mirror images while training", train.flip, key=f"{key}-flip",
+                         help="Not for text or anything else where left and right matter."),
+        shift=number(left, "Shift", "shift", 0, 64,
+                     help="Images are moved by up to this many pixels."),
+    )  # fmt: skip
+    if model.embeddings:
+        return model, changed
+    new_minutes = model.learn_minutes if learn_minutes == minutes else float(learn_minutes)
+    new_head: Head = "fine-tune" if weights == "none" else head
+    return ModelConfig(weights, stem, new_head, new_minutes), changed
