@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
 import streamlit as st
 from safetensors import SafetensorError
 
@@ -10,6 +14,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
+from al_core.store.records import RoundRecord
 from al_core.store.store import Store
 from al_desk.results.headline import (
     accuracy_name,
@@ -108,7 +113,27 @@ def _show_rounds(experiment: Experiment) -> None:
     table = rounds_table(experiment.rounds)
     shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
     table[shares] = 100 * table[shares].astype(float)
+    changes = _changes(experiment.rounds)
+    if any(changes):
+        table["settings"] = changes
     st.dataframe(table, hide_index=True, placeholder="–", column_config=_COLUMNS)
+
+
+def _changes(rounds: Sequence[RoundRecord]) -> list[str]:
+    """For each round, the settings that differ from those of the round before, in words."""
+    used = [_flat(record.log_position.settings) if record.log_position else {} for record in rounds]
+    changes = [""]
+    for before, now in pairwise(used):
+        changed = [name for name in now if name in before and now[name] != before[name]]
+        changes.append(", ".join(f"{name.replace('_', ' ')} {now[name]}" for name in changed))
+    return changes[: len(rounds)]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _pick_round(experiment: Experiment, what: str) -> int:
@@ -140,5 +165,8 @@ _COLUMNS = {
     "evaluate_seconds": number_column("Evaluating", "%.1f s"),
     "score_seconds": number_column("Scoring", "%.1f s"),
     "select_seconds": number_column("Choosing", "%.2f s"),
+    "settings": st.column_config.TextColumn(
+        "Settings changed", help="Since the round before; each round's log says all of them."
+    ),
     "images_scored": number_column("Images scored", "localized", "The whole unlabelled pool."),
 }
