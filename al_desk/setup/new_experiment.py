@@ -10,6 +10,7 @@ import streamlit as st
 from al_core.config import (
     LEARNED,
     WEIGHTS,
+    WEIGHTS_FILES,
     ExperimentConfig,
     Head,
     InitialLabels,
@@ -188,9 +189,8 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
         WEIGHTS,
         format_func=lambda name: TITLES.get(name, name),
         accept_new_options=True,
-        help="None; torchvision's ImageNet weights (45 MB, downloaded once); weights learned from "
-        "the images alone, before there are labels; or type the path of a .safetensors file of "
-        "ResNet-18 on the machine that runs the desk.",
+        help="Torchvision's ImageNet weights (45 MB, downloaded once); weights learned from the "
+        f"images alone; or type the path of a file of ResNet-18 ({', '.join(WEIGHTS_FILES)}).",
     )
     learn_minutes = _count(
         "Minutes of learning features", 30, (1, 10_000),
