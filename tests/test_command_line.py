@@ -224,6 +224,24 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_what_a_terminal_cannot_print_is_shown_as_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
+    settings = ExperimentConfig(data="digits", initial=5, per_round=3, rounds=1)
+    start_experiment(Store(f"sqlite:///{tmp_path / 'al.db'}"), "mine", settings, digits)
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    ended = in_a_process("export", "--experiment", "mine", "--out", tmp_path / "日本.csv")
+    assert ended.stdout == f"5 images written to {tmp_path}/\\u65e5\\u672c.csv.\n"
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(rows(tmp_path / "日本.csv")) == 5
+    ended = in_a_process("export", "--experiment", "mine", "--out", tmp_path / "no" / "日本.csv")
+    assert ended.returncode == 1
+    assert "/no/\\u65e5\\u672c.csv cannot be written" in ended.stderr
+
+
+@pytest.mark.slow
 def test_export_of_an_unknown_experiment_says_so(tmp_path: Path) -> None:
     ended = in_a_process("export", "--experiment", "fish", "--out", tmp_path / "out.csv")
     assert ended.returncode != 0

@@ -151,8 +151,27 @@ def test_weights_that_see_no_numbers_are_found_out_at_the_first_images(
 ) -> None:
     pretrained = read_weights(weights)
     pretrained.backbone["layer4.1.bn2.weight"].fill_(1e6)
-    with pytest.raises(ConfigError, match=r"of train/0\S* by these weights .* 65,504"):
+    with pytest.raises(ConfigError, match=r"of 0 by these weights .* 65,504"):
         finish(embed(of_squares(), pretrained, CPU, home / "large"))
+
+
+def test_paths_are_those_of_the_folder_where_an_experiment_was_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.chdir(home)
+    store = Store(f"sqlite:///{home / 'al.db'}")
+    for model, weights, embeddings in (
+        (ModelConfig("~/mine.PTH"), "/home/ada/mine.PTH", ""),
+        (ModelConfig(" mine.bin", head="linear"), f"{home}/mine.bin", ""),
+        (ModelConfig(head="linear", embeddings="~/e.npz"), "none", "/home/ada/e.npz"),
+        (ModelConfig("imagenet"), "imagenet", ""),
+    ):
+        one = start_experiment(store, f"on {model.weights}", config(model=model), of_squares())
+        kept = open_experiment(store, one).config.model
+        assert (kept.weights, kept.embeddings) == (weights, embeddings)
+    with pytest.raises(ConfigError, match=r"There are no weights “mine\.zip”"):
+        ModelConfig("mine.zip")
 
 
 def test_a_linear_head_needs_weights() -> None:
