@@ -6,16 +6,18 @@ Does not import torch, so a page can offer the settings before anything heavy is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from al_core.errors import ConfigError
+from al_core.files.paths import located
 from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.names import check_class_names
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
+WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 PAGE_PIXELS = 2**26  # in a batch; the browser decodes it all at once, into a quarter of a gigabyte
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
@@ -33,12 +35,13 @@ class ModelConfig:
     """Which ResNet-18: the weights it starts from, what is trained, and its stem.
 
     ``weights`` is ``none``, ``imagenet``, ``learned`` (from the images themselves, for
-    ``learn_minutes`` unless that was done before), or the path of a ``.safetensors`` file. Instead
-    of weights, ``embeddings`` may name what they would compute: a file, or a folder written by
-    embed. ``head``: ``fine-tune`` trains the whole network afresh each round; ``linear`` freezes
-    the weights and trains a linear head on their features. Stem ``auto`` is the one that the
-    weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
-    CPU. Frozen features always use the stem of their weights.
+    ``learn_minutes`` unless that was done before), or the path of a file: ``.safetensors``, or
+    ``.pth``, ``.pt`` and ``.bin`` as torch saves them. Instead of weights, ``embeddings`` may name
+    what they would compute: a file, or a folder written by embed. ``head``: ``fine-tune`` trains
+    the whole network afresh each round; ``linear`` freezes the weights and trains a linear head on
+    their features. Stem ``auto`` is the one that the weights of a file have; otherwise the one for
+    small images on a GPU, and torchvision's on a CPU. Frozen features always use the stem of their
+    weights.
     """
 
     weights: str = "none"
@@ -49,10 +52,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _text("weights", self.weights)
-        if self.weights not in WEIGHTS and not self.weights.endswith(".safetensors"):
+        if self.weights not in WEIGHTS and not self.weights.strip().lower().endswith(WEIGHTS_FILES):
             raise ConfigError(
                 f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, or a "
-                ".safetensors file."
+                f"file ({', '.join(WEIGHTS_FILES)})."
             )
         _one_of("stem", self.stem, get_args(Stem))
         _one_of("head", self.head, get_args(Head))
@@ -62,9 +65,16 @@ class ModelConfig:
         if self.head == "linear" and self.weights == "none" and not self.embeddings:
             raise ConfigError(
                 "A linear head is trained on embeddings, or on the features of weights that were "
-                "learned before; choose imagenet, learned or a .safetensors file for them."
+                "learned before; choose imagenet, learned or a file of weights for them."
             )
         _between("minutes", self.learn_minutes, 0.01, 100_000)
+
+    def located(self) -> ModelConfig:
+        """The same with absolute paths, for a process in another folder."""
+        weights = self.weights if self.weights in WEIGHTS else str(located(self.weights))
+        return replace(
+            self, weights=weights, embeddings=self.embeddings and str(located(self.embeddings))
+        )
 
 
 @dataclass(frozen=True, slots=True)

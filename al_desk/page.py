@@ -26,6 +26,7 @@ from al_desk.server.resources import (
     load_images,
     loader,
     open_store,
+    open_weights,
     redraw_when_it_answers,
 )
 from al_desk.setup.annotator import ask_name, is_let_in, welcome_back
@@ -52,14 +53,22 @@ def offer_new_experiment(store: Store) -> None:
     if started is not None:
         st.session_state["starting"] = started
         load_images(started[1].data, started[1].image_size, fresh=True)
+        open_weights(started[1].model.weights, fresh=True)
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
-    """Read the images, with a progress bar, and write the experiment to the log."""
-    job = load_images(config.data, config.image_size)
-    if job.active:
-        watch(job, f"Reading the images of “{config.data}”")
-        return
+    """Read the images and open the weights, with progress bars, and write the experiment to the
+    log."""
+    images = load_images(config.data, config.image_size)
+    for job, title in (
+        (open_weights(config.model.weights), "Opening the weights"),
+        (images, f"Reading the images of “{config.data}”"),
+    ):
+        if job.active:
+            watch(job, title)
+            return
+        if job.state is not JobState.DONE:
+            break
     del st.session_state["starting"]
     if job.state is JobState.DONE:
         with errors_shown():

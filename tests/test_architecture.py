@@ -26,7 +26,7 @@ IN_THE_CORE = {
     "strategies": "errors",
     "images": "errors progress files",
     "store": "errors names files",
-    "config": "errors names images strategies",
+    "config": "errors names files images strategies",
     "models": "errors progress seeds files config",
     "features": "errors progress seeds files images config models",
     "experiment": "errors progress seeds files images store config models",
@@ -186,7 +186,13 @@ def test_the_page_is_imported_without_torch() -> None:
     """
     lazily = {
         f"al_core.{name}"
-        for name in ("features.pretrain", "loop.advance", "loop.speed", "models.hardware")
+        for name in (
+            "features.pretrain",
+            "loop.advance",
+            "loop.speed",
+            "models.hardware",
+            "models.weights",
+        )
     }
     names = {name for path in DESK for name in imported(path)} - lazily
     modules = [n for n in names if (ROOT / (n.replace(".", "/") + ".py")).exists()]

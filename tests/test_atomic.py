@@ -2,13 +2,15 @@
 
 import errno
 import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from al_core.errors import FileNotWritten
 from al_core.files import atomic
-from al_core.files.atomic import whole_file, whole_path, whole_text
+from al_core.files.atomic import check_writable, whole_file, whole_path, whole_text
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_former_one(tmp_path: Path) -> None:
@@ -56,3 +58,87 @@ def test_a_folder_gives_way_only_where_that_is_meant(tmp_path: Path) -> None:
     with pytest.raises(FileNotWritten, match="not empty"), whole_path(folder) as half:
         half.mkdir()
     assert [path.name for path in folder.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
+def test_a_link_stays_and_what_it_leads_to_is_written_whole_or_not_at_all(
+    tmp_path: Path, there: bool
+) -> None:
+    target, link = tmp_path / "there" / "labels.csv", tmp_path / "here" / "out.csv"
+    target.parent.mkdir()
+    link.parent.mkdir()
+    (tmp_path / "between").symlink_to("there/labels.csv")
+    link.symlink_to("../between")
+    if there:
+        target.write_text("one\n")
+
+    def write(end: Exception | None) -> None:
+        with whole_text(link) as file:
+            file.write("two\n")
+            assert len([*link.parent.iterdir()]) == 1  # half of it lies beside the target
+            if end:
+                raise end
+
+    with pytest.raises(ZeroDivisionError):
+        write(ZeroDivisionError())
+    assert target.exists() == there
+    assert not there or target.read_text() == "one\n"
+    write(None)
+    assert target.read_text() == "two\n"
+    assert link.is_symlink()
+    assert [*target.parent.iterdir()] == [target]
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(FileNotWritten, match="symbolic links"), whole_text(loop):
+        pass
+    assert loop.is_symlink()
+
+
+def test_a_pipe_is_written_through_and_stays_one(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with ThreadPoolExecutor() as reader:
+            read = reader.submit(pipe.read_bytes)
+            with whole_path(path) as half:
+                half.write_bytes(b"all of it")
+            assert read.result(timeout=30) == b"all of it"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    with pytest.raises(KeyboardInterrupt), whole_text(pipe):  # nobody reads, and nobody waits
+        raise KeyboardInterrupt
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
+def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
+    path, link = tmp_path / "log", tmp_path / "link"
+    with path.open("w") as file:
+        file.write("before\n")
+        file.flush()
+        link.symlink_to(f"/dev/fd/{file.fileno()}")
+        for name in (Path(f"/dev/fd/{file.fileno()}"), link):
+            with whole_text(name) as out:
+                out.write("table\n")
+        file.write("after\n")
+    assert path.read_text() == "before\ntable\ntable\nafter\n"
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    (folder / "inside").mkdir(parents=True)
+    file.touch()
+    for path, is_folder, reason in (
+        (tmp_path / "nowhere" / "x.csv", False, "No such file"),
+        (file / "x.csv", False, "Not a directory"),
+        (folder, False, "Is a directory"),
+        (folder, True, "not empty"),
+        (file, True, "Not a directory"),
+        (tmp_path / ("x" * 255), False, "too long"),
+    ):
+        with pytest.raises(FileNotWritten, match=reason):
+            check_writable(path, is_folder)
+    check_writable(file)
+    check_writable(tmp_path / "new")
+    check_writable(folder / "inside", folder=True)
+    assert sorted(tmp_path.iterdir()) == [file, folder]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from tiny import pixels_of
+from tiny import folder_of, pixels_of
 
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig
@@ -102,6 +102,60 @@ def test_simulate_answers_bad_input_in_one_sentence(
     assert not (tmp_path / "curve.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--out c.csv --plot c.pdf", ".svg or .png"),
+        ("--out nowhere/c.csv", "nowhere/c.csv cannot be written (No such file"),
+        ("--out c.csv --plot nowhere/c.svg", "nowhere/c.svg cannot be written (No such file"),
+        ("--out c.svg --plot c.svg", "c.svg would be written twice"),
+        ("--out c.csv --plot link.svg", "link.svg would be written twice"),
+        ("--out people.npz --annotator people.npz:ada", "people.npz is read, and would be written"),
+        ("--out c.csv --weights ~/mine.pth", "There is no file of weights /home/nobody/mine.pth."),
+        ("--out c.csv --weights people.pth", "people.pth cannot be read as a file of weights"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: str, sentence: str
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", "/home/nobody")
+    (home / "link.svg").symlink_to("c.csv")  # which is not there yet
+    for name in ("people.npz", "people.pth"):
+        (home / name).write_text("labels")
+    before = sorted(home.iterdir())
+    ended = al_core("simulate", "--data", "digits", *words.split())
+    assert ended.exit_code == 1
+    assert sentence in ended.stderr
+    assert sorted(home.iterdir()) == before  # not even the images were read
+
+
+def test_a_picture_of_curves_needs_a_test_image(home: Path) -> None:
+    folder = folder_of(home / "mine", "a/1.png", "b/1.png", "a/2.png", "b/2.png")
+    words = ["--data", str(folder), "--initial", "2", "--rounds", "0"]
+    words += ["--out", str(home / "c.csv"), "--plot", str(home / "c.svg")]
+    ended = al_core("simulate", *words)
+    assert "Without a test image nothing is measured: leave --plot out." in ended.stderr
+    assert not (home / "simulations").exists()
+
+
+def test_a_pipe_gets_the_table_once_and_a_link_stays_one(home: Path) -> None:
+    words = ["simulate", *QUICK.split(), "--head", "linear"]
+    words += ["--embeddings", str(pixels_of(home)), "--plot", str(home / "c.svg")]
+    (home / "link.csv").symlink_to(home / "c.csv")
+    said = al_core(*words, "--out", home / "link.csv")
+    assert said.exit_code == 0, said.stderr
+    assert (home / "link.csv").is_symlink()
+    (home / "c.svg").unlink()
+    reading, writing = os.pipe()
+    ended = al_core(*words, "--out", f"/dev/fd/{writing}")
+    assert ended.exit_code == 0, ended.stderr
+    os.close(writing)
+    with open(reading, encoding="utf-8", newline="") as file:
+        assert file.read() == (home / "c.csv").read_text()
+    assert (home / "c.svg").read_text().startswith("<svg")
+
+
 def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
     digits = finish(load("digits", cache_dir=tmp_path / "cache"))
     store = Store(f"sqlite:///{tmp_path / 'al.db'}")
@@ -167,6 +221,24 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
     ended = al_core(*words)
     assert ended.stdout == "1 labels imported; 0 were there already.\n"
     assert (store.annotations(experiment)[-1].label, len(store.annotations(experiment))) == (7, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_what_a_terminal_cannot_print_is_shown_as_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    digits = finish(load("digits", cache_dir=tmp_path / "cache"))
+    settings = ExperimentConfig(data="digits", initial=5, per_round=3, rounds=1)
+    start_experiment(Store(f"sqlite:///{tmp_path / 'al.db'}"), "mine", settings, digits)
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    ended = in_a_process("export", "--experiment", "mine", "--out", tmp_path / "日本.csv")
+    assert ended.stdout == f"5 images written to {tmp_path}/\\u65e5\\u672c.csv.\n"
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(rows(tmp_path / "日本.csv")) == 5
+    ended = in_a_process("export", "--experiment", "mine", "--out", tmp_path / "no" / "日本.csv")
+    assert ended.returncode == 1
+    assert "/no/\\u65e5\\u672c.csv cannot be written" in ended.stderr
 
 
 @pytest.mark.slow

@@ -142,9 +142,36 @@ def test_weights_are_read_by_the_names_of_torchvision_and_of_this_project(
     with pytest.raises(WeightsError, match=r"holds no ResNet-18: its layer4\.0\.conv1\.weight"):
         read_weights(home / "fewer.safetensors")
     (home / "bad.safetensors").write_text("nonsense")
-    for name in ("bad", "nowhere"):
-        with pytest.raises(WeightsError, match=f"{name}.safetensors cannot be read"):
-            read_weights(home / f"{name}.safetensors")
+    with pytest.raises(WeightsError, match=r"bad\.safetensors cannot be read"):
+        read_weights(home / "bad.safetensors")
+
+
+def test_weights_that_see_no_numbers_are_found_out_at_the_first_images(
+    weights: Path, home: Path
+) -> None:
+    pretrained = read_weights(weights)
+    pretrained.backbone["layer4.1.bn2.weight"].fill_(1e6)
+    with pytest.raises(ConfigError, match=r"of 0 by these weights .* 65,504"):
+        finish(embed(of_squares(), pretrained, CPU, home / "large"))
+
+
+def test_paths_are_those_of_the_folder_where_an_experiment_was_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.chdir(home)
+    store = Store(f"sqlite:///{home / 'al.db'}")
+    for model, weights, embeddings in (
+        (ModelConfig("~/mine.PTH"), "/home/ada/mine.PTH", ""),
+        (ModelConfig(" mine.bin", head="linear"), f"{home}/mine.bin", ""),
+        (ModelConfig(head="linear", embeddings="~/e.npz"), "none", "/home/ada/e.npz"),
+        (ModelConfig("imagenet"), "imagenet", ""),
+    ):
+        one = start_experiment(store, f"on {model.weights}", config(model=model), of_squares())
+        kept = open_experiment(store, one).config.model
+        assert (kept.weights, kept.embeddings) == (weights, embeddings)
+    with pytest.raises(ConfigError, match=r"There are no weights “mine\.zip”"):
+        ModelConfig("mine.zip")
 
 
 def test_a_linear_head_needs_weights() -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from waiting import until
 
+from al_core.config import ExperimentConfig, ModelConfig
 from al_core.images.sources import SOURCES
+from al_core.store.store import Store
 from tests.servers import APP
 
 
@@ -42,3 +45,21 @@ def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(home: Path) -> N
     page = AppTest.from_file(APP, default_timeout=120).run()
     assert not page.exception
     assert "not a database" in page.error[0].value
+
+
+def test_weights_are_opened_before_the_first_image_is_labelled(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    page = AppTest.from_file(APP, default_timeout=120)
+
+    def start(name: str) -> AppTest:
+        model = ModelConfig(f"~/{name}.pth", head="linear")
+        page.session_state["starting"] = (name, ExperimentConfig("digits", initial=5, model=model))
+        return until(lambda: "starting" not in page.run().session_state and page)
+
+    for name, sentence in (("gone", "There is no file of weights"), ("bad", "cannot be read as")):
+        (home / "bad.pth").write_text("no weights")
+        assert sentence in start(name).error[0].value
+        assert f"/{name}.pth" in page.error[0].value
+        assert Store(f"sqlite:///{home / 'al.db'}").experiments() == []

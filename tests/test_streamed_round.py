@@ -181,10 +181,11 @@ def test_what_is_wrong_with_files_and_labels_is_said_in_a_sentence(tmp_path: Pat
     third.with_suffix(".npy").write_bytes(b"no array")
     with pytest.raises(ConfigError, match=r"embeddings-2\.parquet cannot be read"):
         from_files(folder, choice, labels_of(range(40)))
-    nan = np.full((1, WIDTH), np.nan, np.float16)
-    write_rows(folder, 2, ["nan.png"], nan)
+    write_rows(folder, 2, ["a.png", "nan.png"], ROWS[:2])
+    np.save(third.with_suffix(".npy"), np.stack([ROWS[0], np.full(WIDTH, np.nan, np.float16)]))
     for strategy in ("margin", "k_center"):
-        with pytest.raises(ConfigError, match="are not numbers"):
+        named = r"nan\.png in .*embeddings-2\.parquet are not numbers"
+        with pytest.raises(ConfigError, match=named):
             from_files(folder, Choice(strategy, 5), labels_of(range(40)))
 
 
@@ -226,8 +227,8 @@ def test_the_command_reads_tables_of_labels_and_writes_a_batch_and_its_record(
         assert KEYS[50] not in {row["key"] for row in csv.DictReader(file)}
     for words, sentence in (
         (("--out", str(tmp_path / "labels.csv")), "is read, and would be written over"),
-        (("--out", str(tmp_path / "nowhere" / "x.csv")), "Nothing can be written to"),
-        (("--out", str(tmp_path / "x.json")), "is written beside the batch"),
+        (("--out", str(tmp_path / "nowhere" / "x.csv")), "cannot be written"),
+        (("--out", str(tmp_path / "x.json")), "would be written twice"),
     ):
         assert sentence in run(*files, *words)
     assert "needs labels of two classes" in run("--strategy", "margin")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import repeat
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from al_core.cli import options
-from al_core.cli.options import FILE, FILE_TO_READ, FOLDER, option, required
-from al_core.cli.terminal import run_shown
+from al_core.cli.options import FILE_TO_READ, FILE_TO_WRITE, FOLDER, check_outputs, option, required
+from al_core.cli.terminal import run_shown, say
 from al_core.errors import ConfigError
 from al_core.exchange.labels import key_and_class
-from al_core.files.atomic import whole_text
+from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import as_meant, write_row
+from al_core.files.paths import located
 from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 @option("--data", help="Where the images lie, as for embed: the batch is written as parquet too, "
         "which the desk opens.")  # fmt: skip
 @options.engine("the files are read by all cores of a cluster.")
-@required("--out", type=FILE, help="The CSV to write, best first; how it was chosen is written "
-          "beside it, as JSON.")  # fmt: skip
+@required("--out", type=FILE_TO_WRITE, help="The CSV to write, best first; how it was chosen is "
+          "written beside it, as JSON, unless it is a pipe.")  # fmt: skip
 def choose(
     features: Path,
     labels: Path | None,
@@ -64,7 +64,12 @@ def choose(
     at a time, here or on a Ray cluster.
     """
     beside, pictures = out.with_suffix(".json"), out.with_suffix(".parquet")
-    _check(out, (beside, pictures), labels, test)
+    alone = is_stream(out)  # there is no place beside it
+    if alone and data is not None:
+        raise ConfigError(f"{out} is no file, and images go beside it: leave --data out.")
+    outputs = [out] if alone else [out, beside] if data is None else [out, beside, pictures]
+    source = located(data) if data is not None and "://" not in data else None
+    check_outputs(outputs, (labels, test, source))
     named = _classes_by_key(labels) if labels else {}
     measuring = _classes_by_key(test) if test else {}
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
@@ -96,23 +101,13 @@ def choose(
             write_row(file, row)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
-    with whole_text(beside) as file:
-        file.write(json.dumps(record | how, indent=1) + "\n")
+    if not alone:
+        with whole_text(beside) as file:
+            file.write(json.dumps(record | how, indent=1) + "\n")
     if data is not None:
         copying = write_pictures(data, chosen.keys, pictures)
         run_shown(copying, f"Stopped; {out} is written, {pictures} is not.")
-    click.echo(f"{_summary(chosen)}, written to {out}.")
-
-
-def _check(out: Path, beside: tuple[Path, ...], *inputs: Path | None) -> None:
-    """Before anything is computed, refuse files that cannot be written, or would replace inputs."""
-    if out in beside:
-        raise ConfigError(f"{out} is written beside the batch; write the batch itself to a .csv.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise ConfigError(f"Nothing can be written to {out.parent}: name another folder in --out.")
-    read = {path.resolve() for path in inputs if path}
-    if taken := read & {path.resolve() for path in (out, *beside)}:
-        raise ConfigError(f"{taken.pop()} is read, and would be written over; name another --out.")
+    say(f"{_summary(chosen)}, written to {out}.", out)
 
 
 def _summary(chosen: Chosen) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from al_core.cli import options
 from al_core.cli.options import FILE, FILE_OR_FOLDER, option, required
-from al_core.cli.terminal import run_shown
+from al_core.cli.terminal import run_shown, say
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import MOST_PROBLEMS, export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, check_images, open_experiment
-from al_core.files.atomic import whole_text
+from al_core.files.atomic import check_writable, whole_text
 from al_core.images.dataset import Dataset
 from al_core.store.records import annotator_name
 from al_core.store.store import Store
@@ -33,6 +34,10 @@ from al_core.store.store import Store
 def export(name: str, form: str, out: Path) -> None:
     """Write an experiment's labels, the last label of each image."""
     experiment = open_experiment(Store(), name)
+    if form == "folders" and out.suffix != ".zip":
+        check_writable(out, folder=True)
+    else:
+        options.check_outputs([out], [Path(experiment.config.data)])
     if form == "csv":
         with whole_text(out) as file:
             rows = export_labels(experiment, file)
@@ -40,7 +45,7 @@ def export(name: str, form: str, out: Path) -> None:
         write = export_folders if form == "folders" else export_parquet
         work = write(experiment, _images_of(experiment), out)
         rows = run_shown(work, "Stopped; nothing was written.")
-    click.echo(f"{rows:,} images written to {out}.")
+    say(f"{rows:,} images written to {out}.", out)
 
 
 @click.command("import")
@@ -55,11 +60,11 @@ def import_table(name: str, labels: Path, annotator: str) -> None:
     dataset = _images_of(experiment)
     table = read_labels(labels.read_bytes(), dataset, experiment.config.class_names)
     for row, reason in table.problems[:MOST_PROBLEMS]:
-        click.echo(f"Row {row}: {reason}", err=True)
+        click.echo(f"Row {row}: {reason}", file=sys.stderr)
     if more := len(table.problems[MOST_PROBLEMS:]):
-        click.echo(f"And {more:,} more.", err=True)
+        click.echo(f"And {more:,} more.", file=sys.stderr)
     new = import_labels(store, experiment, table, dataset, annotator)
-    click.echo(f"{new:,} labels imported; {len(table.labels) - new:,} were there already.")
+    say(f"{new:,} labels imported; {len(table.labels) - new:,} were there already.")
 
 
 @click.command()
@@ -85,8 +90,8 @@ def replay(name: str, threads: int | None) -> None:
     work = choose_again(store, experiment.id, dataset, hardware)
     replayed = run_shown(work, "Stopped; nothing was changed.")
     for one in replayed:
-        click.echo(in_words(one))
-    click.echo(summed_up(replayed, hardware))
+        say(in_words(one))
+    say(summed_up(replayed, hardware))
 
 
 def _images_of(experiment: Experiment) -> Dataset:

@@ -8,10 +8,12 @@ from typing import get_args
 import click
 
 from al_core.cli import options
-from al_core.cli.options import FILE, FOLDER, WEIGHTS_HELP, load_images, option, required
-from al_core.cli.terminal import run_shown
+from al_core.cli.options import FILE_TO_WRITE, FOLDER, WEIGHTS_HELP, load_images, option, required
+from al_core.cli.terminal import run_shown, say
 from al_core.config import Method, PretrainConfig, Stem, default_train
 from al_core.errors import ConfigError
+from al_core.features.embedding_files import NOTE
+from al_core.files.atomic import check_writable, refusals
 from al_core.models.learned_weights import learned_path
 
 
@@ -34,23 +36,26 @@ def embed(
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
     if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
+    with refusals(out):
+        out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / NOTE)
     if engine == "ray":
         from al_core.distributed.embed import embed_on_ray
 
         count, unreadable = run_shown(embed_on_ray(data, weights, out, image_size, address))
         left_out = f"; {unreadable:,} could not be read" if unreadable else ""
-        click.echo(f"The features of {count:,} images, written to {out}{left_out}.")
+        say(f"The features of {count:,} images, written to {out}{left_out}.")
         return
     from al_core.features.embed import embed_into  # with torch, which takes two seconds
 
-    features = run_shown(embed_into(out, weights, load_images(data, image_size)))
+    features = run_shown(embed_into(out, weights, load_images(data, image_size, weights)))
     n, width = features.train.shape
-    click.echo(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
+    say(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
 
 
 @click.command()
 @options.data
-@option("--out", type=FILE, help="The .safetensors file to write  "
+@option("--out", type=FILE_TO_WRITE, help="The .safetensors file to write  "
         "[default: where --weights learned finds it]")  # fmt: skip
 @option("--method", type=click.Choice(get_args(Method)), default="emp-ssl")
 @option("--minutes", type=float, help="Of computing  [default: 30, unless --epochs is given]")
@@ -86,10 +91,14 @@ def pretrain(
         raise ConfigError(f"Weights are written as .safetensors, not as {out.name}.")
     if out is not None and out.exists():
         raise ConfigError(f"{out} is there already; name another file, or delete it.")
+    if out is not None:
+        with refusals(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(out)
     from al_core.features.pretrain import pretrain as learn
     from al_core.models.hardware import find_hardware  # with torch, which takes two seconds
 
     dataset = load_images(data, image_size)
     path = out or learned_path(dataset.fingerprint)
     report = run_shown(learn(dataset, config, find_hardware(), path), between_steps=True)
-    click.echo(f"{report.phase}, in {report.seconds:,.0f} seconds. Written to {path}.")
+    say(f"{report.phase}, in {report.seconds:,.0f} seconds. Written to {path}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -10,8 +11,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 from al_core.cli.terminal import run_shown
-from al_core.config import WEIGHTS, Stem
+from al_core.config import LEARNED, WEIGHTS, WEIGHTS_FILES, Stem
 from al_core.errors import ConfigError
+from al_core.files.atomic import check_writable
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
@@ -20,6 +22,7 @@ ENGINES = ("local", "ray")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+FILE_TO_WRITE = click.Path(path_type=Path, dir_okay=False, readable=False)
 FILE_TO_READ = click.Path(path_type=Path, dir_okay=False, exists=True)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE_OR_FOLDER = click.Path(path_type=Path)
@@ -31,7 +34,7 @@ data = required("--data", help="cifar10, digits, or a path to images.")
 experiment = required("--experiment", "name", help="The experiment's name.")
 image_size = option("--image-size", default=32, help="Images are brought to it.")
 stem = option("--stem", type=click.Choice(get_args(Stem)), default="auto")
-WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a .safetensors file of ResNet-18."
+WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a file of ResNet-18 ({', '.join(WEIGHTS_FILES)})."
 
 
 def engine(ray: str) -> Callable[[Command], Command]:
@@ -54,6 +57,40 @@ def _checked(context: click.Context, _: click.Parameter, address: str | None) ->
     return address
 
 
-def load_images(data: str, image_size: int = 32) -> Dataset:
-    """The images of a source, loaded with progress bars."""
-    return run_shown(load(data, image_size=image_size, cache_dir=home() / "cache"))
+def load_images(data: str, image_size: int = 32, weights: str = "none") -> Dataset:
+    """The images of a source, loaded with progress bars, and the ``weights`` shown to be good:
+    before the images, unless they are learned from those."""
+    if weights not in ("none", LEARNED):
+        _open(weights)
+    dataset = run_shown(load(data, image_size=image_size, cache_dir=home() / "cache"))
+    if weights == LEARNED:
+        _open(weights, dataset.fingerprint)
+    return dataset
+
+
+def _open(weights: str, fingerprint: str = "") -> None:
+    from al_core.models.weights import pretrained_weights  # with torch, which takes two seconds
+
+    run_shown(pretrained_weights(weights, fingerprint))
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
+    """Before any work, refuse files that cannot be written, would replace inputs, or are one.
+
+    Raises ConfigError and FileNotWritten.
+    """
+    read, written = {_which(path) for path in inputs if path}, set[object]()
+    for path in outputs:
+        check_writable(path)
+        if _which(path) in read:
+            raise ConfigError(f"{path} is read, and would be written over; name another file.")
+        if _which(path) in written:
+            raise ConfigError(f"{path} would be written twice; name two files.")
+        written.add(_which(path))
+
+
+def _which(path: Path) -> object:
+    """What a path leads to; equal for two names of one file."""
+    if path.exists():
+        return path.stat().st_dev, path.stat().st_ino
+    return os.path.realpath(path)

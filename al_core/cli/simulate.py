@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +14,14 @@ import click
 from al_core.analysis.chart_files import FORMATS, curves_chart, save_chart
 from al_core.analysis.curves import bands, read_curves
 from al_core.cli import options
-from al_core.cli.options import FILE, FILE_OR_FOLDER, WEIGHTS_HELP, option, required
-from al_core.cli.terminal import run_shown
+from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
+from al_core.cli.terminal import run_shown, say
 from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.read import read_features
-from al_core.files.atomic import whole_text
+from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import write_row
+from al_core.files.paths import located
 from al_core.progress import Progress, Work
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
@@ -74,8 +75,9 @@ if TYPE_CHECKING:
     help="Simulations side by side, at most  [default: as many as machine or cluster carry]",
 )
 @options.engine("each simulation is a task of a cluster.")
-@required("--out", type=FILE, help="The CSV to write; a row is added as each round ends.")
-@option("--plot", type=FILE, help="A picture of the curves to write, .svg or .png.")
+@required("--out", type=FILE_TO_WRITE,
+          help="The CSV to write; a row is added as each round ends.")  # fmt: skip
+@option("--plot", type=FILE_TO_WRITE, help="A picture of the curves to write, .svg or .png.")
 def simulate(
     data: str,
     strategies: tuple[str, ...],
@@ -106,7 +108,7 @@ def simulate(
     model = (
         ModelConfig(weights, stem, head)
         if embeddings is None
-        else ModelConfig(head=head, embeddings=str(embeddings.absolute()))
+        else ModelConfig(head=head, embeddings=str(located(str(embeddings))))
     )
     given: dict[str, Any] = {"epochs": epochs, "min_steps": min_steps}
     train = replace(default_train(data), **{k: v for k, v in given.items() if v is not None})
@@ -121,14 +123,13 @@ def simulate(
         )
         for strategy, seed in itertools.product(strategies, seeds)
     }  # fmt: skip
-    for path in filter(None, (out, plot)):
-        if not path.parent.is_dir():
-            raise ConfigError(f"There is no folder {path.parent} to write {path.name} to.")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise ConfigError(f"{path} cannot be written; name a file where writing is allowed.")
+    inputs = [located(name) for name in (data, weights, annotator.rpartition(":")[0]) if name]
+    options.check_outputs(filter(None, (out, plot)), [*inputs, embeddings])
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
-    dataset = options.load_images(data)
+    dataset = options.load_images(data, weights=model.weights)
+    if plot is not None and not (dataset.test.targets >= 0).any():
+        raise ConfigError("Without a test image nothing is measured: leave --plot out.")
     for one in simulations.values():
         config = replace(one.config, class_names=dataset.train.class_names)
         config.check_against(len(dataset.train), dataset.has_truth)
@@ -136,13 +137,15 @@ def simulate(
 
     find_annotator(annotator, dataset)
     if embeddings is not None:
-        read_features(embeddings, dataset)
+        read_features(located(str(embeddings)), dataset)
 
     # Seed by seed, so that a stopped run has compared all strategies on some seeds.
     in_turn = sorted(simulations.values(), key=lambda one: seeds.index(one.config.seed))
-    run_shown(_tabulated(_reports(in_turn, jobs, engine, address), simulations, out))
+    table = run_shown(_tabulated(_reports(in_turn, jobs, engine, address), simulations, out))
+    if is_stream(out):  # which takes what it gets, so only the whole table
+        _write(table, out)
     if plot is not None:
-        curves = read_curves(out.read_bytes(), out.name)
+        curves = read_curves(table.encode(), out.name)
         save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
 
 
@@ -158,10 +161,11 @@ def _reports(
 
 def _tabulated(
     reports: Iterator[Progress | Row], simulations: Mapping[tuple[str, int], Simulation], out: Path
-) -> Work[None]:
-    """Write all rows so far, in the order of the simulations, as each round ends."""
+) -> Work[str]:
+    """Write all rows so far, in the order of the simulations, as each round ends; return them."""
     order = [*simulations]
     rows: list[Row] = []
+    text = io.StringIO()
     for report in reports:
         if isinstance(report, Progress):
             yield report
@@ -169,11 +173,19 @@ def _tabulated(
         rows.append(report)
         rows.sort(key=lambda row: (order.index((row.strategy, row.seed)), row.round))
         table = [asdict(row) | simulations[row.strategy, row.seed].settings for row in rows]
-        with whole_text(out) as file:
-            write_row(file, table[0])
-            for cells in table:
-                write_row(file, cells.values())
-        click.echo(_sentence(report))
+        text = io.StringIO()
+        write_row(text, table[0])
+        for cells in table:
+            write_row(text, cells.values())
+        if not is_stream(out):
+            _write(text.getvalue(), out)
+        say(_sentence(report), out)
+    return text.getvalue()
+
+
+def _write(table: str, out: Path) -> None:
+    with whole_text(out) as file:
+        file.write(table)
 
 
 def _sentence(row: Row) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import Any, TypeVar
+from contextlib import ExitStack, closing, contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -17,17 +20,41 @@ RESUMES = "Stopped; the same command goes on from here."
 T = TypeVar("T")
 
 
+class Sentence(click.ClickException):
+    """An error that is shown as its sentence alone. By itself, Click would send UTF-8 to a terminal
+    that reads ASCII."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        super().show(file or sys.stderr)
+
+
 class SentenceGroup(click.Group):
-    """Commands whose expected errors end in one sentence, not in a traceback."""
+    """Commands whose expected errors end in one sentence, not in a traceback. What the terminal
+    cannot print is shown as escapes."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except ActiveLearningError as error:
-            raise click.ClickException(str(error)) from error
+            raise Sentence(str(error)) from error
         except OSError as error:
             cause = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
-            raise click.ClickException(cause) from error
+            raise Sentence(cause) from error
+
+
+def say(text: str, out: Path | None = None) -> None:
+    """Print a line: to stderr where stdout is the file ``out`` that a command writes."""
+    file = sys.stdout
+    with suppress(OSError):  # there is no such file, or no stdout
+        if out is not None and os.path.samestat(out.stat(), os.fstat(1)):
+            file = sys.stderr
+    click.echo(text, file=file)
 
 
 def run_shown(work: Work[T], stopped: str = RESUMES, between_steps: bool = False) -> T:
@@ -41,7 +68,7 @@ def run_shown(work: Work[T], stopped: str = RESUMES, between_steps: bool = False
             with _stops_between_steps(show) as tell:
                 return finish(work, tell)
     except KeyboardInterrupt:
-        raise click.ClickException(stopped) from None
+        raise Sentence(stopped) from None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import files_in, read_embeddings, read_keys
+from al_core.features.embedding_files import check_finite, files_in, read_embeddings, read_keys
 from al_core.progress import Progress, Work
 
 FILES_A_TASK = 64  # files that one task reads, one by one
@@ -110,7 +110,7 @@ def _find(wanted: set[str], files: list[Path]) -> list[Found]:
     for file in files:
         keys = read(read_keys, file)
         rows = np.array([i for i, key in enumerate(keys) if key in wanted], np.int64)
-        embeddings = read(read_embeddings, file)[rows] if len(rows) else nothing
+        embeddings = embeddings_at(file, rows) if len(rows) else nothing
         found.append((len(keys), rows, [keys[i] for i in rows], embeddings))
     return found
 
@@ -118,12 +118,11 @@ def _find(wanted: set[str], files: list[Path]) -> list[Found]:
 def rows_at(
     pool: EmbeddingPool,
     places: NDArray[np.int64],
-    what: Callable[[Path], Any],
+    what: Callable[[Path, NDArray[np.int64]], NDArray[Any]],
     phase: str,
     run: Map,
 ) -> Work[NDArray[Any]]:
-    """The rows of ``what`` is read from a file, keys or embeddings, of the images at these
-    positions, in this order."""
+    """``what`` files hold, keys or embeddings, of the images at these positions, in this order."""
     order = places.argsort()
     tasks = (task for task in pool.tasks(places[order]) if any(len(file.rows) for file in task))
     found: list[NDArray[Any]] = []
@@ -133,16 +132,30 @@ def rows_at(
     return rows
 
 
-def _read_rows(what: Callable[[Path], Any], task: list[PoolFile]) -> list[NDArray[Any]]:
+def _read_rows(
+    what: Callable[[Path, NDArray[np.int64]], NDArray[Any]], task: list[PoolFile]
+) -> list[NDArray[Any]]:
     """In a task: read some rows of each file that has any."""
-    return [np.asarray(read(what, file.path))[file.rows] for file in task if len(file.rows)]
+    return [what(file.path, file.rows) for file in task if len(file.rows)]
+
+
+def keys_at(file: Path, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The keys of some rows of a file."""
+    return np.asarray(read(read_keys, file))[rows]
+
+
+def embeddings_at(file: Path, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+    """The embeddings of some rows of a file; raises ConfigError where they are not finite."""
+    embeddings = read(lambda path: read_embeddings(path)[rows], file)
+    check_finite(embeddings, lambda i: f"{keys_at(file, rows[i : i + 1])[0]} in {file}")
+    return embeddings
 
 
 def read(what: Callable[[Path], T], file: Path) -> T:
     """``what(file)``, with the errors of a damaged file as a sentence."""
     try:
         return what(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IndexError) as error:  # fewer rows than keys
         raise ConfigError(
             f"{file} cannot be read as embeddings ({error}); remove it, and the same embed writes "
             "it again."

@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_core.distributed.ray_cluster import RETRIES, cluster, sentences
+from al_core.files.paths import located
 from al_core.images.sources import SOURCES
 from al_core.progress import Progress
 from al_core.simulation.on_disk import Simulation
@@ -33,13 +33,9 @@ def simulate_on_ray(
 def _absolute(simulation: Simulation) -> Simulation:
     """The same with absolute paths, for a worker in another folder."""
     config, (file, colon, column) = simulation.config, simulation.annotator.rpartition(":")
-    data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
-    model = config.model
-    if model.weights.endswith(".safetensors"):
-        model = replace(model, weights=str(Path(model.weights).absolute()))
-    if model.embeddings:
-        model = replace(model, embeddings=str(Path(model.embeddings).absolute()))
-    annotator = f"{Path(file).absolute()}:{column}" if colon else simulation.annotator
+    data = config.data if config.data in SOURCES else str(located(config.data))
+    model = config.model.located()
+    annotator = f"{located(file)}:{column}" if colon else simulation.annotator
     return replace(simulation, config=replace(config, data=data, model=model), annotator=annotator)
 
 

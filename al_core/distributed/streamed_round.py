@@ -23,12 +23,12 @@ from al_core.distributed.embedding_pool import (
     Map,
     PoolFile,
     each,
+    embeddings_at,
+    keys_at,
     look_up,
-    read,
     rows_at,
 )
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import read_embeddings, read_keys
 from al_core.loop.query import Choice, check_numbers, committee_for
 from al_core.models.linear_heads import Heads, fit_head
 from al_core.models.metrics import evaluate
@@ -108,9 +108,8 @@ def streamed_round(
     else:
         sample = min(max(choice.sample, n), pool.unlabeled)
         some = _drawn(pool, sample, choice)
-        rows = yield from rows_at(pool, some, read_embeddings, "Sampling", run)
+        rows = yield from rows_at(pool, some, embeddings_at, "Sampling", run)
         embeddings = torch.from_numpy(rows)
-        check_numbers(embeddings)
         candidates = Candidates(
             _probs(head, embeddings) if head else torch.full((sample, classes), 1 / classes),
             embeddings,
@@ -118,7 +117,7 @@ def streamed_round(
         )
         yield Progress("Choosing", 0, 0, "", 0)
         places = some[strategy.choose(candidates, n, chance)[0].numpy()]
-    keys = yield from rows_at(pool, places, read_keys, "Looking up names", run)
+    keys = yield from rows_at(pool, places, keys_at, "Looking up names", run)
     return Chosen(
         keys=keys.tolist(),
         scores=scores,
@@ -194,9 +193,8 @@ def _best_of(
     generator.set_state(state)
     best: list[_Ranked] = []
     for file in files:
-        embeddings = read(read_embeddings, file.path)
-        rows = np.delete(np.arange(len(embeddings)), file.rows)
-        scores = score(torch.from_numpy(embeddings[rows]))
+        rows = np.delete(np.arange(file.images), file.rows)
+        scores = score(torch.from_numpy(embeddings_at(file.path, rows)))
         places = torch.from_numpy(file.start + rows)
         best = [_best(n, [*best, _Ranked(places, scores, ties(len(rows), generator))])]
     return best[0]

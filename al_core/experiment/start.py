@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
+from al_core.files.paths import located
 from al_core.images.dataset import Dataset
 from al_core.images.sources import SOURCES
 from al_core.seeds import numpy_generator
@@ -50,9 +50,9 @@ def start_experiment(store: Store, name: str, config: ExperimentConfig, dataset:
     images, or for the name.
     """
     names = dataset.train.class_names or config.class_names
-    # Absolute, so that it is found from another working directory.
-    data = config.data if config.data in SOURCES else str(Path(config.data).expanduser().absolute())
-    config = replace(config, class_names=names, data=data)
+    # Absolute, so that they are found from another working directory.
+    data = config.data if config.data in SOURCES else str(located(config.data))
+    config = replace(config, class_names=names, data=data, model=config.model.located())
     if (dataset.test.targets >= 0).any():
         config = replace(config, held_out_share=0.0)
     config.check_against(len(dataset.train), dataset.has_truth)

@@ -24,7 +24,7 @@ from al_core.features.embedding_files import (
 )
 from al_core.features.read import Features, read_features
 from al_core.files.locks import held, wait_for_lock
-from al_core.files.paths import home
+from al_core.files.paths import home, located
 from al_core.images.dataset import Dataset, digests_of
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
@@ -53,7 +53,7 @@ def features_of(
     if config.model.head != "linear":
         return None
     if config.model.embeddings:
-        path = Path(config.model.embeddings)
+        path = located(config.model.embeddings)
         return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0, dataset)
     return (yield from frozen_features(config.model.weights, dataset, hardware))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.errors import WeightsError
+from al_core.errors import ConfigError, WeightsError
 from al_core.files.arrays import damage_as_value_error, read_array
 from al_core.files.atomic import remove, whole_file
 from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
 
 ROWS = 512  # images in a file, unless their shards have a size of their own
 PARTS = ("train", "test")
+NOTE = "of.json"
 
 
 def file_named(folder: Path, name: str = "") -> Path:
@@ -48,7 +49,7 @@ def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
     """Claim a folder for embeddings by the weights of this digest, of images of this size; raises
     WeightsError where it holds others. ``ours``: whether some of its files, if it has any, are of
     the images to be embedded."""
-    note, of, here = folder / "of.json", {"weights": weights, "image_size": image_size}, None
+    note, of, here = folder / NOTE, {"weights": weights, "image_size": image_size}, None
     with suppress(OSError, ValueError):
         here = json.loads(note.read_text(encoding="utf-8"))
     if files_in(folder) and (here != of or not ours):
@@ -65,8 +66,9 @@ def write_file(
 ) -> None:
     """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` per image.
 
-    Raises WeightsError if it cannot be written.
+    Raises ConfigError where they are not finite, and FileNotWritten.
     """
+    check_finite(embeddings, lambda row: f"{keys[row]} by these weights")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -76,6 +78,17 @@ def write_file(
     with whole_file(path) as file:
         table = pa.table(columns, ["digest", "key"])
         pq.write_table(table, file, use_dictionary=False, compression="none")
+
+
+def check_finite(embeddings: NDArray[np.float16], image: Callable[[int], str]) -> None:
+    """Raise ConfigError where a row of ``embeddings`` ``[n,D]`` is not finite, with the name of its
+    ``image``."""
+    wrong = ~np.isfinite(embeddings).all(axis=1)
+    if wrong.any():
+        raise ConfigError(
+            f"The features of {image(int(wrong.argmax()))} are not numbers, or too large for half "
+            "precision, which ends at 65,504."
+        )
 
 
 def remove_files(files: Iterable[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import PARTS, stored_in
+from al_core.features.embedding_files import PARTS, check_finite, stored_in
 from al_core.files.arrays import open_arrays
 from al_core.images.dataset import Dataset, ImageSet, digests_of
 
@@ -51,13 +52,13 @@ def read_features(path: Path, dataset: Dataset) -> Features:
             )
         with np.errstate(over="ignore"):
             half.append(rows.astype(np.float16))
-        if not np.isfinite(half[-1]).all():
-            raise ConfigError(
-                f"Some of the embeddings “{name}” in {path} are not numbers, or too large for half "
-                "precision, which ends at 65,504."
-            )
+        check_finite(half[-1], partial(_in_words, images, f"“{name}” in {path}"))
     digest = blake2b(half[0].tobytes() + half[1].tobytes(), digest_size=8).hexdigest()
     return Features(half[0], half[1], digest)
+
+
+def _in_words(images: ImageSet, where: str, row: int) -> str:
+    return f"{images.keys[row]} (row {row} of {where})"
 
 
 def _gathered(folder: Path, parts: tuple[ImageSet, ...]) -> list[NDArray[np.float16]]:

@@ -1,19 +1,27 @@
-"""Files written whole or not at all, and on the disk once they have their name."""
+"""Files written whole or not at all, and on the disk once they have their name.
+
+A link stays one, and what it leads to is written. A device or a pipe stays too, and gets the whole
+content at the end.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, TextIO
 
 from al_core.errors import FileNotWritten
 
 PART = ".part"  # suffix of files that are not whole yet
 MANY_FILES = 100  # in a folder; above this, one sync of the whole disk is faster than one per file
+LINKS = 40  # that lead from one to the next, as many as Linux follows
 
 
 @contextmanager
@@ -41,13 +49,72 @@ def whole_path(path: Path, instead: bool = False) -> Iterator[Path]:
     the disk. A folder already there is replaced only with ``instead``. Raises FileNotWritten where
     the disk refuses.
     """
-    half = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+    with refusals(path):
+        if is_stream(path):
+            with TemporaryDirectory() as folder:  # others may not look into it
+                yield (half := Path(folder) / path.name)
+                with half.open("rb") as whole, _stream(path) as stream:
+                    shutil.copyfileobj(whole, stream)
+            return
+        half = _half(path)
     try:
         with refusals(path):
             yield half
-            put_in_place(half, path, instead)
+            put_in_place(half, Path(os.path.realpath(path)), instead)
     finally:
         remove(half)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` leads to a device, a pipe or an open file of this process: what is written
+    there flows on, and cannot be replaced. Raises OSError for a link that leads to itself."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return _descriptor(path) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Raise FileNotWritten where :func:`whole_path` could not write a file, or make a ``folder``,
+    at ``path``: it is tried with an empty one beside it."""
+    with refusals(path):
+        if path.exists():
+            if _descriptor(path) is None and not os.access(path, os.W_OK):
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+            if folder != path.is_dir():
+                code = errno.ENOTDIR if folder else errno.EISDIR
+                raise OSError(code, os.strerror(code))
+            if folder and any(path.iterdir()):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        if not is_stream(path):
+            half = _half(path)
+            half.touch(exist_ok=False)
+            remove(half)
+
+
+def _half(path: Path) -> Path:
+    """Where a file is written until it is whole: beside what ``path`` leads to."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(f"{target.name}.{secrets.token_hex(4)}{PART}")
+
+
+def _stream(path: Path) -> BinaryIO:
+    """Open a device or a pipe. A descriptor of this process is written on where it stands: opened
+    by its name, the file behind it would be cut to nothing."""
+    number = _descriptor(path)
+    return path.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that ``path`` names, as /dev/stdout and /dev/fd/3 do."""
+    for _ in range(LINKS):
+        if os.path.realpath(path.parent) == os.path.realpath("/dev/fd"):
+            return int(path.name) if path.name.isdecimal() else None
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    return None
 
 
 def put_in_place(half: Path, path: Path, instead: bool = False) -> None:

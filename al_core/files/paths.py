@@ -42,3 +42,9 @@ def files_beside(address: str) -> Path:
     if Path(file).name == "al.db" and file != address:
         return Path(file).parent / "weights"
     return home() / "weights" / f"of-{address_digest(address)}"
+
+
+def located(name: str) -> Path:
+    """The absolute path that a person means by ``name``: ``~`` is their home, and a relative path
+    starts in the working directory."""
+    return Path(os.path.expanduser(name.strip())).absolute()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from al_core.errors import SourceError
+from al_core.files.paths import located
 from al_core.images import cifar10
 from al_core.images.decoding import Content, FileStamp, Found
 from al_core.images.folder import IMAGE_SUFFIXES, natural, printable, read_folder, walk
@@ -44,10 +45,9 @@ def find(source: str) -> Work[Found]:
         return Found("digits", "", (), _read_digits)
     if source == "cifar10":
         return Found("cifar10", "", (), cifar10.read_downloaded)
-    name = os.path.expanduser(source.strip())
-    path = Path(name)
+    name, path = source.strip(), located(source)
     if not name or not os.path.exists(path):
-        if path.name != name or path.suffix:
+        if Path(name).name != name or path.suffix:
             raise SourceError(f"There is no file or folder {path}: check the path, or its disk.")
         raise SourceError(
             f"“{source}” is no source: give {' or '.join(SOURCES)}, or the path of a folder of "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,10 +18,16 @@ from al_core.config import LEARNED
 from al_core.errors import DownloadError, WeightsError
 from al_core.files.atomic import whole_file
 from al_core.files.download import download
+from al_core.files.paths import located
 from al_core.models.hardware import Hardware
 from al_core.models.learned_weights import learned_path
 from al_core.models.network import IMAGENET_MEAN, IMAGENET_STD, Network, Pretrained
 from al_core.progress import Work
+
+# What is put before the names of a network by whatever it is part of.
+PREFIXES = re.compile(r"^((module|_orig_mod|model|encoder|backbone)\.)+")
+PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")  # of a ResNet, but its last layer
+WRAPPERS = ("state_dict", "model_state_dict", "model")  # the part of a checkpoint that is weights
 
 
 def weights_path(experiment: Path, number: int) -> Path:
@@ -88,7 +96,7 @@ def pretrained_weights(weights: str, fingerprint: str) -> Work[Pretrained | None
                 "“python -m al_core pretrain”."
             )
         return read_weights(path)
-    return read_weights(Path(weights))
+    return read_weights(located(weights))
 
 
 def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[Pretrained]:
@@ -106,49 +114,86 @@ def imagenet_weights(url: str = ResNet18_Weights.DEFAULT.url) -> Work[Pretrained
                 f"{path.name} into {path.parent}."
             ) from error
     try:
-        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damage happens to trip over
+        return read_weights(path)
+    except WeightsError as error:
         raise WeightsError(
             f"The ImageNet weights at {path} are damaged; delete the file."
         ) from error
-    return _pretrained(tensors, path)
 
 
 def read_weights(path: Path) -> Pretrained:
-    """ResNet-18 weights from a ``.safetensors`` file, by torchvision's or this project's names.
-    Without ``mean`` and ``std`` of the pixels in the file, ImageNet's are used.
+    """ResNet-18 weights from a ``.safetensors`` file, or from what ``torch.save`` wrote, by
+    torchvision's or this project's names, behind any PREFIXES and inside any WRAPPERS. Without
+    ``mean`` and ``std`` of the pixels in the file, ImageNet's are used.
 
-    Raises WeightsError where the file is missing or holds no such network.
+    Raises WeightsError where the file is missing or holds no such network, or holds numbers that
+    no network can compute with. No code in it is run.
     """
     try:
-        tensors = load_file(path)
-    # safetensors raises these for an unknown dtype or an invalid path.
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} cannot be read as a .safetensors file ({error}).") from error
-    return _pretrained(tensors, path)
+        if not path.is_file():
+            raise WeightsError(f"There is no file of weights {path}.")
+        if path.suffix.lower() == ".safetensors":
+            return _pretrained(load_file(path), path)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return _pretrained(_unwrapped(saved), path)
+    except WeightsError:
+        raise
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except Exception as error:  # both libraries raise whatever the damage happens to trip over
+        if "GLOBAL" in str(error) or "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path} holds code, which is not run: save the state_dict of the network alone."
+            ) from error
+        raise WeightsError(
+            f"{path} cannot be read as a file of weights: it is damaged, or something else."
+        ) from error
 
 
-def _pretrained(tensors: dict[str, Tensor], path: Path) -> Pretrained:
-    tensors = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+def _unwrapped(saved: Any) -> dict[str, Tensor]:
+    """The tensors in what was saved with torch, by name, with their WRAPPERS taken off."""
+    for _ in range(len(WRAPPERS)):
+        inner = (saved[name] for name in WRAPPERS if isinstance(saved.get(name), dict))
+        saved = next(inner, saved)
+    return {name: tensor for name, tensor in saved.items() if isinstance(tensor, Tensor)}
+
+
+def _pretrained(named: dict[str, Tensor], path: Path) -> Pretrained:
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in named.items():
+        bare = PREFIXES.sub("", name)
+        is_ours = bare.partition(".")[0] in PARTS
+        if is_ours and bare in tensors and not torch.equal(tensors[bare], tensor):
+            raise WeightsError(f"{path} holds two networks: it has {bare} twice.")
+        tensors[bare] = tensor
     small_stem = "conv1.weight" in tensors and tensors["conv1.weight"].shape[2:] == (3, 3)
     with torch.device("meta"):
-        network = Network(1, small_stem, (0, 0, 0), (1, 1, 1))
+        expected = Network(1, small_stem, (0, 0, 0), (1, 1, 1)).backbone.state_dict()
+    for name in tensors:  # a deeper network has all of ResNet-18's, and more
+        if name.partition(".")[0] in PARTS and name not in expected:
+            raise WeightsError(f"{path} holds no ResNet-18, which has no {name}.")
     backbone = {}
-    for name, expected in network.backbone.state_dict().items():
+    for name, like in expected.items():
         if name.endswith("num_batches_tracked"):
             continue
-        if name not in tensors or tensors[name].shape != expected.shape:
-            raise WeightsError(
-                f"{path} holds no ResNet-18: its {name} is missing or of another size."
-            )
-        backbone[name] = tensors[name].float()
+        if name not in tensors:
+            raise WeightsError(f"{path} holds no ResNet-18: its {name} is missing.")
+        if tensors[name].shape != like.shape:
+            is_, ought = (" x ".join(map(str, one.shape)) for one in (tensors[name], like))
+            raise WeightsError(f"{path} holds no ResNet-18: its {name} is {is_}, not {ought}.")
+        backbone[name] = tensors[name].detach().float()
+        if not backbone[name].isfinite().all():
+            raise WeightsError(f"{path} cannot be used: its {name} has NaN or infinite values.")
+        if name.endswith("running_var") and backbone[name].min() < 0:
+            raise WeightsError(f"{path} cannot be used: its {name} has negative variances.")
     digest = blake2b(digest_size=8)
     for name, tensor in backbone.items():
         digest.update(name.encode() + tensor.numpy().tobytes())
     mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
     if "mean" in tensors and "std" in tensors:
         mean, std = (tensors[name].float().flatten().tolist() for name in ("mean", "std"))
-        if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean)) or not min(std) > 0:
+        finite = all(map(math.isfinite, mean + std))
+        if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0:
             raise WeightsError(f"{path} has no mean and standard deviation of three colours.")
     digest.update(repr((mean, std)).encode())
     return Pretrained(backbone, mean, std, digest.hexdigest())

@@ -17,6 +17,7 @@ from al_core.errors import ConfigError
 from al_core.experiment.experiment import Phase, open_experiment
 from al_core.experiment.leases import hand_in, take_new_batch
 from al_core.files.arrays import open_arrays
+from al_core.files.paths import located
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch
 from al_core.models.hardware import Hardware
@@ -40,7 +41,7 @@ def find_annotator(name: str, dataset: Dataset) -> Annotator:
     file, colon, column = name.rpartition(":")
     if not colon:
         raise ConfigError(f"There is no annotator “{name}”; choose truth, or FILE.npz:COLUMN.")
-    labels = _column(Path(file), column, dataset)
+    labels = _column(located(file), column, dataset)
     return lambda positions: labels[positions]
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from al_core.config import LEARNED
 from al_core.errors import StoreError
 from al_core.experiment.presence import Presence
 from al_core.files.paths import home
@@ -102,11 +105,29 @@ def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
 
     ``fresh`` reads the source again, whatever was loaded before.
     """
-    key = images_key(source, image_size)
+    return _loaded(
+        images_key(source, image_size),
+        lambda: load(source, image_size=image_size, cache_dir=home() / "cache"),
+        fresh,
+    )
+
+
+def open_weights(weights: str, fresh: bool = False) -> Job:
+    """The same for weights to start from, which fit if it ends well; those that have yet to be
+    learned do."""
+
+    def work() -> Work[None]:
+        if weights not in ("none", LEARNED):
+            from al_core.models.weights import pretrained_weights
+
+            yield from pretrained_weights(weights, "")
+
+    return _loaded(f"weights {weights}", work, fresh)
+
+
+def _loaded(key: str, work: Callable[[], Work[Any]], fresh: bool) -> Job:
     job = loader().job(key)
     if job is None or (fresh and not job.active):
-        job = loader().submit(
-            key, lambda: load(source, image_size=image_size, cache_dir=home() / "cache")
-        )
-        job.wait(1.5)  # a cached source is there at once, and the page need not flicker
+        job = loader().submit(key, work)
+        job.wait(1.5)  # what is cached is there at once, and the page need not flicker
     return job

@@ -10,6 +10,7 @@ import streamlit as st
 from al_core.config import (
     LEARNED,
     WEIGHTS,
+    WEIGHTS_FILES,
     ExperimentConfig,
     Head,
     ModelConfig,
@@ -76,9 +77,8 @@ def model_and_training(
         accept_new_options=True,
         disabled=bool(model.embeddings),
         key=f"{key}-weights",
-        help="None; torchvision's ImageNet weights (45 MB, downloaded once); weights learned from "
-        "the images alone, before there are labels; or type the path of a .safetensors file of "
-        "ResNet-18 on the machine that runs the desk.",
+        help="Torchvision's ImageNet weights (45 MB, downloaded once); weights learned from the "
+        f"images alone; or type the path of a file of ResNet-18 ({', '.join(WEIGHTS_FILES)}).",
     )
     minutes = max(1, round(model.learn_minutes))
     learn_minutes = count(
