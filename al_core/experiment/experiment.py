@@ -241,6 +241,7 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
     images for.
     """
     before = experiment.config.to_json()
+    wanted = replace(wanted, model=wanted.model.located())
     changed = {name: value for name, value in wanted.to_json().items() if value != before[name]}
     if fixed := changed.keys() - CHANGEABLE:
         names = ", ".join(sorted(name.replace("_", " ") for name in fixed))
