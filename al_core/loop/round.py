@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from al_core.config import ExperimentConfig
+from al_core import seeds
+from al_core.config import POWERS, ClassWeights, ExperimentConfig
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset
 from al_core.loop.scoring import score_images
 from al_core.models import network as networks
+from al_core.models.class_weights import balanced_loss
+from al_core.models.class_weights import left_out as drawn_to_leave_out
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
 from al_core.models.linear_heads import fit_head
+from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.metrics import evaluate
 from al_core.models.network import Network
 from al_core.models.prediction import Predictions, predict
 from al_core.models.training import fit
 from al_core.models.weights import pretrained_weights
-from al_core.progress import Progress, Work
-from al_core.seeds import generator
+from al_core.progress import Progress, TrainingProgress, Work
 from al_core.store.records import RoundRecord
 
 
@@ -48,10 +51,12 @@ class Outcome:
 class _Model:
     """A trained model: ``test`` predicts some test images; ``score`` predicts all training images,
     given the unlabelled ones and how many of them will be chosen. ``history`` is that of its
-    training; ``temperature``, the best one to divide its logits by."""
+    training; ``power``, that of its class weights; ``temperature``, the best one to divide its
+    logits by."""
 
     network: Network | None
     history: list[list[float]]
+    power: float
     temperature: float
     test: Callable[[NDArray[np.int64]], Work[Predictions]]
     score: Callable[[NDArray[np.int64], int], Work[Predictions]]
@@ -92,7 +97,7 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
     The same task on the same machine gives the same outcome, whatever ran before.
     """
     config, number, pool, dataset = task.config, task.number, task.pool, task.dataset
-    training = generator(config.seed, "round", number, "training")
+    training = seeds.generator(config.seed, "round", number, "training")
     started = time.perf_counter()
     model = yield from (_fine_tune if task.features is None else _fit_head)(
         task, hardware, training
@@ -113,10 +118,13 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         predictions = PoolPredictions(number, whole.probs.numpy(), embeddings, model.temperature)
     scored = time.perf_counter()
 
+    metrics = _measure(task, test_probs, predictions)
+    if metrics and config.train.class_weights != "off":
+        metrics["power"] = model.power
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),
-        metrics=_measure(task, test_probs, predictions),
+        metrics=metrics,
         history=model.history,
         train_seconds=trained - started,
         evaluate_seconds=evaluated - trained,
@@ -134,18 +142,51 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
     config, known, dataset = task.config, task.known, task.dataset
     images = on_device(dataset.train.images, hardware)
     pretrained = yield from pretrained_weights(config.model.weights, dataset.fingerprint)
-    net = networks.build(
-        len(config.class_names),
-        config.model.stem,
-        hardware,
-        dataset.train.images,
-        generator,
-        pretrained,
-    )
-    x = torch.as_tensor(images[known.labeled]).to(hardware.device)
-    y = torch.from_numpy(known.labels).to(hardware.device)
-    history = []
-    for report in fit(net, x, y, config.train, hardware, generator):
+    labels = torch.from_numpy(known.labels)
+
+    def fresh(generator: torch.Generator) -> Network:
+        return networks.build(
+            len(config.class_names),
+            config.model.stem,
+            hardware,
+            dataset.train.images,
+            generator,
+            pretrained,
+        )
+
+    def learning(
+        net: Network, rows: NDArray[np.int64], weighting: ClassWeights, generator: torch.Generator
+    ) -> Iterator[TrainingProgress]:
+        """``net`` learns these of the labels."""
+        x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
+        train = replace(config.train, class_weights=weighting)
+        return fit(net, x, labels[rows].to(hardware.device), train, hardware, generator)
+
+    def best_weighting() -> Work[ClassWeights]:
+        """The class weights with the least balanced loss, calibrated, on labels that are left out:
+        each is tried by a network that learns the others, from the same random numbers."""
+        chance = (config.seed, "round", task.number, "class weights")
+        out = drawn_to_leave_out(labels, seeds.generator(*chance)).numpy()
+        if not out.any() or len(set(labels.tolist())) < 2:
+            return "off"  # all classes have as many labels
+        losses: dict[ClassWeights, float] = {}
+        for weighting in POWERS:
+            again = seeds.generator(*chance, "training")
+            net = fresh(again)
+            phase = f"Training to choose class weights, {len(losses) + 1} of {len(POWERS)}"
+            for report in learning(net, np.flatnonzero(~out), weighting, again):
+                yield Progress(phase, report.done, report.total, report.unit, report.seconds)
+            fast, wanted = InferenceNetwork(net, hardware), known.labeled[out]
+            probs = (yield from predict(fast, images, wanted, hardware, phase)).probs
+            logits = probs.clamp_min(1e-12).log() / best_temperature(probs, labels[out])
+            losses[weighting] = balanced_loss(logits, labels[out])
+        return min(losses, key=losses.__getitem__)
+
+    weighting = config.train.class_weights
+    if weighting == "auto":
+        weighting = yield from best_weighting()
+    net, history = fresh(generator), []
+    for report in learning(net, np.arange(len(labels)), weighting, generator):
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
@@ -159,17 +200,18 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return score_images(net, images, config.strategy, unlabeled, n, hardware)
 
-    return _Model(net, history, task.temperature, test, score)
+    return _Model(net, history, POWERS[weighting], task.temperature, test, score)
 
 
 def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
-    """A linear head, its penalty chosen by cross-validation on the labels."""
+    """A linear head, its penalty and class weights chosen by cross-validation on the labels."""
     config, known, features = task.config, task.known, task.features
     assert features is not None
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
     x, y = x.to(hardware.device), y.to(hardware.device)
-    head, validation = fit_head(x, y, len(config.class_names), generator)
+    weighting = config.train.class_weights
+    head, validation = fit_head(x, y, len(config.class_names), generator, weighting)
 
     def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
@@ -182,7 +224,7 @@ def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return predicted(torch.from_numpy(features.train), "Scoring")
 
-    return _Model(None, [], validation.temperature, test, score)
+    return _Model(None, [], validation.power, validation.temperature, test, score)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

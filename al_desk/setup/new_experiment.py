@@ -10,6 +10,7 @@ import streamlit as st
 from al_core.config import (
     LEARNED,
     WEIGHTS,
+    ClassWeights,
     ExperimentConfig,
     Head,
     InitialLabels,
@@ -234,6 +235,10 @@ def _model_and_training(source: str) -> tuple[ModelConfig, TrainConfig, int, int
                          help="Not for text or anything else where left and right matter."),
         shift=int(left.number_input("Shift", 0, 16, d.shift,
                                     help="Images are moved by up to this many pixels.")),
+        class_weights=st.selectbox("Class weights", get_args(ClassWeights), format_func=readable,
+                                   help="Labels of rare classes count for more: by the root of "
+                                        "their number, or in full. “Auto” chooses by the labels; "
+                                        "a network then takes four times as long to train."),
     )  # fmt: skip
     size = right.number_input("Image size", 8, 512, 32, help="Pixels; images are resized to it.")
     seed = left.number_input("Seed", 0, value=0, help="The same seed gives the same curve.")
