@@ -28,6 +28,8 @@ InitialLabels = Literal["truth", "person"]
 # on are recorded with it.
 RECORDED = ("strategy", "per_round", "model", "train")
 CHANGEABLE = {*RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline"}
+ClassWeights = Literal["off", "on", "full", "auto"]
+POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto: one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class TrainConfig:
 
     ``epochs`` passes over the labelled images, but at least ``min_steps`` optimiser steps: ten
     labels make only one step per epoch, far too few to learn from. ``flip`` mirrors half of the
-    images, ``shift`` moves each by up to that many pixels.
+    images, ``shift`` moves each by up to that many pixels. ``class_weights``: an image's loss is
+    weighted by the number of labels of its class to the power of minus ``POWERS``; ``auto`` chooses
+    the power by the labels (:mod:`al_core.models.class_weights`).
     """
 
     epochs: int = 20
@@ -94,6 +98,7 @@ class TrainConfig:
     weight_decay: float = 5e-4
     flip: bool = True
     shift: int = 4
+    class_weights: ClassWeights = "off"
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1, 10_000)
@@ -104,6 +109,7 @@ class TrainConfig:
         _between("momentum", self.momentum, 0, 0.999)
         _between("weight decay", self.weight_decay, 0, 1)
         _yes_or_no("flip", self.flip)
+        _one_of("class weights", self.class_weights, get_args(ClassWeights))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
     assert header == (
         "strategy,seed,round,labeled,test_accuracy,train_seconds,score_seconds,select_seconds,"
         "images_scored,nll,ece,disagreement,data,annotator,head,embeddings,start,initial,per_round,"
-        "weights,stem,epochs,min_steps"
+        "weights,stem,epochs,min_steps,class_weights"
     )
     table = rows(out)
     assert [(r["strategy"], r["seed"], r["round"]) for r in table] == [

@@ -3,10 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_sample_weight
 
-from al_core.models.linear_heads import PENALTIES, committee, cross_validate, fit_heads, temperature
+from al_core.models.class_weights import class_weights
+from al_core.models.linear_heads import (
+    PENALTIES,
+    committee,
+    cross_validate,
+    fit_head,
+    fit_heads,
+    temperature,
+)
 
 FLOWERS = load_iris()
 X = torch.tensor(FLOWERS.data, dtype=torch.float32)
@@ -37,6 +48,43 @@ def test_cross_validation_chooses_a_strong_penalty_for_noise_and_is_repeatable()
     assert chosen[0] == chosen[1]
     assert chosen[0].penalty == max(PENALTIES)
     assert cross_validate(X, Y, 3, generator).penalty < max(PENALTIES)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+def test_class_weights_are_one_on_average_and_at_power_one_those_of_scikit_learn(
+    labels: list[int],
+) -> None:
+    ones, y = torch.ones(1, len(labels)), torch.tensor(labels)
+    assert class_weights(ones, y, 5, 0.0).equal(ones)
+    theirs = compute_sample_weight("balanced", labels)
+    assert class_weights(ones, y, 5, 1.0)[0].tolist() == pytest.approx(theirs, rel=1e-4)
+    assert class_weights(ones, y, 5, 0.5).mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "rare"), [("off", 0.1), ("on", 0.25), ("full", 0.5), ("auto", 0.5)]
+)
+def test_a_head_that_sees_no_difference_predicts_the_weighted_shares_of_the_classes(
+    weighting: str, rare: float
+) -> None:
+    """Nine of one class and one of the other, by the dozen: 9 : 1, by their roots 3 : 1, or even,
+    which has the least balanced loss."""
+    nothing, labels = torch.zeros(120, 3), torch.tensor([0] * 108 + [1] * 12)
+    generator = torch.Generator().manual_seed(0)
+    head, validation = fit_head(nothing, labels, 2, generator, weighting)
+    assert head.logits(nothing)[0].softmax(1)[0, 1].item() == pytest.approx(rare, abs=0.01)
+    assert validation.power == {"off": 0, "on": 0.5, "full": 1, "auto": 1}[weighting]
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 9))
+def test_class_weights_can_be_chosen_by_any_labels_even_one_of_a_class(
+    labels: list[int], seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(len(labels), 3, generator=generator)
+    head, validation = fit_head(points, torch.tensor(labels), 5, generator, "auto")
+    assert validation.power in (0, 0.5, 1)
+    assert head.logits(points).isfinite().all()
 
 
 @pytest.mark.parametrize("factor", [0.5, 1, 3])

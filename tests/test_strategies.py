@@ -131,6 +131,26 @@ def test_uncertainty_herding_asks_where_the_model_is_unsure_not_where_most_image
     assert picks("uherding", points, labeled, 1, probs=soft)[0] < 30
 
 
+def test_balanced_selection_asks_about_each_class_alike_where_margin_forgets_the_rare_one() -> None:
+    torn, rare, sure = [0.5, 0.49, 0.01], [0.64, 0.06, 0.3], [0.98, 0.01, 0.01]
+    probs = torch.tensor([torn] * 20 + [rare] * 2 + [sure] * 20)
+    assert all(pick < 20 for pick in choose("margin", probs, 6))
+    picks = choose("base", probs, 6)
+    assert sum(pick < 20 for pick in picks) == 4  # two of each of the classes it is torn between
+    assert {20, 21} < set(picks)
+    assert {20, 21} & set(picks[:3])  # the nearest of every class come first
+
+
+def test_balanced_selection_looks_at_both_sides_of_a_boundary() -> None:
+    probs = torch.tensor([[0.9, 0.1], [0.55, 0.45], [0.48, 0.52], [0.01, 0.99]])
+    assert set(choose("base", probs, 2)) == {1, 2}
+
+
+def test_where_there_are_fewer_questions_than_classes_chance_says_which_are_asked_about() -> None:
+    probs = torch.eye(8) * 0.1 + 0.1
+    assert len({choose("base", probs, 1, seed=seed)[0] for seed in range(20)}) > 3
+
+
 @pytest.mark.parametrize("name", ["typiclust", "probcover", "maxherding", "uherding", "k_center"])
 def test_what_is_like_a_labelled_image_is_not_asked_about(name: str) -> None:
     heaps = [on_a_circle(*torch.linspace(a - 2, a + 2, 15).tolist()) for a in (0, 90, 180, 270)]

@@ -6,12 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_core.config import TrainConfig
+from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ConfigError
+from al_core.experiment.pool import Pool
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.round import RoundTask, run_round
 from al_core.models.convolution import Conv3x3
 from al_core.models.hardware import Hardware
 from al_core.models.network import build
 from al_core.models.training import augment, draw_augmentation, fit
+from al_core.store.records import Annotation
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 
@@ -51,6 +55,49 @@ def test_training_learns_what_can_be_learned() -> None:
     first, *_, last = train(16, TrainConfig(epochs=12, min_steps=0, batch_size=8))
     assert last.accuracy > 0.9
     assert last.loss < first.loss
+
+
+@pytest.mark.parametrize(("weights", "rare"), [("off", 0.1), ("on", 0.25), ("full", 0.5)])
+def test_a_network_that_sees_no_difference_predicts_the_weighted_shares_of_the_classes(
+    weights: str, rare: float
+) -> None:
+    images = torch.full((40, 3, 16, 16), 128, dtype=torch.uint8)
+    targets = torch.tensor([0] * 36 + [1] * 4)
+    network = build(2, "torchvision", CPU, images.numpy(), seeded())
+    config = TrainConfig(epochs=40, batch_size=40, shift=0, class_weights=weights)
+    assert list(fit(network, images, targets, config, CPU, seeded()))
+    share = network.eval()(images).softmax(1)[0, 1].item()
+    assert share == pytest.approx(rare, abs=0.05)
+
+
+def test_labels_choose_class_weights_for_a_network_and_the_rounds_record_says_which() -> None:
+    """Images that are all alike: even predictions have the least balanced loss."""
+    names, n = ("common", "rare", "never"), 40
+    targets = np.array([0] * 36 + [1] * 4)
+    grey = ImageSet(np.full((n, 3, 16, 16), 128, np.uint8), targets, names, [*map(str, range(n))])
+    pool = Pool(n, {i: Annotation(i, int(targets[i]), 0, "ada") for i in range(n)})
+
+    def trained(weights: str, pool: Pool = pool) -> tuple[dict, set[str]]:
+        train = TrainConfig(min_steps=60, batch_size=40, shift=0, class_weights=weights)
+        config = ExperimentConfig(class_names=names, train=train)
+        task = RoundTask(config, 0, pool, Dataset("grey", grey, grey, "f00d", ()), scoring=False)
+        phases, work = set(), run_round(task, CPU)
+        while True:
+            try:
+                phases.add(next(work).phase)
+            except StopIteration as end:
+                return end.value.record.metrics, phases
+
+    full, phases = trained("full")
+    assert phases == {"Training", "Evaluating"}
+    chosen, phases = trained("auto")
+    assert {f"Training to choose class weights, {i} of 3" for i in (1, 2, 3)} < phases
+    assert chosen == full
+    assert chosen["power"] == 1
+    assert "power" not in trained("off")[0]
+    # Nothing to choose by where each class has one label.
+    one_each = Pool(n, {i: pool.answers[i] for i in (0, 36)})
+    assert trained("auto", one_each)[0]["power"] == 0
 
 
 def test_one_image_is_too_few() -> None:

@@ -16,7 +16,7 @@ from al_core.analysis.curves import bands, read_curves
 from al_core.cli import options
 from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
+from al_core.config import ClassWeights, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.read import read_features
 from al_core.files.atomic import is_stream, whole_text
@@ -50,6 +50,13 @@ if TYPE_CHECKING:
 @option("--rounds", default=3, help="Rounds of labelling.")
 @option("--epochs", type=int, help="Epochs of training  [default: as in the page]")
 @option("--min-steps", type=int, help="Optimiser steps a training has at least.")
+@option(
+    "--class-weights",
+    type=click.Choice(get_args(ClassWeights)),
+    default="off",
+    help="Labels of rare classes count for more: by the root of their number, or in full; auto: as "
+    "the labels say, where training a network takes four times as long.",
+)
 @option("--seed", "seeds", multiple=True, type=int, default=(0,), help="Repeatable.")
 @option("--weights", default="none", help=WEIGHTS_HELP)
 @options.stem
@@ -87,6 +94,7 @@ def simulate(
     rounds: int,
     epochs: int | None,
     min_steps: int | None,
+    class_weights: ClassWeights,
     seeds: tuple[int, ...],
     weights: str,
     stem: Stem,
@@ -110,7 +118,9 @@ def simulate(
         if embeddings is None
         else ModelConfig(head=head, embeddings=str(located(str(embeddings))))
     )
-    given: dict[str, Any] = {"epochs": epochs, "min_steps": min_steps}
+    given: dict[str, Any] = {
+        "epochs": epochs, "min_steps": min_steps, "class_weights": class_weights,
+    }  # fmt: skip
     train = replace(default_train(data), **{k: v for k, v in given.items() if v is not None})
     # Settings are checked before images are loaded: a typo should not cost a minute.
     simulations = {

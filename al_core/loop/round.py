@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_core import seeds
-from al_core.config import ExperimentConfig
+from al_core.config import POWERS, ClassWeights, ExperimentConfig
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset
 from al_core.loop.scoring import score_images
 from al_core.models import network as networks
+from al_core.models.class_weights import balanced_loss
+from al_core.models.class_weights import left_out as drawn_to_leave_out
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
 from al_core.models.linear_heads import fit_head
@@ -53,10 +55,12 @@ class Outcome:
 class _Model:
     """A trained model: ``test`` predicts some test images; ``score`` predicts all training images,
     given the unlabelled ones and how many of them will be chosen. ``history`` is that of its
-    training. Its logits are divided by ``temperature``, found as ``calibrated_by`` says."""
+    training; ``power``, that of its class weights. Its logits are divided by ``temperature``, found
+    as ``calibrated_by`` says."""
 
     network: Network | None
     history: list[list[float]]
+    power: float
     temperature: float
     calibrated_by: str
     test: Callable[[NDArray[np.int64]], Work[Predictions]]
@@ -120,10 +124,13 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         predictions = PoolPredictions(number, whole.probs.numpy(), embeddings)
     scored = time.perf_counter()
 
+    metrics = _measure(task, test_probs, predictions)
+    if metrics and config.train.class_weights != "off":
+        metrics["power"] = model.power
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),
-        metrics=_measure(task, test_probs, predictions),
+        metrics=metrics,
         history=model.history,
         train_seconds=trained - started,
         evaluate_seconds=evaluated - trained,
@@ -155,29 +162,54 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
         )
 
     def learning(
-        net: Network, rows: NDArray[np.int64], generator: torch.Generator
+        net: Network, rows: NDArray[np.int64], weighting: ClassWeights, generator: torch.Generator
     ) -> Iterator[TrainingProgress]:
         """``net`` learns these of the labels."""
         x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
-        return fit(net, x, labels[rows].to(hardware.device), config.train, hardware, generator)
+        train = replace(config.train, class_weights=weighting)
+        return fit(net, x, labels[rows].to(hardware.device), train, hardware, generator)
+
+    def by_another(
+        left_out: NDArray[np.int64], weighting: ClassWeights, generator: torch.Generator, phase: str
+    ) -> Work[Tensor]:
+        """Probabilities of some of the labelled images, by a network that learns the others."""
+        net, rest = fresh(generator), np.setdiff1d(np.arange(len(labels)), left_out)
+        for report in learning(net, rest, weighting, generator):  # not the training's own curve
+            yield Progress(phase, report.done, report.total, report.unit, report.seconds)
+        fast, wanted = InferenceNetwork(net, hardware), known.labeled[left_out]
+        return (yield from predict(fast, images, wanted, hardware, phase)).probs
+
+    def best_weighting() -> Work[ClassWeights]:
+        """The class weights with the least balanced loss, calibrated, on labels that are left out:
+        each is tried from the same random numbers."""
+        chance = (config.seed, "round", task.number, "class weights")
+        out = np.flatnonzero(drawn_to_leave_out(labels, seeds.generator(*chance)).numpy())
+        if not len(out) or len(set(labels.tolist())) < 2:
+            return "off"  # all classes have as many labels
+        losses: dict[ClassWeights, float] = {}
+        for weighting in POWERS:
+            phase = f"Training to choose class weights, {len(losses) + 1} of {len(POWERS)}"
+            again = seeds.generator(*chance, "training")
+            probs = yield from by_another(out, weighting, again, phase)
+            logits = probs.clamp_min(1e-12).log() / best_temperature(probs, labels[out])
+            losses[weighting] = balanced_loss(logits, labels[out])
+        return min(losses, key=losses.__getitem__)
 
     def temperature_of_another() -> Work[float]:
         """The best temperature for a network that has learned two thirds of the labels, by the
         others; 1 where that leaves too few."""
         chance = seeds.generator(config.seed, "round", task.number, "calibration")
-        order = torch.randperm(len(labels), generator=chance).numpy()
-        left_out, rest = np.split(order, [len(order) // LEFT_OUT])
-        if not len(left_out):
+        out = torch.randperm(len(labels), generator=chance)[: len(labels) // LEFT_OUT].numpy()
+        if not len(out):
             return 1.0
-        net = fresh(chance)
-        for report in learning(net, rest, chance):  # none that belongs to the curve of the training
-            yield Progress("Calibrating", report.done, report.total, report.unit, report.seconds)
-        wanted = known.labeled[left_out]
-        work = predict(InferenceNetwork(net, hardware), images, wanted, hardware, "Calibrating")
-        return best_temperature((yield from work).probs, labels[left_out])
+        probs = yield from by_another(out, weighting, chance, "Calibrating")
+        return best_temperature(probs, labels[out])
 
+    weighting = config.train.class_weights
+    if weighting == "auto":
+        weighting = yield from best_weighting()
     net, history = fresh(generator), []
-    for report in learning(net, np.arange(len(labels)), generator):
+    for report in learning(net, np.arange(len(labels)), weighting, generator):
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
@@ -195,17 +227,18 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return score_images(net, images, config.strategy, unlabeled, n, hardware)
 
-    return _Model(net, history, temperature, calibrated_by, test, score)
+    return _Model(net, history, POWERS[weighting], temperature, calibrated_by, test, score)
 
 
 def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -> Work[_Model]:
-    """A linear head, its penalty chosen by cross-validation on the labels."""
+    """A linear head, its penalty and class weights chosen by cross-validation on the labels."""
     config, known, features = task.config, task.known, task.features
     assert features is not None
     yield Progress("Training", 0, 0, "", 0)
     x, y = _rows(features.train, known.labeled), torch.from_numpy(known.labels)
     x, y = x.to(hardware.device), y.to(hardware.device)
-    head, validation = fit_head(x, y, len(config.class_names), generator)
+    weighting = config.train.class_weights
+    head, validation = fit_head(x, y, len(config.class_names), generator, weighting)
 
     def predicted(embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
@@ -218,7 +251,8 @@ def _fit_head(task: RoundTask, hardware: Hardware, generator: torch.Generator) -
     def score(unlabeled: NDArray[np.int64], n: int) -> Work[Predictions]:
         return predicted(torch.from_numpy(features.train), "Scoring")
 
-    return _Model(None, [], validation.temperature, CROSS_VALIDATION, test, score)
+    power, temperature = validation.power, validation.temperature
+    return _Model(None, [], power, temperature, CROSS_VALIDATION, test, score)
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

@@ -18,9 +18,10 @@ from al_core.strategies.registry import STRATEGIES
 
 
 def can_be_fast(strategy: str) -> bool:
-    """Whether the fast dtype will do. A strategy that uses embeddings, or a committee on them,
-    amplifies small differences, and gets fp32 throughout."""
-    return not STRATEGIES[strategy].sees_embeddings
+    """Whether the fast dtype will do: where predictions do not matter, or those near the cut-off
+    are looked at again. All other strategies amplify small differences, and get fp32 throughout."""
+    entry = STRATEGIES[strategy]
+    return not entry.needs or (entry.ranks and not entry.sees_embeddings)
 
 
 def score_images(

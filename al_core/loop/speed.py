@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from al_core.config import ExperimentConfig, Stem, TrainConfig
+from al_core.config import POWERS, ExperimentConfig, Stem, TrainConfig
 from al_core.loop.scoring import can_be_fast
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware
@@ -43,7 +43,8 @@ class Speed:
         batch = min(train.batch_size, config.initial)
         steps = max(math.ceil(train.epochs * config.initial / batch), train.min_steps)
         scoring = self.predicting if can_be_fast(config.strategy) else self.fp32
-        return steps * batch / self.training + images / scoring
+        trainings = 1 + len(POWERS) * (train.class_weights == "auto")  # each of fewer labels
+        return trainings * steps * batch / self.training + images / scoring
 
     def of_features(self, images: int) -> float:
         """Seconds to compute the features of ``images``, once."""

@@ -6,6 +6,7 @@ network          ResNet-18 with a choice of two stems
 convolution      its 3x3 convolutions, without the padding
 fast_inference   a trained network, made fast
 training         fit()
+class_weights    labels of rare classes count for more
 prediction       predict()
 metrics          how right predictions are, and where they are wrong
 linear_heads     heads on embeddings: one, a committee, a temperature

@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from al_core.config import ClassWeights
+from al_core.models.class_weights import balanced_loss, class_weights, powers_to_try
+
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
 MEMBERS = 10
@@ -105,49 +108,77 @@ def fit_heads(
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The result of cross-validation on the labelled images: the ``penalty`` with the least loss,
-    and the best ``temperature`` to divide its logits by."""
+    """The result of cross-validation on the labelled images: the ``penalty``, and the ``power`` of
+    class weights, with the least loss, and the best ``temperature`` to divide its logits by."""
 
     penalty: float
     temperature: float
+    power: float
 
 
 def cross_validate(
-    embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
+    embeddings: Tensor,
+    labels: Tensor,
+    classes: int,
+    generator: torch.Generator,
+    weighting: ClassWeights = "off",
 ) -> Validation:
-    """Choose among ``PENALTIES`` by the loss in five-fold cross-validation; reads no test set.
+    """Choose among ``PENALTIES``, and the powers of ``weighting``, by the loss in five-fold
+    cross-validation; reads no test set.
 
-    ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2. The temperature comes from
-    the left-out folds; it means nothing for embeddings that were trained on these same labels.
+    ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2. Where classes are weighted, it
+    is the balanced loss of calibrated logits on the classes with two labels or more, which are then
+    spread over the folds. The temperature comes from the left-out folds; it means nothing for
+    embeddings that were trained on these same labels.
     """
     n = len(labels)
     folds = min(FOLDS, n)
-    fold_of = (torch.randperm(n, generator=generator) % folds).to(labels.device)
+    fold_of = torch.randperm(n, generator=generator) % folds
+    twice = labels.bincount()[labels] > 1
+    balanced = weighting != "off" and bool(twice.any())
+    if balanced:
+        by_class = torch.argsort(labels.cpu() * n + torch.randperm(n, generator=generator))
+        fold_of[by_class] = torch.arange(n) % folds
+    fold_of = fold_of.to(labels.device)
     kept = torch.stack([fold_of != fold for fold in range(folds)]).float()
-    penalties = torch.tensor(PENALTIES, device=labels.device)
+    powers = powers_to_try(weighting)
+    weights = [
+        class_weights(kept, labels, classes, power).repeat(len(PENALTIES), 1) for power in powers
+    ]
+    penalties = torch.tensor(PENALTIES, device=labels.device).repeat_interleave(folds)
     heads = fit_heads(
-        embeddings,
-        labels,
-        classes,
-        kept.repeat(len(PENALTIES), 1),
-        penalties.repeat_interleave(folds),
-        SEARCHING,
+        embeddings, labels, classes, torch.cat(weights), penalties.repeat(len(powers)), SEARCHING
     )
-    logits = heads.logits(embeddings).view(len(PENALTIES), folds, n, classes)
-    left_out = logits[:, fold_of, torch.arange(n, device=fold_of.device)]  # [penalties, L, C]
-    losses = torch.stack([F.cross_entropy(one, labels) for one in left_out])
-    best = int(losses.argmin())
-    return Validation(PENALTIES[best], temperature(left_out[best].softmax(1), labels))
+    logits = heads.logits(embeddings).view(-1, folds, n, classes)
+    left_out = logits[:, fold_of, torch.arange(n, device=fold_of.device)]  # [settings, L, C]
+
+    def loss(logits: Tensor) -> float:
+        if not balanced:
+            return F.cross_entropy(logits, labels).item()
+        calibrated = logits / temperature(logits.softmax(1), labels)
+        return balanced_loss(calibrated[twice], labels[twice])
+
+    best = int(np.argmin([loss(one) for one in left_out]))
+    return Validation(
+        PENALTIES[best % len(PENALTIES)],
+        temperature(left_out[best].softmax(1), labels),
+        powers[best // len(PENALTIES)],
+    )
 
 
 def fit_head(
-    embeddings: Tensor, labels: Tensor, classes: int, generator: torch.Generator
+    embeddings: Tensor,
+    labels: Tensor,
+    classes: int,
+    generator: torch.Generator,
+    weighting: ClassWeights = "off",
 ) -> tuple[Heads, Validation]:
-    """One head on all labels, with the penalty chosen by cross-validation on them and calibrated by
-    its temperature, and the result of that. ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L
-    at least 2."""
-    validation = cross_validate(embeddings, labels, classes, generator)
-    weights = torch.ones(1, len(labels), device=labels.device)
+    """One head on all labels, with the penalty, and the power of class weights, chosen by
+    cross-validation on them and calibrated by its temperature, and the result of that.
+    ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2."""
+    validation = cross_validate(embeddings, labels, classes, generator, weighting)
+    all_of_them = torch.ones(1, len(labels), device=labels.device)
+    weights = class_weights(all_of_them, labels, classes, validation.power)
     penalties = torch.tensor([validation.penalty], device=labels.device)
     head = fit_heads(embeddings, labels, classes, weights, penalties)
     return head.calibrated(validation.temperature), validation

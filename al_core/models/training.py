@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from al_core.config import TrainConfig
+from al_core.config import POWERS, TrainConfig
 from al_core.errors import ConfigError, is_lack_of_memory
 from al_core.models.hardware import Hardware, in_parts
 from al_core.models.network import Network
 from al_core.progress import TrainingProgress
 
 AHEAD = 256  # steps whose random numbers are drawn at once
+# From images [n,3,H,W] and targets [n] to their mean loss and the number of correct predictions.
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def fit(
@@ -34,7 +36,7 @@ def fit(
     so that a progress bar moves and the work can be stopped soon. Where memory runs out, batches
     are split from then on, and the reports say so. The schedule: Smith & Topin,
     "Super-convergence" (2019). Raises ConfigError for fewer than two images, or where the loss is
-    no longer finite.
+    no longer finite. The class weights of ``config`` must not be ``auto``.
     """
     n = len(images)
     if n < 2:
@@ -53,6 +55,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False
     )
+    loss_of = _loss(network, targets, config, hardware)
     network.train()
     start = last = time.perf_counter()
     seen, parts = 0, 1
@@ -60,7 +63,7 @@ def fit(
     for step in range(1, steps + 1):
         batch, mirrored, offsets = next(batches)
         x, y = augment(images[batch], mirrored, offsets), targets[batch]
-        loss, right, parts = _gradient(network, x, y, hardware, parts)
+        loss, right, parts = _gradient(network, loss_of, x, y, parts)
         optimizer.step()
         schedule.step()
         seen += len(y)
@@ -87,8 +90,25 @@ def fit(
             seen, losses, hits = 0, torch.zeros_like(losses), torch.zeros_like(hits)
 
 
+def _loss(network: Network, targets: Tensor, config: TrainConfig, hardware: Hardware) -> Loss:
+    """The cross-entropy of ``network``, with the class weights for these ``targets`` ``[N]``."""
+    by_class = None
+    if power := POWERS[config.class_weights]:
+        classes = network.head.out_features
+        by_class = targets.bincount(minlength=classes).clamp_min(1).float() ** -power
+
+    def loss(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(
+            hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
+        ):
+            logits = network(x)
+        return F.cross_entropy(logits.float(), y, by_class), (logits.detach().argmax(1) == y).sum()
+
+    return loss
+
+
 def _gradient(
-    network: Network, images: Tensor, targets: Tensor, hardware: Hardware, parts: int
+    network: Network, loss_of: Loss, images: Tensor, targets: Tensor, parts: int
 ) -> tuple[Tensor, Tensor, int]:
     """Leave the gradient of a batch in ``network``; return the sum of its losses, the number of
     correct predictions, and the number of parts.
@@ -101,7 +121,7 @@ def _gradient(
         losses, hits = torch.zeros(2, device=images.device)
         try:
             for x, y in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-                loss, right = _add_gradient(network, x, y, len(y) / len(targets), hardware)
+                loss, right = _add_gradient(loss_of, x, y, len(y) / len(targets))
                 losses += loss
                 hits += right
             return losses, hits, parts
@@ -112,18 +132,12 @@ def _gradient(
             parts *= 2
 
 
-def _add_gradient(
-    network: Network, x: Tensor, y: Tensor, share: float, hardware: Hardware
-) -> tuple[Tensor, Tensor]:
+def _add_gradient(loss_of: Loss, x: Tensor, y: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Add the gradient of a part of a batch; a function of its own, so that nothing of a part that
     did not fit into memory outlives it."""
-    with torch.autocast(
-        hardware.device.type, hardware.dtype, enabled=hardware.dtype != torch.float32
-    ):
-        logits = network(x)
-    loss = F.cross_entropy(logits.float(), y)
+    loss, right = loss_of(x, y)
     (loss * share).backward()  # type: ignore[no-untyped-call]
-    return loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()
+    return loss.detach() * len(y), right
 
 
 def _batches(

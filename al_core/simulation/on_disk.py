@@ -58,6 +58,7 @@ class Simulation:
             "stem": config.model.stem,
             "epochs": config.train.epochs,
             "min_steps": config.train.min_steps,
+            "class_weights": config.train.class_weights,
         }
 
 
@@ -106,6 +107,8 @@ def _name(strategy: str, settings: dict[str, Any]) -> str:
         words.append(f"{settings['stem']} stem")
     if not settings["embeddings"]:
         words.append(f"{settings['epochs']:,} epochs, at least {settings['min_steps']:,} steps")
+    if settings["class_weights"] != "off":
+        words.append(f"class weights {settings['class_weights']}")
     return f"{', '.join(words)} ({settings['initial']:,} + {settings['per_round']:,} a round)"
 
 

@@ -113,6 +113,14 @@ STRATEGIES = {
         paper="Settles, “Active learning literature survey” (2009)",
         ranks=True,
     ),
+    "base": Strategy(
+        "BASE",
+        "as many images of each class, those that it might just be or not be",
+        "classes of unequal size: rare ones are asked about as often as common ones",
+        needs=("model",),
+        where="uncertainty.base",
+        paper="Emam et al., “Active learning at the ImageNet scale” (2021)",
+    ),
     "bald": Strategy(
         "BALD",
         "the images on which ten heads disagree although each is sure",

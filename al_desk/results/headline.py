@@ -119,6 +119,7 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
             "ece": metrics.get("ece"),
             "disagreement": record.disagreed / record.compared if record.compared else None,
             "guesses_shown": record.guesses_shown,
+            "power": metrics.get("power"),
             "train_seconds": record.train_seconds,
             "evaluate_seconds": record.evaluate_seconds,
             "score_seconds": record.score_seconds,

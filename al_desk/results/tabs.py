@@ -161,6 +161,9 @@ _COLUMNS = {
     "guesses_shown": st.column_config.CheckboxColumn(
         "Guesses shown", help="Whether a guess was visible before its label was given."
     ),
+    "power": number_column(
+        "Class weights", "%.1f", "The power of the inverse number of labels that weighted a class."
+    ),
     "train_seconds": number_column("Training", "%.1f s"),
     "evaluate_seconds": number_column("Evaluating", "%.1f s"),
     "score_seconds": number_column("Scoring", "%.1f s"),

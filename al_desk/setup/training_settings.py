@@ -11,6 +11,7 @@ from al_core.config import (
     LEARNED,
     WEIGHTS,
     WEIGHTS_FILES,
+    ClassWeights,
     ExperimentConfig,
     Head,
     ModelConfig,
@@ -145,6 +146,11 @@ def model_and_training(
                          help="Not for text or anything else where left and right matter."),
         shift=number(left, "Shift", "shift", 0, 64,
                      help="Images are moved by up to this many pixels."),
+        class_weights=st.selectbox(
+            "Class weights", get_args(ClassWeights), format_func=readable,
+            index=get_args(ClassWeights).index(train.class_weights), key=f"{key}-class-weights",
+            help="Labels of rare classes count for more: by the root of their number, or in full. "
+                 "“Auto” chooses by the labels; a network then takes four times as long to train."),
     )  # fmt: skip
     if model.embeddings:
         return model, changed
