@@ -163,7 +163,9 @@ def test_a_training_that_diverges_says_so(store: Store, dataset: Dataset) -> Non
     work = run_round_of(store, dataset, experiment)
     monster = float("nan")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.nn.functional.cross_entropy", lambda logits, _: logits.sum() * monster)
+        patch.setattr(
+            "torch.nn.functional.cross_entropy", lambda logits, *_: logits.sum() * monster
+        )
         with pytest.raises(ConfigError, match="lower learning rate"):
             finish(work)
 
