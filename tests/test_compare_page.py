@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect
 from al_core.analysis.curves import Curve
 from al_core.models.metrics import wilson_interval
 from al_core.store.records import Annotation, RoundRecord
-from al_desk.results.compare import free_name, shorten
+from al_desk.results.compare import shorten
+from al_desk.results.curve_choice import free_name
 from al_desk.results.stopping import next_target
 
 ROUNDS, IMAGES = 8, 10_000

@@ -15,6 +15,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import load_predictions, load_test_predictions
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import confident_mistakes
+from al_desk.results.headline import show_gaps
 from al_desk.widgets.charts import HIGH, confusion_heatmap, recall_curves, recall_table
 from al_desk.widgets.formatting import number_column, show_info
 from al_desk.widgets.picture_wall import picture_wall
@@ -29,6 +30,7 @@ WORST = 3  # classes that are in colour at first
 
 def show_classes(experiment: Experiment) -> None:
     """How well each class is recognised, now and in each round."""
+    show_gaps(experiment)
     names = experiment.config.class_names
     table = recall_table(experiment.rounds, names)
     number = table["round"].max()
