@@ -34,9 +34,9 @@ REST = {
 HELP = """
 - **Curves** show the accuracy on images that the model never trains on: test images or, where
   there are none, held-out images drawn at random; or their balanced accuracy or macro F1, means
-  over classes, of which the first leads where classes are unequal. Runs that differ only in their seed are averaged,
-  and the band is the 95% interval of that average; for two runs it would fill the chart and is left
-  out. For a single run it is the interval that follows from the number of those images.
+  over classes, of which the first leads where classes are unequal. Runs that differ only in their
+  seed are averaged, and the band is the 95% interval of that average; for two runs it would fill
+  the chart and is left out. For a single run it is the interval that follows from those images.
 - **Mean accuracy** is the area under a curve, divided by the range that all curves share: accuracy
   early on counts as much as accuracy later.
 - **Differences** are tested by paired t-tests, since runs with the same seed start from the same
