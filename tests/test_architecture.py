@@ -31,7 +31,7 @@ IN_THE_CORE = {
     "features": "errors progress seeds files images config models",
     "experiment": "errors progress seeds files images store config models",
     "exchange": "errors progress files images store experiment",
-    "analysis": "errors progress seeds files store strategies experiment",
+    "analysis": "errors progress seeds files store strategies models experiment",
     "loop": "errors progress seeds files images store strategies config models features experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",

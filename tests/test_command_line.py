@@ -60,7 +60,9 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
     assert ended.returncode == 0, ended.stderr
     header = out.read_text().splitlines()[0]
     assert header == (
-        "strategy,seed,round,labeled,test_accuracy,train_seconds,score_seconds,select_seconds,"
+        "strategy,seed,round,labeled,test_accuracy,test_accuracy_low,test_accuracy_high,"
+        "balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,"
+        "macro_f1,macro_f1_low,macro_f1_high,train_seconds,score_seconds,select_seconds,"
         "images_scored,nll,ece,disagreement,data,annotator,head,embeddings,start,initial,per_round,"
         "weights,stem,epochs,min_steps,class_weights"
     )
@@ -75,7 +77,9 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
         labeled = 12 + 5 * int(row["round"])
         assert int(row["labeled"]) == labeled
         assert int(row["images_scored"]) == 1438 - labeled
-        assert 0 <= float(row["test_accuracy"]) <= 1
+        for name in ("test_accuracy", "balanced_accuracy", "macro_f1"):
+            low, value, high = (float(row[f"{name}{end}"]) for end in ("_low", "", "_high"))
+            assert 0 <= low <= value <= high <= 1
         assert float(row["train_seconds"]) > 0
         assert float(row["nll"]) > 0
         assert (row["disagreement"] == "") == (row["round"] == "0")

@@ -12,10 +12,11 @@ from playwright.sync_api import Page, expect
 from al_core.analysis.curves import Curve
 from al_core.models.metrics import wilson_interval
 from al_core.store.records import Annotation, RoundRecord
-from al_desk.results.compare import free_name, shorten
+from al_desk.results.compare import shorten
+from al_desk.results.curve_choice import free_name
 from al_desk.results.stopping import next_target
 
-ROUNDS, IMAGES = 8, 10_000
+ROUNDS, IMAGES, CLASSES = 8, 10_000, 10
 
 
 def measured(
@@ -23,10 +24,13 @@ def measured(
 ) -> tuple[int, str]:
     """An experiment whose rounds follow a known curve, with the time that labelling took."""
     number = desk.start(replace(QUICK, seed=seed))
+    # While a class has no label or is never recognised, nothing is forecast.
+    desk.store.append(number, [Annotation(200 + k, k, 0, "me") for k in range(CLASSES)])
     for k in range(ROUNDS):
         labeled = 1000 + 400 * k
         hits = round(IMAGES * (0.93 - 8 * labeled**-exponent))
-        cell = [[hits, IMAGES - hits], [0, 0]]
+        right, wrong = np.eye(CLASSES, dtype=int), np.roll(np.eye(CLASSES, dtype=int), 1, axis=1)
+        cell = (right * (hits // CLASSES) + wrong * (IMAGES // CLASSES - hits // CLASSES)).tolist()
         metrics = {"accuracy": hits / IMAGES, "interval": wilson_interval(hits, IMAGES),
                    "nll": 1.0, "ece": 0.1, "confusion": cell}  # fmt: skip
         record = RoundRecord(k, labeled, metrics, [[1, 1.0, 0.5]], 1, 1, 1, 1, 1)
@@ -79,6 +83,12 @@ def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: 
     ).to_be_visible()
     expect(page.get_by_text("Pairs with too few seeds to say anything: 7")).to_be_visible()
     assert "view=Compare" in page.url
+
+    page.get_by_text("Macro F1", exact=True).click()
+    expect(page.get_by_text("Left out, since nobody measured it")).to_contain_text("margin")
+    expect(page.get_by_test_id("stVegaLiteChart")).to_contain_text("Macro F1")
+    assert "measure=Macro+F1" in page.url
+    page.get_by_text("Accuracy", exact=True).click()
 
     page.get_by_text("Minutes spent", exact=True).click()
     left_out = page.get_by_text("Left out, since nobody's time was measured")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
 from al_core.files.csv_cells import as_meant
+from al_core.models.metrics import MEASURES, Measure, estimate, leading
 from al_core.store.records import TRUTH
 from al_core.strategies.registry import titled
 
@@ -24,6 +26,9 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 Kind = Literal["test", "random"]
 TITLES: dict[Kind, str] = {"test": "Test accuracy", "random": "Accuracy on random images"}
 COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
+IN_TABLES: dict[Measure, str] = {
+    "accuracy": "test_accuracy", "balanced": "balanced_accuracy", "f1": "macro_f1",
+}  # fmt: skip
 MOST = 2**53  # the largest count of labels or seed in a table; floats beyond are not exact
 LONGEST_LOOK = 60_000  # milliseconds; anybody who takes longer for one image has left the desk
 
@@ -52,10 +57,12 @@ class MeasuredOn:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One run, a point per round: accuracies on the images ``on``, as shares.
+    """One run, a point per round: accuracies on the images ``on``, as shares, or what else was
+    asked for, see :data:`al_core.models.metrics.MEASURES`.
 
-    Runs of the same ``name`` differ only in their ``seed``. ``low`` and ``high`` are the 95% Wilson
+    Runs of the same ``name`` differ only in their ``seed``. ``low`` and ``high`` are the 95%
     interval of each point, ``minutes`` what people had spent looking by then; None if unknown.
+    ``unequal``: balanced accuracy says more, see :func:`al_core.models.metrics.leading`.
     """
 
     name: str
@@ -66,6 +73,7 @@ class Curve:
     high: tuple[float, ...] | None = None
     minutes: tuple[float, ...] | None = None
     on: MeasuredOn = MeasuredOn()
+    unequal: bool = False
 
     def points(self, axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """The curve's places along ``axis``, ascending, float64 ``[P]``, and the round of each.
@@ -83,12 +91,12 @@ class Curve:
         return accuracy
 
 
-def curve_of(experiment: Experiment) -> Curve | None:
-    """An experiment's learning curve; None if it has no accuracy yet."""
-    measured = [record for record in experiment.rounds if record.metrics]
+def curve_of(experiment: Experiment, measure: Measure = "accuracy") -> Curve | None:
+    """An experiment's learning curve; None if it has nothing to draw yet."""
+    found = [(one, estimate(one.metrics, measure)) for one in experiment.rounds if one.metrics]
+    measured = [(record, e) for record, e in found if not math.isnan(e.value)]
     if not measured:
         return None
-    metrics = [record.metrics or {} for record in measured]
     looks = [
         (a.round, min(a.milliseconds, LONGEST_LOOK) / 60_000)
         for a in experiment.annotations
@@ -97,14 +105,15 @@ def curve_of(experiment: Experiment) -> Curve | None:
     return Curve(
         experiment.name,
         experiment.config.seed,
-        tuple(record.labeled for record in measured),
-        tuple(m["accuracy"] for m in metrics),
-        tuple(m["interval"][0] for m in metrics),
-        tuple(m["interval"][1] for m in metrics),
-        tuple(sum(time for k, time in looks if k <= record.round) for record in measured)
+        tuple(record.labeled for record, _ in measured),
+        tuple(e.value for _, e in measured),
+        tuple(e.low for _, e in measured),
+        tuple(e.high for _, e in measured),
+        tuple(sum(time for k, time in looks if k <= record.round) for record, _ in measured)
         if looks
         else None,
         measured_on(experiment),
+        leading(measured[-1][0].metrics or {}) == "balanced",
     )
 
 
@@ -134,20 +143,32 @@ def strategies_in_words(experiment: Experiment) -> str:
     return ", then ".join(titled(strategy) for _, strategy in strategies_used(experiment))
 
 
-def accuracy_title(curves: Iterable[Curve]) -> str:
-    """A title for the accuracy of ``curves``, specific if all are of one kind."""
+def title_of(measure: Measure, kind: Kind) -> str:
+    """What a measure on images of that kind is called."""
+    if measure == "accuracy":
+        return TITLES[kind]
+    return MEASURES[measure] + " on random images" * (kind == "random")
+
+
+def accuracy_title(curves: Iterable[Curve], measure: Measure = "accuracy") -> str:
+    """A title for a measure of ``curves``, specific if all are of one kind."""
     kinds = {curve.on.kind for curve in curves}
-    return TITLES[kinds.pop()] if len(kinds) == 1 else "Accuracy"
+    return title_of(measure, kinds.pop()) if len(kinds) == 1 else MEASURES[measure]
 
 
-def read_curves(content: bytes, file_name: str) -> list[Curve]:
-    """The curves in a table written by ``python -m al_core simulate``, one per strategy and seed.
+def read_curves(content: bytes, file_name: str, measure: Measure = "accuracy") -> list[Curve]:
+    """The curves in a table written by ``python -m al_core simulate``, one per strategy and seed;
+    none where it has no column of that measure.
 
     Raises ConfigError, in a sentence, for anything else.
     """
+    columns = [*COLUMNS[:-1], IN_TABLES[measure]]
     try:
-        table = pd.read_csv(io.BytesIO(content))[COLUMNS].dropna()
-        numbers = table[COLUMNS[1:]].apply(pd.to_numeric)
+        table = pd.read_csv(io.BytesIO(content))
+        if not {*COLUMNS} - {*table} and columns[-1] not in table:
+            return []  # written before there was one
+        table = table[columns].dropna()
+        numbers = table[columns[1:]].apply(pd.to_numeric)
     # From pandas: not a table, no such column, numbers too large.
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
@@ -156,7 +177,7 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
         ) from error
     if numbers.empty:
         raise ConfigError(f"{file_name} has no row with a test accuracy.")
-    if not numbers["test_accuracy"].between(0, 1).all():
+    if not numbers[columns[-1]].between(0, 1).all():
         raise ConfigError(f"{file_name} has test accuracies that are not between 0 and 1.")
     counts = numbers[["seed", "labeled"]]
     if not ((counts >= 0) & (counts <= MOST) & (counts % 1 == 0)).all(axis=None):
@@ -164,8 +185,8 @@ def read_curves(content: bytes, file_name: str) -> list[Curve]:
     names = table["strategy"].astype(str).map(as_meant)
     curves = []
     for (name, seed), run in numbers.groupby([names, counts["seed"].astype(int)], sort=False):
-        points = run.sort_values(["labeled", "test_accuracy"])
-        accuracies = tuple(points["test_accuracy"].astype(float))
+        points = run.sort_values(["labeled", columns[-1]])
+        accuracies = tuple(points[columns[-1]].astype(float))
         curves.append(Curve(name, int(seed), tuple(points["labeled"].astype(int)), accuracies))
     return curves
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.analysis.curves import points
+from al_core.models.metrics import Measure, estimate, within
 from al_core.seeds import numpy_generator
 from al_core.store.records import RoundRecord
 
@@ -38,18 +39,21 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much accuracy ``labels`` more, that is ``doublings`` of the earlier number, have gained,
-    as a share, with its 95% interval."""
+    """How much of a ``measure`` ``labels`` more, that is ``doublings`` of the earlier number, have
+    gained, as a share, with its 95% interval."""
 
     labels: int
     doublings: float
     gain: float
     low: float
     high: float
+    measure: Measure = "accuracy"
 
 
-def gain_between(before: RoundRecord, after: RoundRecord, phi: float = 0.0) -> Gain | None:
-    """The change in test accuracy from one round to a later one; None if it was not measured.
+def gain_between(
+    before: RoundRecord, after: RoundRecord, phi: float = 0.0, measure: Measure = "accuracy"
+) -> Gain | None:
+    """The change of a measure from one round to a later one; None if it was not measured.
 
     Newcombe, "Improved confidence intervals for the difference between binomial proportions based
     on paired data" (1998), method 10, from the Wilson intervals of both rounds and their
@@ -60,13 +64,16 @@ def gain_between(before: RoundRecord, after: RoundRecord, phi: float = 0.0) -> G
     """
     if before.metrics is None or after.metrics is None:
         return None
-    one, other = before.metrics["accuracy"], after.metrics["accuracy"]
-    (low1, high1), (low2, high2) = before.metrics["interval"], after.metrics["interval"]
-    down, up = (other - low2, high1 - one), (high2 - other, one - low1)
+    one, other = estimate(before.metrics, measure), estimate(after.metrics, measure)
+    if math.isnan(one.value + other.value):
+        return None
+    down = other.value - other.low, one.high - one.value
+    up = other.high - other.value, one.value - one.low
     below, above = ((a * a - 2 * phi * a * b + b * b) ** 0.5 for a, b in (down, up))
-    gain = other - one
+    gain = other.value - one.value
     doublings = math.log2(max(after.labeled, 1) / max(before.labeled, 1))
-    return Gain(after.labeled - before.labeled, doublings, gain, gain - below, gain + above)
+    labels = after.labeled - before.labeled
+    return Gain(labels, doublings, gain, gain - below, gain + above, measure)
 
 
 def correlation(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
@@ -114,7 +121,7 @@ class Forecast:
 
 
 def fit_curve(
-    labeled: Sequence[int], accuracy: Sequence[float], images: Sequence[int]
+    labeled: Sequence[int], accuracy: Sequence[float], images: Sequence[float]
 ) -> Fit | None:
     """Fit a learning curve to rounds, each measured on that many ``images``; None if it has no
     clear shape.
@@ -205,20 +212,21 @@ def _least_squares(x: Floats, y: Floats, deviation: Floats) -> tuple[Floats, Flo
 def gain_in_words(gain: Gain) -> str:
     """What the labels of a round have gained, in a sentence."""
     what = f"The last {_labels(gain.labels)}" if gain.labels > 0 else "The last training"
-    interval = f"(95% interval {points(gain.low)} to {points(gain.high)})"
+    of = "" if gain.measure == "accuracy" else f" of {within(gain.measure)}"
+    interval = f"{of} (95% interval {points(gain.low)} to {points(gain.high)})"
     if gain.low > 0 or gain.high < 0:
         verb = "gained" if gain.low > 0 else "lost"
-        return f"{what} {verb} {points(abs(gain.gain))} points {interval}."
-    return f"{what} made no clear difference: {points(gain.gain)} points {interval}."
+        return f"{what} {verb} {points(abs(gain.gain))} points{interval}."
+    return f"{what} made no clear difference: {points(gain.gain)} points{interval}."
 
 
 def flat_in_words(gain: Gain) -> str:
     """A flat or falling curve, in a sentence."""
     return (
         f"The curve {'is flat' if gain.high >= 0 else 'falls'}: the {_labels(gain.labels)} of the "
-        f"last three rounds changed the accuracy by {points(gain.gain)} points (95% interval "
-        f"{points(gain.low)} to {points(gain.high)}). At this rate twice as many labels would gain "
-        f"less than {points(FLAT)} points."
+        f"last three rounds changed the {within(gain.measure)} by {points(gain.gain)} points "
+        f"(95% interval {points(gain.low)} to {points(gain.high)}). At this rate twice as "
+        f"many labels would gain less than {points(FLAT)} points."
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from al_core.analysis.curves import IN_TABLES
 from al_core.cli import options
 from al_core.cli.options import FILE_TO_READ, FILE_TO_WRITE, FOLDER, check_outputs, option, required
 from al_core.cli.terminal import run_shown, say
@@ -19,6 +20,7 @@ from al_core.exchange.labels import key_and_class
 from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.files.paths import located
+from al_core.models.metrics import MEANS_OVER_CLASSES, estimate
 from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
@@ -101,6 +103,10 @@ def choose(
             write_row(file, row)
     record = {"strategy": strategy, "round": number, "seed": seed, "classes": classes}
     how = {key: value for key, value in asdict(chosen).items() if key not in ("keys", "scores")}
+    if chosen.metrics:
+        how["metrics"] |= {
+            IN_TABLES[one]: asdict(estimate(chosen.metrics, one)) for one in MEANS_OVER_CLASSES
+        }
     if not alone:
         with whole_text(beside) as file:
             file.write(json.dumps(record | how, indent=1) + "\n")
@@ -111,7 +117,13 @@ def choose(
 
 
 def _summary(chosen: Chosen) -> str:
-    right = f"{chosen.metrics['accuracy']:.1%} of the test right; " if chosen.metrics else ""
+    right = ""
+    if chosen.metrics:
+        balanced, f1 = (estimate(chosen.metrics, one).value for one in MEANS_OVER_CLASSES)
+        right = (
+            f"{chosen.metrics['accuracy']:.1%} of the test right, balanced accuracy "
+            f"{balanced:.1%}, macro F1 {f1:.1%}; "
+        )
     among = f"{chosen.unlabeled:,} images"
     if chosen.sample is not None and chosen.sample < chosen.unlabeled:
         among = f"a sample of {chosen.sample:,} of {among}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from al_core.analysis.chart_files import FORMATS, curves_chart, save_chart
+from al_core.analysis.classes import unmeasured_in_words
 from al_core.analysis.curves import bands, read_curves
 from al_core.cli import options
 from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
@@ -22,6 +23,7 @@ from al_core.features.read import read_features
 from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import write_row
 from al_core.files.paths import located
+from al_core.images.dataset_cache import too_few_to_test
 from al_core.progress import Progress, Work
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
@@ -143,6 +145,9 @@ def simulate(
     for one in simulations.values():
         config = replace(one.config, class_names=dataset.train.class_names)
         config.check_against(len(dataset.train), dataset.has_truth)
+    names = dataset.train.class_names
+    if unmeasured := too_few_to_test(names, dataset.test.targets):
+        click.echo(unmeasured_in_words(unmeasured, len(names)), err=True)
     from al_core.simulation.simulate import find_annotator  # with torch, which takes two seconds
 
     find_annotator(annotator, dataset)
@@ -199,7 +204,11 @@ def _write(table: str, out: Path) -> None:
 
 
 def _sentence(row: Row) -> str:
-    accuracy = "no test set" if row.test_accuracy is None else f"{row.test_accuracy:.1%} on test"
+    measured = "no test set"
+    if row.test_accuracy is not None:
+        measured = f"{row.test_accuracy:.1%} on test"
+        if row.balanced_accuracy is not None and row.macro_f1 is not None:
+            measured += f", balanced {row.balanced_accuracy:.1%}, macro F1 {row.macro_f1:.1%}"
     return (
-        f"{row.strategy}, seed {row.seed}, round {row.round}: {row.labeled:,} labelled, {accuracy}"
+        f"{row.strategy}, seed {row.seed}, round {row.round}: {row.labeled:,} labelled, {measured}"
     )

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from al_core.errors import SourceError
 from al_core.files.atomic import PART, refusals, remove, whole_path
 from al_core.files.locks import held, try_lock, wait_for_lock
-from al_core.images.dataset import DIGEST, Dataset, ImageSet, check_size, digest_of
+from al_core.images.dataset import DIGEST, SMALLEST, Dataset, ImageSet, check_size, digest_of
 from al_core.images.decoding import Content, Found, decode_all
 from al_core.images.sources import find
 from al_core.progress import Progress, Work
 
 TEST_SHARE = 0.2
-FORMAT = 2  # of the cache; raise it whenever the same files would decode or split differently
+FEWEST_TESTED = 2  # images; fewer say nothing of a class
+SMALLEST_SPLIT = 4  # images of a class; with fewer, all are needed to train on
+FORMAT = 3  # of the cache; raise it whenever the same files would decode or split differently
 ROWS = 1024  # images copied between two reports
 
 
@@ -38,8 +40,9 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
     """Load ``source`` (a name in SOURCES, or a path), from the cache while it is valid.
 
     Where the source has no labelled test split, a fifth of each class becomes one, always the
-    same fifth. Raises SourceError where there are no images to train on, DownloadError, and
-    FileNotWritten where the cache cannot be written.
+    same fifth: at least two images of every class of four or more, and none of a smaller one.
+    Raises SourceError where there are no images to train on, DownloadError, and FileNotWritten
+    where the cache cannot be written.
     """
     check_size(image_size)
     cache_dir = Path(cache_dir)
@@ -61,6 +64,23 @@ def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]
         fingerprint=index["fingerprint"],
         unreadable=tuple(index["unreadable"]),
     )
+
+
+def unmeasured_classes(source: str, *, cache_dir: Path) -> Work[tuple[tuple[str, ...], int]]:
+    """The classes of ``source`` with fewer than two test images, and how many classes it has,
+    before its pictures are decoded. Raises as :func:`load` does.
+    """
+    found = yield from find(source)
+    content = yield from found.read(SMALLEST, Path(cache_dir))
+    _, test = _split(content, np.ones(len(content.keys), dtype=np.bool_))
+    names = content.class_names
+    return too_few_to_test(names, content.targets[test]), len(names)
+
+
+def too_few_to_test(class_names: Sequence[str], tested: NDArray[np.int64]) -> tuple[str, ...]:
+    """The classes that test images with the targets ``tested`` cannot measure."""
+    counts = np.bincount(tested[tested >= 0], minlength=len(class_names))
+    return tuple(n for n, c in zip(class_names, counts, strict=True) if c < FEWEST_TESTED)
 
 
 def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
@@ -121,7 +141,8 @@ def _decode_into(
 def _split(
     content: Content, readable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows for training and for testing. Without a labelled test split, a fifth of each class.
+    """Rows for training and for testing. Without a labelled test split, a fifth of each class,
+    see :func:`load`.
 
     A hash of the keys decides which fifth: the same on every machine, and nearly the same after a
     few images were added.
@@ -134,7 +155,9 @@ def _split(
         for target in np.unique(content.targets[in_train & known]):
             of_class = np.flatnonzero(in_train & (content.targets == target))
             shuffled = sorted(of_class.tolist(), key=lambda row: _sha256(f"split 0 {keys[row]}"))
-            in_test[shuffled[: round(TEST_SHARE * len(shuffled))]] = True
+            if len(shuffled) >= SMALLEST_SPLIT:
+                tested = max(round(TEST_SHARE * len(shuffled)), FEWEST_TESTED)
+                in_test[shuffled[:tested]] = True
         in_train &= ~in_test
     return np.flatnonzero(in_train), np.flatnonzero(in_test)
 

@@ -19,6 +19,7 @@ from al_core.experiment.start import start_experiment
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
+from al_core.models.metrics import Measure
 from al_core.strategies.registry import titled
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Simulation:
         }
 
 
-def saved_curves() -> list[Curve]:
+def saved_curves(measure: Measure = "accuracy") -> list[Curve]:
     """The curves of all simulations on disk, one for each strategy and seed. Runs that differ in
     their seed alone share a name."""
     curves = []
@@ -73,15 +74,16 @@ def saved_curves() -> list[Curve]:
             log = note.with_name("al.db")
             changed = max(path.stat().st_mtime_ns for path in log.parent.glob("al.db*"))
             experiment = _experiment_in(log, changed)
-            curve = curve_of(experiment)
-            if kept["format"] != FORMAT or curve is None:
+            curve = curve_of(experiment, measure)
+            if kept["format"] != FORMAT:
                 continue
             name = first = _name(experiment.config.strategy, kept["settings"])
             number = 1
             while taken.setdefault(name, kept["runs_of"]) != kept["runs_of"]:
                 number += 1  # the same words, but other files or images
                 name = f"{first} [{number}]"
-            curves.append(replace(curve, name=name, low=None, high=None))
+            if curve is not None:
+                curves.append(replace(curve, name=name, low=None, high=None))
     return curves
 
 

@@ -21,6 +21,7 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.start import initial_images
 from al_core.files.atomic import whole_file
 from al_core.images.dataset import Dataset
+from al_core.models.metrics import Measure, estimate, within
 from al_core.progress import Work
 from al_core.store.records import TRUTH, Annotation, RoundRecord
 
@@ -68,16 +69,16 @@ def has_baseline(experiment: Path) -> bool:
     return any(experiment.glob("random-*.json"))
 
 
-def baseline_curve(experiment: Experiment) -> Curve | None:
+def baseline_curve(experiment: Experiment, measure: Measure = "accuracy") -> Curve | None:
     """The random baseline as a curve beside the experiment's; None where nothing of it is known."""
     known = baseline_metrics(experiment)
     rounds = [replace(record, metrics=known.get(record.round)) for record in experiment.rounds]
-    curve = curve_of(replace(experiment, rounds=tuple(rounds)))
+    curve = curve_of(replace(experiment, rounds=tuple(rounds)), measure)
     name = f"{experiment.name}, random labels"  # which no person gave, in no time
     return curve and replace(curve, name=name, minutes=None)
 
 
-def against_random(experiment: Experiment) -> str:
+def against_random(experiment: Experiment, measure: Measure = "accuracy") -> str:
     """How the latest round with a known baseline compares with it, in a sentence; empty without.
 
     The baseline's predictions for each test image are not kept, so the interval is the one for
@@ -89,11 +90,13 @@ def against_random(experiment: Experiment) -> str:
         return ""
     record = rounds[-1]
     baseline = replace(record, metrics=known[record.round])
-    gain = gain_between(baseline, record)
+    gain = gain_between(baseline, record, measure=measure)
     if gain is None:
         return ""
     name = strategies_in_words(experiment)
-    given = f"{record.labeled:,} random labels give {known[record.round]['accuracy']:.1%}"
+    share = estimate(known[record.round], measure).value
+    of = "" if measure == "accuracy" else f" {within(measure)}"
+    given = f"{record.labeled:,} random labels give {share:.1%}{of}"
     bounds = (gain.low, gain.high) if gain.gain > 0 else (-gain.high, -gain.low)
     interval = f"95% interval {points(bounds[0])} to {points(bounds[1])}, one run"
     side = "above" if gain.gain > 0 else "below"

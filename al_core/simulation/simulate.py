@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.analysis.curves import IN_TABLES
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Phase, open_experiment
@@ -21,6 +22,7 @@ from al_core.files.paths import located
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch
 from al_core.models.hardware import Hardware
+from al_core.models.metrics import Estimate, estimate
 from al_core.models.weights import weights_path
 from al_core.progress import Progress
 from al_core.store.records import Annotation, RoundRecord
@@ -81,7 +83,8 @@ def _column(path: Path, column: str, dataset: Dataset) -> NDArray[np.int64]:
 class Row:
     """One round of a simulated experiment; times in seconds.
 
-    ``test_accuracy``, ``nll`` (nats) and ``ece`` are None without a test set. ``disagreement`` is
+    ``test_accuracy``, ``balanced_accuracy`` and ``macro_f1``, each with its 95% interval, ``nll``
+    (nats) and ``ece`` are None without a test set. ``disagreement`` is
     the share of this round's labels that differ from the prediction of the model that chose the
     images, None for the first round.
     """
@@ -91,6 +94,14 @@ class Row:
     round: int
     labeled: int
     test_accuracy: float | None
+    test_accuracy_low: float | None
+    test_accuracy_high: float | None
+    balanced_accuracy: float | None
+    balanced_accuracy_low: float | None
+    balanced_accuracy_high: float | None
+    macro_f1: float | None
+    macro_f1_low: float | None
+    macro_f1_high: float | None
     train_seconds: float
     score_seconds: float
     select_seconds: float
@@ -103,12 +114,16 @@ class Row:
 def row_of(record: RoundRecord, config: ExperimentConfig) -> Row:
     """A finished round of an experiment with these settings."""
     metrics = record.metrics or {}
+    measures: dict[str, Any] = {}
+    for measure, column in IN_TABLES.items():
+        one = estimate(metrics, measure) if metrics else Estimate(np.nan, np.nan, np.nan)
+        found = {column: one.value, f"{column}_low": one.low, f"{column}_high": one.high}
+        measures |= {name: None if np.isnan(share) else share for name, share in found.items()}
     return Row(
         strategy=config.strategy,
         seed=config.seed,
         round=record.round,
         labeled=record.labeled,
-        test_accuracy=metrics.get("accuracy"),
         train_seconds=record.train_seconds,
         score_seconds=record.score_seconds,
         select_seconds=record.select_seconds,
@@ -116,6 +131,7 @@ def row_of(record: RoundRecord, config: ExperimentConfig) -> Row:
         nll=metrics.get("nll"),
         ece=metrics.get("ece"),
         disagreement=record.disagreed / record.compared if record.compared else None,
+        **measures,
     )
 
 

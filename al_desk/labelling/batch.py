@@ -9,8 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
+import numpy as np
 import streamlit as st
 
+from al_core.analysis.classes import some
 from al_core.errors import ConfigError, StoreError
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.leases import (
@@ -34,7 +36,7 @@ from al_desk.grid.tiles import frame_of, guesses_of, labels_of, why
 from al_desk.labelling.answers import grid_key, save
 from al_desk.server.resources import is_gone, loader, this_tab, trainer, warm_up
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import show_error
+from al_desk.widgets.formatting import plain, show_error
 from al_desk.widgets.job_progress import round_key, watch
 
 FOCUS = "focus"  # session state: the image an undo leads back to, and when
@@ -86,12 +88,16 @@ def describe(batch: Batch) -> str:
 
 
 def hint_for_few_labels(experiment: Experiment) -> str:
-    """Which strategies suit so few labels, where the one in use does not; else empty."""
+    """Which strategies suit classes with so few labels, where the one in use does not; else
+    empty."""
     config = experiment.config
-    few = len(experiment.pool.labeled) < FEW_PER_CLASS * len(config.class_names)
+    counts = np.bincount(experiment.pool.labels, minlength=len(config.class_names))
+    few = [name for name, count in zip(config.class_names, counts, strict=True)
+           if count < FEW_PER_CLASS]  # fmt: skip
     if not few or experiment.next_round == 0 or suits_few_labels(config.strategy):
         return ""
-    return f"While there are few labels, try {FOR_FEW}: choose the strategy in the sidebar."
+    of = "" if len(few) == len(counts) else f" of {plain(some(few))}"
+    return f"While there are few labels{of}, try {FOR_FEW}: choose the strategy in the sidebar."
 
 
 @st.fragment

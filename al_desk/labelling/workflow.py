@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import streamlit as st
 
+from al_core.analysis.classes import gaps_of
 from al_core.config import PretrainConfig
 from al_core.experiment.experiment import Phase, add_rounds
 from al_core.experiment.leases import close_round, held_by_others
@@ -113,7 +114,9 @@ def _learn(context: DeskContext) -> Work[None]:
 
 def finished(context: DeskContext) -> None:
     """All rounds are done; more may follow."""
-    st.success(f"All rounds are done. {gain(context.experiment)}", icon=":material/flag:")
+    # Green would say that all is well.
+    shown = st.info if gaps_of(context.experiment).forbid_verdicts else st.success
+    shown(f"All rounds are done. {gain(context.experiment)}", icon=":material/flag:")
 
     def add() -> None:
         add_rounds(context.store, context.reread(), 1)

@@ -6,5 +6,6 @@ stopping         when to stop
 random_baseline  the same number of labels, chosen at random
 mistakes         classes, confusion, images that the model gets wrong
 pool_map         the pool in two dimensions
-compare          experiments and simulations side by side, and the choice of them
+compare          experiments and simulations side by side
+curve_choice     the choice of them
 """

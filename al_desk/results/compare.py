@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import streamlit as st
 
@@ -17,18 +16,12 @@ from al_core.analysis.curves import (
     MeasuredOn,
     accuracy_title,
     bands,
-    curve_of,
-    read_curves,
-    strategies_in_words,
-    strategies_used,
 )
-from al_core.experiment.experiment import Experiment, open_experiment
-from al_core.simulation.on_disk import saved_curves
-from al_core.simulation.random_baseline import baseline_curve, has_baseline
+from al_core.models.metrics import within
 from al_core.store.store import Store
+from al_desk.results.curve_choice import choose_curves
 from al_desk.widgets.formatting import errors_shown, number_column, plain, show_info
 
-KEY = "curves"  # session state: the names that are chosen
 AXIS_NAMES: dict[str, Axis] = {"Labels": "labeled", "Minutes spent": "minutes"}
 TITLES = {"labels": "Labelled images", "minutes": "Minutes spent labelling",
           "seconds": "Seconds spent labelling"}  # fmt: skip
@@ -40,9 +33,10 @@ REST = {
 }
 HELP = """
 - **Curves** show the accuracy on images that the model never trains on: test images or, where
-  there are none, held-out images drawn at random. Runs that differ only in their seed are averaged,
-  and the band is the 95% interval of that average; for two runs it would fill the chart and is left
-  out. For a single run it is the interval that follows from the number of those images.
+  there are none, held-out images drawn at random; or their balanced accuracy or macro F1, means
+  over classes, of which the first leads where classes are unequal. Runs that differ only in their
+  seed are averaged, and the band is the 95% interval of that average; for two runs it would fill
+  the chart and is left out. For a single run it is the interval that follows from those images.
 - **Mean accuracy** is the area under a curve, divided by the range that all curves share: accuracy
   early on counts as much as accuracy later.
 - **Differences** are tested by paired t-tests, since runs with the same seed start from the same
@@ -56,7 +50,7 @@ HELP = """
 @errors_shown()
 def compare(store: Store, current: int | None) -> None:
     """Choose curves and compare them; ``current`` is the open experiment."""
-    chosen = choose_curves(store, current)
+    chosen, measure = choose_curves(store, current)
     if not chosen:
         st.info(
             "Choose experiments or simulations above, or add a table written by “python -m al_core "
@@ -70,7 +64,8 @@ def compare(store: Store, current: int | None) -> None:
     table = bands(shown, axis)
     unit, size = scale(axis, table["x"].max())
     table["x"] *= size
-    st.altair_chart(curves_chart(table, TITLES[unit], accuracy_title(shown)), key="compared-curves")
+    title = accuracy_title(shown, measure)
+    st.altair_chart(curves_chart(table, TITLES[unit], title), key="compared-curves")
     if common:
         st.caption(plain(f"All of them: {common}."))
     if axis == "minutes":
@@ -87,7 +82,7 @@ def compare(store: Store, current: int | None) -> None:
             "so they cannot be compared. Leave one out, or run it for more rounds."
         )
     else:
-        _show_areas(verdict, judged)
+        _show_areas(verdict, judged, within(measure))
         _show_comparisons(verdict)
     with st.expander("How to read this", icon=":material/help:"):
         st.markdown(HELP)
@@ -146,7 +141,7 @@ def _warn_of_different_images(curves: Sequence[Curve]) -> None:
         )
 
 
-def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
+def _show_areas(verdict: Verdict, curves: Sequence[Curve], what: str) -> None:
     table = summary(verdict, curves)
     table[["area", "sd", "final"]] *= 100
     if table["images"].nunique() == 1:
@@ -159,14 +154,14 @@ def _show_areas(verdict: Verdict, curves: Sequence[Curve]) -> None:
         column_config={
             "name": "Curve",
             "images": "Measured on",
-            "area": number_column("Mean accuracy", "%.1f%%", area),
+            "area": number_column(f"Mean {what}", "%.1f%%", area),
             "sd": number_column("± SD", "%.1f", "Standard deviation over seeds, in points."),
             "seeds": number_column("Seeds", "%d"),
-            "final": number_column("Final accuracy", "%.1f%%", "Of the last rounds, averaged."),
+            "final": number_column(f"Final {what}", "%.1f%%", "Of the last rounds, averaged."),
         },
     )
     if len(table) > 1:
-        st.caption(f"Mean accuracy {where(verdict)}, the range that all of these curves cover.")
+        st.caption(f"Mean {what} {where(verdict)}, the range that all of these curves cover.")
 
 
 def _show_comparisons(verdict: Verdict) -> None:
@@ -183,110 +178,6 @@ def _show_comparisons(verdict: Verdict) -> None:
         if rest := sentences[shown:]:
             with st.expander(f"{title}: {len(rest)}"):
                 st.markdown("\n\n".join(rest))
-
-
-def choose_curves(store: Store, current: int | None) -> list[Curve]:
-    """The curves that the person picks; at first, that of the open experiment ``current``.
-
-    Raises ConfigError for a file that is not such a table.
-    """
-    experiments = {
-        record.name: record.id
-        for record in store.experiments()
-        if any(one.metrics for one in store.rounds(record.id))
-    }
-    baselines = {
-        free_name(f"{name}, random labels", experiments, "random baseline"): number
-        for name, number in experiments.items()
-        if has_baseline(store.folder(number))
-    }
-    simulated: dict[str, list[Curve]] = {}
-    for curve in saved_curves():
-        name = free_name(curve.name, [*experiments, *baselines], "simulated")
-        simulated.setdefault(name, []).append(curve)
-    options = [*experiments, *baselines, *simulated]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = _pick(options, experiments, current)
-        with st.popover("Add tables", icon=":material/upload:"):
-            files = st.file_uploader(
-                "Tables written by “python -m al_core simulate”",
-                type="csv",
-                accept_multiple_files=True,
-                key="tables",
-            )
-    curves = _together(store, experiments, chosen, curve_of, strategies_in_words)
-    curves += _together(store, baselines, chosen, baseline_curve, lambda _: "Random labels")
-    for name in chosen:
-        curves += [replace(curve, name=name) for curve in simulated.get(name, ())]
-    for file in files:
-        taken = {curve.name for curve in curves}
-        curves += [
-            replace(curve, name=free_name(curve.name, taken, Path(file.name).stem))
-            for curve in read_curves(file.getvalue(), file.name)
-        ]
-    return curves
-
-
-def _pick(
-    options: Sequence[str], experiments: Mapping[str, int], current: int | None
-) -> Sequence[str]:
-    own = [name for name, number in experiments.items() if number == current]
-    # An experiment that was opened before its first round ended joins the others once it has.
-    if own and st.session_state.pop("not-yet-measured", None) == current:
-        st.session_state[KEY] = [*st.session_state.get(KEY, ()), *own]
-    elif current is not None and not own:
-        st.session_state["not-yet-measured"] = current
-    return st.multiselect(
-        "Experiments and simulations",
-        options,
-        default=own,
-        placeholder="Choose what to compare" if options else "None measured yet",
-        disabled=not options,
-        key=KEY,
-        bind="query-params",
-    )
-
-
-def _together(
-    store: Store,
-    experiments: Mapping[str, int],
-    chosen: Sequence[str],
-    curve: Callable[[Experiment], Curve | None],
-    title: Callable[[Experiment], str],
-) -> list[Curve]:
-    """The ``curve`` of each of the ``experiments`` that are chosen; those that differ only in their
-    seed become runs of one name, which begins with their ``title``."""
-    alike: dict[object, list[Experiment]] = {}
-    for name in chosen:
-        if name in experiments:
-            experiment = open_experiment(store, experiments[name])
-            alike.setdefault(_all_but_the_seed(experiment), []).append(experiment)
-    curves = []
-    for group in alike.values():
-        seeds = {experiment.config.seed for experiment in group}
-        together = len(seeds) == len(group) > 1
-        name = f"{title(group[0])}, {len(group)} experiments"
-        for one in filter(None, map(curve, group)):
-            curves.append(replace(one, name=name) if together else one)
-    return curves
-
-
-def _all_but_the_seed(experiment: Experiment) -> object:
-    """What experiments that differ only in their seed share: images, settings, and strategies."""
-    settings = replace(
-        experiment.config,
-        strategy="random",  # the next batch's; what counts is which ones chose the batches so far
-        seed=0,
-        rounds=0,
-        show_guesses=False,
-        random_baseline=False,
-    )
-    return experiment.fingerprint, settings, strategies_used(experiment)
-
-
-def free_name(name: str, taken: Iterable[str], more: str) -> str:
-    """A name that is not among those ``taken``."""
-    return name if name not in taken else f"{name} ({more})"
 
 
 def shorten(curves: Sequence[Curve]) -> tuple[Sequence[Curve], str]:

@@ -16,6 +16,7 @@ from al_core.experiment.predictions import load_predictions, load_test_predictio
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import confident_mistakes
 from al_core.store.records import RoundRecord
+from al_desk.results.headline import show_gaps
 from al_desk.widgets.charts import (
     HIGH,
     confusion_heatmap,
@@ -36,6 +37,7 @@ WORST = 3  # classes that are in colour at first
 
 def show_classes(experiment: Experiment) -> None:
     """How well each class is recognised, now and in each round."""
+    show_gaps(experiment)
     names = experiment.config.class_names
     table = recall_table(experiment.rounds, names)
     number = table["round"].max()

@@ -7,6 +7,7 @@ import pandas as pd
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.jobs import JobState
+from al_core.models.metrics import Measure, estimate
 from al_core.progress import Work
 from al_core.simulation.random_baseline import baseline_metrics, can_be_measured, missing
 from al_desk.server.resources import trainer
@@ -15,16 +16,16 @@ from al_desk.widgets.formatting import show_error
 from al_desk.widgets.job_progress import watch
 
 
-def random_baseline(experiment: Experiment) -> pd.DataFrame | None:
-    """``round, labeled, accuracy`` of the random baseline, as far as it is known; None while there
+def random_baseline(experiment: Experiment, measure: Measure) -> pd.DataFrame | None:
+    """``round, labeled, share`` of the random baseline, as far as it is known; None while there
     are too few points for a line."""
     known = baseline_metrics(experiment)
     rows = [
-        (record.round, record.labeled, known[record.round]["accuracy"])
+        (record.round, record.labeled, estimate(known[record.round], measure).value)
         for record in experiment.rounds
         if known.get(record.round)
     ]
-    return pd.DataFrame(rows, columns=["round", "labeled", "accuracy"]) if len(rows) > 1 else None
+    return pd.DataFrame(rows, columns=["round", "labeled", "share"]) if len(rows) > 1 else None
 
 
 def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:

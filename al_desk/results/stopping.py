@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from al_core.analysis.classes import gaps_of, some
 from al_core.analysis.stopping import (
     FLAT_ROUNDS,
     Fit,
@@ -26,51 +28,73 @@ from al_core.analysis.stopping import (
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import load_test_predictions
 from al_core.images.dataset import Dataset
+from al_core.models.metrics import Measure, effective_images, estimate, within
 from al_core.store.records import RoundRecord
+from al_desk.widgets.formatting import plain
 
 
-def advise(experiment: Experiment, dataset: Dataset | None) -> pd.DataFrame | None:
-    """Show what is known so far, in sentences.
+def advise(
+    experiment: Experiment, dataset: Dataset | None, measure: Measure
+) -> pd.DataFrame | None:
+    """Show what is known of a measure so far, in sentences.
 
-    Returns the fitted curve, ``labeled, accuracy, low, high``, as far ahead as it can be trusted.
+    Returns the fitted curve, ``labeled, share, low, high``, as far ahead as it can be trusted; None
+    while a class has no label or is never recognised, for such a curve is flat until one is found.
     """
-    rounds = [record for record in experiment.rounds if record.metrics]
-    last = last_gain(experiment, dataset)
+    rounds = [record for record in experiment.rounds if _is_known(record, measure)]
+    last = last_gain(experiment, dataset, measure)
     if last is None:
         return None
     rises = last.low > 0
     st.markdown(f":material/{'trending_up' if rises else 'trending_flat'}: {gain_in_words(last)}")
-    of_three = _gain(experiment, dataset, rounds[-1 - FLAT_ROUNDS :: FLAT_ROUNDS])
+    gaps = gaps_of(experiment)
+    if gaps.forbid_verdicts:
+        missing = plain(some([*gaps.unlabelled, *gaps.unrecognised]))
+        st.markdown(
+            ":material/visibility_off: Nobody can tell whether this curve is flat, or where it "
+            f"leads, while classes have no label or are never recognised: {missing}."
+        )
+        return None
+    of_three = _gain(experiment, dataset, rounds[-1 - FLAT_ROUNDS :: FLAT_ROUNDS], measure)
     if of_three is not None and is_flat(of_three):
         st.markdown(f":material/flag: {flat_in_words(of_three)}")
         return None
     metrics = [record.metrics or {} for record in rounds]
+    estimates = [estimate(measured, measure) for measured in metrics]
     fit = fit_curve(
         [record.labeled for record in rounds],
-        [measured["accuracy"] for measured in metrics],
-        [sum(map(sum, measured["confusion"])) for measured in metrics],
+        [one.value for one in estimates],
+        [effective_images(measured, measure) for measured in metrics],
     )
     if fit is None:
         return None
-    return _look_ahead(fit, metrics[-1]["accuracy"], experiment)
+    return _look_ahead(fit, estimates[-1].value, experiment, measure)
 
 
-def last_gain(experiment: Experiment, dataset: Dataset | None) -> Gain | None:
+def last_gain(experiment: Experiment, dataset: Dataset | None, measure: Measure) -> Gain | None:
     """What the labels of the last round have gained; None before two rounds were measured."""
-    return _gain(experiment, dataset, [r for r in experiment.rounds if r.metrics][-2:])
+    known = [record for record in experiment.rounds if _is_known(record, measure)]
+    return _gain(experiment, dataset, known[-2:], measure)
 
 
-def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFrame:
+def _is_known(record: RoundRecord, measure: Measure) -> bool:
+    metrics = record.metrics
+    return metrics is not None and not math.isnan(estimate(metrics, measure).value)
+
+
+def _look_ahead(
+    fit: Fit, accuracy: float, experiment: Experiment, measure: Measure
+) -> pd.DataFrame:
     nearest = next_target(accuracy)
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     target = left.number_input(
-        "Target accuracy, %",
+        f"Target {within(measure)}, %",
         min_value=0.0,
         max_value=100.0,
         value=nearest,
         step=1.0,
         format="%g",
-        key=f"target-{experiment.id}-{nearest}",
+        key=f"target-{experiment.id}-{measure}-{nearest}",
     )
     reached = forecast(fit, target / 100)
     if target / 100 <= accuracy:
@@ -85,7 +109,7 @@ def _look_ahead(fit: Fit, accuracy: float, experiment: Experiment) -> pd.DataFra
         experiment.rounds[0].labeled, fit.labeled + (ahead.high if ahead else 0), 100
     )
     mean, low, high = fit.at(labels)
-    return pd.DataFrame({"labeled": labels, "accuracy": mean, "low": low, "high": high})
+    return pd.DataFrame({"labeled": labels, "share": mean, "low": low, "high": high})
 
 
 def next_target(accuracy: float) -> float:
@@ -95,12 +119,15 @@ def next_target(accuracy: float) -> float:
 
 
 def _gain(
-    experiment: Experiment, dataset: Dataset | None, rounds: Sequence[RoundRecord]
+    experiment: Experiment, dataset: Dataset | None, rounds: Sequence[RoundRecord], measure: Measure
 ) -> Gain | None:
-    """From the first of two ``rounds`` to the second, paired by image where both predictions are on
-    disk; None where there are not two."""
+    """From the first of two ``rounds`` to the second; None where there are not two. Accuracies are
+    paired by image where both predictions are on disk; a mean over classes has the interval for
+    independent ones, which is wider."""
     if len(rounds) < 2:
         return None
+    if measure != "accuracy":
+        return gain_between(rounds[0], rounds[1], measure=measure)
     right = [_right(experiment.folder, record.round, dataset) for record in rounds]
     shared = 0.0 if right[0] is None or right[1] is None else correlation(right[0], right[1])
     return gain_between(rounds[0], rounds[1], shared)

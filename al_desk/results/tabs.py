@@ -9,15 +9,20 @@ from typing import Any
 import streamlit as st
 from safetensors import SafetensorError
 
+from al_core.analysis.curves import measured_on, title_of
 from al_core.config import LEARNED
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.models.learned_weights import card, learned_path
+from al_core.models.metrics import MEASURES
 from al_core.simulation.random_baseline import against_random
 from al_core.store.records import RoundRecord
 from al_core.store.store import Store
 from al_desk.results.headline import (
-    accuracy_name,
+    INTERVALS,
+    choose_measure,
+    commonest,
+    leads,
     measured_in_words,
     rounds_table,
     why_no_accuracy,
@@ -26,7 +31,7 @@ from al_desk.results.mistakes import show_classes, show_mistakes
 from al_desk.results.pool_map import show_map
 from al_desk.results.random_baseline import random_baseline, show_progress
 from al_desk.results.stopping import advise
-from al_desk.widgets.charts import accuracy_curve
+from al_desk.widgets.charts import Beside, accuracy_curve
 from al_desk.widgets.formatting import duration, number_column, show_info
 from al_desk.widgets.job_progress import draw_history
 
@@ -65,14 +70,19 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
 
 
 def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
+    measure = choose_measure(leads(experiment))
     chart = st.container()
-    ahead = advise(experiment, dataset)
-    baseline = random_baseline(experiment)
+    ahead = advise(experiment, dataset, measure)
+    baseline = random_baseline(experiment, measure)
     table = rounds_table(experiment.rounds)
-    curve = accuracy_curve(table, accuracy_name(experiment), ahead, baseline)
+    names = {measure: "share", f"{measure}_low": "low", f"{measure}_high": "high"}
+    drawn = table[["round", "labeled", "images", *names]].rename(columns=names)
+    floor = commonest(experiment) if measure == "accuracy" else None
+    curve = accuracy_curve(drawn, title_of(measure, measured_on(experiment).kind),
+                           Beside(ahead, baseline, floor))  # fmt: skip
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
-        "Each point is one round; the band is its 95% Wilson interval. "
+        f"Each point is one round; the band is its 95% interval. {INTERVALS[measure]} "
         f"{measured_in_words(experiment, every_round=True)}"
     )
     if len(table) > 1:
@@ -85,10 +95,12 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
             " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with a 95% "
             "interval."
         )
+    if floor is not None:
+        note += " Dotted: the accuracy of answering the commonest class every time."
     if baseline is not None:
         note += " Grey: the random baseline, trained once on as many labels chosen at random."
     chart.caption(note)
-    if words := against_random(experiment):
+    if words := against_random(experiment, measure):
         st.markdown(f":material/casino: {words}")
     show_progress(experiment)
 
@@ -111,7 +123,8 @@ def _how_learned(experiment: Experiment) -> str:
 
 def _show_rounds(experiment: Experiment) -> None:
     table = rounds_table(experiment.rounds)
-    shares = ["accuracy", "change", "low", "high", "ece", "disagreement"]
+    shares = [f"{name}{part}" for name in MEASURES for part in ("", "_change", "_low", "_high")]
+    shares += ["ece", "disagreement"]
     table[shares] = 100 * table[shares].astype(float)
     changes = _changes(experiment.rounds)
     if any(changes):
@@ -146,10 +159,16 @@ def _pick_round(experiment: Experiment, what: str) -> int:
 _COLUMNS = {
     "round": number_column("Round", "%d"),
     "labeled": number_column("Labelled", "localized"),
-    "accuracy": number_column("Accuracy", "%.1f%%", "On the test images, else on held-out ones."),
-    "change": number_column("Change", "%+.1f", "Since the round before, in points."),
-    "low": number_column("95% from", "%.1f%%", "Wilson interval."),
-    "high": number_column("to", "%.1f%%"),
+    **{
+        f"{measure}{part}": number_column(f"{title}{words}", form, note)
+        for measure, title in MEASURES.items()
+        for part, words, form, note in (
+            ("", "", "%.1f%%", "On the test images, else on held-out ones."),
+            ("_change", ", change", "%+.1f", "Since the round before, in points."),
+            ("_low", ", 95% from", "%.1f%%", INTERVALS[measure]),
+            ("_high", ", 95% to", "%.1f%%", INTERVALS[measure]),
+        )
+    },
     "images": number_column("Measured on", "localized", "Images the accuracy was measured on."),
     "nll": number_column(
         "NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."

@@ -1,7 +1,8 @@
 """Experiments: started, chosen, renamed; who is labelling; what goes out and comes in.
 
 sidebar            reopen, rename and delete experiments; how one is labelled
-new_experiment     the form that starts one, and how long a round would take on this machine
+new_experiment     the form that starts one
+before_start       what a round would cost on this machine, and which classes will not be measured
 training_settings  how rounds train, before the start and while an experiment runs
 annotator          who may see the page, who is labelling, and what happened in the meantime
 import_export      labels and images, out and in

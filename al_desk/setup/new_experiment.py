@@ -1,24 +1,19 @@
-"""The form for a new experiment: defaults that suit the images, and what a round would cost."""
+"""The form for a new experiment: defaults that suit the images."""
 
 from __future__ import annotations
 
 from itertools import count as numbers
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import streamlit as st
 
 from al_core.config import (
-    LEARNED,
     ExperimentConfig,
     InitialLabels,
-    Stem,
     default_train,
 )
 from al_core.images.sources import SOURCES
-from al_core.jobs import JobState
-from al_core.models.learned_weights import learned_path
 from al_core.names import HIDDEN, LENGTH
-from al_core.progress import Work
 from al_core.store.store import Store
 from al_core.strategies.registry import (
     FEW_PER_CLASS,
@@ -28,20 +23,13 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
-from al_desk.server.resources import images_key, loader
+from al_desk.setup.before_start import show_cost, show_unmeasured
 from al_desk.setup.training_settings import count, model_and_training, readable
 from al_desk.widgets.buttons import pressed
-from al_desk.widgets.formatting import duration
-from al_desk.widgets.job_progress import redraw_at_end
-
-if TYPE_CHECKING:
-    from al_core.loop.speed import Speed
 
 PATH = "a folder or a parquet file"
 CLASSES = 10  # in the sources that come with the program; in others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
-SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
-UNKNOWN = 10_000  # images, of a source that has not been read yet
 
 
 def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
@@ -128,6 +116,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         held_out_share=held_out_share / 100,
     )
     show_cost(config)
+    show_unmeasured(source)
     started = pressed(
         "Start experiment",
         type="primary",
@@ -182,48 +171,3 @@ def _free_name(store: Store, source: str) -> str:
     base = HIDDEN.sub("", last)[: LENGTH - 10].strip() or "experiment"  # room for a number
     taken = {record.name for record in store.experiments()}
     return next(name for i in numbers(1) if (name := f"{base} {i}") not in taken)
-
-
-def show_cost(config: ExperimentConfig) -> None:
-    """A sentence on both ways to train, measured in the background once there is a choice."""
-    stem, size = config.model.stem, config.image_size
-    if config.model.weights == "none":
-        st.caption(
-            "With weights to start from, perhaps learned from these images, a linear head can be "
-            "trained on their features instead of the whole network: a round then takes about a "
-            "second."
-        )
-        return
-    key = f"speed of {stem} at {size}"
-    job = loader().job(key) or loader().submit(key, lambda: _measure(stem, size))
-    if job.active:
-        redraw_at_end(job)
-        st.caption("Measuring how long a round takes on this machine…")
-    elif job.state is JobState.DONE:
-        st.caption(_in_words(config, job.result))
-    else:
-        st.caption("How long a round takes could not be measured.")
-
-
-def _in_words(config: ExperimentConfig, speed: Speed) -> str:
-    images = SIZES.get(config.data, UNKNOWN)
-    learning = ""
-    if config.model.weights == LEARNED:
-        minutes = config.model.learn_minutes
-        learning = f"Learning features takes {minutes:,.0f} min, once for these images. "
-        loading = loader().job(images_key(config.data, config.image_size))
-        if loading and loading.result and learned_path(loading.result.fingerprint).exists():
-            learning = "Features were learned from these images before, and are used again. "
-    return (
-        f"{learning}On this machine, with {config.initial:,} labels and {images:,} images: "
-        f"fine-tuning takes about {duration(speed.of_fine_tuning(config, images))} a round. A "
-        f"linear head takes {duration(speed.of_features(images))} once, for the features, and then "
-        f"{duration(speed.of_head(config, images))} a round."
-    )
-
-
-def _measure(stem: Stem, image_size: int) -> Work[Speed]:
-    from al_core.loop.speed import measure_speed
-    from al_core.models.hardware import find_hardware
-
-    return (yield from measure_speed(stem, image_size, find_hardware()))

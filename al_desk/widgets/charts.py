@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import altair as alt
@@ -23,19 +24,26 @@ Layers = alt.LayerChart | alt.FacetChart  # as altair types a chart of layers
 STATES = ("Unlabelled", "Labelled", "Chosen")  # of an image on the map
 
 
-def accuracy_curve(
-    table: pd.DataFrame,
-    title: str,
-    ahead: pd.DataFrame | None = None,
-    baseline: pd.DataFrame | None = None,
-) -> Layers:
-    """Accuracy against labelled images, with the 95% band. ``table`` is from rounds_table, the
-    forecast ``ahead`` from :func:`al_desk.results.stopping.advise`, ``baseline`` from
-    :func:`al_desk.results.random_baseline.random_baseline`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """What is drawn beside a curve: the forecast ``ahead`` from
+    :func:`al_desk.results.stopping.advise`, ``baseline`` from
+    :func:`al_desk.results.random_baseline.random_baseline`, and the ``floor``, the commonest class
+    and its share."""
+
+    ahead: pd.DataFrame | None = None
+    baseline: pd.DataFrame | None = None
+    floor: tuple[str, float] | None = None
+
+
+def accuracy_curve(table: pd.DataFrame, title: str, beside: Beside) -> Layers:
+    """A measure, ``title``, against labelled images, with the 95% band. ``table`` has a row a
+    round: ``round, labeled, share, low, high, images``."""
+    ahead, baseline = beside.ahead, beside.baseline
     x = _along_labels(table["labeled"].tolist() if ahead is None else [])
-    y = alt.Y("accuracy:Q", title=title, axis=alt.Axis(format="%"),
+    y = alt.Y("share:Q", title=title, axis=alt.Axis(format="%"),
               scale=alt.Scale(zero=False, nice=False, padding=10))  # fmt: skip
-    base = alt.Chart(table).encode(x=x, tooltip=[_ROUND, *_measured("accuracy", title)])
+    base = alt.Chart(table).encode(x=x, tooltip=[_ROUND, *_measured("share", title)])
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     # Thin bars: a rule would be black, on a dark page too.
     whiskers = base.mark_bar(size=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q")
@@ -44,7 +52,7 @@ def accuracy_curve(
     if baseline is not None:
         tooltip = [
             alt.Tooltip("labeled:Q", title="Random labels", format=","),
-            alt.Tooltip("accuracy:Q", title=title, format=".1%"),
+            alt.Tooltip("share:Q", title=title, format=".1%"),
         ]
         points = {"size": 50, "opacity": 1, "color": GREY}
         grey = alt.Chart(baseline).mark_line(strokeWidth=2, color=GREY, point=points)
@@ -54,6 +62,15 @@ def accuracy_curve(
         layers += [
             fit.mark_area(opacity=0.1).encode(y="low:Q", y2="high:Q"),
             fit.mark_line(strokeWidth=2, strokeDash=[5, 5]).encode(y=y),
+        ]
+    if beside.floor is not None:
+        name, share = beside.floor
+        words = f"Always {name}: {share:.1%}"
+        at = alt.Chart(pd.DataFrame([{"share": share, "words": words}])).encode(y=y)
+        low = at.mark_text(align="left", baseline="top", dx=6, dy=4, color=GREY)
+        layers += [
+            at.mark_rule(strokeWidth=1.5, strokeDash=[2, 3], color=GREY),
+            low.encode(x=alt.value(0), text="words:N"),
         ]
     return alt.layer(*layers).properties(height=HEIGHT)
 

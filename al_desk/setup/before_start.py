@@ -1,0 +1,87 @@
+"""What is said before an experiment starts: what a round would cost, what will not be measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from al_core.analysis.classes import unmeasured_in_words
+from al_core.config import LEARNED, ExperimentConfig, Stem
+from al_core.files.paths import home
+from al_core.images.dataset_cache import unmeasured_classes
+from al_core.images.sources import SOURCES
+from al_core.jobs import JobState
+from al_core.models.learned_weights import learned_path
+from al_core.progress import Work
+from al_desk.server.resources import images_key, loader
+from al_desk.widgets.formatting import duration, plain
+from al_desk.widgets.job_progress import redraw_at_end
+
+if TYPE_CHECKING:
+    from al_core.loop.speed import Speed
+
+SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
+UNKNOWN = 10_000  # images, of a source that has not been read yet
+
+
+def show_unmeasured(source: str) -> None:
+    """Name the classes that the test images of a source will not measure, once it was listed in
+    the background."""
+    if not source or source in SOURCES:
+        return
+    key = f"classes of {source}"
+    job = loader().job(key) or loader().submit(
+        key, lambda: unmeasured_classes(source, cache_dir=home() / "cache")
+    )
+    job.wait(1.0)  # most folders are listed by then, and nothing below moves
+    if job.active:
+        redraw_at_end(job)
+        st.caption("Looking which classes have images to test with…")
+    elif job.state is JobState.DONE and job.result[0]:
+        st.caption(f":material/visibility_off: {plain(unmeasured_in_words(*job.result))}")
+
+
+def show_cost(config: ExperimentConfig) -> None:
+    """A sentence on both ways to train, measured in the background once there is a choice."""
+    stem, size = config.model.stem, config.image_size
+    if config.model.weights == "none":
+        st.caption(
+            "With weights to start from, perhaps learned from these images, a linear head can be "
+            "trained on their features instead of the whole network: a round then takes about a "
+            "second."
+        )
+        return
+    key = f"speed of {stem} at {size}"
+    job = loader().job(key) or loader().submit(key, lambda: _measure(stem, size))
+    if job.active:
+        redraw_at_end(job)
+        st.caption("Measuring how long a round takes on this machine…")
+    elif job.state is JobState.DONE:
+        st.caption(_in_words(config, job.result))
+    else:
+        st.caption("How long a round takes could not be measured.")
+
+
+def _in_words(config: ExperimentConfig, speed: Speed) -> str:
+    images = SIZES.get(config.data, UNKNOWN)
+    learning = ""
+    if config.model.weights == LEARNED:
+        minutes = config.model.learn_minutes
+        learning = f"Learning features takes {minutes:,.0f} min, once for these images. "
+        loading = loader().job(images_key(config.data, config.image_size))
+        if loading and loading.result and learned_path(loading.result.fingerprint).exists():
+            learning = "Features were learned from these images before, and are used again. "
+    return (
+        f"{learning}On this machine, with {config.initial:,} labels and {images:,} images: "
+        f"fine-tuning takes about {duration(speed.of_fine_tuning(config, images))} a round. A "
+        f"linear head takes {duration(speed.of_features(images))} once, for the features, and then "
+        f"{duration(speed.of_head(config, images))} a round."
+    )
+
+
+def _measure(stem: Stem, image_size: int) -> Work[Speed]:
+    from al_core.loop.speed import measure_speed
+    from al_core.models.hardware import find_hardware
+
+    return (yield from measure_speed(stem, image_size, find_hardware()))
