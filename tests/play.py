@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 from squares import CPU
 
-from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.experiment import (
+    Experiment,
+    Phase,
+    change_settings,
+    open_experiment,
+)
 from al_core.experiment.leases import close_round, hand_in, lapses_at, take_new_batch
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset
@@ -40,7 +45,7 @@ class Play:
         """So many acts; the experiment after them."""
         everything = (
             [self.label] * 6 + [self.finish_batch] * 5 + [self.train] * 8 + [self.relabel] * 2
-            + [self.take_back, self.withdraw, self.change_strategy, self.refit]
+            + [self.take_back, self.withdraw, self.change_settings, self.refit]
         )  # fmt: skip
         for _ in range(acts):
             self.any_of(everything)()
@@ -117,8 +122,12 @@ class Play:
         """Both tabs are closed: what nobody touched is withdrawn where something was handed in."""
         close_round(self.store, self.id, self.now.next_round, lambda _: True)
 
-    def change_strategy(self) -> None:
-        self.store.change_config(self.id, {"strategy": self.any_of(self.strategies)})
+    def change_settings(self) -> None:
+        """The strategy, and with it how the next round trains."""
+        place, now = int(self.rng.integers(len(self.strategies))), self.now
+        train = replace(now.config.train, learning_rate=0.005 + 0.001 * place, flip=place % 2 == 0)
+        wanted = replace(now.config, strategy=self.strategies[place], train=train)
+        change_settings(self.store, now, wanted)
 
     def refit(self) -> None:
         finish(refit(self.store, self.id, self.dataset, self.hardware))

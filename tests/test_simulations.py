@@ -218,7 +218,7 @@ def rounds(home: Path) -> list[RoundRecord]:
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
     folder = folder_of(home / "mine", *(f"{name}/{i}.png" for i in range(20) for name in "ab"))
-    quick = "--initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 25 --jobs 2"
+    quick = "--initial 12 --per-round 5 --rounds 2 --image-size 16 --min-steps 50 --jobs 2"
     words = ["simulate", "--data", str(folder), *quick.split(), "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "al_core", *words],

@@ -96,7 +96,7 @@ def test_labels_choose_class_weights_for_a_network_and_the_rounds_record_says_wh
                 return end.value.record.metrics, phases
 
     full, phases = trained("full")
-    assert phases == {"Training", "Evaluating"}
+    assert phases == {"Training", "Calibrating", "Evaluating"}
     chosen, phases = trained("auto")
     assert {f"Training to choose class weights, {i} of 3" for i in (1, 2, 3)} < phases
     assert chosen == full
