@@ -5,6 +5,7 @@ Does not import torch, so a page can offer the settings before anything heavy is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -19,6 +20,7 @@ LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 PAGE_PIXELS = 2**26  # in a batch; the browser decodes it all at once, into a quarter of a gigabyte
+LEAST_IN_A_BATCH = 16  # images, repeated where there are fewer
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
@@ -110,6 +112,15 @@ class TrainConfig:
         _between("weight decay", self.weight_decay, 0, 1)
         _yes_or_no("flip", self.flip)
         _one_of("class weights", self.class_weights, get_args(ClassWeights))
+
+    def batch_of(self, n: int) -> int:
+        """How many of ``n`` labelled images a step takes; few are repeated, since batch norm learns
+        nothing from two."""
+        return max(min(self.batch_size, n), LEAST_IN_A_BATCH)
+
+    def steps_for(self, n: int) -> int:
+        """How many steps a training on ``n`` labelled images takes."""
+        return max(math.ceil(self.epochs * n / self.batch_of(n)), self.min_steps)
 
 
 @dataclass(frozen=True, slots=True)

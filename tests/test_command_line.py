@@ -64,7 +64,8 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
         "balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,"
         "macro_f1,macro_f1_low,macro_f1_high,train_seconds,score_seconds,select_seconds,"
         "images_scored,nll,ece,disagreement,data,annotator,head,embeddings,start,initial,per_round,"
-        "weights,stem,epochs,min_steps,class_weights"
+        "weights,stem,image_size,epochs,min_steps,batch_size,learning_rate,momentum,weight_decay,"
+        "flip,shift,class_weights"
     )
     table = rows(out)
     assert [(r["strategy"], r["seed"], r["round"]) for r in table] == [

@@ -24,18 +24,18 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def train(n: int, config: TrainConfig) -> list:
+def train(n: int, config: TrainConfig, seed: int = 0) -> list:
     images = np.random.default_rng(0).integers(0, 100, (n, 3, 16, 16)).astype(np.uint8)
     targets = np.arange(n) % 2
     images[targets == 1] += 100
-    network = build(2, "torchvision", CPU, images, seeded())
+    network = build(2, "torchvision", CPU, images, seeded(seed))
     x, y = torch.from_numpy(images), torch.from_numpy(targets)
-    return list(fit(network, x, y, config, CPU, seeded()))
+    return list(fit(network, x, y, config, CPU, seeded(seed)))
 
 
 def test_there_is_one_report_an_epoch_and_the_last_one_is_the_end() -> None:
-    reports = train(20, TrainConfig(epochs=3, min_steps=0, batch_size=8))
-    assert [report.done for report in reports] == [3, 5, 8]  # 24, 40 and 64 images seen
+    reports = train(40, TrainConfig(epochs=3, min_steps=0, batch_size=16))
+    assert [report.done for report in reports] == [3, 5, 8]  # 48, 80 and 128 images seen
     assert [report.epoch for report in reports] == [1.2, 2, 3.2]
     assert reports[-1].fraction == 1
     assert reports[-1].seconds_left == 0
@@ -48,7 +48,14 @@ def test_few_labels_are_trained_for_as_many_steps_as_many_labels() -> None:
 
 
 def test_an_odd_image_at_the_end_does_not_break_batch_norm() -> None:
-    assert train(9, TrainConfig(epochs=1, min_steps=0, batch_size=8))[-1].done == 2
+    assert train(17, TrainConfig(epochs=1, min_steps=0, batch_size=16))[-1].done == 2
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(2, 64), (3, 64), (20, 2), (20, 3)])
+def test_few_images_and_small_batches_train_too(n: int, batch_size: int) -> None:
+    for seed in range(3):
+        (*_, last) = train(n, TrainConfig(batch_size=batch_size, min_steps=40, epochs=1), seed)
+        assert last.accuracy == 1
 
 
 def test_training_learns_what_can_be_learned() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -11,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from al_core.cli.terminal import run_shown
-from al_core.config import LEARNED, WEIGHTS, WEIGHTS_FILES, Stem
+from al_core.config import LEARNED, WEIGHTS, WEIGHTS_FILES, Stem, TrainConfig
 from al_core.errors import ConfigError
 from al_core.files.atomic import check_writable
 from al_core.files.paths import home
@@ -55,6 +56,35 @@ def _checked(context: click.Context, _: click.Parameter, address: str | None) ->
     if address == "":
         raise ConfigError("The --address is empty; without it a cluster starts on this machine.")
     return address
+
+
+# Of each setting of a training, what --help says; the option and its type come from its field.
+TRAINING = {
+    "epochs": "Passes over the labelled images.",
+    "min_steps": "Optimiser steps a training has at least.",
+    "batch_size": "Images per step.",
+    "learning_rate": "The peak of the schedule.",
+    "momentum": "Of stochastic gradient descent.",
+    "weight_decay": "Keeps weights small.",
+    "flip": "Mirror half of the images.",
+    "shift": "Images are moved by up to so many pixels.",
+    "class_weights": "off, on, full or auto: labels of rare classes count for more, by the root of "
+    "their number, in full, or as the labels say (a network then trains four times as long).",
+}
+TYPES = {"int": int, "float": float, "bool": bool}
+
+
+def training(command: Command) -> Command:
+    """An option for each field of TrainConfig, None where it is not given."""
+    for field in reversed(fields(TrainConfig)):
+        flag = f"--{field.name.replace('_', '-')}"
+        if field.type == "bool":
+            flag += f"/--no-{field.name.replace('_', '-')}"
+        note = TRAINING.get(field.name, "")
+        kind = TYPES.get(str(field.type), str)
+        text = f"{note}  [default: as in the page]"
+        command = click.option(flag, field.name, type=kind, default=None, help=text)(command)
+    return command
 
 
 def load_images(data: str, image_size: int = 32, weights: str = "none") -> Dataset:

@@ -17,7 +17,7 @@ from al_core.analysis.curves import bands, read_curves
 from al_core.cli import options
 from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import ClassWeights, ExperimentConfig, Head, ModelConfig, Stem, default_train
+from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.read import read_features
 from al_core.files.atomic import is_stream, whole_text
@@ -50,15 +50,8 @@ if TYPE_CHECKING:
 @option("--initial", default=1000, help="Images labelled at the start.")
 @option("--per-round", default=100, help="Images asked about a round.")
 @option("--rounds", default=3, help="Rounds of labelling.")
-@option("--epochs", type=int, help="Epochs of training  [default: as in the page]")
-@option("--min-steps", type=int, help="Optimiser steps a training has at least.")
-@option(
-    "--class-weights",
-    type=click.Choice(get_args(ClassWeights)),
-    default="off",
-    help="Labels of rare classes count for more: by the root of their number, or in full; auto: as "
-    "the labels say, where training a network takes four times as long.",
-)
+@options.training
+@options.image_size
 @option("--seed", "seeds", multiple=True, type=int, default=(0,), help="Repeatable.")
 @option("--weights", default="none", help=WEIGHTS_HELP)
 @options.stem
@@ -94,9 +87,7 @@ def simulate(
     initial: int,
     per_round: int,
     rounds: int,
-    epochs: int | None,
-    min_steps: int | None,
-    class_weights: ClassWeights,
+    image_size: int,
     seeds: tuple[int, ...],
     weights: str,
     stem: Stem,
@@ -108,6 +99,7 @@ def simulate(
     address: str | None,
     out: Path,
     plot: Path | None,
+    **training: Any,
 ) -> None:
     """Run the loop with a simulated annotator, for each strategy and seed.
 
@@ -120,16 +112,14 @@ def simulate(
         if embeddings is None
         else ModelConfig(head=head, embeddings=str(located(str(embeddings))))
     )
-    given: dict[str, Any] = {
-        "epochs": epochs, "min_steps": min_steps, "class_weights": class_weights,
-    }  # fmt: skip
-    train = replace(default_train(data), **{k: v for k, v in given.items() if v is not None})
+    given = {name: value for name, value in training.items() if value is not None}
+    train = replace(default_train(data), **given)
     # Settings are checked before images are loaded: a typo should not cost a minute.
     simulations = {
         (strategy, seed): Simulation(
             ExperimentConfig(
                 data=data, strategy=strategy, start=start, initial=initial, per_round=per_round,
-                rounds=rounds, model=model, train=train, seed=seed,
+                rounds=rounds, model=model, train=train, seed=seed, image_size=image_size,
             ),
             annotator,
         )
@@ -139,7 +129,7 @@ def simulate(
     options.check_outputs(filter(None, (out, plot)), [*inputs, embeddings])
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
-    dataset = options.load_images(data, weights=model.weights)
+    dataset = options.load_images(data, image_size, model.weights)
     if plot is not None and not (dataset.test.targets >= 0).any():
         raise ConfigError("Without a test image nothing is measured: leave --plot out.")
     for one in simulations.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,11 +39,10 @@ class Speed:
     def of_fine_tuning(self, config: ExperimentConfig, images: int) -> float:
         """Seconds of a first round, with ``images`` to predict."""
         train = config.train
-        batch = min(train.batch_size, config.initial)
-        steps = max(math.ceil(train.epochs * config.initial / batch), train.min_steps)
+        seen = train.batch_of(config.initial) * train.steps_for(config.initial)
         scoring = self.predicting if can_be_fast(config.strategy) else self.fp32
-        trainings = 1 + len(POWERS) * (train.class_weights == "auto")  # each of fewer labels
-        return trainings * steps * batch / self.training + images / scoring
+        trainings = 2 + len(POWERS) * (train.class_weights == "auto")  # one calibrates
+        return trainings * seen / self.training + images / scoring
 
     def of_features(self, images: int) -> float:
         """Seconds to compute the features of ``images``, once."""

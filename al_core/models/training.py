@@ -17,6 +17,8 @@ from al_core.models.network import Network
 from al_core.progress import TrainingProgress
 
 AHEAD = 256  # steps whose random numbers are drawn at once
+FULL = 64  # different images in a batch that takes the whole learning rate
+STEEPEST = 5.0  # the norm of a gradient, at most
 # From images [n,3,H,W] and targets [n] to their mean loss and the number of correct predictions.
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -33,27 +35,30 @@ def fit(
 
     ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
     ``generator`` is a CPU generator. It reports once an epoch, and every second within a long one,
-    so that a progress bar moves and the work can be stopped soon. Where memory runs out, batches
-    are split from then on, and the reports say so. The schedule: Smith & Topin,
-    "Super-convergence" (2019). Raises ConfigError for fewer than two images, or where the loss is
-    no longer finite. The class weights of ``config`` must not be ``auto``.
+    so that a progress bar moves and the work can be stopped soon. Few images are repeated,
+    augmented otherwise each time, to fill a batch. The learning rate shrinks with the images in a
+    batch where they are fewer than 64 (Goyal et al., "Accurate, Large Minibatch SGD", 2017), and
+    the gradient's norm is bounded. Where memory runs out, batches are split from then on, and the
+    reports say so. The schedule: Smith & Topin, "Super-convergence" (2019). Raises ConfigError for
+    fewer than two images, or where the loss is no longer finite. The
+    class weights of ``config`` must not be ``auto``.
     """
     n = len(images)
     if n < 2:
         raise ConfigError("Training needs at least two labelled images.")
-    batch_size = min(config.batch_size, n)
-    steps = max(math.ceil(config.epochs * n / batch_size), config.min_steps)
+    batch_size, steps = config.batch_of(n), config.steps_for(n)
     batches = _batches(images, batch_size, steps, config, generator)
+    rate = config.learning_rate * min(1, min(batch_size, n) / FULL)
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=config.learning_rate,
+        lr=rate,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.momentum > 0,
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps, cycle_momentum=False
+        optimizer, rate, total_steps=steps, cycle_momentum=False
     )
     loss_of = _loss(network, targets, config, hardware)
     network.train()
@@ -64,6 +69,7 @@ def fit(
         batch, mirrored, offsets = next(batches)
         x, y = augment(images[batch], mirrored, offsets), targets[batch]
         loss, right, parts = _gradient(network, loss_of, x, y, parts)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), STEEPEST)
         optimizer.step()
         schedule.step()
         seen += len(y)
@@ -73,7 +79,9 @@ def fit(
         ends_epoch = step == steps or step * batch_size // n > (step - 1) * batch_size // n
         if ends_epoch or now - last > 1:
             if not math.isfinite(losses.item()):
-                raise ConfigError("The training diverged; choose a lower learning rate.")
+                raise ConfigError(
+                    "The training diverged; choose a lower learning rate in the settings."
+                )
             yield TrainingProgress(
                 in_parts("Training", -(-batch_size // parts), batch_size),
                 step,

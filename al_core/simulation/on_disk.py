@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -31,7 +31,7 @@ DEPENDS_ON = (
     "class_names",
 )  # fmt: skip
 DAMAGE = (OSError, LookupError, TypeError, ValueError, AttributeError)  # what a bad note raises
-FORMAT = 6  # raise it when rounds or strategies change: older simulations are run again
+FORMAT = 7  # raise it when rounds or strategies change: older simulations are run again
 NOTE = "simulation.json"
 
 
@@ -57,9 +57,8 @@ class Simulation:
             "per_round": config.per_round,
             "weights": config.model.weights,
             "stem": config.model.stem,
-            "epochs": config.train.epochs,
-            "min_steps": config.train.min_steps,
-            "class_weights": config.train.class_weights,
+            "image_size": config.image_size,
+            **asdict(config.train),
         }
 
 
