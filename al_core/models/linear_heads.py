@@ -127,9 +127,9 @@ def cross_validate(
     cross-validation; reads no test set.
 
     ``embeddings`` ``[L,D]``, ``labels`` int64 ``[L]``, L at least 2. Where classes are weighted, it
-    is the balanced loss of calibrated logits on the classes with two labels or more, which are then
-    spread over the folds. The temperature comes from the left-out folds; it means nothing for
-    embeddings that were trained on these same labels.
+    is the balanced loss on the classes with two labels or more, which are then spread over the
+    folds. The temperature comes from the left-out folds; it means nothing for embeddings that were
+    trained on these same labels.
     """
     n = len(labels)
     folds = min(FOLDS, n)
@@ -153,10 +153,9 @@ def cross_validate(
     left_out = logits[:, fold_of, torch.arange(n, device=fold_of.device)]  # [settings, L, C]
 
     def loss(logits: Tensor) -> float:
-        if not balanced:
-            return F.cross_entropy(logits, labels).item()
-        calibrated = logits / temperature(logits.softmax(1), labels)
-        return balanced_loss(calibrated[twice], labels[twice])
+        if balanced:
+            return balanced_loss(logits[twice], labels[twice])
+        return F.cross_entropy(logits, labels).item()
 
     best = int(np.argmin([loss(one) for one in left_out]))
     return Validation(
