@@ -26,8 +26,8 @@ NOT_EVERYWHERE = {
 # What may be used of these two; os.sysconf has a fallback, which is tested below, and os.sync is
 # asked for before it is used.
 EVERYWHERE = {
-    "os": "DirEntry O_RDONLY O_RDWR W_OK access close cpu_count environ fsencode fsync getpid "
-    "listdir open path pathsep replace scandir stat sync sysconf",
+    "os": "DirEntry O_RDONLY O_RDWR W_OK access close cpu_count dup environ fdopen fsencode fstat "
+    "fsync getpid listdir open path pathsep replace scandir stat strerror sync sysconf",
     "signal": "SIGINT signal",
 }
 
