@@ -69,7 +69,7 @@ def test_a_network_is_as_sure_as_it_is_right_by_what_is_known_before_it_is_measu
         )
 
     noisy = replace(dataset, train=with_errors(dataset.train), test=with_errors(dataset.test))
-    settings = config(initial=24, per_round=12, train=replace(QUICK, min_steps=60))
+    settings = config(initial=24, per_round=12, train=replace(QUICK, min_steps=40))
     experiment = start_experiment(store, "mine", settings, noisy)
     for number in range(2):
         train(store, noisy, experiment)

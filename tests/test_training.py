@@ -70,12 +70,13 @@ def test_a_network_that_sees_no_difference_predicts_the_weighted_shares_of_the_c
     images = torch.full((40, 3, 16, 16), 128, dtype=torch.uint8)
     targets = torch.tensor([0] * 36 + [1] * 4)
     network = build(2, "torchvision", CPU, images.numpy(), seeded())
-    config = TrainConfig(epochs=40, batch_size=40, shift=0, class_weights=weights)
+    config = TrainConfig(epochs=40, min_steps=0, batch_size=40, shift=0, class_weights=weights)
     assert list(fit(network, images, targets, config, CPU, seeded()))
     share = network.eval()(images).softmax(1)[0, 1].item()
     assert share == pytest.approx(rare, abs=0.05)
 
 
+@pytest.mark.slow
 def test_labels_choose_class_weights_for_a_network_and_the_rounds_record_says_which() -> None:
     """Images that are all alike: even predictions have the least balanced loss."""
     names, n = ("common", "rare", "never"), 40
