@@ -40,8 +40,8 @@ def fit(
     batch where they are fewer than 64 (Goyal et al., "Accurate, Large Minibatch SGD", 2017), and
     the gradient's norm is bounded. Where memory runs out, batches are split from then on, and the
     reports say so. The schedule: Smith & Topin, "Super-convergence" (2019). Raises ConfigError for
-    fewer than two images, or where the loss is no longer finite. The
-    class weights of ``config`` must not be ``auto``.
+    fewer than two images, or where the loss is no longer finite. The class weights of ``config``
+    must not be ``auto``.
     """
     n = len(images)
     if n < 2:

@@ -82,7 +82,7 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
                            Beside(ahead, baseline, floor))  # fmt: skip
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
-        f"Each point is one round; the band is its 95% interval. {INTERVALS[measure]} "
+        f"Each point is one round, with its interval. {INTERVALS[measure]} "
         f"{measured_in_words(experiment, every_round=True)}"
     )
     if len(table) > 1:
