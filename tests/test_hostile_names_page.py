@@ -78,7 +78,7 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
         if tab == "Map":
             page.get_by_role("button", name="Draw the map").click()
         panel = page.get_by_role("tabpanel", name=tab)
-        expect(panel.get_by_test_id("stVegaLiteChart")).to_be_visible(timeout=A_ROUND)
+        expect(panel.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=A_ROUND)
         hover_over_the_chart(panel)
         nothing_ran(page, wrong)
         if tab == "Classes":
