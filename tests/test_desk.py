@@ -149,6 +149,7 @@ def test_rounds_run_to_the_last_say_how_often_person_and_model_disagree_and_one_
     expect(page.get_by_text("6 of 6 saved")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.get_by_text("All rounds are done")).to_be_visible()
+    expect(grid).to_have_count(0)  # what is below has moved up, and can be clicked
 
     page.get_by_role("button", name="Predictions for the rest").click()
     with page.expect_download() as download:

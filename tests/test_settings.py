@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from squares import CPU, config, label_batch, of_squares, train
 
+from al_core.analysis.stopping import trained_alike
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import change_settings, open_experiment
 from al_core.experiment.start import start_experiment
@@ -38,6 +39,8 @@ def test_a_round_uses_the_settings_of_its_time_and_replay_follows_them(store: St
     assert [record.calibrated_by for record in after.rounds] == [
         "hold-out", "hold-out", "last batch"  # the first was trained otherwise than the second
     ]  # fmt: skip
+    assert trained_alike(after.rounds[:1]) == [*after.rounds[:1]]
+    assert trained_alike(after.rounds) == [*after.rounds[1:]]  # what a gain is judged by
     replayed = finish(replay(store, number, dataset, CPU))
     assert [one.is_exact for one in replayed] == [True] * 3
 

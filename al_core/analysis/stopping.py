@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,22 @@ class Gain:
     low: float
     high: float
     measure: Measure = "accuracy"
+
+
+def trained_alike(rounds: Sequence[RoundRecord]) -> list[RoundRecord]:
+    """The last of ``rounds``, back to where the settings of the model or of its training changed:
+    what came before says nothing of what the labels since then gained."""
+    alike: list[RoundRecord] = []
+    for record in reversed(rounds):
+        if alike and _trained_by(record) != _trained_by(alike[0]):
+            break
+        alike.insert(0, record)
+    return alike
+
+
+def _trained_by(record: RoundRecord) -> Any:
+    settings = record.log_position.settings if record.log_position else {}
+    return settings.get("model"), settings.get("train")
 
 
 def gain_between(

@@ -24,6 +24,7 @@ from al_core.analysis.stopping import (
     gain_between,
     gain_in_words,
     is_flat,
+    trained_alike,
 )
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import load_test_predictions
@@ -41,7 +42,7 @@ def advise(
     Returns the fitted curve, ``labeled, share, low, high``, as far ahead as it can be trusted; None
     while a class has no label or is never recognised, for such a curve is flat until one is found.
     """
-    rounds = [record for record in experiment.rounds if _is_known(record, measure)]
+    rounds = _known(experiment, measure)
     last = last_gain(experiment, dataset, measure)
     if last is None:
         return None
@@ -68,22 +69,26 @@ def advise(
     )
     if fit is None:
         return None
-    return _look_ahead(fit, estimates[-1].value, experiment, measure)
+    return _look_ahead(fit, rounds[0].labeled, estimates[-1].value, experiment, measure)
 
 
 def last_gain(experiment: Experiment, dataset: Dataset | None, measure: Measure) -> Gain | None:
-    """What the labels of the last round have gained; None before two rounds were measured."""
-    known = [record for record in experiment.rounds if _is_known(record, measure)]
-    return _gain(experiment, dataset, known[-2:], measure)
+    """What the labels of the last round have gained; None before two rounds were measured since the
+    settings of the training last changed."""
+    return _gain(experiment, dataset, _known(experiment, measure)[-2:], measure)
 
 
-def _is_known(record: RoundRecord, measure: Measure) -> bool:
-    metrics = record.metrics
-    return metrics is not None and not math.isnan(estimate(metrics, measure).value)
+def _known(experiment: Experiment, measure: Measure) -> list[RoundRecord]:
+    """The rounds that were measured, as far back as the model was trained in the same way."""
+    return [
+        record
+        for record in trained_alike(experiment.rounds)
+        if record.metrics and not math.isnan(estimate(record.metrics, measure).value)
+    ]
 
 
 def _look_ahead(
-    fit: Fit, accuracy: float, experiment: Experiment, measure: Measure
+    fit: Fit, fewest: int, accuracy: float, experiment: Experiment, measure: Measure
 ) -> pd.DataFrame:
     nearest = next_target(accuracy)
     left, right = st.columns([1, 3], vertical_alignment="bottom")
@@ -105,9 +110,7 @@ def _look_ahead(
         right.markdown(forecast_in_words(reached, len(experiment.pool.unlabeled)))
     # For a target that is reached already, or out of sight, the curve leads to the nearest one.
     ahead = reached or forecast(fit, nearest / 100)
-    labels = np.linspace(
-        experiment.rounds[0].labeled, fit.labeled + (ahead.high if ahead else 0), 100
-    )
+    labels = np.linspace(fewest, fit.labeled + (ahead.high if ahead else 0), 100)
     mean, low, high = fit.at(labels)
     return pd.DataFrame({"labeled": labels, "share": mean, "low": low, "high": high})
 

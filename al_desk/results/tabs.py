@@ -10,6 +10,7 @@ import streamlit as st
 from safetensors import SafetensorError
 
 from al_core.analysis.curves import measured_on, title_of
+from al_core.analysis.stopping import trained_alike
 from al_core.config import LEARNED
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
@@ -89,6 +90,11 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
         note += (
             " The intervals reflect the choice of these images only: another training on the same "
             "labels would give a slightly different result, too."
+        )
+    if (alike := trained_alike(experiment.rounds)) != [*experiment.rounds]:
+        note += (
+            f" The settings of the training changed before round {alike[0].round}: what labels "
+            "gain, and where the curve leads, is judged by the rounds since."
         )
     if ahead is not None:
         note += (
