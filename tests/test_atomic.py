@@ -71,6 +71,7 @@ def test_a_link_stays_and_what_it_leads_to_is_written_whole_or_not_at_all(
     link.symlink_to("../between")
     if there:
         target.write_text("one\n")
+        target.chmod(0o640)
 
     def write(end: Exception | None) -> None:
         with whole_text(link) as file:
@@ -86,6 +87,7 @@ def test_a_link_stays_and_what_it_leads_to_is_written_whole_or_not_at_all(
     write(None)
     assert target.read_text() == "two\n"
     assert link.is_symlink()
+    assert not there or stat.S_IMODE(target.stat().st_mode) == 0o640
     assert [*target.parent.iterdir()] == [target]
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

@@ -135,6 +135,25 @@ def test_what_cannot_work_is_said_before_anything_runs(
     assert sorted(home.iterdir()) == before  # not even the images were read
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--weights none --out there", "choose imagenet, learned or a file of weights"),
+        ("--weights learned --out mine/there", "mine/there is within the folder of the images"),
+    ],
+)
+def test_embed_says_what_cannot_work_before_it_reads_an_image(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: str, sentence: str
+) -> None:
+    monkeypatch.chdir(home)
+    folder_of(home / "mine", "a/1.png", "b/1.png")
+    before = sorted(home.rglob("*"))
+    ended = al_core("embed", "--data", "mine", *words.split())
+    assert ended.exit_code == 1
+    assert sentence in ended.stderr
+    assert sorted(home.rglob("*")) == before
+
+
 def test_a_picture_of_curves_needs_a_test_image(home: Path) -> None:
     folder = folder_of(home / "mine", "a/1.png", "b/1.png", "a/2.png", "b/2.png")
     words = ["--data", str(folder), "--initial", "2", "--rounds", "0"]

@@ -217,8 +217,9 @@ def rounds(home: Path) -> list[RoundRecord]:
 @pytest.mark.slow
 def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> None:
     out = home / "curve.csv"
-    folder = folder_of(home / "mine", *(f"{name}/{i}.png" for i in range(20) for name in "ab"))
-    quick = "--initial 12 --per-round 5 --rounds 2 --image-size 16 --min-steps 50 --jobs 2"
+    unequal = [*(f"a/{i}.png" for i in range(60)), *(f"b/{i}.png" for i in range(8))]
+    folder = folder_of(home / "mine", *unequal)
+    quick = "--initial 12 --per-round 5 --rounds 2 --seed 4 --image-size 16 --min-steps 50 --jobs 2"
     words = ["simulate", "--data", str(folder), *quick.split(), "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "al_core", *words],
@@ -245,4 +246,6 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     assert rounds(home)[: len(before)] == before
     with out.open() as file:
         assert [row["labeled"] for row in csv.DictReader(file)] == ["12", "17", "22"]
-    assert (home / "curve.svg").read_text().startswith("<svg")
+    drawn = (home / "curve.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "Balanced accuracy" in drawn

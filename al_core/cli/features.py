@@ -10,10 +10,11 @@ import click
 from al_core.cli import options
 from al_core.cli.options import FILE_TO_WRITE, FOLDER, WEIGHTS_HELP, load_images, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import Method, PretrainConfig, Stem, default_train
+from al_core.config import Method, ModelConfig, PretrainConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.embedding_files import NOTE
 from al_core.files.atomic import check_writable, refusals
+from al_core.files.paths import located
 from al_core.models.learned_weights import learned_path
 
 
@@ -36,6 +37,13 @@ def embed(
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
     if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
+    ModelConfig(weights, head="linear")  # raises where these give no features
+    source = located(data)
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(
+            f"{out} is within the folder of the images, whose tables would be read in their place "
+            "from then on; name a folder elsewhere."
+        )
     with refusals(out):
         out.mkdir(parents=True, exist_ok=True)
     check_writable(out / NOTE)

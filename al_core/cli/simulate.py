@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+import numpy as np
 
 from al_core.analysis.chart_files import FORMATS, curves_chart, save_chart
 from al_core.analysis.classes import unmeasured_in_words
-from al_core.analysis.curves import bands, read_curves
+from al_core.analysis.curves import bands, read_curves, title_of
 from al_core.cli import options
 from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
 from al_core.cli.terminal import run_shown, say
@@ -24,6 +25,7 @@ from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import write_row
 from al_core.files.paths import located
 from al_core.images.dataset_cache import too_few_to_test
+from al_core.models.metrics import leading_on
 from al_core.progress import Progress, Work
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import jobs_that_fit, run_all
@@ -79,7 +81,12 @@ if TYPE_CHECKING:
 @options.engine("each simulation is a task of a cluster.")
 @required("--out", type=FILE_TO_WRITE,
           help="The CSV to write; a row is added as each round ends.")  # fmt: skip
-@option("--plot", type=FILE_TO_WRITE, help="A picture of the curves to write, .svg or .png.")
+@option(
+    "--plot",
+    type=FILE_TO_WRITE,
+    help="A picture of the curves to write, .svg or .png; they are of balanced accuracy where the "
+    "classes are unequal.",
+)
 def simulate(
     data: str,
     strategies: tuple[str, ...],
@@ -150,8 +157,11 @@ def simulate(
     if is_stream(out):  # which takes what it gets, so only the whole table
         _write(table, out)
     if plot is not None:
-        curves = read_curves(table.encode(), out.name)
-        save_chart(curves_chart(bands(curves, "labeled"), "Labelled images"), plot)
+        tested = dataset.test.targets[dataset.test.targets >= 0]
+        measure = leading_on(np.bincount(tested))
+        curves = read_curves(table.encode(), out.name, measure)
+        title = title_of(measure, "test")
+        save_chart(curves_chart(bands(curves, "labeled"), "Labelled images", title), plot)
 
 
 def _reports(

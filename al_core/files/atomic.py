@@ -60,7 +60,10 @@ def whole_path(path: Path, instead: bool = False) -> Iterator[Path]:
     try:
         with refusals(path):
             yield half
-            put_in_place(half, Path(os.path.realpath(path)), instead)
+            target = Path(os.path.realpath(path))
+            if target.is_file():
+                shutil.copymode(target, half)  # as if it had been written over
+            put_in_place(half, target, instead)
     finally:
         remove(half)
 

@@ -79,8 +79,8 @@ def check_numbers(rows: torch.Tensor) -> None:
     """Raise ConfigError unless all are finite; in blocks, as a mask of all rows would be large."""
     if not all(bool(block.isfinite().all()) for block in torch.split(rows, 8192)):
         raise ConfigError(
-            "Some of the model's predictions are not numbers, so it cannot choose images; set a "
-            "lower learning rate, or choose the strategy “random”."
+            "Some of the model's predictions are not numbers, so it cannot choose images; choose "
+            "the strategy “random”, or, where a network is trained, a lower learning rate."
         )
 
 

@@ -153,10 +153,13 @@ def images_by_class(metrics: Mapping[str, Any]) -> NDArray[np.int64]:
 
 
 def leading(metrics: Mapping[str, Any]) -> Measure:
-    """What to look at first: balanced accuracy where the classes that are measured are UNEQUAL."""
-    if "confusion" not in metrics:
-        return "accuracy"
-    images = images_by_class(metrics)
+    """What to look at first."""
+    return leading_on(images_by_class(metrics)) if "confusion" in metrics else "accuracy"
+
+
+def leading_on(images: NDArray[np.int64]) -> Measure:
+    """The same on so many ``images`` of each class: balanced accuracy where the classes that they
+    measure are UNEQUAL."""
     images = images[images >= MEASURABLE]
     return "balanced" if len(images) and images.max() > UNEQUAL * images.min() else "accuracy"
 
