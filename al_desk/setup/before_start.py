@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
 UNKNOWN = 10_000  # images, of a source that has not been read yet
+CLASSES = 10  # in the sources that come with the program, and where nobody knows yet
 
 
 def show_unmeasured(source: str) -> None:
@@ -30,7 +31,7 @@ def show_unmeasured(source: str) -> None:
     the background."""
     if not source or source in SOURCES:
         return
-    key = f"classes of {source}"
+    key = _classes_key(source)
     job = loader().job(key) or loader().submit(
         key, lambda: unmeasured_classes(source, cache_dir=home() / "cache")
     )
@@ -40,6 +41,18 @@ def show_unmeasured(source: str) -> None:
         st.caption("Looking which classes have images to test with…")
     elif job.state is JobState.DONE and job.result[0]:
         st.caption(f":material/visibility_off: {plain(unmeasured_in_words(*job.result))}")
+
+
+def classes_of(source: str) -> int:
+    """How many classes the images of a source have, if it was listed already."""
+    job = loader().job(_classes_key(source))
+    if job is None or job.state is not JobState.DONE:
+        return CLASSES
+    return job.result[1] or CLASSES
+
+
+def _classes_key(source: str) -> str:
+    return f"classes of {source}"
 
 
 def show_cost(config: ExperimentConfig) -> None:

@@ -23,12 +23,11 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
-from al_desk.setup.before_start import show_cost, show_unmeasured
+from al_desk.setup.before_start import classes_of, show_cost, show_unmeasured
 from al_desk.setup.training_settings import count, model_and_training, readable
 from al_desk.widgets.buttons import pressed
 
 PATH = "a folder or a parquet file"
-CLASSES = 10  # in the sources that come with the program; in others, nobody knows yet
 INITIAL = {"digits": 20, "cifar10": 1000}
 
 
@@ -55,7 +54,10 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         help=f"Which images to ask about next. {MEASURED}",
     )
     # Always one element: if another appeared, whatever is typed below it would be lost.
-    few = st.session_state.get(f"initial-{source}", defaults.initial) < FEW_PER_CLASS * CLASSES
+    typed = f"classes-{source}"
+    names = _names(st.session_state.get(typed, ""))
+    many = FEW_PER_CLASS * (len(names) or classes_of(source))
+    few = st.session_state.get(f"initial-{source}", defaults.initial) < many
     hint = few and not suits_few_labels(strategy)
     st.caption(STRATEGIES[strategy].help + f" While there are few labels, try {FOR_FEW}." * hint)
     initial = count(
@@ -79,15 +81,14 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         "Rounds", defaults.rounds, (0, 10_000),
         "Rounds of labelling; a last training follows. More can be added later.",
     )  # fmt: skip
-    names: tuple[str, ...] = ()
     if source not in SOURCES:
-        text = st.text_area(
+        st.text_area(
             "Classes",
             placeholder="cat\ndog",
             height=80,
+            key=typed,
             help="One per line; only for images that come without classes.",
         )
-        names = tuple(line.strip() for line in text.splitlines() if line.strip())
     with st.expander("Model and training", icon=":material/tune:"):
         model, train = model_and_training(defaults.model, defaults.train, f"new-{source}")
         left, right = st.columns(2)
@@ -125,6 +126,10 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         disabled=not source,
     )
     return (name.strip() or free, config) if started else None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _start(by_truth: bool) -> str:
