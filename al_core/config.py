@@ -21,6 +21,7 @@ WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 PAGE_PIXELS = 2**26  # in a batch; the browser decodes it all at once, into a quarter of a gigabyte
 LEAST_IN_A_BATCH = 16  # images, repeated where there are fewer
+FEW = 32  # images; fewer tell batch norm too little
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
@@ -87,7 +88,8 @@ class TrainConfig:
 
     ``epochs`` passes over the labelled images, but at least ``min_steps`` optimiser steps: ten
     labels make only one step per epoch, far too few to learn from. ``flip`` mirrors half of the
-    images, ``shift`` moves each by up to that many pixels. ``class_weights``: an image's loss is
+    images, ``shift`` moves each by up to that many pixels; fewer than 32 by half of it, and they
+    are turned and scaled a little. ``class_weights``: an image's loss is
     weighted by the number of labels of its class to the power of minus ``POWERS``; ``auto`` chooses
     the power by the labels (:mod:`al_core.models.class_weights`).
     """
@@ -114,9 +116,13 @@ class TrainConfig:
         _one_of("class weights", self.class_weights, get_args(ClassWeights))
 
     def batch_of(self, n: int) -> int:
-        """How many of ``n`` labelled images a step takes; few are repeated, since batch norm learns
-        nothing from two."""
+        """How many of ``n`` labelled images a step takes; few are repeated, moved otherwise each
+        time."""
         return max(min(self.batch_size, n), LEAST_IN_A_BATCH)
+
+    def few_in_a_batch(self, n: int) -> bool:
+        """Whether a step on ``n`` labelled images sees too few for batch norm."""
+        return min(self.batch_size, n) < FEW
 
     def steps_for(self, n: int) -> int:
         """How many steps a training on ``n`` labelled images takes."""

@@ -14,7 +14,7 @@ from al_core.loop.round import RoundTask, run_round
 from al_core.models.convolution import Conv3x3
 from al_core.models.hardware import Hardware
 from al_core.models.network import build
-from al_core.models.training import augment, draw_augmentation, fit
+from al_core.models.training import augment, draw_augmentation, fit, turn
 from al_core.store.records import Annotation
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
@@ -30,6 +30,8 @@ def train(n: int, config: TrainConfig, seed: int = 0) -> list:
     images[targets == 1] += 100
     network = build(2, "torchvision", CPU, images, seeded(seed))
     x, y = torch.from_numpy(images), torch.from_numpy(targets)
+    if n > 1 and config.few_in_a_batch(n):
+        network.freeze_norms(x)
     return list(fit(network, x, y, config, CPU, seeded(seed)))
 
 
@@ -128,6 +130,31 @@ def test_augmented_images_are_moved_and_mirrored_originals(
         assert abs(value // 16 - height // 2) <= shift
         column = value % 16
         assert min(abs(column - width // 2), abs(width - 1 - column - width // 2)) <= shift
+
+
+def test_frozen_norms_have_the_statistics_of_other_images_and_keep_them() -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (80, 3, 16, 16), np.uint8))
+    network = build(2, "torchvision", CPU, images.numpy(), seeded())
+    expected = network.train().backbone.conv1((images / 255 - network.mean) / network.std)
+    network.freeze_norms(images)
+    assert torch.allclose(network.backbone.bn1.running_mean, expected.mean((0, 2, 3)), atol=1e-4)
+    alone = network.embed(images[:1])
+    assert torch.allclose(network.embed(images)[:1], alone, atol=1e-4)  # whatever is beside it
+    assert list(fit(network, images[:8], torch.arange(8) % 2, TrainConfig(1, 5), CPU, seeded()))
+    assert torch.allclose(network.backbone.bn1.running_mean, expected.mean((0, 2, 3)), atol=1e-4)
+
+
+@given(st.integers(1, 6), st.integers(5, 9), st.integers(0, 255), st.integers(0, 1000))
+def test_turned_images_show_what_they_showed(n: int, size: int, grey: int, seed: int) -> None:
+    ring = torch.full((n, 3, size, size), grey, dtype=torch.uint8)
+    ring[:, :, size // 2, size // 2] = 255 - grey
+    turned = turn(ring, seeded(seed))
+    assert turned.shape == ring.shape
+    low, high = min(grey, 255 - grey), max(grey, 255 - grey)
+    assert turned.min() >= low - 1e-3
+    assert turned.max() <= high + 1e-3
+    assert torch.allclose(turned[..., 0, 0], ring[..., 0, 0].float(), atol=1e-3)
+    assert torch.equal(turned, turn(ring, seeded(seed)))
 
 
 def test_without_flip_and_shift_images_stay_as_they_are() -> None:

@@ -34,6 +34,7 @@ from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, TrainingProgress, Work
 from al_core.store.records import RoundRecord
 
+TO_NORMALISE = 512  # images of the pool that give batch norm its statistics
 LEFT_OUT = 3  # one label in so many calibrates the network that has learned the others
 # How a temperature was found.
 CROSS_VALIDATION, HOLD_OUT, LAST_BATCH = "cross-validation", "hold-out", "last batch"
@@ -167,6 +168,9 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
         """``net`` learns these of the labels."""
         x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
         train = replace(config.train, class_weights=weighting)
+        if train.few_in_a_batch(len(rows)):
+            some = images[:: max(1, len(images) // TO_NORMALISE)][:TO_NORMALISE]
+            net.freeze_norms(torch.as_tensor(some).to(hardware.device))
         return fit(net, x, labels[rows].to(hardware.device), train, hardware, generator)
 
     def by_another(

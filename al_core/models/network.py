@@ -22,6 +22,7 @@ from al_core.models.hardware import Hardware
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+PART = 64  # images, at most, that batch norm's statistics are taken from at once
 
 
 class Network(nn.Module):
@@ -52,6 +53,7 @@ class Network(nn.Module):
             if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and name != "conv1":
                 ours = Conv3x3(conv.in_channels, conv.out_channels, conv.stride[0])
                 self.backbone.set_submodule(name, ours)
+        self.frozen_norms: list[nn.BatchNorm2d] = []
         self.head: nn.Linear = self.backbone.fc
         self.backbone.fc = nn.Identity()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
@@ -62,6 +64,29 @@ class Network(nn.Module):
         pixels = (images.float().div(255) - self.mean.float()) / self.std.float()
         embeddings: Tensor = self.backbone(pixels.to(self.head.weight.dtype))
         return embeddings
+
+    def freeze_norms(self, images: Tensor) -> None:
+        """Take the statistics of batch norm from ``images``, uint8 ``[N,3,H,W]``, N >= 2, for good.
+
+        Then no image's features depend on the others of its batch: where few are repeated in each,
+        their statistics are not those of the images to predict.
+        """
+        self.frozen_norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in self.frozen_norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all parts
+            norm.train()
+        with torch.no_grad():
+            for part in images.tensor_split(-(-len(images) // PART)):
+                self.embed(part)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Network:
+        """As any module's, but for batch norms that are frozen."""
+        super().train(mode)
+        for norm in self.frozen_norms:
+            norm.eval()
+        return self
 
     def calibrate(self, temperature: float) -> None:
         """Divide the logits by ``temperature``, for good."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from al_core.config import POWERS, TrainConfig
+from al_core.config import FEW, POWERS, TrainConfig
 from al_core.errors import ConfigError, is_lack_of_memory
 from al_core.models.hardware import Hardware, in_parts
 from al_core.models.network import Network
@@ -18,6 +19,7 @@ from al_core.progress import TrainingProgress
 
 AHEAD = 256  # steps whose random numbers are drawn at once
 FULL = 64  # different images in a batch that takes the whole learning rate
+TURN, STRETCH = 20.0, 0.2  # degrees, and the logarithm of a factor, that few images get at most
 STEEPEST = 5.0  # the norm of a gradient, at most
 # From images [n,3,H,W] and targets [n] to their mean loss and the number of correct predictions.
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -35,10 +37,11 @@ def fit(
 
     ``images`` uint8 ``[N,3,H,W]``, ``targets`` int64 ``[N]``, both on the network's device;
     ``generator`` is a CPU generator. It reports once an epoch, and every second within a long one,
-    so that a progress bar moves and the work can be stopped soon. Few images are repeated,
-    augmented otherwise each time, to fill a batch. The learning rate shrinks with the images in a
-    batch where they are fewer than 64 (Goyal et al., "Accurate, Large Minibatch SGD", 2017), and
-    the gradient's norm is bounded. Where memory runs out, batches are split from then on, and the
+    so that a progress bar moves and the work can be stopped soon. Few images are repeated
+    to fill a batch, and turned and scaled each time, unless images are not to be moved; the norms
+    of ``network`` should be frozen for them. The learning rate shrinks with the images in a batch
+    where they are fewer than 64 (Goyal et al., "Accurate, Large Minibatch SGD", 2017), and the
+    gradient's norm is bounded. Where memory runs out, batches are split from then on, and the
     reports say so. The schedule: Smith & Topin, "Super-convergence" (2019). Raises ConfigError for
     fewer than two images, or where the loss is no longer finite. The class weights of ``config``
     must not be ``auto``.
@@ -47,6 +50,9 @@ def fit(
     if n < 2:
         raise ConfigError("Training needs at least two labelled images.")
     batch_size, steps = config.batch_of(n), config.steps_for(n)
+    turns = n < FEW and config.shift > 0
+    if turns:
+        config = replace(config, shift=config.shift // 2)  # they are moved enough
     batches = _batches(images, batch_size, steps, config, generator)
     rate = config.learning_rate * min(1, min(batch_size, n) / FULL)
     optimizer = torch.optim.SGD(
@@ -68,6 +74,8 @@ def fit(
     for step in range(1, steps + 1):
         batch, mirrored, offsets = next(batches)
         x, y = augment(images[batch], mirrored, offsets), targets[batch]
+        if turns:
+            x = turn(x, generator)
         loss, right, parts = _gradient(network, loss_of, x, y, parts)
         torch.nn.utils.clip_grad_norm_(network.parameters(), STEEPEST)
         optimizer.step()
@@ -207,6 +215,19 @@ def augment(images: Tensor, mirrored: Tensor | None, offsets: Tensor | None) -> 
         # Advanced indices around a slice put the channels last, which is the layout needed next.
         images = images[index, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
     return images
+
+
+def turn(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn each image by up to 20 degrees about its middle and scale it by up to e^0.2, reflecting
+    the edges: ``[N,C,S,S]``, of which float32 comes back."""
+    angle, scale = torch.rand(2, len(images), generator=generator) * 2 - 1
+    angle, scale = angle * math.radians(TURN), (scale * STRETCH).exp()
+    cosine, sine = angle.cos() * scale, angle.sin() * scale
+    none = torch.zeros_like(sine)
+    matrix = torch.stack([cosine, -sine, none, sine, cosine, none], 1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
+    turned = F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
+    return turned.contiguous(memory_format=torch.channels_last)
 
 
 def _reflect(positions: Tensor, size: int) -> Tensor:

@@ -145,7 +145,9 @@ def model_and_training(
         flip=st.checkbox("Mirror images while training", train.flip, key=f"{key}-flip",
                          help="Not for text or anything else where left and right matter."),
         shift=number(left, "Shift", "shift", 0, 64,
-                     help="Images are moved by up to this many pixels."),
+                     help="Images are moved by up to this many pixels; if fewer than 32 are "
+                          "labelled, they are turned and scaled a little, too. 0 leaves them as "
+                          "they are."),
         class_weights=st.selectbox(
             "Class weights", get_args(ClassWeights), format_func=readable,
             index=get_args(ClassWeights).index(train.class_weights), key=f"{key}-class-weights",
