@@ -169,8 +169,8 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
         x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
         train = replace(config.train, class_weights=weighting)
         if train.few_in_a_batch(len(rows)):
-            some = images[:: max(1, len(images) // TO_NORMALISE)][:TO_NORMALISE]
-            net.freeze_norms(torch.as_tensor(some).to(hardware.device))
+            some = np.arange(0, len(images), max(1, len(images) // TO_NORMALISE))[:TO_NORMALISE]
+            net.freeze_norms(torch.as_tensor(images[some]).to(hardware.device))
         return fit(net, x, labels[rows].to(hardware.device), train, hardware, generator)
 
     def by_another(
@@ -220,6 +220,8 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
     temperature, calibrated_by = task.temperature, LAST_BATCH
     if temperature is None:
         temperature, calibrated_by = (yield from temperature_of_another()), HOLD_OUT
+    # A network knows its labels by heart; that it were too unsure is what few labels say by chance.
+    temperature = max(temperature, 1.0)
     net.calibrate(temperature)
 
     def test(wanted: NDArray[np.int64]) -> Work[Predictions]:

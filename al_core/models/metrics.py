@@ -69,7 +69,8 @@ def wilson_interval(hits: float, n: float, z: float = 1.959964) -> tuple[float, 
     centre = share + z * z / (2 * n)
     margin = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
     scale = 1 + z * z / n
-    return max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0)
+    low, high = (centre - margin) / scale, (centre + margin) / scale
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # but for rounding
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,10 @@ function createGrid(parent, key) {
     }
     paintAll();
     paintProblem();
-    const here = Boolean(root.getRootNode().activeElement);
-    if (first ? !busyElsewhere(document.activeElement) : here && focus >= 0) focusTile();
+    const focused = root.getRootNode().activeElement;
+    // The focus follows the current tile, too, where an undo has opened another one meanwhile.
+    const follows = focused && (focus >= 0 || (tiles.includes(focused) && focused !== tiles[current]));
+    if (first ? !busyElsewhere(document.activeElement) : follows) focusTile();
     why.show(status.why, frame.classes);
   }
 
