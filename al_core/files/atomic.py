@@ -1,7 +1,7 @@
 """Files written whole or not at all, and on the disk once they have their name.
 
 A link stays one, and what it leads to is written. A device or a pipe stays too, and gets the whole
-content at the end.
+content at the end. A file that is written over keeps its permissions.
 """
 
 from __future__ import annotations

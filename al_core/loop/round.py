@@ -34,7 +34,7 @@ from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, TrainingProgress, Work
 from al_core.store.records import RoundRecord
 
-TO_NORMALISE = 512  # images of the pool that give batch norm its statistics
+TO_NORMALISE = 2**19  # pixels of the pool, of 64 images at least, give batch norm its statistics
 LEFT_OUT = 3  # one label in so many calibrates the network that has learned the others
 # How a temperature was found.
 CROSS_VALIDATION, HOLD_OUT, LAST_BATCH = "cross-validation", "hold-out", "last batch"
@@ -169,7 +169,8 @@ def _fine_tune(task: RoundTask, hardware: Hardware, generator: torch.Generator) 
         x = torch.as_tensor(images[known.labeled[rows]]).to(hardware.device)
         train = replace(config.train, class_weights=weighting)
         if train.few_in_a_batch(len(rows)):
-            some = np.arange(0, len(images), max(1, len(images) // TO_NORMALISE))[:TO_NORMALISE]
+            count = max(64, TO_NORMALISE // config.image_size**2)
+            some = np.arange(0, len(images), max(1, len(images) // count))[:count]
             net.freeze_norms(torch.as_tensor(images[some]).to(hardware.device))
         return fit(net, x, labels[rows].to(hardware.device), train, hardware, generator)
 
