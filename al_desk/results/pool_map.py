@@ -20,7 +20,7 @@ from al_desk.server.resources import loader
 from al_desk.widgets.buttons import button
 from al_desk.widgets.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
 from al_desk.widgets.formatting import errors_shown, show_error
-from al_desk.widgets.job_progress import watch
+from al_desk.widgets.job_progress import under_way, watch
 from al_desk.widgets.picture_wall import picture_wall
 
 MOST = 60  # pictures under the brush
@@ -31,6 +31,7 @@ NO_LABEL, HIDDEN = "No label", "Hidden until labelled"
 @errors_shown()
 def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
     """The map that was drawn last, and a button to draw it for the pool as it is now."""
+    drawing = under_way(loader(), _key(experiment_id))
     experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
     predictions = load_predictions(experiment.folder, experiment.next_round - 1)
     drawn = load_map(experiment.folder)
@@ -41,24 +42,27 @@ def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
             "Images that the model finds similar lie close together: see what it confuses, what it "
             "has not seen yet, and where the batch comes from."
         )
-    if dataset is not None:
-        _draw(store, experiment, dataset, drawn)
+    if drawing is not None:
+        watch(drawing, "Map of the pool", brief=True)
+    elif dataset is not None:
+        label = "Draw the map" if drawn is None else "Draw it for the pool as it is now"
+        _offer_to_draw(store, experiment_id, dataset, label)
 
 
-def _draw(store: Store, experiment: Experiment, dataset: Dataset, drawn: PoolMap | None) -> None:
-    key = f"map of experiment {experiment.id}"
-    job = loader().job(key)
-    if job is not None and job.active:
-        watch(job, "Map of the pool", brief=True)
-        return
-    label = "Draw the map" if drawn is None else "Draw it for the pool as it is now"
+def _offer_to_draw(store: Store, experiment_id: int, dataset: Dataset, label: str) -> None:
+    key = _key(experiment_id)
 
     def draw() -> None:
-        loader().submit(key, lambda: _map(store, experiment.id, dataset))
+        loader().submit(key, lambda: _map(store, experiment_id, dataset))
 
     button(label, draw, icon=":material/scatter_plot:")
+    job = loader().job(key)
     if job is not None and job.error:
         show_error(job.error)
+
+
+def _key(experiment_id: int) -> str:
+    return f"map of experiment {experiment_id}"
 
 
 def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:

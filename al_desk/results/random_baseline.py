@@ -6,14 +6,14 @@ import pandas as pd
 
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
-from al_core.jobs import JobState
+from al_core.jobs import Job, JobState
 from al_core.models.metrics import Measure, estimate
 from al_core.progress import Work
 from al_core.simulation.random_baseline import baseline_metrics, can_be_measured, missing
 from al_desk.server.resources import trainer
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import show_error
-from al_desk.widgets.job_progress import watch
+from al_desk.widgets.job_progress import under_way, watch
 
 
 def random_baseline(experiment: Experiment, measure: Measure) -> pd.DataFrame | None:
@@ -42,14 +42,19 @@ def keep_up(experiment: Experiment, dataset: Dataset | None) -> None:
         trainer().submit(key, lambda: _train(experiment, dataset), background=True)
 
 
-def show_progress(experiment: Experiment) -> None:
-    """How far the training of the baseline is, or a button to start it again."""
+def in_training(experiment: Experiment) -> Job | None:
+    """The training of the baseline while it goes on; to be asked before what is known of it."""
+    return under_way(trainer(), _key(experiment))
+
+
+def show_progress(experiment: Experiment, training: Job | None) -> None:
+    """How far the ``training`` of the baseline is, or a button to start it again."""
+    if training := training or in_training(experiment):
+        watch(training, "Random baseline", trainer(), brief=True)
+        return
     key = _key(experiment)
     job = trainer().job(key)
     if job is None or job.state is JobState.DONE:
-        return
-    if job.active:
-        watch(job, "Random baseline", trainer(), brief=True)
         return
     if job.state is JobState.FAILED:
         show_error(job.error)

@@ -30,7 +30,7 @@ from al_desk.results.headline import (
 )
 from al_desk.results.mistakes import show_classes, show_mistakes
 from al_desk.results.pool_map import show_map
-from al_desk.results.random_baseline import random_baseline, show_progress
+from al_desk.results.random_baseline import in_training, random_baseline, show_progress
 from al_desk.results.stopping import advise
 from al_desk.widgets.charts import Beside, accuracy_curve
 from al_desk.widgets.formatting import duration, number_column, show_info
@@ -74,6 +74,7 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     measure = choose_measure(leads(experiment))
     chart = st.container()
     ahead = advise(experiment, dataset, measure)
+    training = in_training(experiment)
     baseline = random_baseline(experiment, measure)
     table = rounds_table(experiment.rounds)
     names = {measure: "share", f"{measure}_low": "low", f"{measure}_high": "high"}
@@ -108,7 +109,7 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     chart.caption(note)
     if words := against_random(experiment, measure):
         st.markdown(f":material/casino: {words}")
-    show_progress(experiment)
+    show_progress(experiment, training)
 
 
 def _how_learned(experiment: Experiment) -> str:

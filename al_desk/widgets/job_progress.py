@@ -38,6 +38,15 @@ def round_key(experiment_id: int, number: int) -> str:
     return f"experiment {experiment_id}, round {number}"
 
 
+def under_way(worker: Worker, key: str) -> Job | None:
+    """The job of a key while it goes on; ask before reading what it writes, or its end is missed.
+
+    :func:`watch` draws the page again where the job has ended since.
+    """
+    job = worker.job(key)
+    return job if job is not None and job.active else None
+
+
 def watch(job: Job, title: str, worker: Worker | None = None, brief: bool = False) -> None:
     """Draw a job until it ends, then redraw the page; ``worker`` tells what it waits for.
 
