@@ -21,7 +21,8 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.start import initial_images
 from al_core.files.paths import home
 from al_core.images.dataset_cache import load
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.learners import RoundTask
+from al_core.loop.round import run_round
 from al_core.models.hardware import find_hardware
 from al_core.progress import finish
 from al_core.store.records import Annotation

@@ -41,8 +41,9 @@ from al_core.features.read import Features
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset as Images
 from al_core.images.dataset_cache import load
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.round import run_round
 from al_core.loop.scoring import look_again
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, find_hardware

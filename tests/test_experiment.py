@@ -17,7 +17,8 @@ from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.jobs import Job
 from al_core.loop.advance import advance
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.learners import RoundTask
+from al_core.loop.round import run_round
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.metrics import evaluate
 from al_core.models.prediction import predict
@@ -184,7 +185,7 @@ def test_a_round_that_is_stopped_or_fails_leaves_nothing_and_starts_again_the_sa
         work.close()
         assert open_experiment(store, experiment).rounds == ()
     parts = (
-        *("round.fit", "round.predict", "round.score_images", "round.evaluate"),
+        *("learners.fit", "learners.predict", "learners.score_images", "round.evaluate"),
         *("advance.save_network", "advance.save_predictions", "advance.choose"),
     )
     for part, error, said in zip(

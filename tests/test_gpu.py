@@ -15,8 +15,9 @@ from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.features.pretrain import pretrain
 from al_core.features.read import Features
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.round import run_round
 from al_core.loop.scoring import look_again, score_images
 from al_core.loop.speed import measure_speed
 from al_core.models.fast_inference import InferenceNetwork

@@ -18,8 +18,9 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.experiment.start import initial_images, reserved_images, start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import choose_batch
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.round import run_round
 from al_core.progress import finish
 from al_core.store.records import Batch
 from al_core.store.store import Store

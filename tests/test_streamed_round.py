@@ -23,8 +23,9 @@ from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.features.read import Features
 from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.round import run_round
 from al_core.models.hardware import find_hardware
 from al_core.models.linear_heads import Heads
 from al_core.progress import finish

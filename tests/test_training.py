@@ -10,7 +10,8 @@ from al_core.config import ExperimentConfig, TrainConfig
 from al_core.errors import ConfigError
 from al_core.experiment.pool import Pool
 from al_core.images.dataset import Dataset, ImageSet
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.learners import RoundTask
+from al_core.loop.round import run_round
 from al_core.models.convolution import Conv3x3
 from al_core.models.hardware import Hardware
 from al_core.models.network import build

@@ -1,6 +1,7 @@
 """A round, and the batch after it.
 
 round       train, evaluate, score
+learners    what a round trains: a network or a linear head, calibrated
 scoring     predictions for the pool, as exact as a strategy needs them
 cold_start  what is known before any label
 query       choosing a batch, and the reasons why

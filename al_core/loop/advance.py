@@ -26,8 +26,9 @@ from al_core.features.embed import features_of
 from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose, explained
-from al_core.loop.round import Outcome, RoundTask, run_round
+from al_core.loop.round import Outcome, run_round
 from al_core.loop.scoring import score_images
 from al_core.models.hardware import Hardware
 from al_core.models.linear_heads import COOLEST, HOTTEST

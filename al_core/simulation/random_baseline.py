@@ -111,7 +111,8 @@ def against_random(experiment: Experiment, measure: Measure = "accuracy") -> str
 def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Train the missing rounds one by one, each with its settings and its number of labels."""
     from al_core.features.embed import features_of
-    from al_core.loop.round import RoundTask, run_round
+    from al_core.loop.learners import RoundTask
+    from al_core.loop.round import run_round
 
     for record in missing(experiment):
         config = replace(_settings(experiment, record), initial=record.labeled)

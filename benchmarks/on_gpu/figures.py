@@ -15,8 +15,9 @@ from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.experiment.pool import Pool
 from al_core.features.embed import embed, frozen
 from al_core.features.read import Features
+from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
-from al_core.loop.round import RoundTask, run_round
+from al_core.loop.round import run_round
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import on_device
 from al_core.models.network import build
