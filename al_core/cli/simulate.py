@@ -32,6 +32,7 @@ from al_core.simulation.runner import jobs_that_fit, run_all
 from al_core.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
+    from al_core.images.dataset import Dataset
     from al_core.simulation.simulate import Row
 
 
@@ -132,24 +133,7 @@ def simulate(
         )
         for strategy, seed in itertools.product(strategies, seeds)
     }  # fmt: skip
-    inputs = [located(name) for name in (data, weights, annotator.rpartition(":")[0]) if name]
-    options.check_outputs(filter(None, (out, plot)), [*inputs, embeddings])
-    if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
-    dataset = options.load_images(data, image_size, model.weights)
-    if plot is not None and not (dataset.test.targets >= 0).any():
-        raise ConfigError("Without a test image nothing is measured: leave --plot out.")
-    for one in simulations.values():
-        config = replace(one.config, class_names=dataset.train.class_names)
-        config.check_against(len(dataset.train), dataset.has_truth)
-    names = dataset.train.class_names
-    if unmeasured := too_few_to_test(names, dataset.test.targets):
-        click.echo(unmeasured_in_words(unmeasured, len(names)), err=True)
-    from al_core.simulation.simulate import find_annotator  # with torch, which takes two seconds
-
-    find_annotator(annotator, dataset)
-    if embeddings is not None:
-        read_features(located(str(embeddings)), dataset)
+    dataset = _checked(list(simulations.values()), out, plot)
 
     # Seed by seed, so that a stopped run has compared all strategies on some seeds.
     in_turn = sorted(simulations.values(), key=lambda one: seeds.index(one.config.seed))
@@ -157,11 +141,41 @@ def simulate(
     if is_stream(out):  # which takes what it gets, so only the whole table
         _write(table, out)
     if plot is not None:
-        tested = dataset.test.targets[dataset.test.targets >= 0]
-        measure = leading_on(np.bincount(tested))
-        curves = read_curves(table.encode(), out.name, measure)
-        title = title_of(measure, "test")
-        save_chart(curves_chart(bands(curves, "labeled"), "Labelled images", title), plot)
+        _draw(table, out.name, dataset, plot)
+
+
+def _checked(simulations: Sequence[Simulation], out: Path, plot: Path | None) -> Dataset:
+    """The images, once all that is needed is known to be there: an hour's run does not end in a
+    complaint."""
+    one = simulations[0]
+    config, model, annotator = one.config, one.config.model, one.annotator
+    named = (config.data, model.weights, model.embeddings, annotator.rpartition(":")[0])
+    options.check_outputs(filter(None, (out, plot)), [located(name) for name in named if name])
+    if plot is not None and plot.suffix.lower() not in FORMATS:
+        raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
+    dataset = options.load_images(config.data, config.image_size, model.weights)
+    if plot is not None and not (dataset.test.targets >= 0).any():
+        raise ConfigError("Without a test image nothing is measured: leave --plot out.")
+    names = dataset.train.class_names
+    for one in simulations:
+        named_classes = replace(one.config, class_names=names)
+        named_classes.check_against(len(dataset.train), dataset.has_truth)
+    if unmeasured := too_few_to_test(names, dataset.test.targets):
+        click.echo(unmeasured_in_words(unmeasured, len(names)), err=True)
+    from al_core.simulation.simulate import find_annotator  # with torch, which takes two seconds
+
+    find_annotator(annotator, dataset)
+    if model.embeddings:
+        read_features(Path(model.embeddings), dataset)
+    return dataset
+
+
+def _draw(table: str, name: str, dataset: Dataset, plot: Path) -> None:
+    """Draw the curves of a table that is written to the file ``name``."""
+    measure = leading_on(np.bincount(dataset.test.targets[dataset.test.targets >= 0]))
+    curves = read_curves(table.encode(), name, measure)
+    title = title_of(measure, "test")
+    save_chart(curves_chart(bands(curves, "labeled"), "Labelled images", title), plot)
 
 
 def _reports(

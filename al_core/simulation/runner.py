@@ -65,9 +65,8 @@ def _in_processes(
     tasks, reports = context.Queue(), context.Queue()
     for one in simulations:
         tasks.put(one)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
     workers = [
-        context.Process(target=_work, args=(tasks, reports, threads), daemon=True)
+        context.Process(target=_work, args=(tasks, reports, jobs), daemon=True)
         for _ in range(min(jobs, len(simulations)))
     ]
     for worker in workers:
@@ -107,12 +106,12 @@ def jobs_that_fit(simulations: int) -> int:
     return max(1, min(simulations, os.cpu_count() or 1, int(free / MEMORY)))
 
 
-def _work(tasks: Any, reports: Any, threads: int) -> None:
-    """In a process of its own: run simulations until there are none left."""
+def _work(tasks: Any, reports: Any, jobs: int) -> None:
+    """In a process of its own, one of ``jobs``: run simulations until there are none left."""
     import torch
 
     # Programs that each use all cores mostly wait for one another.
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     who, parent = os.getpid(), multiprocessing.parent_process()
     try:
         while True:
