@@ -31,8 +31,9 @@ from al_desk.server.resources import (
 )
 from al_desk.setup.annotator import ask_name, is_let_in, welcome_back
 from al_desk.setup.import_export import export_and_import
+from al_desk.setup.labelling_settings import labelling_settings
 from al_desk.setup.new_experiment import new_experiment
-from al_desk.setup.sidebar import choose_experiment, labelling_settings, show_experiment
+from al_desk.setup.sidebar import choose_experiment, show_experiment
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
 from al_desk.widgets.job_progress import watch

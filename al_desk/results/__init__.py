@@ -1,7 +1,9 @@
 """What the rounds have given.
 
-headline         the rounds as a table, in words, and as numbers at the top of the page
+headline         the numbers at the top of the page
+measures         which measure leads, what it was measured on
 tabs             everything else, in tabs
+rounds           the rounds as a table
 stopping         when to stop
 random_baseline  the same number of labels, chosen at random
 mistakes         classes, confusion, images that the model gets wrong

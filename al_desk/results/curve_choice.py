@@ -21,7 +21,7 @@ from al_core.models.metrics import Measure
 from al_core.simulation.on_disk import saved_curves
 from al_core.simulation.random_baseline import baseline_curve, has_baseline
 from al_core.store.store import Store
-from al_desk.results.headline import choose_measure
+from al_desk.results.measures import choose_measure
 from al_desk.widgets.formatting import plain
 
 KEY = "curves"  # session state: the names that are chosen
