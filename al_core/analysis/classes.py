@@ -50,8 +50,8 @@ def gaps_in_words(gaps: Gaps) -> list[str]:
         found.append(f"Never recognised: {some(gaps.unrecognised)}.")
     if gaps.unmeasured:
         found.append(
-            f"Not measured, for lack of images to measure with, and left out of balanced accuracy "
-            f"and macro F1: {some(gaps.unmeasured)}."
+            f"Too few images to measure, so not in balanced accuracy and macro F1: "
+            f"{some(gaps.unmeasured)}."
         )
     return found
 

@@ -54,9 +54,8 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
     else:
         first, *others = in_order(leads(experiment))
         _metric(row, experiment, last_gain(experiment, dataset, first), first)
-        st.caption(" ".join(_in_short(experiment, one) for one in others))
-        if words := why_it_leads(experiment):
-            st.caption(words)
+        short = [_in_short(experiment, one) for one in others]
+        st.caption(" ".join([*short, why_it_leads(experiment)]))
     if experiment.rounds:
         show_gaps(experiment)
 

@@ -64,9 +64,9 @@ def why_it_leads(experiment: Experiment) -> str:
     names = experiment.config.class_names
     most, least = images.argmax(), np.where(images < MEASURABLE, images.max(), images).argmin()
     return plain(
-        f"Balanced accuracy leads, because the classes are unequal: of the images measured on, "
-        f"{images[most]:,} are {names[most]} and {images[least]:,} {names[least]}. Answering "
-        f"{names[most]} every time would have an accuracy of {images[most] / images.sum():.1%}."
+        f"Balanced accuracy leads, because {images[most]:,} of the images measured on are "
+        f"{names[most]}, and {images[least]:,} {names[least]}. Answering {names[most]} every time "
+        f"would have an accuracy of {images[most] / images.sum():.1%}."
     )
 
 

@@ -11,8 +11,10 @@ import streamlit as st
 from al_core.errors import ConfigError
 from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
+from al_core.models.metrics import Measure, estimate, within
 from al_core.names import LENGTH
 from al_core.store.records import RoundRecord, annotator_name, now
+from al_desk.results.measures import leads
 from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
@@ -91,14 +93,18 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
     if past is None:
         return ""
     events = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
-    events += [f"round {record.round} was trained{_accuracy(record)}" for record in past.rounds]
+    measure = leads(experiment)
+    events += [
+        f"round {record.round} was trained{_measured(record, measure)}" for record in past.rounds
+    ]
     if not events and now() - past.at < QUIET:
         return ""
     news = "; ".join(events) or "nothing has happened"
     return f"Your last label was {ago(past.at)}. Since then: {news}."
 
 
-def _accuracy(record: RoundRecord) -> str:
+def _measured(record: RoundRecord, measure: Measure) -> str:
     if record.metrics is None:
         return ""
-    return f" ({record.metrics['accuracy']:.1%}, {interval(*record.metrics['interval'])})"
+    one = estimate(record.metrics, measure)
+    return f" ({within(measure)} {one.value:.1%}, {interval(one.low, one.high)})"
