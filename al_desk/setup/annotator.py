@@ -11,10 +11,9 @@ import streamlit as st
 from al_core.errors import ConfigError
 from al_core.experiment.activity import since
 from al_core.experiment.experiment import Experiment
-from al_core.models.metrics import Measure, estimate, within
+from al_core.models.metrics import estimate, leading, within
 from al_core.names import LENGTH
 from al_core.store.records import RoundRecord, annotator_name, now
-from al_desk.results.measures import leads
 from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
@@ -93,18 +92,16 @@ def _what_happened(experiment: Experiment, annotator: str) -> str:
     if past is None:
         return ""
     events = [f"{plain(name)} answered {count:,}" for name, count in past.others.items()]
-    measure = leads(experiment)
-    events += [
-        f"round {record.round} was trained{_measured(record, measure)}" for record in past.rounds
-    ]
+    events += [f"round {record.round} was trained{_measured(record)}" for record in past.rounds]
     if not events and now() - past.at < QUIET:
         return ""
     news = "; ".join(events) or "nothing has happened"
     return f"Your last label was {ago(past.at)}. Since then: {news}."
 
 
-def _measured(record: RoundRecord, measure: Measure) -> str:
+def _measured(record: RoundRecord) -> str:
     if record.metrics is None:
         return ""
+    measure = leading(record.metrics)
     one = estimate(record.metrics, measure)
     return f" ({within(measure)} {one.value:.1%}, {interval(one.low, one.high)})"
