@@ -33,7 +33,7 @@ BY_HAND = ExperimentConfig(
     initial_labels="person",
     per_round=6,
     rounds=100,
-    train=TrainConfig(epochs=1, min_steps=20),
+    train=TrainConfig(epochs=1, min_steps=8),
     image_size=16,
     label_while_training=False,  # the next batch would depend on when a round was over
     random_baseline=False,

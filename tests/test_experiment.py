@@ -70,7 +70,7 @@ def test_a_network_is_as_sure_as_it_is_right_by_what_is_known_before_it_is_measu
         )
 
     noisy = replace(dataset, train=with_errors(dataset.train), test=with_errors(dataset.test))
-    train_long = replace(QUICK, min_steps=100, batch_size=64)
+    train_long = replace(QUICK, min_steps=40, batch_size=64)
     settings = config(initial=42, per_round=9, train=train_long)
     experiment = start_experiment(store, "mine", settings, noisy)
     for number in range(2):

@@ -219,7 +219,7 @@ def test_the_command_is_stopped_by_ctrl_c_and_goes_on_from_there(home: Path) -> 
     out = home / "curve.csv"
     unequal = [*(f"a/{i}.png" for i in range(60)), *(f"b/{i}.png" for i in range(8))]
     folder = folder_of(home / "mine", *unequal)
-    quick = "--initial 12 --per-round 5 --rounds 2 --seed 4 --image-size 16 --min-steps 50 --jobs 2"
+    quick = "--initial 12 --per-round 5 --rounds 2 --seed 4 --image-size 16 --min-steps 15 --jobs 2"
     words = ["simulate", "--data", str(folder), *quick.split(), "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "al_core", *words],

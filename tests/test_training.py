@@ -88,7 +88,7 @@ def test_labels_choose_class_weights_for_a_network_and_the_rounds_record_says_wh
     pool = Pool(n, {i: Annotation(i, int(targets[i]), 0, "ada") for i in range(n)})
 
     def trained(weights: str, pool: Pool = pool) -> tuple[dict, set[str]]:
-        train = TrainConfig(min_steps=30, batch_size=40, shift=0, class_weights=weights)
+        train = TrainConfig(epochs=1, min_steps=18, batch_size=40, shift=0, class_weights=weights)
         config = ExperimentConfig(class_names=names, train=train)
         dataset = Dataset("grey", grey, grey, "f00d", ())
         task = RoundTask(config, 0, pool, dataset, temperature=1.0, scoring=False)
