@@ -76,7 +76,7 @@ def test_a_network_is_as_sure_as_it_is_right_by_what_is_known_before_it_is_measu
     for number in range(2):
         train(store, noisy, experiment)
         record = open_experiment(store, experiment).rounds[-1]
-        assert record.calibrated_by == ("last batch" if number else "hold-out")
+        assert record.calibrated_by == ("earlier hold-out" if number else "hold-out")
         assert record.temperature > 1
         # What is kept on disk is calibrated as well.
         network = load_network(weights_path(store.folder(experiment), number), CPU)

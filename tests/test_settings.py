@@ -37,7 +37,7 @@ def test_a_round_uses_the_settings_of_its_time_and_replay_follows_them(store: St
     assert [one["batch_size"] for one in used] == [8, 8, 8]  # which nobody changed
     assert [len(batch.images) for batch in after.batches] == [4, 5, 5]
     assert [record.calibrated_by for record in after.rounds] == [
-        "hold-out", "hold-out", "last batch"  # the first was trained otherwise than the second
+        "hold-out", "hold-out", "earlier hold-out"  # the first network was trained otherwise
     ]  # fmt: skip
     assert trained_alike(after.rounds[:1]) == [*after.rounds[:1]]
     assert trained_alike(after.rounds) == [*after.rounds[1:]]  # what a gain is judged by

@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from al_core.errors import FileNotWritten, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
 from al_core.experiment.predictions import (
@@ -26,13 +24,11 @@ from al_core.features.embed import features_of
 from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
-from al_core.loop.learners import RoundTask
+from al_core.loop.learners import HOLD_OUT, RoundTask
 from al_core.loop.query import Choice, choose, explained
 from al_core.loop.round import Outcome, run_round
 from al_core.loop.scoring import score_images
 from al_core.models.hardware import Hardware
-from al_core.models.linear_heads import COOLEST, HOTTEST
-from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.weights import load_network, save_network, weights_path
 from al_core.progress import Progress, Work
 from al_core.store.records import Batch
@@ -143,20 +139,20 @@ def _ahead(experiment: Experiment) -> int:
 
 
 def _temperature(experiment: Experiment, number: int) -> float | None:
-    """The best temperature for the logits of the network before round ``number``, by the labels of
-    this round, none of which it had seen; None where there are none, its predictions are not on
-    disk, or it was trained otherwise."""
-    before = load_predictions(experiment.folder, number - 1)
-    pool = experiment.pool_of(number).without(experiment.held_out)
-    new = [i for i in pool.labeled.tolist() if pool.answers[i].round == number]
-    settings, same = experiment.config.recorded, ("model", "train")
-    if before is None or not new or before.log_position is None:
+    """The temperature that was last measured, for a network trained as the one of round ``number``
+    on more than half of its labels; None where there is none, and it is to be measured.
+
+    The labels of the last batch would cost nothing, but they are no sample of the pool: they were
+    asked for because the model was least sure of them.
+    """
+    measured = [record for record in experiment.rounds[:number] if record.calibrated_by == HOLD_OUT]
+    if not measured or measured[-1].log_position is None:
         return None
-    if any(before.log_position.settings.get(name) != settings[name] for name in same):
+    then, now = measured[-1].log_position.settings, experiment.config.recorded
+    if any(then.get(name) != now[name] for name in ("model", "train")):
         return None
-    labels = torch.tensor([pool.answers[i].label for i in new])
-    left = best_temperature(torch.from_numpy(before.probs[new]), labels)  # beyond its own
-    return min(max(experiment.rounds[number - 1].temperature * left, COOLEST), HOTTEST)
+    enough = 2 * measured[-1].labeled > len(experiment.pool_of(number).labeled)
+    return measured[-1].temperature if enough else None
 
 
 def latest_predictions(

@@ -33,7 +33,7 @@ from al_core.progress import Progress, TrainingProgress, Work
 TO_NORMALISE = 2**19  # pixels of the pool, of 64 images at least, give batch norm its statistics
 LEFT_OUT = 3  # one label in so many calibrates the network that has learned the others
 # How a temperature was found.
-CROSS_VALIDATION, HOLD_OUT, LAST_BATCH = "cross-validation", "hold-out", "last batch"
+CROSS_VALIDATION, HOLD_OUT, EARLIER = "cross-validation", "hold-out", "earlier hold-out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +46,8 @@ class RoundTask:
     even after others have taken the ``ahead`` best ones.
 
     A head is calibrated by cross-validation. A network has seen all labels, so its ``temperature``
-    comes from the network of the round before, which had not seen this round's; where that is not
-    known, from another network, trained on two thirds of the labels.
+    is that of an earlier round; where none is given, that of another network, trained on two thirds
+    of the labels.
     """
 
     config: ExperimentConfig
@@ -165,7 +165,7 @@ def train_network(
         if report.ends_epoch:
             history.append([report.epoch, report.loss, report.accuracy])
         yield report
-    temperature, calibrated_by = task.temperature, LAST_BATCH
+    temperature, calibrated_by = task.temperature, EARLIER
     if temperature is None:
         temperature = yield from lesson.temperature_of_another(weighting)
         calibrated_by = HOLD_OUT

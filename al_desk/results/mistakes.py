@@ -128,6 +128,7 @@ def _calibrated(record: RoundRecord) -> str:
     found = {
         "cross-validation": "found by cross-validation on the labels",
         "hold-out": "found on a third of the labels by a network that had learned the others",
+        "earlier hold-out": "found so in an earlier round, which had more than half of the labels",
         "last batch": "found on the labels of the last batch, which the model had not seen",
     }
     if record.calibrated_by not in found:
