@@ -126,6 +126,44 @@ def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
     assert path.read_text() == "before\ntable\ntable\nafter\n"
 
 
+def test_a_file_of_two_names_keeps_both_and_one_that_cannot_be_replaced_is_written_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("long before\n")
+    other.hardlink_to(one)
+    with whole_text(one) as file:
+        file.write("now\n")
+    assert other.read_text() == one.read_text() == "now\n"
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBUSY, "busy")  # as where a container was given this one file
+
+    other.unlink()
+    monkeypatch.setattr(Path, "replace", refuse)
+    with whole_text(one) as file:
+        file.write("then\n")
+    assert one.read_text() == "then\n"
+    assert [*tmp_path.iterdir()] == [one]
+
+
+@pytest.mark.parametrize("name", ["al.db", "al.db-wal", "weights/1/0.safetensors", "cache/x"])
+def test_what_the_program_keeps_is_no_place_to_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("AL_HOME", str(tmp_path / "kept"))
+    path = tmp_path / "kept" / name
+    path.parent.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(path)
+    for kept in (path, tmp_path / "link"):
+        with pytest.raises(FileNotWritten, match="that this program keeps"):
+            check_writable(kept)
+    check_writable(tmp_path / "kept" / "curve.csv")
+    monkeypatch.setenv("AL_DATABASE_URL", f"sqlite:///{tmp_path / 'mine.db'}")
+    with pytest.raises(FileNotWritten, match="that this program keeps"):
+        check_writable(tmp_path / "mine.db")
+
+
 def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
     folder, file = tmp_path / "folder", tmp_path / "file"
     (folder / "inside").mkdir(parents=True)

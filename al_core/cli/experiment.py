@@ -34,7 +34,7 @@ from al_core.store.store import Store
 def export(name: str, form: str, out: Path) -> None:
     """Write an experiment's labels, the last label of each image."""
     experiment = open_experiment(Store(), name)
-    if form == "folders" and out.suffix != ".zip":
+    if form == "folders" and out.suffix.lower() != ".zip":
         check_writable(out, folder=True)
     else:
         options.check_outputs([out], [Path(experiment.config.data)])

@@ -39,7 +39,7 @@ def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     size. Raises SourceError where one cannot be read, and FileNotWritten.
     """
     folders = _distinct(_file_name(name) for name in experiment.config.class_names)
-    with whole_path(target) as half, _folder_or_zip(half, target.suffix == ".zip") as write:
+    with whole_path(target) as half, _folder_or_zip(half, target.suffix.lower() == ".zip") as write:
 
         def add(label: int, _key: str, name: str, content: bytes) -> None:
             write(f"{folders[label]}/{name}", content)

@@ -1,7 +1,8 @@
 """Files written whole or not at all, and on the disk once they have their name.
 
 A link stays one, and what it leads to is written. A device or a pipe stays too, and gets the whole
-content at the end. A file that is written over keeps its permissions.
+content at the end. A file that is written over keeps its owner and its permissions; one of several
+names, or that cannot be replaced, is written into, and is whole unless the disk gives out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, TextIO
 
 from al_core.errors import FileNotWritten
+from al_core.files.paths import is_kept
 
 PART = ".part"  # suffix of files that are not whole yet
 MANY_FILES = 100  # in a folder; above this, one sync of the whole disk is faster than one per file
@@ -62,10 +64,31 @@ def whole_path(path: Path, instead: bool = False) -> Iterator[Path]:
             yield half
             target = Path(os.path.realpath(path))
             if target.is_file():
-                shutil.copymode(target, half)  # as if it had been written over
-            put_in_place(half, target, instead)
+                _write_over(target, half)
+            else:
+                put_in_place(half, target, instead)
     finally:
         remove(half)
+
+
+def _write_over(target: Path, half: Path) -> None:
+    """Let a file have the content of ``half``, and keep its owner, its permissions and its other
+    names. Where it cannot be replaced, as one that a container was given, it is written into."""
+    now = target.stat()
+    with suppress(OSError, AttributeError):  # not everybody may; Windows has no owners
+        os.chown(half, now.st_uid, now.st_gid)
+    shutil.copymode(target, half)
+    if now.st_nlink == 1:
+        try:
+            put_in_place(half, target)
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EPERM, errno.EACCES):
+                raise
+        else:
+            return
+    with half.open("rb") as whole, target.open("wb") as file:
+        shutil.copyfileobj(whole, file)
+    _sync(target)
 
 
 def is_stream(path: Path) -> bool:
@@ -80,8 +103,12 @@ def is_stream(path: Path) -> bool:
 
 def check_writable(path: Path, folder: bool = False) -> None:
     """Raise FileNotWritten where :func:`whole_path` could not write a file, or make a ``folder``,
-    at ``path``: it is tried with an empty one beside it."""
+    at ``path``, and where the program's own files are: it is tried with an empty one beside it."""
+    if is_kept(path):
+        raise FileNotWritten(f"{path} is one of the files that this program keeps; name another.")
     with refusals(path):
+        if (number := _descriptor(path)) is not None:
+            os.write(number, b"")
         if path.exists():
             if _descriptor(path) is None and not os.access(path, os.W_OK):
                 raise OSError(errno.EACCES, os.strerror(errno.EACCES))

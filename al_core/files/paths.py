@@ -44,6 +44,17 @@ def files_beside(address: str) -> Path:
     return home() / "weights" / f"of-{address_digest(address)}"
 
 
+def is_kept(path: Path) -> bool:
+    """Whether ``path`` leads to the database or into a folder that the program keeps beside it."""
+    there = Path(os.path.realpath(path))
+    address = os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
+    database = Path(os.path.realpath(address.removeprefix("sqlite:///")))
+    if there.parent == database.parent and there.name.startswith(database.name):
+        return True  # with what SQLite keeps beside it
+    own = Path(os.path.realpath(home()))
+    return any(own / name in there.parents for name in ("cache", "simulations", "weights"))
+
+
 def located(name: str) -> Path:
     """The absolute path that a person means by ``name``: ``~`` is their home, and a relative path
     starts in the working directory."""
