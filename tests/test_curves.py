@@ -251,6 +251,12 @@ def test_a_table_of_the_command_line_is_read() -> None:
     ]
 
 
+def test_a_table_without_a_measured_class_has_no_curve_of_means_over_classes() -> None:
+    table = b"strategy,seed,labeled,test_accuracy,balanced_accuracy\nmargin,0,10,0.6,\n"
+    assert read_curves(table, "runs.csv", "balanced") == []
+    assert read_curves(table, "runs.csv") == [Curve("margin", 0, (10,), (0.6,))]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -158,6 +158,15 @@ def test_turned_images_show_what_they_showed(n: int, size: int, grey: int, seed:
     assert torch.equal(turned, turn(ring, seeded(seed)))
 
 
+@pytest.mark.parametrize("shift", [3, 4, 7, 64])
+def test_images_are_moved_as_far_as_asked_and_mirrored_at_their_edges(shift: int) -> None:
+    ramp = torch.arange(4, dtype=torch.uint8).expand(40, 3, 4, 4)
+    moved = augment(ramp, *draw_augmentation(40, False, shift, seeded()))
+    steps = moved[:, :, :, 1:].int() - moved[:, :, :, :-1]
+    assert set(steps.abs().flatten().tolist()) == {1}  # nothing wraps around, and nothing stands
+    assert len(moved.unique(dim=0)) > 1
+
+
 def test_without_flip_and_shift_images_stay_as_they_are() -> None:
     images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
     assert torch.equal(augment(images, *draw_augmentation(len(images), False, 0, seeded())), images)

@@ -1,5 +1,6 @@
 """Classes of unequal size: what is measured, with which interval, and what may not be hidden."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.images.dataset_cache import unmeasured_classes
 from al_core.models.metrics import estimate, leading, wilson_interval
 from al_core.progress import finish
-from al_core.store.records import Annotation, RoundRecord
+from al_core.store.records import Annotation, Batch, RoundRecord
 from benchmarks.coverage import SIZES, covered
 
 CLOTHES = ("coat", "pullover", "scarf")
@@ -87,6 +88,9 @@ def test_classes_that_the_figures_hide_are_named_and_many_are_counted() -> None:
     hidden = gaps_of(experiment([[0, 5, 0], [0, 495, 0], [0, 0, 9]], [0, 1, 2]))
     assert hidden == Gaps((), ("coat",), ())
     assert gaps_in_words(hidden) == ["Never recognised: coat."]
+    held_out = Batch(0, "random", [0, 1, 2], None, held_out=[2])  # no training sees its label
+    seen = replace(experiment([[0, 5, 0]] * 3, [0, 1, 2]), batches=(held_out,))
+    assert gaps_of(seen).unlabelled == ("scarf",)
     many = Gaps(tuple(f"c{i}" for i in range(9)), (), ())
     assert gaps_in_words(many) == ["No label yet: c0, c1, c2, c3, c4 and 4 more."]
 

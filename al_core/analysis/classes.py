@@ -31,7 +31,8 @@ class Gaps:
 def gaps_of(experiment: Experiment) -> Gaps:
     """What the labels so far and the last measured round leave out."""
     names = np.array(experiment.config.class_names)
-    labels = np.bincount(experiment.pool.labels, minlength=len(names)) > 0
+    trained_on = experiment.pool.without(experiment.held_out)
+    labels = np.bincount(trained_on.labels, minlength=len(names)) > 0
     unlabelled = names[~labels]
     metrics = next((one.metrics for one in reversed(experiment.rounds) if one.metrics), None)
     if metrics is None:
@@ -59,7 +60,10 @@ def gaps_in_words(gaps: Gaps) -> list[str]:
 def unmeasured_in_words(names: Sequence[str], classes: int) -> str:
     """Which of the ``classes`` of a source its test images will not measure, in a sentence."""
     if len(names) == classes:
-        return "No class has two images to test with, so no test set will measure any."
+        return (
+            "No class has two images to test with, so balanced accuracy and macro F1 cannot be "
+            "measured."
+        )
     return (
         f"Too few images to test with, so these classes are trained on and not measured: "
         f"{some(names)}."

@@ -167,6 +167,8 @@ def read_curves(content: bytes, file_name: str, measure: Measure = "accuracy") -
         table = pd.read_csv(io.BytesIO(content))
         if not {*COLUMNS} - {*table} and columns[-1] not in table:
             return []  # written before there was one
+        if columns[-1] in table and table[columns[-1]].isna().all() and measure != "accuracy":
+            return []  # no class had test images enough
         table = table[columns].dropna()
         numbers = table[columns[1:]].apply(pd.to_numeric)
     # From pandas: not a table, no such column, numbers too large.

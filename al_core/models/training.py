@@ -64,7 +64,10 @@ def fit(
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps, cycle_momentum=False
+        optimizer,
+        rate,
+        total_steps=max(steps, 2),
+        cycle_momentum=False,  # one would be its end
     )
     loss_of = _loss(network, targets, config, hardware)
     network.train()
@@ -242,5 +245,6 @@ def turn(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _reflect(positions: Tensor, size: int) -> Tensor:
-    """Positions outside of ``0..size-1`` mirrored back inside."""
-    return (size - 1) - ((size - 1) - positions.abs()).abs()
+    """Positions outside of ``0..size-1`` mirrored back inside, however far away they are."""
+    there_and_back = positions.remainder(max(2 * (size - 1), 1))
+    return (size - 1) - ((size - 1) - there_and_back).abs()
