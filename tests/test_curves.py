@@ -251,6 +251,17 @@ def test_a_table_of_the_command_line_is_read() -> None:
     ]
 
 
+def test_the_intervals_of_a_table_are_those_of_its_curve() -> None:
+    table = (
+        b"strategy,seed,labeled,test_accuracy,macro_f1,macro_f1_low,macro_f1_high\n"
+        b"margin,0,20,0.7,0.6,0.5,0.7\nmargin,0,10,0.6,0.4,0.3,0.5\n"
+    )
+    (curve,) = read_curves(table, "runs.csv", "f1")
+    assert curve == Curve("margin", 0, (10, 20), (0.4, 0.6), (0.3, 0.5), (0.5, 0.7))
+    (curve,) = read_curves(table, "runs.csv")
+    assert curve.low is curve.high is None
+
+
 def test_a_table_without_a_measured_class_has_no_curve_of_means_over_classes() -> None:
     table = b"strategy,seed,labeled,test_accuracy,balanced_accuracy\nmargin,0,10,0.6,\n"
     assert read_curves(table, "runs.csv", "balanced") == []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -169,8 +169,9 @@ def read_curves(content: bytes, file_name: str, measure: Measure = "accuracy") -
             return []  # written before there was one
         if columns[-1] in table and table[columns[-1]].isna().all() and measure != "accuracy":
             return []  # no class had test images enough
-        table = table[columns].dropna()
+        table = table.dropna(subset=columns)
         numbers = table[columns[1:]].apply(pd.to_numeric)
+        bounds = _bounds(table, columns[-1])
     # From pandas: not a table, no such column, numbers too large.
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
@@ -189,8 +190,18 @@ def read_curves(content: bytes, file_name: str, measure: Measure = "accuracy") -
     for (name, seed), run in numbers.groupby([names, counts["seed"].astype(int)], sort=False):
         points = run.sort_values(["labeled", columns[-1]])
         accuracies = tuple(points[columns[-1]].astype(float))
-        curves.append(Curve(name, int(seed), tuple(points["labeled"].astype(int)), accuracies))
+        low, high = (b if b is None else tuple(b[row] for row in points.index) for b in bounds)
+        labeled = tuple(points["labeled"].astype(int))
+        curves.append(Curve(name, int(seed), labeled, accuracies, low, high))
     return curves
+
+
+def _bounds(table: pd.DataFrame, column: str) -> list[dict[Any, float] | None]:
+    """The lower and the upper bound of a column by row; None where they are not in the table."""
+    names = [f"{column}_low", f"{column}_high"]
+    if not {*names} <= {*table} or table[names].isna().any(axis=None):
+        return [None, None]
+    return [pd.to_numeric(table[name]).astype(float).to_dict() for name in names]
 
 
 def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:
