@@ -80,7 +80,7 @@ def check_numbers(rows: torch.Tensor) -> None:
     if not all(bool(block.isfinite().all()) for block in torch.split(rows, 8192)):
         raise ConfigError(
             "Some of the model's predictions are not numbers, so it cannot choose images; choose "
-            "the strategy “random”, or, where a network is trained, a lower learning rate."
+            "other weights, or, where a network is trained, a lower learning rate."
         )
 
 

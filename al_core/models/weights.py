@@ -135,7 +135,10 @@ def read_weights(path: Path) -> Pretrained:
         if path.suffix.lower() == ".safetensors":
             return _pretrained(load_file(path), path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        return _pretrained(_unwrapped(saved), path)
+        if not (named := _unwrapped(saved)):
+            known = ", ".join(WRAPPERS)
+            raise WeightsError(f"{path} holds no tensors by name, neither at once nor in {known}.")
+        return _pretrained(named, path)
     except WeightsError:
         raise
     except OSError as error:
@@ -181,6 +184,9 @@ def _pretrained(named: dict[str, Tensor], path: Path) -> Pretrained:
         if tensors[name].shape != like.shape:
             is_, ought = (" x ".join(map(str, one.shape)) for one in (tensors[name], like))
             raise WeightsError(f"{path} holds no ResNet-18: its {name} is {is_}, not {ought}.")
+        if not tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
+            raise WeightsError(f"{path} cannot be used: its {name} has numbers of type {kind}.")
         backbone[name] = tensors[name].detach().float()
         if not backbone[name].isfinite().all():
             raise WeightsError(f"{path} cannot be used: its {name} has NaN or infinite values.")

@@ -63,6 +63,8 @@ def rounds_table(rounds: Sequence[RoundRecord]) -> pd.DataFrame:
             "images": measured_images(record),
             "nll": metrics.get("nll"),
             "ece": metrics.get("ece"),
+            "temperature": record.temperature,
+            "calibrated_by": record.calibrated_by,
             "disagreement": record.disagreed / record.compared if record.compared else None,
             "guesses_shown": record.guesses_shown,
             "power": metrics.get("power"),
@@ -98,6 +100,10 @@ _COLUMNS = {
         "NLL", "%.3f", "Mean negative log-likelihood on the same images, in nats."
     ),
     "ece": number_column("ECE", "%.1f%%", "Expected calibration error, 15 bins."),
+    "temperature": number_column("Temperature", "%.2f", "What the logits were divided by."),
+    "calibrated_by": st.column_config.TextColumn(
+        "Calibrated by", help="How the temperature was found; never by the test images."
+    ),
     "disagreement": number_column(
         "Disagreement", "%.0f%%", "Labels of this round that differ from the model's guess."
     ),
