@@ -23,11 +23,11 @@ NOT_EVERYWHERE = {
     *("curses", "fcntl", "grp", "posix", "posixpath", "pty", "pwd", "readline", "resource"),
     *("syslog", "termios", "tty", "msvcrt", "winreg", "winsound"),
 }
-# What may be used of these two; os.sysconf has a fallback, which is tested below, and os.sync is
-# asked for before it is used.
+# What may be used of these two; os.sysconf has a fallback, which is tested below, and os.chown and
+# os.sync are asked for before they are used.
 EVERYWHERE = {
-    "os": "DirEntry O_RDONLY O_RDWR W_OK access close cpu_count dup environ fdopen fsencode fstat "
-    "fsync getpid listdir open path pathsep replace scandir stat strerror sync sysconf",
+    "os": "DirEntry O_RDONLY O_RDWR W_OK access chown close cpu_count dup environ fdopen fsencode "
+    "fstat fsync getpid listdir open path pathsep replace scandir stat strerror sync sysconf write",
     "signal": "SIGINT signal",
 }
 

@@ -75,8 +75,9 @@ def _write_over(target: Path, half: Path) -> None:
     """Let a file have the content of ``half``, and keep its owner, its permissions and its other
     names. Where it cannot be replaced, as one that a container was given, it is written into."""
     now = target.stat()
-    with suppress(OSError, AttributeError):  # not everybody may; Windows has no owners
-        os.chown(half, now.st_uid, now.st_gid)
+    if hasattr(os, "chown"):  # Windows has no owners
+        with suppress(OSError):  # not everybody may
+            os.chown(half, now.st_uid, now.st_gid)
     shutil.copymode(target, half)
     if now.st_nlink == 1:
         try:
