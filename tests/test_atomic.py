@@ -159,6 +159,13 @@ def test_what_the_program_keeps_is_no_place_to_write_to(
         with pytest.raises(FileNotWritten, match="that this program keeps"):
             check_writable(kept)
     check_writable(tmp_path / "kept" / "curve.csv")
+    check_writable(tmp_path / "kept" / "al.db.csv")
+    # The program itself replaces it: a snapshot of hard links stays what it was.
+    path.write_text("then")
+    (tmp_path / "snapshot").hardlink_to(path)
+    with whole_text(path) as file:
+        file.write("now")
+    assert (tmp_path / "snapshot").read_text() == "then"
     monkeypatch.setenv("AL_DATABASE_URL", f"sqlite:///{tmp_path / 'mine.db'}")
     with pytest.raises(FileNotWritten, match="that this program keeps"):
         check_writable(tmp_path / "mine.db")

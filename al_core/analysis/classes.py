@@ -31,8 +31,7 @@ class Gaps:
 def gaps_of(experiment: Experiment) -> Gaps:
     """What the labels so far and the last measured round leave out."""
     names = np.array(experiment.config.class_names)
-    trained_on = experiment.pool.without(experiment.held_out)
-    labels = np.bincount(trained_on.labels, minlength=len(names)) > 0
+    labels = np.bincount(experiment.trained_on.labels, minlength=len(names)) > 0
     unlabelled = names[~labels]
     metrics = next((one.metrics for one in reversed(experiment.rounds) if one.metrics), None)
     if metrics is None:

@@ -131,6 +131,11 @@ class Experiment:
         """The reserved images that a batch has asked about so far; never trained on."""
         return frozenset(image for batch in self.batches for image in batch.held_out or ())
 
+    @property
+    def trained_on(self) -> Pool:
+        """The pool with the labels that a training may learn from."""
+        return self.pool.without(self.held_out)
+
     def held_out_due(self, count: int) -> list[int]:
         """The reserved images that are due in the next batch of ``count``."""
         asked = self.pool.answers.keys() | self.open_images

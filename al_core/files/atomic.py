@@ -2,7 +2,8 @@
 
 A link stays one, and what it leads to is written. A device or a pipe stays too, and gets the whole
 content at the end. A file that is written over keeps its owner and its permissions; one of several
-names, or that cannot be replaced, is written into, and is whole unless the disk gives out.
+names, or that cannot be replaced, is written into, and is whole unless the disk gives out; but not
+what the program keeps.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ def _write_over(target: Path, half: Path) -> None:
         with suppress(OSError):  # not everybody may
             os.chown(half, now.st_uid, now.st_gid)
     shutil.copymode(target, half)
-    if now.st_nlink == 1:
+    ours = is_kept(target)  # never in halves; a second name is that of somebody's backup
+    if ours or now.st_nlink == 1:
         try:
             put_in_place(half, target)
         except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.EPERM, errno.EACCES):
+            if ours or error.errno not in (errno.EBUSY, errno.EPERM, errno.EACCES):
                 raise
         else:
             return

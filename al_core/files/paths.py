@@ -45,14 +45,17 @@ def files_beside(address: str) -> Path:
 
 
 def is_kept(path: Path) -> bool:
-    """Whether ``path`` leads to the database or into a folder that the program keeps beside it."""
+    """Whether ``path`` leads to the database, or into a folder that the program keeps."""
     there = Path(os.path.realpath(path))
     address = os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
     database = Path(os.path.realpath(address.removeprefix("sqlite:///")))
     if there.parent == database.parent and there.name.startswith(database.name):
-        return True  # with what SQLite keeps beside it
-    own = Path(os.path.realpath(home()))
-    return any(own / name in there.parents for name in ("cache", "simulations", "weights"))
+        beside = there.name.removeprefix(database.name)
+        return beside in ("", "-wal", "-shm", "-journal", ".lock") or beside.endswith(".backup")
+    kept = [home() / name for name in ("cache", "simulations", "weights")]
+    if database.name == "al.db":
+        kept.append(database.parent / "weights")  # as files_beside has it
+    return any(Path(os.path.realpath(folder)) in there.parents for folder in kept)
 
 
 def located(name: str) -> Path:

@@ -263,7 +263,7 @@ def choose_by(
     count = experiment.batch_size(number)
     measuring = experiment.held_out_due(count)
     choice = Choice(strategy, count - len(measuring), len(experiment.batches), config.seed)
-    known = experiment.pool.without(experiment.held_out)
+    known = experiment.trained_on
     picks, score = choose(choice, predictions, known, free, hardware.device)
     batch = mixed_batch(number, strategy, picks.tolist(), measuring, experiment.log_position)
     return batch and explained(batch, predictions, free, known.labeled, score)

@@ -63,11 +63,9 @@ def fit(
         nesterov=config.momentum > 0,
         fused=True,
     )
+    length = max(steps, 2)  # of one step, that would be the last, at almost no rate
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        rate,
-        total_steps=max(steps, 2),
-        cycle_momentum=False,  # one would be its end
+        optimizer, rate, total_steps=length, cycle_momentum=False
     )
     loss_of = _loss(network, targets, config, hardware)
     network.train()

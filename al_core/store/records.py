@@ -157,8 +157,8 @@ class RoundRecord:
     ``compared`` had a prediction made before they were given, and ``disagreed`` differ from it;
     ``guesses_shown``: the person saw some of the predictions first. ``log_position`` is what it was
     trained from. Its logits were divided by ``temperature``, found by ``calibrated_by``:
-    cross-validation of a head, a hold-out of its labels, or that of an earlier round (before that,
-    by its last batch). ``computed_on``: the device, dtype, threads and torch version that another
+    cross-validation of a head, a hold-out of its labels, or that of an earlier round (older logs
+    have its last batch). ``computed_on``: the device, dtype, threads and torch version that another
     run needs to be identical to the last bit.
     """
 

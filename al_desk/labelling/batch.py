@@ -91,8 +91,7 @@ def hint_for_few_labels(experiment: Experiment) -> str:
     """Which strategies suit classes with so few labels, where the one in use does not; else
     empty."""
     config = experiment.config
-    trained_on = experiment.pool.without(experiment.held_out)
-    counts = np.bincount(trained_on.labels, minlength=len(config.class_names))
+    counts = np.bincount(experiment.trained_on.labels, minlength=len(config.class_names))
     few = [name for name, count in zip(config.class_names, counts, strict=True)
            if count < FEW_PER_CLASS]  # fmt: skip
     if not few or experiment.next_round == 0 or suits_few_labels(config.strategy):
