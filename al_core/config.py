@@ -6,30 +6,30 @@ Does not import torch, so a page can offer the settings before anything heavy is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from al_core.errors import ConfigError
 from al_core.files.paths import located
 from al_core.images.dataset import LARGEST, SMALLEST
-from al_core.names import check_class_names
+from al_core.limits import number, one_of, text, whole_number, yes_or_no
+from al_core.names import check_class_names, counted
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
-PAGE_PIXELS = 2**26  # in a batch; the browser decodes it all at once, into a quarter of a gigabyte
 LEAST_IN_A_BATCH = 16  # images, repeated where there are fewer
+ENOUGH = 64  # pixels of a side to compare images by
 FEW = 32  # images; fewer tell batch norm too little
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
 Stem = Literal["auto", "torchvision", "small"]
-Method = Literal["emp-ssl", "simclr"]
 InitialLabels = Literal["truth", "person"]
 # The settings of an experiment that may change while it runs. Those that a batch or a round depends
 # on are recorded with it.
-RECORDED = ("strategy", "per_round", "model", "train")
+RECORDED = ("strategy", "per_round", "model", "train", "copies_measure")
 CHANGEABLE = {*RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline"}
 ClassWeights = Literal["off", "on", "full", "auto"]
 POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto: one of them
@@ -56,15 +56,15 @@ class ModelConfig:
     embeddings: str = ""
 
     def __post_init__(self) -> None:
-        _text("weights", self.weights)
+        text("weights", self.weights)
         if self.weights not in WEIGHTS and not self.weights.strip().lower().endswith(WEIGHTS_FILES):
             raise ConfigError(
                 f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, or a "
                 f"file ({', '.join(WEIGHTS_FILES)})."
             )
-        _one_of("stem", self.stem, get_args(Stem))
-        _one_of("head", self.head, get_args(Head))
-        _text("embeddings", self.embeddings)
+        one_of("stem", self.stem, get_args(Stem))
+        one_of("head", self.head, get_args(Head))
+        text("embeddings", self.embeddings)
         if self.embeddings and (self.head != "linear" or self.weights != "none"):
             raise ConfigError("On embeddings only a linear head can be trained, without weights.")
         if self.head == "linear" and self.weights == "none" and not self.embeddings:
@@ -72,7 +72,7 @@ class ModelConfig:
                 "A linear head is trained on embeddings, or on the features of weights that were "
                 "learned before; choose imagenet, learned or a file of weights for them."
             )
-        _between("minutes", self.learn_minutes, 0.01, 100_000)
+        number("minutes", self.learn_minutes, 0.01, 100_000)
 
     def located(self) -> ModelConfig:
         """The same with absolute paths, for a process in another folder."""
@@ -105,15 +105,15 @@ class TrainConfig:
     class_weights: ClassWeights = "off"
 
     def __post_init__(self) -> None:
-        _whole("epochs", self.epochs, 1, 10_000)
-        _whole("optimiser steps", self.min_steps, 0, 1_000_000)
-        _whole("batch size", self.batch_size, 2, 65_536)
-        _whole("shift", self.shift, 0, 64)
-        _between("learning rate", self.learning_rate, 1e-6, 1)
-        _between("momentum", self.momentum, 0, 0.999)
-        _between("weight decay", self.weight_decay, 0, 1)
-        _yes_or_no("flip", self.flip)
-        _one_of("class weights", self.class_weights, get_args(ClassWeights))
+        whole_number("epochs", self.epochs, 1, 10_000)
+        whole_number("optimiser steps", self.min_steps, 0, 1_000_000)
+        whole_number("batch size", self.batch_size, 2, 65_536)
+        whole_number("shift", self.shift, 0, 64)
+        number("learning rate", self.learning_rate, 1e-6, 1)
+        number("momentum", self.momentum, 0, 0.999)
+        number("weight decay", self.weight_decay, 0, 1)
+        yes_or_no("flip", self.flip)
+        one_of("class weights", self.class_weights, get_args(ClassWeights))
 
     def batch_of(self, n: int) -> int:
         """How many of ``n`` labelled images a step takes; few are repeated, moved otherwise each
@@ -129,51 +129,30 @@ class TrainConfig:
         return max(math.ceil(self.epochs * n / self.batch_of(n)), self.min_steps)
 
 
-@dataclass(frozen=True, slots=True)
-class PretrainConfig:
-    """How features are learned from images alone; see :mod:`al_core.features.objectives`.
-
-    Learning stops after ``minutes`` of computing or ``epochs``, whichever comes first; an epoch
-    looks at each image once, in several views. ``batch_size`` counts images; None means the
-    method's default. ``flip`` treats a mirrored image as the same thing.
-    """
-
-    method: Method = "emp-ssl"
-    minutes: float | None = 30.0
-    epochs: int | None = None
-    batch_size: int | None = None
-    stem: Stem = "auto"
-    flip: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _one_of("method", self.method, get_args(Method))
-        _one_of("stem", self.stem, get_args(Stem))
-        if self.minutes is None and self.epochs is None:
-            raise ConfigError("Say how long to learn: so many minutes, or epochs.")
-        if self.minutes is not None:
-            _between("minutes", self.minutes, 0.01, 100_000)
-        if self.epochs is not None:
-            _whole("epochs", self.epochs, 1, 1_000_000)
-        if self.batch_size is not None:
-            _whole("batch size", self.batch_size, 8, 65_536)
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _yes_or_no("flip", self.flip)
+def size_in_memory(image_size: int, model: ModelConfig) -> int:
+    """The side of the images that are kept as one array, in pixels. Frozen weights see pictures
+    that are decoded for them; the array is there to compare images by."""
+    frozen = model.head == "linear" and model.weights != LEARNED
+    return min(image_size, ENOUGH) if frozen else image_size
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentConfig:
     """One experiment's settings; raises ConfigError, in a sentence, for those that cannot work.
 
-    ``data``: a source of images, by name or path, scaled to ``image_size`` pixels. ``initial``:
-    number of images labelled before the first training, by the truth or by the person; chosen by
-    the strategy ``start``, which is random or one that needs no labels. ``per_round``: images the
-    person is asked about in each of ``rounds`` rounds. ``class_names``: from the source, or from
-    the person. ``label_while_training`` hands out the next batch while a round trains, chosen by
-    the latest model; ``show_guesses`` shows the model's prediction before an image has a label.
-    ``held_out_share``: where no test image has a known truth, this share of each batch are held-out
+    ``data``: a source of images, by name or path, scaled to ``image_size`` pixels for the network.
+    ``initial``: number of images labelled before the first training, by the truth or by the person;
+    chosen by the strategy ``start``, which is random or one that needs no labels. ``per_round``:
+    images the person is asked about in each of ``rounds`` rounds. ``class_names``: from the source,
+    or from the person. ``label_while_training`` hands out the next batch while a round trains,
+    chosen by the latest model; ``show_guesses`` shows the model's prediction before an image has a
+    label. ``held_out_share``: where no test image has a known truth, this share of each batch are
+    held-out
     images, drawn at random and never trained on, that measure the model. ``random_baseline``: where
     the truth is known, a model is trained beside each round on as many random labels.
+    ``folders_are_classes``: whether the folders of the images say what is on them.
+    ``copies_measure``: whether images measure that show, or nearly show, what an image to train on
+    shows, as they do in figures that others have published.
     """
 
     data: str = "digits"
@@ -192,28 +171,31 @@ class ExperimentConfig:
     show_guesses: bool = False
     held_out_share: float = 0.1
     random_baseline: bool = True
+    folders_are_classes: bool = True
+    copies_measure: bool = False
 
     def __post_init__(self) -> None:
-        _text("images", self.data)
+        text("images", self.data)
         if not isinstance(self.class_names, tuple):
             raise ConfigError("The class names must be given one by one.")
         for name in self.class_names:
-            _text("class names", name)
-        for choice in ("label_while_training", "show_guesses", "random_baseline"):
-            _yes_or_no(choice.replace("_", " "), getattr(self, choice))
-        _one_of("strategy", self.strategy, STRATEGIES)
+            text("class names", name)
+        for choice in (one.name for one in fields(self) if one.type == "bool"):
+            yes_or_no(choice.replace("_", " "), getattr(self, choice))
+        one_of("strategy", self.strategy, STRATEGIES)
         starts = [name for name, entry in STRATEGIES.items() if entry.starts]
-        _one_of("strategy to start with", self.start, starts)
-        _one_of("initial labels", self.initial_labels, get_args(InitialLabels))
-        _whole("number of initial images", self.initial, 2, 10_000_000)
-        _whole("number of images per round", self.per_round, 1, 10_000)
-        _whole("number of rounds", self.rounds, 0, 10_000)
-        _whole("image size", self.image_size, SMALLEST, LARGEST)
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _between("share of random images", self.held_out_share, 0, 0.9)
+        one_of("strategy to start with", self.start, starts)
+        one_of("initial labels", self.initial_labels, get_args(InitialLabels))
+        whole_number("number of initial images", self.initial, 2, 10_000_000)
+        whole_number("number of images per round", self.per_round, 1, 10_000)
+        whole_number("number of rounds", self.rounds, 0, 10_000)
+        whole_number("image size", self.image_size, SMALLEST, LARGEST)
+        whole_number("seed", self.seed, 0, 2**63 - 1)
+        number("share of random images", self.held_out_share, 0, 0.9)
 
-    def check_against(self, pool_size: int, truth_known: bool) -> None:
-        """Raise ConfigError where these settings ask for more than a pool has."""
+    def check_against(self, pool_size: int, truth_known: bool, because: str = "") -> None:
+        """Raise ConfigError where these settings ask for more than a pool has; ``because`` says why
+        that may be less than was said before."""
         check_class_names(self.class_names)
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
@@ -224,14 +206,19 @@ class ExperimentConfig:
         asked = self.initial + self.rounds * self.per_round
         if asked > pool_size:
             raise ConfigError(
-                f"The settings ask for {asked:,} images ({self.initial:,} initial and "
-                f"{self.rounds:,} rounds of {self.per_round:,}), but there are only "
-                f"{pool_size:,}: lower one of the three."
+                f"The settings ask for {counted(asked, 'image')} ({self.initial:,} initial and "
+                f"{counted(self.rounds, 'round')} of {self.per_round:,}), but there are only "
+                f"{pool_size:,} to label{because}: lower one of the three."
             )
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the log."""
         return asdict(self)
+
+    @property
+    def size_in_memory(self) -> int:
+        """The side of the images that are kept as one array, in pixels."""
+        return size_in_memory(self.image_size, self.model)
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -252,22 +239,13 @@ class ExperimentConfig:
                 "train": TrainConfig(**values["train"]),
                 "class_names": tuple(values["class_names"]),
             }
-            return cls(**{**values, **nested})
+            # Before anybody was asked, copies measured.
+            return cls(**{"copies_measure": True, **values, **nested})
         except (ConfigError, KeyError, TypeError) as error:
             cause = " ".join(str(error).split())[:200].rstrip(".")
             raise ConfigError(
                 f"The settings of this experiment are damaged, or of a newer version ({cause})."
             ) from error
-
-
-def check_fits_a_page(images: int, image_size: int) -> None:
-    """Raise ConfigError where a batch is too large to label at once in a browser."""
-    most = PAGE_PIXELS // image_size**2
-    if images > most:
-        raise ConfigError(
-            f"A batch of {images:,} images of {image_size} x {image_size} pixels is too much for "
-            f"one page: at most {most:,}, or choose a smaller image size."
-        )
 
 
 def check_enough_to_learn_from(images: int) -> None:
@@ -282,33 +260,3 @@ def check_enough_to_learn_from(images: int) -> None:
 def default_train(source: str) -> TrainConfig:
     """Training settings that suit a source: handwritten digits must not be mirrored."""
     return TrainConfig(flip=source != "digits")
-
-
-def _one_of(what: str, value: object, known: Iterable[str]) -> None:
-    if value not in [*known]:
-        raise ConfigError(f"There is no {what} “{value}”; choose one of {', '.join(known)}.")
-
-
-def _whole(what: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"The {what} must be a whole number from {low:,} to {high:,}.")
-
-
-def _between(what: str, value: object, low: float, high: float) -> None:
-    # The comparison is false for NaN.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"The {what} must be a number from {low:g} to {high:g}.")
-
-
-def _text(what: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ConfigError(f"The {what} must be given as text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"The {what} must be given as text in UTF-8.") from error
-
-
-def _yes_or_no(what: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"The setting “{what}” must be true or false.")

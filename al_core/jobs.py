@@ -138,10 +138,10 @@ def _give_memory_back() -> None:
         libc.free(libc.malloc(MB))
         libc.mallopt(M_TRIM_THRESHOLD, 64 * MB)
         libc.malloc_trim(0)
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # torch may be half imported
+    if cuda is not None and cuda.is_initialized():
         with suppress(RuntimeError):  # a card that has stopped
-            torch.cuda.empty_cache()  # or an idle server withholds its peak from other programs
+            cuda.empty_cache()  # or an idle server withholds its peak from other programs
 
 
 class _Cancelled(Exception):

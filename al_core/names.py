@@ -1,4 +1,4 @@
-"""Names that people give to experiments, to classes and to themselves."""
+"""Names that people give to experiments, to classes and to themselves; and counts of things."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ LENGTH = 200  # characters; the length of the log's column for an experiment's n
 # Control characters, lone surrogates, and those that reverse the text after them. The marks and
 # joiners that right-to-left scripts and emoji need are allowed.
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 image``, ``2 images``; ``many`` where that is more than an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def in_bytes(size: float) -> str:
+    """``3 kB``, ``3.4 MB``, ``3.4 GB``: so many bytes, to two digits or to the whole number."""
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if size >= 0.95 * one:
+            return f"{size / one:,.{0 if size >= 9.95 * one else 1}f} {unit}"
+    return f"{size / 1e3:.0f} kB"
 
 
 def checked(what: str, name: str) -> str:

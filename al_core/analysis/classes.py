@@ -30,14 +30,16 @@ class Gaps:
 
 def gaps_of(experiment: Experiment) -> Gaps:
     """What the labels so far and the last measured round leave out."""
-    names = np.array(experiment.config.class_names)
-    labels = np.bincount(experiment.trained_on.labels, minlength=len(names)) > 0
+    shown = [*experiment.classes.shown]
+    names = np.array(experiment.config.class_names)[shown]
+    counts = np.bincount(experiment.trained_on.labels, minlength=len(experiment.classes.names))
+    labels = counts[shown] > 0
     unlabelled = names[~labels]
     metrics = next((one.metrics for one in reversed(experiment.rounds) if one.metrics), None)
     if metrics is None:
         return Gaps(tuple(unlabelled), (), ())
-    measured = images_by_class(metrics) >= MEASURABLE
-    missed = measured & labels & (class_recall(metrics["confusion"]) == 0)
+    measured = images_by_class(metrics)[shown] >= MEASURABLE
+    missed = measured & labels & (class_recall(metrics["confusion"])[shown] == 0)
     return Gaps(tuple(unlabelled), tuple(names[missed]), tuple(names[~measured]))
 
 

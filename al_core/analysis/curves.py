@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ COLUMNS = ["strategy", "seed", "labeled", "test_accuracy"]
 IN_TABLES: dict[Measure, str] = {
     "accuracy": "test_accuracy", "balanced": "balanced_accuracy", "f1": "macro_f1",
 }  # fmt: skip
+LEADING = "leading"  # the column that says which measure does
 MOST = 2**53  # the largest count of labels or seed in a table; floats beyond are not exact
 LONGEST_LOOK = 60_000  # milliseconds; anybody who takes longer for one image has left the desk
 
@@ -162,46 +163,49 @@ def read_curves(content: bytes, file_name: str, measure: Measure = "accuracy") -
 
     Raises ConfigError, in a sentence, for anything else.
     """
-    columns = [*COLUMNS[:-1], IN_TABLES[measure]]
+    share = IN_TABLES[measure]
     try:
         table = pd.read_csv(io.BytesIO(content))
-        if not {*COLUMNS} - {*table} and columns[-1] not in table:
-            return []  # written before there was one
-        if columns[-1] in table and table[columns[-1]].isna().all() and measure != "accuracy":
-            return []  # no class had test images enough
-        table = table.dropna(subset=columns)
-        numbers = table[columns[1:]].apply(pd.to_numeric)
-        bounds = _bounds(table, columns[-1])
+        there = {*COLUMNS} <= {*table} and (share not in table or table[share].isna().all())
+        if there and measure != "accuracy":
+            return []  # written before there was one, or no class had test images enough
+        table = table.dropna(subset=[*COLUMNS[:-1], share])
+        numbers = ["seed", "labeled", share, *_bounds_in(table, share)]
+        table[numbers] = table[numbers].apply(pd.to_numeric)
     # From pandas: not a table, no such column, numbers too large.
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
             f"{file_name} is not a table as “python -m al_core simulate” writes it, with the "
             f"columns {', '.join(COLUMNS[:-1])} and {COLUMNS[-1]}, the last three numbers."
         ) from error
-    if numbers.empty:
+    if table.empty:
         raise ConfigError(f"{file_name} has no row with a test accuracy.")
-    if not numbers[columns[-1]].between(0, 1).all():
+    if not table[share].between(0, 1).all():
         raise ConfigError(f"{file_name} has test accuracies that are not between 0 and 1.")
-    counts = numbers[["seed", "labeled"]]
+    counts = table[["seed", "labeled"]]
     if not ((counts >= 0) & (counts <= MOST) & (counts % 1 == 0)).all(axis=None):
         raise ConfigError(f"{file_name} has seeds or counts of labels that are no whole numbers.")
-    names = table["strategy"].astype(str).map(as_meant)
-    curves = []
-    for (name, seed), run in numbers.groupby([names, counts["seed"].astype(int)], sort=False):
-        points = run.sort_values(["labeled", columns[-1]])
-        accuracies = tuple(points[columns[-1]].astype(float))
-        low, high = (b if b is None else tuple(b[row] for row in points.index) for b in bounds)
-        labeled = tuple(points["labeled"].astype(int))
-        curves.append(Curve(name, int(seed), labeled, accuracies, low, high))
-    return curves
+    runs = table.groupby(["strategy", "seed"], sort=False)
+    return [_curve_in(run, share) for _, run in runs]
 
 
-def _bounds(table: pd.DataFrame, column: str) -> list[dict[Any, float] | None]:
-    """The lower and the upper bound of a column by row; None where they are not in the table."""
-    names = [f"{column}_low", f"{column}_high"]
-    if not {*names} <= {*table} or table[names].isna().any(axis=None):
-        return [None, None]
-    return [pd.to_numeric(table[name]).astype(float).to_dict() for name in names]
+def _curve_in(run: pd.DataFrame, share: str) -> Curve:
+    """One curve, from its rows of a table."""
+    run = run.sort_values(["labeled", share])
+    name, seed = as_meant(str(run["strategy"].iloc[0])), int(run["seed"].iloc[0])
+    labeled = tuple(run["labeled"].astype(int))
+    accuracy, *bounds = (
+        tuple(run[column].astype(float)) for column in (share, *_bounds_in(run, share))
+    )
+    low, high = bounds or (None, None)
+    unequal = LEADING in run and run[LEADING].iloc[-1] == "balanced"
+    return Curve(name, seed, labeled, accuracy, low, high, unequal=bool(unequal))
+
+
+def _bounds_in(table: pd.DataFrame, share: str) -> list[str]:
+    """The columns of a share's lower and upper bound, if a table has them in each row."""
+    names = [f"{share}_low", f"{share}_high"]
+    return names if {*names} <= {*table} and not table[names].isna().any(axis=None) else []
 
 
 def by_name(curves: Iterable[Curve], axis: Axis) -> dict[str, list[Curve]]:

@@ -60,8 +60,8 @@ def agreement(experiment: Experiment) -> list[Agreement]:
     came with the images count as an annotator's too.
     """
     labels: dict[str, dict[int, int]] = {}
-    for annotator in {annotation.annotator for annotation in experiment.annotations}:
-        own = (a for a in experiment.annotations if a.annotator == annotator)
+    for annotator in {annotation.annotator for annotation in experiment.answers}:
+        own = (a for a in experiment.answers if a.annotator == annotator)
         labels[annotator] = {
             image: standing[-1].label
             for image, standing in what_stands(own).items()

@@ -42,14 +42,23 @@ class PoolMap:
     images: NDArray[np.int64]
     points: NDArray[np.float32]
 
+    def only(self, wanted: NDArray[np.bool_]) -> PoolMap:
+        """The map without the images that are not ``wanted``, bool ``[N]``, or beyond those."""
+        kept = self.images < len(wanted)
+        kept[kept] = wanted[self.images[kept]]
+        return PoolMap(self.model, self.images[kept], self.points[kept])
+
 
 def map_pool(experiment: Experiment, predictions: PoolPredictions) -> Work[PoolMap]:
-    """Draw the pool as it is now, and keep the map on disk.
+    """Draw the pool as it is now, as far as it has predictions, and keep the map on disk.
 
     Images that were on the previous map start where they were, so that the map stays familiar.
     """
-    seed, chosen = experiment.config.seed, sorted(experiment.open_images)
-    images = sample_images(experiment.pool_size, chosen, experiment.pool.labeled, seed)
+    seed, size = experiment.config.seed, len(predictions.probs)
+    chosen, labeled = sorted(experiment.open_images), experiment.pool.labeled
+    chosen = [image for image in chosen if image < size]
+    images = sample_images(size, chosen, labeled[labeled < size], seed)
+    images = images[predictions.known_to(experiment)[images]]
     drawn = yield from draw_map(predictions, images, seed, load_map(experiment.folder))
     save_map(experiment.folder, drawn)
     return drawn

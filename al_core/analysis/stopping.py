@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from al_core.analysis.curves import points
 from al_core.models.metrics import Measure, estimate, within
+from al_core.names import counted
 from al_core.seeds import numpy_generator
 from al_core.store.records import RoundRecord
 
@@ -253,11 +254,15 @@ def forecast_in_words(more: Forecast, left: int) -> str:
         f"About {_roughly(more.labels):,} more labels would reach {100 * more.target:.3g}%, if the "
         f"curve goes on as it has (95% interval {_roughly(more.low):,} to {_roughly(more.high):,})."
     )
-    return words if more.labels <= left else f"{words} Only {left:,} images are left."
+    return (
+        words
+        if more.labels <= left
+        else f"{words} Only {counted(left, 'image is', 'images are')} left."
+    )
 
 
 def _labels(count: int) -> str:
-    return "label" if count == 1 else f"{count:,} labels"
+    return "label" if count == 1 else counted(count, "label")
 
 
 def _roughly(count: float) -> int:

@@ -21,6 +21,7 @@ from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.files.paths import located
 from al_core.models.metrics import MEANS_OVER_CLASSES, estimate
+from al_core.names import counted
 from al_core.strategies.registry import STRATEGIES, TOO_FEW
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def choose(
     classes = sorted({name for name in (*named.values(), *measuring.values()) if name})
     number_of = {name: i for i, name in enumerate(classes)}
     learned = {name for key, name in named.items() if name and key not in measuring}
+    if not learned and any(named.values()):
+        raise ConfigError(f"All labels of {labels} are of images in {test}: none is left to learn.")
     if len(learned) < 2 and not STRATEGIES[strategy].starts:
         raise ConfigError(TOO_FEW.format(strategy))
     from al_core.distributed.image_shards import write_pictures
@@ -124,7 +127,7 @@ def _summary(chosen: Chosen) -> str:
             f"{chosen.metrics['accuracy']:.1%} of the test right, balanced accuracy "
             f"{balanced:.1%}, macro F1 {f1:.1%}; "
         )
-    among = f"{chosen.unlabeled:,} images"
+    among = counted(chosen.unlabeled, "image")
     if chosen.sample is not None and chosen.sample < chosen.unlabeled:
         among = f"a sample of {chosen.sample:,} of {among}"
     return f"{right}{len(chosen.keys):,} chosen among {among}"

@@ -10,12 +10,14 @@ import click
 from al_core.cli import options
 from al_core.cli.options import FILE_TO_WRITE, FOLDER, WEIGHTS_HELP, load_images, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import Method, ModelConfig, PretrainConfig, Stem, default_train
+from al_core.config import ModelConfig, Stem, default_train, size_in_memory
 from al_core.errors import ConfigError
+from al_core.features.config import Method, PretrainConfig
 from al_core.features.embedding_files import NOTE
 from al_core.files.atomic import check_writable, refusals
 from al_core.files.paths import located
 from al_core.models.learned_weights import learned_path
+from al_core.names import counted
 
 
 @click.command()
@@ -37,7 +39,7 @@ def embed(
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
     if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
-    ModelConfig(weights, head="linear")  # raises where these give no features
+    model = ModelConfig(weights, head="linear")  # raises where these give no features
     source = located(data)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ConfigError(
@@ -52,13 +54,14 @@ def embed(
 
         count, unreadable = run_shown(embed_on_ray(data, weights, out, image_size, address))
         left_out = f"; {unreadable:,} could not be read" if unreadable else ""
-        say(f"The features of {count:,} images, written to {out}{left_out}.")
+        say(f"The features of {counted(count, 'image')}, written to {out}{left_out}.")
         return
     from al_core.features.embed import embed_into  # with torch, which takes two seconds
 
-    features = run_shown(embed_into(out, weights, load_images(data, image_size, weights)))
+    dataset = load_images(data, size_in_memory(image_size, model), weights)
+    features = run_shown(embed_into(out, weights, dataset, image_size))
     n, width = features.train.shape
-    say(f"{n + len(features.test):,} images, {width} features each, written to {out}.")
+    say(f"{counted(n + len(features.test), 'image')}, {width} features each, written to {out}.")
 
 
 @click.command()

@@ -12,12 +12,19 @@ from typing import Any, TypeVar, get_args
 import click
 
 from al_core.cli.terminal import run_shown
-from al_core.config import LEARNED, WEIGHTS, WEIGHTS_FILES, Stem, TrainConfig
+from al_core.config import (
+    LEARNED,
+    WEIGHTS,
+    WEIGHTS_FILES,
+    ExperimentConfig,
+    Stem,
+    TrainConfig,
+)
 from al_core.errors import ConfigError
 from al_core.files.atomic import check_writable
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
-from al_core.images.dataset_cache import load
+from al_core.images.dataset_cache import load, load_again
 
 ENGINES = ("local", "ray")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,12 +94,35 @@ def training(command: Command) -> Command:
     return command
 
 
-def load_images(data: str, image_size: int = 32, weights: str = "none") -> Dataset:
+def load_images_of(config: ExperimentConfig, size: int, moved_to: str = "") -> Dataset:
+    """The images of an experiment, ``size`` pixels a side, loaded with progress bars; where they
+    have ``moved_to``."""
+    return run_shown(
+        load_again(
+            moved_to or config.data,
+            image_size=size,
+            cache_dir=home() / "cache",
+            folders_are_classes=config.folders_are_classes,
+            moved_from=config.data if moved_to else "",
+        )
+    )
+
+
+def load_images(
+    data: str, image_size: int = 32, weights: str = "none", folders_are_classes: bool = True
+) -> Dataset:
     """The images of a source, loaded with progress bars, and the ``weights`` shown to be good:
     before the images, unless they are learned from those."""
     if weights not in ("none", LEARNED):
         _open(weights)
-    dataset = run_shown(load(data, image_size=image_size, cache_dir=home() / "cache"))
+    dataset = run_shown(
+        load(
+            data,
+            image_size=image_size,
+            cache_dir=home() / "cache",
+            folders_are_classes=folders_are_classes,
+        )
+    )
     if weights == LEARNED:
         _open(weights, dataset.fingerprint)
     return dataset

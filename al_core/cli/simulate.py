@@ -24,7 +24,8 @@ from al_core.features.read import read_features
 from al_core.files.atomic import is_stream, whole_text
 from al_core.files.csv_cells import write_row
 from al_core.files.paths import located
-from al_core.images.dataset_cache import too_few_to_test
+from al_core.images.near_copies import leaking, measured
+from al_core.images.survey import too_few_to_test
 from al_core.models.metrics import leading_on
 from al_core.progress import Progress, Work
 from al_core.simulation.on_disk import Simulation
@@ -79,6 +80,12 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="Simulations side by side, at most  [default: as many as machine or cluster carry]",
 )
+@option(
+    "--copies-measure",
+    is_flag=True,
+    help="Test images measure, though they nearly show what a training image shows: as in figures "
+    "that others have published.",
+)
 @options.engine("each simulation is a task of a cluster.")
 @required("--out", type=FILE_TO_WRITE,
           help="The CSV to write; a row is added as each round ends.")  # fmt: skip
@@ -103,6 +110,7 @@ def simulate(
     embeddings: Path | None,
     annotator: str,
     jobs: int | None,
+    copies_measure: bool,
     engine: str,
     address: str | None,
     out: Path,
@@ -128,6 +136,7 @@ def simulate(
             ExperimentConfig(
                 data=data, strategy=strategy, start=start, initial=initial, per_round=per_round,
                 rounds=rounds, model=model, train=train, seed=seed, image_size=image_size,
+                copies_measure=copies_measure,
             ),
             annotator,
         )
@@ -153,7 +162,16 @@ def _checked(simulations: Sequence[Simulation], out: Path, plot: Path | None) ->
     options.check_outputs(filter(None, (out, plot)), [located(name) for name in named if name])
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
-    dataset = options.load_images(config.data, config.image_size, model.weights)
+    dataset = options.load_images(
+        config.data, config.size_in_memory, model.weights, config.folders_are_classes
+    )
+    if leaks := len(leaking(dataset)) * (not config.copies_measure):
+        click.echo(
+            "Test images that show, or nearly show, what a training image shows: "
+            f"{leaks:,} of {len(dataset.test):,}. They measure nothing without --copies-measure.",
+            err=True,
+        )
+    dataset = measured(dataset, config.copies_measure)
     if plot is not None and not (dataset.test.targets >= 0).any():
         raise ConfigError("Without a test image nothing is measured: leave --plot out.")
     names = dataset.train.class_names

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from al_core.distributed.image_shards import ImageShard, keys_of, read_images, shards_of
+from al_core.distributed.image_shards import ImageShard, keys_of, shards_of, with_images
 from al_core.distributed.ray_cluster import RETRIES, cluster, cores, sentences
 from al_core.errors import ConfigError
 from al_core.features.embed import embedded, frozen, needed
@@ -22,7 +22,6 @@ from al_core.features.embedding_files import (
     write_file,
 )
 from al_core.files.locks import held, wait_for_lock
-from al_core.images.dataset import pixel_digests
 from al_core.models.hardware import find_hardware
 from al_core.models.network import Pretrained
 from al_core.models.prediction import BATCH_SIZE
@@ -79,7 +78,7 @@ def _embed(
         )(_Encoder).remote
         weights = ray.put(pretrained)  # once for each machine of the cluster
         encoders = [start(weights, out.absolute()) for _ in range(count)]
-        read = ray.remote(num_cpus=1, max_retries=RETRIES)(_with_images).remote
+        read = ray.remote(num_cpus=1, max_retries=RETRIES)(with_images).remote
 
         def embed(encoder: Any, shard: ImageShard) -> Any:
             return encoder.embed.remote(read(shard) if gpus else shard)  # all cores read for GPUs
@@ -92,12 +91,6 @@ def _embed(
             yield Progress("Computing features", done, of, "files", seconds)
 
 
-def _with_images(shard: ImageShard) -> ImageShard:
-    """In a task: a shard that holds its images itself."""
-    keys, images = read_images(shard)
-    return {"name": shard["name"], "keys": keys, "images": images}
-
-
 class _Encoder:
     """The weights, in an actor of their own: reads a shard, embeds it, writes its file."""
 
@@ -106,10 +99,11 @@ class _Encoder:
         self._network = frozen(pretrained, self._hardware.exact)
 
     def embed(self, shard: ImageShard) -> None:
-        keys, images = read_images(shard)
-        embeddings = np.empty((len(keys), self._network.head.in_features), np.float16)
-        for start in range(0, len(keys), BATCH_SIZE):
-            rows = np.arange(start, min(start + BATCH_SIZE, len(keys)))
-            embeddings[rows], _ = embedded(self._network, images, rows, self._hardware)
-        digests = pixel_digests(images).tolist()
-        write_file(file_named(self._out, shard["name"]), keys, digests, embeddings)
+        whole = with_images(shard)
+        images = whole["images"]
+        embeddings = np.empty((len(images), self._network.head.in_features), np.float16)
+        for start in range(0, len(images), BATCH_SIZE):
+            rows = slice(start, start + BATCH_SIZE)
+            embeddings[rows], _ = embedded(self._network, images[rows], self._hardware)
+        file = file_named(self._out, shard["name"])
+        write_file(file, whole["keys"], whole["digests"], embeddings)

@@ -19,20 +19,24 @@ from socket import gethostname
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from al_core.errors import ConfigError
 from al_core.features.embedding_files import ROWS
 from al_core.files.atomic import whole_file
 from al_core.files.paths import home
-from al_core.images.dataset import check_size
+from al_core.images.dataset import check_size, identities
 from al_core.images.dataset_cache import load
-from al_core.images.decoding import FileStamp, decode
-from al_core.images.folder import IMAGE_SUFFIXES, natural, printable
-from al_core.images.parquet import is_parquet, read_shards, unique_keys
-from al_core.images.sources import find
+from al_core.pictures.decoding import decode
+from al_core.pictures.digests import digest_of
 from al_core.progress import Progress, Work
+from al_core.sources.content import FileStamp
+from al_core.sources.formats import ENDINGS
+from al_core.sources.listing import TABLES, ending_of, is_litter, natural
+from al_core.sources.listing import keys_of as keys_of_files
+from al_core.sources.parquet import as_row, read_shards, unique_keys
+from al_core.sources.sources import find
+from al_core.sources.tables import is_parquet
 
 ImageShard = dict[str, Any]
 MOST_ROWS = 16 * ROWS  # of a row group in a shard; each shard reads its group from the beginning
@@ -61,6 +65,7 @@ def shards_of(source: str, image_size: int) -> Work[tuple[list[ImageShard], str]
             shards = [
                 {
                     "keys": list(images.keys[start : start + ROWS]),
+                    "digests": identities(images)[start : start + ROWS].tolist(),
                     "images": np.array(images.images[start : start + ROWS]),
                 }
                 for images in dataset.splits
@@ -88,7 +93,12 @@ def _listed(address: str) -> tuple[str, list[FileStamp]]:
         for file in found
         if file.type == fs.FileType.File
     ]
-    stamps = [stamp for stamp in stamps if "/." not in f"/{stamp[0]}"]
+    stamps = [
+        stamp
+        for stamp in stamps
+        if not any(map(is_litter, stamp[0].split("/")))
+        and ending_of(stamp[0]) in (*ENDINGS, ".parquet")
+    ]
     return address, sorted(stamps, key=lambda stamp: natural(stamp[0]))
 
 
@@ -96,9 +106,9 @@ def _of_files(address: str, stamps: Sequence[FileStamp], image_size: int) -> lis
     """The shards of a folder: those of its parquet files, else of its images."""
     if parquet := [stamp for stamp in stamps if is_parquet(stamp[0])]:
         return _of_parquet(address, parquet, image_size)
-    images = [s for s in stamps if s[1] >= 0 and s[0].lower().endswith(IMAGE_SUFFIXES)]
+    images = [s for s in stamps if s[1] >= 0 and not s[0].lower().endswith(TABLES)]
     if not images:
-        raise ConfigError(f"{address} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+        raise ConfigError(f"{address} holds no images ({', '.join(ENDINGS)}).")
     return [
         {"address": address, "files": images[start : start + ROWS]}
         for start in range(0, len(images), ROWS)
@@ -139,19 +149,22 @@ def keys_of(shard: ImageShard) -> list[str]:
     """The keys of all images of a shard, unreadable ones included."""
     if "keys" in shard:
         return list(shard["keys"])
-    return [printable(stamp[0]) for stamp in shard["files"]]
+    return keys_of_files([stamp[0] for stamp in shard["files"]])
 
 
-def read_images(shard: ImageShard) -> tuple[list[str], NDArray[np.uint8]]:
-    """The keys and images, uint8 ``[n,3,S,S]``, of a shard, without unreadable ones."""
+def with_images(shard: ImageShard) -> ImageShard:
+    """A shard that holds its images itself, uint8 ``[n,3,S,S]``, without unreadable ones, and the
+    digests of their files."""
     if "images" in shard:
-        return keys_of(shard), shard["images"]
-    keys, images, size = [], [], shard["size"]
+        return shard
+    keys, digests, images, size = [], [], [], shard["size"]
     for key, picture in pictures_in(shard, set(keys_of(shard))):
         with suppress(Exception):  # damaged files raise nearly anything
             images.append(decode(picture, size))
             keys.append(key)
-    return keys, np.stack(images) if images else np.empty((0, 3, size, size), np.uint8)
+            digests.append(digest_of(picture or b""))
+    pixels = np.stack(images) if images else np.empty((0, 3, size, size), np.uint8)
+    return {"name": shard["name"], "keys": keys, "digests": digests, "images": pixels}
 
 
 def pictures_in(shard: ImageShard, wanted: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -182,21 +195,20 @@ def pictures_in(shard: ImageShard, wanted: Collection[str]) -> Iterator[tuple[st
 
     names = [stamp[0] for stamp in shard["files"]]
     if "group" not in shard:
-        names = [name for name in names if printable(name) in wanted]
+        key_of = dict(zip(names, keys_of_files(names), strict=True))
+        names = [name for name in names if key_of[name] in wanted]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             read = map if system.type_name == "local" else pool.map
             for start in range(0, len(names), AT_ONCE):
                 some = names[start : start + AT_ONCE]
-                yield from zip(map(printable, some), read(contents, some), strict=True)
+                yield from zip(map(key_of.get, some), read(contents, some), strict=True)
         return
     with system.open_input_file(f"{root}/{names[0]}") as file:
         groups, columns = [shard["group"]], [shard["column"]]
         batches = pq.ParquetFile(file).iter_batches(ROWS, row_groups=groups, columns=columns)
         rows = chain.from_iterable(batch.column(0) for batch in batches)
         for key, row in zip(shard["keys"], islice(rows, shard["start"], None), strict=False):
-            image = row.as_py() if key in wanted else None
-            if image is None:
-                continue
+            image = as_row(row.as_py()) if key in wanted else {"bytes": None, "path": None}
             if image["bytes"] is not None:
                 yield key, image["bytes"]
             elif path := image["path"]:  # a file beside the table

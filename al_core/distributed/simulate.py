@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from al_core.distributed.ray_cluster import RETRIES, cluster, sentences
 from al_core.files.paths import located
-from al_core.images.sources import SOURCES
 from al_core.progress import Progress
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import MEMORY, merged, run_one
+from al_core.sources.sources import SOURCES
 
 if TYPE_CHECKING:
     from al_core.simulation.simulate import Row

@@ -1,14 +1,16 @@
-"""Export of the labelled images: one folder per class, or parquet in Hugging Face's layout."""
+"""Export of the labelled images: one folder per class, or parquet in Hugging Face's layout.
+
+What cameras and programs wrote into the files, such as the place and the time, stays behind unless
+it is asked for: who hands on labels seldom means to hand on where everybody lives.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import time
-import unicodedata
 import zipfile
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,12 @@ from PIL import Image
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
 from al_core.files.atomic import whole_path
-from al_core.images.dataset import Dataset
-from al_core.images.sources import SOURCES
+from al_core.files.safe_names import Distinct, safe_name
+from al_core.images.dataset import Dataset, has_files
+from al_core.pictures.metadata import without_metadata
 from al_core.progress import Progress, Work
+from al_core.sources.formats import ENDINGS, sniffed
+from al_core.sources.listing import ending_of
 
 ROWS_AT_ONCE = 1000  # pictures in one parquet row group, which are in memory together
 
@@ -31,23 +36,31 @@ Add = Callable[[int, str, str, bytes], None]
 and unique, with the file's content."""
 
 
-def export_folders(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
+def export_folders(
+    experiment: Experiment, dataset: Dataset, target: Path, keep_metadata: bool = False
+) -> Work[int]:
     """Write each labelled image into a folder of its class below ``target``, or into a zip file of
     such folders if ``target`` ends in .zip; return how many there are.
 
-    Images that came as files are copied as they are; others are written as PNG, in the experiment's
-    size. Raises SourceError where one cannot be read, and FileNotWritten.
+    Images that came as files, also in a .zip or in a table, are copied, as they are with
+    ``keep_metadata``, else without what is not needed to show them
+    (:func:`al_core.pictures.metadata.without_metadata`); others are written as PNG, in the
+    experiment's size. Raises SourceError where one is not there any more, and FileNotWritten.
     """
-    folders = _distinct(_file_name(name) for name in experiment.config.class_names)
+    free = Distinct()
+    named = experiment.classes.named
+    folders = {number: free(safe_name(name)) for number, name in named.items()}
     with whole_path(target) as half, _folder_or_zip(half, target.suffix.lower() == ".zip") as write:
 
         def add(label: int, _key: str, name: str, content: bytes) -> None:
             write(f"{folders[label]}/{name}", content)
 
-        return (yield from _each_picture(experiment, dataset, add))
+        return (yield from _each_picture(experiment, dataset, add, keep_metadata))
 
 
-def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Work[int]:
+def export_parquet(
+    experiment: Experiment, dataset: Dataset, target: Path, keep_metadata: bool = False
+) -> Work[int]:
     """Write the labelled images to one parquet file in Hugging Face's image layout, with the
     columns ``image``, ``label`` and ``key``; return how many there are.
 
@@ -56,7 +69,9 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = list(experiment.config.class_names)
+    shown = sorted(experiment.classes.shown)  # those that came first keep their numbers
+    place = {number: i for i, number in enumerate(shown)}
+    names = [experiment.classes.names[number] for number in shown]
     features = {
         "image": {"_type": "Image"},
         "label": {"names": names, "_type": "ClassLabel"},
@@ -76,83 +91,62 @@ def export_parquet(experiment: Experiment, dataset: Dataset, target: Path) -> Wo
 
         def add(label: int, key: str, name: str, content: bytes) -> None:
             image = {"bytes": content, "path": name}
-            rows.append({"image": image, "label": label, "key": key})
+            rows.append({"image": image, "label": place[label], "key": key})
             if len(rows) == ROWS_AT_ONCE:
                 write()
 
-        count = yield from _each_picture(experiment, dataset, add)
+        count = yield from _each_picture(experiment, dataset, add, keep_metadata)
         write()
     return count
 
 
-def _each_picture(experiment: Experiment, dataset: Dataset, add: Add) -> Work[int]:
-    """Hand each labelled image to ``add``; return how many there are."""
-    pool, train = experiment.pool, dataset.train
-    labeled = pool.labeled.tolist()
-    files = [_file(experiment.config.data, train.keys[image]) for image in labeled]
-    names = _distinct(
-        _file_name(file.name if file else f"{_stem(train.keys[image])}.png")
-        for file, image in zip(files, labeled, strict=True)
-    )
+def _each_picture(
+    experiment: Experiment, dataset: Dataset, add: Add, keep_metadata: bool
+) -> Work[int]:
+    """Hand each labelled image that is there to ``add``, under each of its names; return how many
+    there are."""
+    pool, train = experiment.pool.without(experiment.away), dataset.train
+    labeled = [
+        (image, label, key)
+        for image, label in zip(pool.labeled.tolist(), pool.labels.tolist(), strict=True)
+        for key in [train.keys[image], *experiment.names_of(pool.answers[image])[1:]]
+    ]
+    free = Distinct()
     start = time.perf_counter()
-    for done, (image, label, file, name) in enumerate(
-        zip(labeled, pool.labels.tolist(), files, names, strict=True), start=1
-    ):
-        try:
-            content = file.read_bytes() if file else _png(train.images[image])
-        except OSError as error:
-            raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
-        add(label, train.keys[image], name, content)
+    for done, (image, label, key) in enumerate(labeled, start=1):
+        content = _own_bytes(dataset, image) if has_files(dataset) else _png(train.images[image])
+        name = _name_of(key, content)
+        if not keep_metadata and has_files(dataset):
+            before, content = sniffed(content[:32]), without_metadata(content)
+            if (ending := sniffed(content[:32])) != before:  # it had to be written anew
+                name = f"{name}{ending}"
+        add(label, key, free(safe_name(name)), content)
         yield Progress("Writing", done, len(labeled), "images", time.perf_counter() - start)
     return len(labeled)
 
 
-def _file(source: str, key: str) -> Path | None:
-    """The file of that key, or None if the images did not come as separate files."""
-    if source in SOURCES or not Path(source).is_dir():
-        return None
-    folder = Path(source).resolve()
-    path = (folder / key).resolve()  # links out of the source are not followed
-    return path if path.is_relative_to(folder) and path.is_file() else None
+def _own_bytes(dataset: Dataset, image: int) -> bytes:
+    """The file of a training image, as it was when its source was read."""
+    train = dataset.train
+    assert dataset.pictures is not None
+    assert train.files is not None
+    content = dataset.pictures.find(train.files[image]["digest"].tobytes())
+    if not isinstance(content, bytes):
+        raise SourceError(f"{train.keys[image]} is not there any more, or is another file by now.")
+    return content
 
 
-def _stem(key: str) -> str:
-    """A key's last component, without an image suffix."""
-    return re.sub(r"\.(jpe?g|png|webp|gif|bmp|tiff?|ppm)$", "", Path(key).name, flags=re.I)
+def _name_of(key: str, content: bytes) -> str:
+    """What a picture's file is called: as it was, or with the ending of its content if it had none
+    of a picture."""
+    name = key.rpartition("/")[2]
+    return name if ending_of(name) in ENDINGS else f"{name}{sniffed(content[:32])}"
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     target = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(target, "PNG")
     return target.getvalue()
-
-
-def _file_name(name: str) -> str:
-    """``name`` without characters that are special on some file system."""
-    safe = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).strip().strip(".")
-    return safe.encode("utf-8")[:120].decode("utf-8", "ignore") or "_"
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number before the suffix of each repeated one."""
-    taken: set[str] = set()
-    numbers: dict[str, int] = {}
-    distinct = []
-    for name in names:
-        free, number = name, numbers.get(_as_files(name), 1)
-        while _as_files(free) in taken:
-            number += 1
-            stem, dot, suffix = name.rpartition(".")
-            free = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
-        taken.add(_as_files(free))
-        numbers[_as_files(name)] = number
-        distinct.append(free)
-    return distinct
-
-
-def _as_files(name: str) -> str:
-    """Some file systems treat cat and Cat as equal, and é and e with a combining accent."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 @contextmanager

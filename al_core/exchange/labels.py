@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,20 +16,22 @@ from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
+from al_core.experiment.manifest import Manifest
 from al_core.files.csv_cells import as_meant, write_row
 from al_core.images.dataset import Dataset
-from al_core.store.records import Annotation
+from al_core.sources.listing import composed
+from al_core.store.records import REASONS, Annotation
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
-KEY = "key"
+KEY, IMAGE, REASON = "key", "image", "reason"
 CLASS = ("class_name", "class name", "class", "label")  # the first that the table has is used
 MOST_PROBLEMS = 1000  # that are listed one by one
 LONGEST = 200  # characters of a cell that an error quotes
 COLUMNS = (
-    "key", "image", "label", "class_name", "round", "strategy", "score", "annotator", "created_at",
-    "seconds",
+    "key", "image", "label", "class_name", "reason", "round", "strategy", "score", "annotator",
+    "created_at", "seconds",
 )  # fmt: skip
 
 
@@ -37,45 +40,77 @@ class LabelTable:
     """A table of labels, matched to an experiment.
 
     ``labels`` maps positions in the training set to class indices, None for a skip; ``problems``
-    are the rows that match nothing, by their number in the file, from 1, with the reason.
+    are the rows that match nothing, by their number in the file, from 1, with the reason. ``new``:
+    names that no class has, each with its number of rows. ``reasons``: why images were skipped.
     """
 
     labels: dict[int, int | None]
     problems: list[tuple[int, str]]
+    new: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
 
-def read_labels(table: bytes, dataset: Dataset, class_names: Sequence[str]) -> LabelTable:
+def read_labels(
+    table: bytes,
+    dataset: Dataset,
+    class_names: Sequence[str] | Mapping[str, int],
+    manifest: Manifest | None = None,
+) -> LabelTable:
     """Read a CSV with the columns ``key`` and ``class_name`` (or with just these two and no
-    header), separated by commas, semicolons or tabs. An empty class name is a skip.
+    header), separated by commas, semicolons or tabs. ``class_names`` are those of classes 0, 1 and
+    so on, or have a number each. An empty class name is a skip. By the
+    ``manifest``, images are found by names that they had before as well. Two images may have had
+    one name: then ``image``, the position that an export writes, says which is meant.
 
     Raises ConfigError if it is no such table at all.
     """
     position = {k: i for i, k in enumerate(dataset.train.keys)}
-    number = {n.strip(): i for i, n in enumerate(class_names)}
+    names_at: Mapping[str, set[str]] = {}
+    if manifest is not None:
+        position, names_at = manifest.positions, manifest.names_at
+    if not isinstance(class_names, Mapping):
+        class_names = {name: i for i, name in enumerate(class_names)}
+    number = {name.strip(): i for name, i in class_names.items()}
     labels: dict[int, int | None] = {}
-    problems = []
-    for row, key, given in key_and_class(table):
-        image = _look_up(key, position)
+    problems, new, reasons = [], Counter[str](), {}
+    for row, key, given, place, reason in _read(table):
+        names = names_at.get(place, ())
+        image = _look_up(key, dict.fromkeys(names, int(place))) if names else None
+        if image is None:
+            image = _look_up(key, position)
         label = _look_up(given, number)
         if image is None:
             problems.append((row, f"No image has the key “{_in_short(key)}”."))
         elif label is None and given.strip():
+            new[as_meant(given.strip())] += 1
             problems.append((row, f"There is no class “{_in_short(given)}”."))
         elif labels.setdefault(image, label) != label:
             problems.append((row, f"The key “{_in_short(key)}” stands above with another class."))
-    return LabelTable(labels, problems)
+        elif label is None and reason in REASONS:
+            reasons[image] = reason
+    return LabelTable(labels, problems, new, reasons)
 
 
 def key_and_class(table: bytes) -> Iterator[tuple[int, str, str]]:
     """The number, from 1, and the two columns' cells of each row that is not empty. Raises
     ConfigError if the table has no such columns."""
+    return ((row, key, name) for row, key, name, *_ in _read(table))
+
+
+def _read(table: bytes) -> Iterator[tuple[int, str, str, str, str]]:
+    """The same, and the cells that say which image it is, and why it was skipped, empty without."""
     rows = _rows(table)
     head = next(rows, [])
     key, name, has_head = _columns(head)
+    named = [cell.strip().lower() for cell in head] if has_head else []
     for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
         if any(map(str.strip, cells)):
             cells += [""] * len(head)  # a row may be shorter
-            yield row, cells[key], cells[name]
+            place, reason = (
+                cells[named.index(column)].strip() if column in named else ""
+                for column in (IMAGE, REASON)
+            )
+            yield row, cells[key], cells[name], place, reason
 
 
 def import_labels(
@@ -92,7 +127,14 @@ def import_labels(
         )
     answers = experiment.pool.answers
     new = [
-        Annotation(image, label, experiment.label_round, annotator, key=dataset.train.keys[image])
+        Annotation(
+            image,
+            label,
+            experiment.label_round,
+            annotator,
+            key=dataset.train.keys[image],
+            reason=table.reasons.get(image),
+        )
         for image, label in table.labels.items()
         if image not in answers or answers[image].label != label
     ]
@@ -128,8 +170,10 @@ def _columns(head: list[str]) -> tuple[int, int, bool]:
 
 
 def _look_up(cell: str, known: Mapping[str, int]) -> int | None:
-    """What a cell names: as an export writes it, as it is, or without the spaces around it."""
-    forms = (as_meant(cell), cell, as_meant(cell.strip()), cell.strip())
+    """What a cell names: as an export writes it, as it is, or without the spaces around it; its
+    characters composed otherwise if need be."""
+    forms = [as_meant(cell), cell, as_meant(cell.strip()), cell.strip()]
+    forms += [composed(form) for form in forms]
     return next((known[form] for form in forms if form in known), None)
 
 
@@ -139,11 +183,12 @@ def _in_short(text: str) -> str:
 
 
 def export_labels(experiment: Experiment, file: TextIO) -> int:
-    """Write the last label of each image to ``file`` as CSV; return the number of rows.
+    """Write the last label of each image to ``file`` as CSV, a row for each file of it; return the
+    number of rows.
 
-    A skipped image has an empty label and class name; ``seconds`` is how long the person looked,
-    empty if that was not measured. ``strategy`` and ``score`` are those by which the image was
-    chosen, "random" for the initial images that the truth labelled.
+    A skipped image has an empty label and class name, and perhaps a reason; ``seconds`` is how long
+    the person looked, empty if that was not measured. ``strategy`` and ``score`` are those by which
+    the image was chosen, "random" for the initial images that the truth labelled.
     """
     chosen = {
         image: (batch.strategy, "" if score is None else score)
@@ -152,20 +197,22 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
     } | dict.fromkeys(experiment.held_out, ("random", ""))
     write_row(file, COLUMNS)
     answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
-    for answer in answers:
+    rows = [(name, answer) for answer in answers for name in experiment.names_of(answer)]
+    for key, answer in rows:
         label = answer.label
         write_row(file, [
-            answer.key,
+            key,
             answer.image,
             "" if label is None else label,
             "" if label is None else experiment.config.class_names[label],
+            answer.reason or "",
             answer.round,
             *chosen.get(answer.image, ("random", "")),
             answer.annotator,
             answer.created_at.isoformat(timespec="milliseconds"),
             "" if answer.milliseconds is None else answer.milliseconds / 1000,
         ])  # fmt: skip
-    return len(answers)
+    return len(rows)
 
 
 def export_predictions(

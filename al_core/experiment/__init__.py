@@ -2,6 +2,16 @@
 
 experiment   the fold: an experiment is its log
 start        how one begins; its held-out images
+manifest     which image stands at which position, folded
+listed       the images of a source, as a manifest tells of them
+compare      what has changed in a source since
+changes      what has happened to images, in words
+source       the images of an experiment at its positions; writing down what has changed
+later        images that came later, and drawing from them to measure with
+former       the manifest of an experiment from before there were any
+moved        a source at a new path
+classes      classes, folded from what people did with them
+class_acts   what people do with classes: add, merge, split, undo
 pool         which images are labelled
 leases       handing batches out and in, closing rounds
 presence     which servers are alive

@@ -7,7 +7,7 @@ through :func:`open_experiment`; no state is kept anywhere else.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_to_learn_from
-from al_core.errors import ConfigError, SourceError
+from al_core.errors import ConfigError
+from al_core.experiment.classes import OPEN, Classes, fold
+from al_core.experiment.manifest import Manifest, manifest_of
 from al_core.experiment.pool import Pool
 from al_core.experiment.start import reserved_images
-from al_core.images.dataset import Dataset
-from al_core.store.records import Annotation, Batch, LogPosition, RoundRecord, now, what_stands
+from al_core.names import counted
+from al_core.store.records import (
+    Annotation,
+    Batch,
+    ClassChange,
+    LogPosition,
+    RoundRecord,
+    now,
+    what_stands,
+)
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
@@ -49,18 +59,76 @@ class Experiment:
     batches: tuple[Batch, ...]
     rounds: tuple[RoundRecord, ...]
     folder: Path = Path()  # of its files
+    # None where images cannot change, or before it is written.
+    manifest: Manifest | None = field(default=None, compare=False)
+    began_with: int | None = None  # images of the pool; None: as many as now
+    class_changes: tuple[ClassChange, ...] = ()
+    first_classes: tuple[str, ...] = ()  # the names it began with; none: as now
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The classes as they are now; ``config.class_names`` are their names, by number."""
+        return self.classes_after(len(self.class_changes))
+
+    def classes_after(self, changes: int) -> Classes:
+        """The classes as they were after so many changes."""
+        return fold(self.first_classes or self.config.class_names, self.class_changes[:changes])
+
+    @cached_property
+    def answers(self) -> tuple[Annotation, ...]:
+        """The annotations, each with the label that it counts as."""
+        if self.classes.as_at_first:
+            return self.annotations
+        return self.classes.mapped(self.annotations)
+
+    @cached_property
+    def asked_again(self) -> frozenset[int]:
+        """The images whose label is of no class any more, as it was split; until they have another,
+        they are open."""
+        if self.classes.as_at_first:
+            return frozenset()
+        counts_as = self.classes.counts_as
+        written = Pool.fold(self.pool_size, self.annotations).answers.values()
+        return frozenset(a.image for a in written if a.label is not None
+                         and counts_as[a.label] == OPEN)  # fmt: skip
 
     @cached_property
     def pool(self) -> Pool:
         """Which images are labelled, as of this snapshot."""
-        return Pool.fold(self.pool_size, self.annotations)
+        return Pool.fold(self.pool_size, self.answers)
 
     def pool_of(self, number: int) -> Pool:
-        """The pool that round ``number`` trains on: the labels given for it or an earlier round.
+        """The pool that round ``number`` trains on: the labels given for it or an earlier round,
+        but for those of images that show another picture by now.
 
         A batch that is labelled during its training belongs to a later round.
         """
-        return Pool.fold(self.pool_size, (a for a in self.annotations if a.round <= number))
+        pool = Pool.fold(self.pool_size, (a for a in self.answers if a.round <= number))
+        return pool.without(self.in_question)
+
+    def names_of(self, answer: Annotation) -> list[str]:
+        """What the image of an answer is called now: by its files, of which it has more than one
+        where it was copied."""
+        if self.manifest is None:
+            return [answer.key]
+        row = self.manifest.pool[answer.image]
+        return [row.key or answer.key, *row.other_names]
+
+    @property
+    def in_question(self) -> frozenset[int]:
+        """The images whose files show another picture than they did, until somebody has said
+        whether it is the same one."""
+        return self.manifest.in_question if self.manifest else frozenset()
+
+    @property
+    def away(self) -> frozenset[int]:
+        """Those, and the images that are not there any more."""
+        return self.manifest.away if self.manifest else frozenset()
+
+    @property
+    def drawn_later(self) -> list[int]:
+        """The images that were drawn to measure the model since the experiment was started."""
+        return self.manifest.drawn if self.manifest else []
 
     @property
     def log_position(self) -> LogPosition:
@@ -71,6 +139,8 @@ class Experiment:
             len(self.rounds),
             [place for place, batch in enumerate(self.batches) if batch.handed_in_at is None],
             self.config.recorded,
+            len(self.manifest.rows) if self.manifest else 0,
+            len(self.class_changes),
         )
 
     def as_of(self, position: LogPosition) -> Experiment:
@@ -82,9 +152,14 @@ class Experiment:
             )
             for place, batch in enumerate(self.batches[: position.batches])
         ]
+        manifest = self.manifest and self.manifest.first(position.images)
+        names = self.classes_after(position.classes).names
         return replace(
             self,
-            config=self.config.as_recorded(position.settings),
+            pool_size=len(manifest.pool) if manifest else self.pool_size,
+            manifest=manifest,
+            class_changes=self.class_changes[: position.classes],
+            config=replace(self.config.as_recorded(position.settings), class_names=names),
             annotations=self.annotations[: position.annotations],
             batches=tuple(batches),
             rounds=self.rounds[: position.rounds],
@@ -116,31 +191,42 @@ class Experiment:
         return {image for batch in self.open_batches for image in batch.images}
 
     @property
+    def left(self) -> NDArray[np.int64]:
+        """The images without an answer that somebody is or will be asked about, ascending, int64
+        ``[U]``: those that are there, but for those that became test images."""
+        tested = () if self.config.held_out_share else self.drawn_later
+        return np.setdiff1d(self.pool.unlabeled, [*self.away, *tested])
+
+    @property
     def free_images(self) -> NDArray[np.int64]:
         """The images that a strategy may choose from, ascending, int64 ``[F]``."""
-        return np.setdiff1d(self.pool.unlabeled, [*self.open_images, *self.reserved])
+        return np.setdiff1d(self.left, [*self.open_images, *self.reserved])
 
     @cached_property
     def reserved(self) -> list[int]:
         """The images that only measure the model, in the order in which batches ask about them; no
         strategy may choose them."""
-        return reserved_images(self.config, self.pool_size)
+        began_with = self.pool_size if self.began_with is None else self.began_with
+        first = reserved_images(self.config, began_with)
+        return first + self.drawn_later if self.config.held_out_share else first
 
     @cached_property
     def held_out(self) -> frozenset[int]:
-        """The reserved images that a batch has asked about so far; never trained on."""
-        return frozenset(image for batch in self.batches for image in batch.held_out or ())
+        """The reserved images that a batch has asked about so far, and those drawn later; never
+        trained on."""
+        asked = {image for batch in self.batches for image in batch.held_out or ()}
+        return frozenset(asked.union(self.drawn_later))
 
     @property
     def trained_on(self) -> Pool:
         """The pool with the labels that a training may learn from."""
-        return self.pool.without(self.held_out)
+        return self.pool.without(self.held_out | self.in_question)
 
     def held_out_due(self, count: int) -> list[int]:
         """The reserved images that are due in the next batch of ``count``."""
         asked = self.pool.answers.keys() | self.open_images
-        waiting = [image for image in self.reserved if image not in asked]
-        drawn = len(self.reserved) - len(waiting)
+        drawn = sum(image in asked for image in self.reserved)
+        waiting = [i for i in self.reserved if i not in asked and i not in self.away]
         share = self.config.held_out_share
         due = min(int(share * (len(asked) + count)) - drawn, math.ceil(share * count))
         return waiting[: max(due, 0)]
@@ -148,9 +234,7 @@ class Experiment:
     @property
     def can_train(self) -> bool:
         """Whether at least two classes have labels to train on."""
-        answers = self.pool.answers.values()
-        labels = {a.label for a in answers if a.image not in self.held_out}
-        return len(labels - {None}) >= 2
+        return len({a.label for a in self.trained_on.answers.values()} - {None}) >= 2
 
     @property
     def label_round(self) -> int:
@@ -182,7 +266,7 @@ class Experiment:
             return Phase.LABELLING
         if not self.rounds or any(batch.round == self.next_round for batch in self.batches):
             return Phase.TRAINING
-        more = len(self.pool.labeled) != self.rounds[-1].labeled
+        more = len(self.pool.without(self.in_question).labeled) != self.rounds[-1].labeled
         return Phase.TRAINING if more else Phase.FINISHED
 
     def disagreement(self, number: int) -> tuple[int, int, bool]:
@@ -191,7 +275,7 @@ class Experiment:
 
         The first label of each image that was not undone counts: after it, the prediction showed.
         """
-        standing = what_stands(a for a in self.annotations if a.round <= number)
+        standing = what_stands(a for a in self.answers if a.round <= number)
         pairs = [
             (first, top[0][0])
             for batch in self.batches
@@ -209,27 +293,25 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
     Batches that were handed in have their reasons only ``with_reasons``, which takes longer.
     """
     record = store.experiment(name_or_id)
+    manifest = manifest_of(store.images(record.id))
+    changes = store.class_changes(record.id)
+    config = ExperimentConfig.from_json(record.config)
+    names = fold(config.class_names, changes).names
     return Experiment(
         record.id,
         record.name,
-        ExperimentConfig.from_json(record.config),
+        replace(config, class_names=names),
         record.fingerprint,
-        record.pool_size,
+        len(manifest.pool) if manifest else record.pool_size,
         store.log(record.id),
         tuple(store.batches(record.id, with_reasons)),
         tuple(store.rounds(record.id)),
         store.folder(record.id),
+        manifest,
+        record.pool_size,
+        changes,
+        config.class_names,
     )
-
-
-def check_images(experiment: Experiment, dataset: Dataset) -> None:
-    """Raise SourceError if ``dataset`` is not the one the experiment was started on."""
-    if dataset.fingerprint != experiment.fingerprint:
-        raise SourceError(
-            f"The images at “{experiment.config.data}” are not the ones that “{experiment.name}” "
-            "was started on, so its labels would point at the wrong images; bring the former "
-            "images back, or start a new experiment. The labels are safe and can be exported."
-        )
 
 
 def add_rounds(store: Store, experiment: Experiment, more: int) -> None:
@@ -252,9 +334,11 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
         names = ", ".join(sorted(name.replace("_", " ") for name in fixed))
         raise ConfigError(f"Settled when the experiment was started: {names}.")
     if changed.keys() & {"rounds", "per_round"}:
-        done, left = experiment.next_round - 1, len(experiment.pool.unlabeled)
+        done, left = experiment.next_round - 1, len(experiment.left)
         if wanted.rounds < done:
-            raise ConfigError(f"Round {done} was trained already; choose at least {done} rounds.")
+            raise ConfigError(
+                f"Round {done} was trained already; choose at least {counted(done, 'round')}."
+            )
         more = wanted.rounds - max(done, 0)
         if more and (not left or (more - 1) * wanted.per_round >= left):
             raise ConfigError("There are not enough unlabelled images left for that many rounds.")

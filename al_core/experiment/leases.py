@@ -1,6 +1,6 @@
 """Who labels what: batches are handed out as leases that lapse, so that no image is asked twice.
 
-A *holder* is one browser tab of one server. Its lease ends when it hands in, after ten minutes of
+A holder is one browser tab of one server. Its lease ends when it hands in, after ten minutes of
 silence, or as soon as the tab or its server is known to be gone; then the next person continues the
 batch. A round trains once nobody holds a batch of it any more.
 """
@@ -8,7 +8,7 @@ batch. A round trains once nobody holds a batch of it any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(minutes=10)
 
-IsGone = Callable[[str], bool]  # whether a holder's tab or server is known to be gone
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A browser tab of a server, by a name of its own, and the annotator in it."""
+
+    tab: str
+    annotator: str
+
+
+IsGone = Callable[[str], bool]  # whether a tab or its server is known to be gone
 Choose = Callable[[Experiment, int], Work[Batch | None]]  # chooses a batch for a round
 
 
@@ -41,36 +50,43 @@ def is_held(batch: Batch, is_gone: IsGone) -> bool:
     return batch.leased_until > now() and not is_gone(batch.holder)
 
 
-def held_by_others(
-    experiment: Experiment, number: int, holder: str, is_gone: IsGone
-) -> list[Batch]:
-    """The batches of a round that others than ``holder`` are labelling."""
+def held_by_others(experiment: Experiment, number: int, tab: str, is_gone: IsGone) -> list[Batch]:
+    """The batches of a round that people in other tabs than ``tab`` are labelling."""
     return [
         batch
         for batch in experiment.open_batches
-        if batch.round == number and batch.holder != holder and is_held(batch, is_gone)
+        if batch.round == number and batch.holder != tab and is_held(batch, is_gone)
     ]
 
 
+def nobody_is_gone(tab: str) -> bool:
+    """For a holder without others beside it."""
+    return False
+
+
 def take_open_batch(
-    store: Store, experiment: Experiment, holder: str, annotator: str, is_gone: IsGone
+    store: Store, experiment: Experiment, holder: Holder, is_gone: IsGone = nobody_is_gone
 ) -> Batch | None:
     """The open batch that ``holder`` continues: its own, else one that nobody holds.
 
     Of the latter the annotator's own come first: after a server restart, all get theirs back.
     """
     candidates = [b for b in experiment.open_batches if b.round <= experiment.config.rounds]
-    mine = [batch for batch in candidates if batch.holder == holder]
+    mine = [batch for batch in candidates if batch.holder == holder.tab]
     free = [batch for batch in candidates if not is_held(batch, is_gone)]
-    for batch in mine + sorted(free, key=lambda batch: batch.annotator != annotator):
+    for batch in mine + sorted(free, key=lambda batch: batch.annotator != holder.annotator):
         until = lapses_at()
-        if store.lease(batch, holder, annotator, until):
-            return replace(batch, holder=holder, annotator=annotator, leased_until=until)
+        if store.lease(batch, holder.tab, holder.annotator, until):
+            return _leased(batch, holder, until)
     return None
 
 
 def take_new_batch(
-    store: Store, experiment_id: int, holder: str, annotator: str, is_gone: IsGone, choose: Choose
+    store: Store,
+    experiment_id: int,
+    holder: Holder,
+    choose: Choose,
+    is_gone: IsGone = nobody_is_gone,
 ) -> Work[Batch | None]:
     """A batch for ``holder``, chosen now if none is open; None while there is nothing to label.
 
@@ -80,9 +96,9 @@ def take_new_batch(
     """
     while True:
         experiment = open_experiment(store, experiment_id)
-        if batch := take_open_batch(store, experiment, holder, annotator, is_gone):
+        if batch := take_open_batch(store, experiment, holder, is_gone):
             return batch
-        number = round_to_label(experiment, holder)
+        number = round_to_label(experiment, holder.tab)
         if number is None:
             return None
         if experiment.next_round == 0 and experiment.config.start == "random":
@@ -91,18 +107,22 @@ def take_new_batch(
             chosen = yield from choose(experiment, number)
         if chosen is None:
             return None
-        held = replace(chosen, holder=holder, annotator=annotator, leased_until=lapses_at())
+        held = _leased(chosen, holder, lapses_at())
         batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
         if batch_id is not None:
             return replace(held, id=batch_id)
         # Another tab was faster and has that place: choose again.
 
 
-def round_to_label(experiment: Experiment, holder: str) -> int | None:
-    """The round that a further batch for ``holder`` would belong to, or None for no batch."""
+def _leased(batch: Batch, holder: Holder, until: datetime) -> Batch:
+    return replace(batch, holder=holder.tab, annotator=holder.annotator, leased_until=until)
+
+
+def round_to_label(experiment: Experiment, tab: str) -> int | None:
+    """The round that a further batch for ``tab`` would belong to, or None for no batch."""
     if experiment.phase is Phase.FINISHED:
         return None
-    given = {batch.round for batch in experiment.batches if batch.holder == holder}
+    given = {batch.round for batch in experiment.batches if batch.holder == tab}
     for number in range(experiment.next_round, experiment.config.rounds + 1):
         if number in given or experiment.is_closed(number):
             continue
@@ -128,7 +148,7 @@ def hand_in(
     store: Store,
     experiment_id: int,
     batch: Batch,
-    is_gone: IsGone = lambda holder: False,
+    is_gone: IsGone = nobody_is_gone,
 ) -> None:
     """Close a batch, and its round too unless somebody else is labelling a batch of it. Does
     nothing if the batch is closed already.

@@ -10,12 +10,13 @@ import json
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.experiment.experiment import Experiment
 from al_core.files.arrays import read_array
 from al_core.files.atomic import PART, remove, whole_file, whole_path
 from al_core.store.records import LogPosition
@@ -35,6 +36,20 @@ class PoolPredictions:
     embeddings: NDArray[np.float16]
     log_position: LogPosition | None = None
     by_pixels: bool = False
+
+    def known_to(self, experiment: Experiment) -> NDArray[np.bool_]:
+        """Whether they speak of the picture that is at each position of the pool of ``experiment``,
+        which may have changed since, bool ``[pool_size]``. Images that came, or came back, after
+        the network was trained wait for the next one."""
+        known = np.arange(experiment.pool_size) < len(self.probs)
+        if experiment.manifest is not None and self.log_position is not None:
+            known[[*experiment.manifest.otherwise_since(self.log_position.images)]] = False
+        return known
+
+    def by_classes_of(self, experiment: Experiment) -> PoolPredictions:
+        """The same for the classes of ``experiment``, which may have changed since."""
+        probs = experiment.classes.probabilities(self.probs)
+        return self if probs is self.probs else replace(self, probs=probs)
 
 
 def save_predictions(experiment: Path, predictions: PoolPredictions) -> None:
@@ -57,20 +72,35 @@ def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
     np.save(path, embeddings)
 
 
-def save_test_predictions(experiment: Path, number: int, probs: NDArray[np.float32]) -> None:
-    """Keep the test predictions of round ``number``'s network, ``[M,C]``, in half precision, a row
-    for each image whose truth is known: 200 kB for 10,000 images. Raises FileNotWritten.
-    """
-    with whole_file(_test_path(experiment, number)) as file:
-        np.save(file, probs.astype(np.float16))
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredPredictions:
+    """What a round's network says of the M images that measure it: ``probs`` float ``[M,C]``, and
+    the positions of those ``images`` int64 ``[M]``, in the test set or, ``on`` "random", in the
+    pool."""
+
+    on: str
+    images: NDArray[np.int64]
+    probs: NDArray[np.floating]
 
 
-def load_test_predictions(experiment: Path, number: int) -> NDArray[np.float16] | None:
-    """What :func:`save_test_predictions` kept, ``[M,C]``; None if it is not on disk."""
-    with suppress(OSError, ValueError, TypeError):
-        probs = read_array(_test_path(experiment, number))
-        if probs.dtype == np.float16 and probs.ndim == 2:
-            return probs
+def save_measured(experiment: Path, number: int, measured: MeasuredPredictions) -> None:
+    """Keep them for as long as the experiment, in half precision: 280 kB for 10,000 images. Raises
+    FileNotWritten."""
+    row = [("image", "<i8"), ("probs", "<f2", (measured.probs.shape[1],))]
+    rows = np.empty(len(measured.images), row)
+    rows["image"], rows["probs"] = measured.images, measured.probs
+    with whole_file(_measured_path(experiment, number, measured.on)) as file:
+        np.save(file, rows)
+
+
+def load_measured(experiment: Path, number: int) -> MeasuredPredictions | None:
+    """What :func:`save_measured` kept of round ``number``; None if it is not on disk."""
+    for on in ("test", "random"):
+        with suppress(OSError, ValueError, TypeError, IndexError):
+            rows = read_array(_measured_path(experiment, number, on))
+            images, probs = rows["image"], rows["probs"]
+            if probs.ndim == 2 and probs.dtype == np.float16 and images.dtype == np.int64:
+                return MeasuredPredictions(on, np.array(images), np.array(probs))
     return None
 
 
@@ -103,8 +133,8 @@ def load_predictions(experiment: Path, model: int) -> PoolPredictions | None:
     return None
 
 
-def _test_path(experiment: Path, number: int) -> Path:
-    return experiment / f"test-{number}.npy"
+def _measured_path(experiment: Path, number: int, on: str) -> Path:
+    return experiment / f"{on}-{number}.npy"
 
 
 def _folder(experiment: Path, model: int) -> Path:

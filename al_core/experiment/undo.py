@@ -30,6 +30,7 @@ def undo(
         act,
         label=back_to.label if back_to else None,
         cleared=back_to.cleared if back_to else True,
+        reason=back_to.reason if back_to else None,
         created_at=now(),
         event=None,
         milliseconds=None,

@@ -1,5 +1,6 @@
 """Embeddings that need no labels, computed once and kept; learning them from images alone.
 
+config           the settings of learning them
 read             Features, read from files
 embed            computing those of given weights
 embedding_files  embeddings by the digest of their image, in any number of files

@@ -23,9 +23,11 @@ from al_core.features.embedding_files import (
     write_file,
 )
 from al_core.features.read import Features, read_features
+from al_core.files.atomic import note_use
 from al_core.files.locks import held, wait_for_lock
 from al_core.files.paths import home, located
-from al_core.images.dataset import Dataset, digests_of
+from al_core.images.dataset import Dataset, identities
+from al_core.images.streaming import streamed
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, find_hardware
@@ -35,15 +37,20 @@ from al_core.models.weights import pretrained_weights
 from al_core.progress import Progress, Work, finish
 from al_core.seeds import generator
 
+SMALL = 32  # pixels of a side at which a whole batch is embedded between two reports
 WHOLE = 64  # images are embedded in multiples of it: other kernels compute small batches
 
 
-def frozen_features(weights: str, dataset: Dataset, hardware: Hardware) -> Work[Features]:
-    """The features of the images of ``dataset`` by ``weights``, cached. Raises WeightsError as
-    :func:`al_core.models.weights.pretrained_weights` does."""
-    pretrained = yield from needed(weights, dataset.fingerprint)
-    folder = home() / "cache" / "features" / pretrained.digest  # shared by all images
-    return (yield from embed(dataset, pretrained, hardware, folder))
+def frozen_features(
+    weights: str, dataset: Dataset, hardware: Hardware, size: int | None = None
+) -> Work[Features]:
+    """The features of the images of ``dataset`` by ``weights``, cached; at ``size`` pixels, their
+    own if None. Raises WeightsError as :func:`al_core.models.weights.pretrained_weights` does."""
+    pretrained = yield from needed(weights, dataset.learned_for)
+    of = f"{pretrained.digest}-{size or dataset.size}"  # shared by all images
+    return (
+        yield from embed(dataset, pretrained, hardware, home() / "cache" / "features" / of, size)
+    )
 
 
 def features_of(
@@ -55,7 +62,7 @@ def features_of(
     if config.model.embeddings:
         path = located(config.model.embeddings)
         return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0, dataset)
-    return (yield from frozen_features(config.model.weights, dataset, hardware))
+    return (yield from frozen_features(config.model.weights, dataset, hardware, config.image_size))
 
 
 @lru_cache(1)
@@ -64,14 +71,16 @@ def _read_once(path: Path, changed: int, dataset: Dataset) -> Features:
     return read_features(path, dataset)
 
 
-def embed_into(folder: Path, weights: str, dataset: Dataset) -> Work[Features]:
+def embed_into(
+    folder: Path, weights: str, dataset: Dataset, size: int | None = None
+) -> Work[Features]:
     """The same in a ``folder`` of the user's choice. It may hold some of these features already,
     and those of images since removed, but no others; raises WeightsError where it does."""
-    pretrained = yield from needed(weights, dataset.fingerprint)
+    pretrained = yield from needed(weights, dataset.learned_for)
     there = stored_in(folder).place
-    ours = any(name in there for images in dataset.splits for name in digests_of(images).tolist())
-    claim(folder, pretrained.digest, dataset.train.images.shape[-1], ours)
-    features = yield from embed(dataset, pretrained, find_hardware(), folder)
+    ours = any(name in there for images in dataset.splits for name in identities(images).tolist())
+    claim(folder, pretrained.digest, size or dataset.size, ours)
+    features = yield from embed(dataset, pretrained, find_hardware(), folder, size)
     remove_files(set(files_in(folder)).difference(settled_files(folder, dataset)))
     return features
 
@@ -85,18 +94,23 @@ def needed(weights: str, fingerprint: str) -> Work[Pretrained]:
 
 
 def embed(
-    dataset: Dataset, pretrained: Pretrained, hardware: Hardware, folder: Path
+    dataset: Dataset,
+    pretrained: Pretrained,
+    hardware: Hardware,
+    folder: Path,
+    size: int | None = None,
 ) -> Work[Features]:
-    """Embed the images missing from the embedding files of ``folder``, float16, and map them all.
+    """Embed the images missing from the embedding files of ``folder``, at ``size`` pixels (their
+    own if None), float16, and map them all.
 
     Stopped anywhere, it resumes where it was; images added to a source are embedded alone. The
-    folder belongs to these weights. Raises WeightsError where nothing can be written.
+    folder belongs to these weights and this size. Raises WeightsError where nothing can be written.
     """
     try:
         mapped = _mapped(folder, dataset)
         if mapped is None:
             with held((yield from wait_for_lock(folder / "lock"))):
-                yield from _fill(folder, dataset, pretrained, hardware)
+                yield from _fill(folder, dataset, pretrained, hardware, size or dataset.size)
                 settle(folder, dataset)
                 mapped = _mapped(folder, dataset)
         if mapped is None:
@@ -117,6 +131,7 @@ def _mapped(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
         for path, images in settled_files(folder, dataset).items():
             # Copy on write, though nothing writes: torch warns of read-only arrays.
             rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
+            note_use(path)
             if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
                 mapped.append(rows)
     return mapped if len(mapped) == 2 else None
@@ -130,23 +145,26 @@ def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
     return InferenceNetwork(net, hardware)
 
 
-def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware) -> Work[None]:
+def _fill(
+    folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hardware, size: int
+) -> Work[None]:
     """Embed the images that are in no file yet, a file at a time."""
     there, n = stored_in(folder).place, sum(map(len, dataset.splits))
-    names = [digests_of(images).tolist() for images in dataset.splits]
+    names = [identities(images).tolist() for images in dataset.splits]
     missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
     left = sum(map(len, missing))
     if not left:
         return
     # In fp32, since it happens once: heads and strategies amplify small differences.
     network = frozen(pretrained, hardware.exact)
+    most = batch_size(hardware)
+    at_once = min(most, max(most * SMALL**2 // size**2, WHOLE))
     began, start, done = time.perf_counter(), n - left, n - left
-    for images, rows in zip(dataset.splits, missing, strict=True):
-        while rows:
-            block, rows = np.array(rows[: batch_size(hardware)]), rows[batch_size(hardware) :]
-            embeddings, phase = embedded(network, images.images, block, hardware)
-            keys, digests = [images.keys[i] for i in block], digests_of(images)[block].tolist()
-            write_file(file_named(folder), keys, digests, embeddings)
+    for images, part, rows in zip(dataset.splits, names, missing, strict=True):
+        for block, pixels in streamed(images, dataset.pictures, rows, size, at_once):
+            embeddings, phase = embedded(network, pixels, hardware)
+            keys = [images.keys[i] for i in block]
+            write_file(file_named(folder), keys, [part[i] for i in block], embeddings)
             done += len(block)
             # At the pace of this run: files of earlier runs took it no time.
             seconds = (time.perf_counter() - began) * done / (done - start)
@@ -154,14 +172,12 @@ def _fill(folder: Path, dataset: Dataset, pretrained: Pretrained, hardware: Hard
 
 
 def embedded(
-    network: InferenceNetwork,
-    images: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    hardware: Hardware,
+    network: InferenceNetwork, images: NDArray[np.uint8], hardware: Hardware
 ) -> tuple[NDArray[np.float16], str]:
-    """The embeddings ``[n,D]`` of ``images[rows]``; the phase, which says if memory is short."""
+    """The embeddings ``[n,D]`` of ``images`` ``[n,3,S,S]``; the phase, which says if memory is
+    short."""
     reports: list[Progress] = []
-    whole = np.resize(rows, -(-len(rows) // WHOLE) * WHOLE)
+    whole = np.resize(np.arange(len(images)), -(-len(images) // WHOLE) * WHOLE)
     work = predict(network, images, whole, hardware, "Computing features")
     embeddings = finish(work, reports.append).embeddings.numpy()
-    return embeddings[: len(rows)], reports[-1].phase
+    return embeddings[: len(images)], reports[-1].phase

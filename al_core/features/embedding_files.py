@@ -1,4 +1,4 @@
-"""Embedding files: embeddings of images, found by the digests of their pixels.
+"""Embedding files: embeddings of images, found by the digests of their files.
 
 A folder holds any number of them, each a pair: ``embeddings-*.npy``, float16 ``[n,D]``, which is
 memory-mapped, and ``embeddings-*.parquet``, the ``digest`` and ``key`` of each row. The table is
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from al_core.errors import ConfigError, WeightsError
 from al_core.files.arrays import damage_as_value_error, read_array
 from al_core.files.atomic import remove, whole_file
-from al_core.images.dataset import DIGEST, Dataset, ImageSet, digests_of
+from al_core.images.dataset import Dataset, ImageSet, identities
+from al_core.pictures.digests import DIGEST
 
 ROWS = 512  # images in a file, unless their shards have a size of their own
 PARTS = ("train", "test")
@@ -170,7 +171,7 @@ def settle(folder: Path, dataset: Dataset) -> None:
     """
     stored, settled, moved = stored_in(folder), settled_files(folder, dataset), set[bytes]()
     for path, images in settled.items():
-        digests = digests_of(images).tolist()
+        digests = identities(images).tolist()
         write_file(path, images.keys, digests, stored.rows(digests))
         moved.update(digests)
     for path in files_in(folder):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from al_core import seeds
-from al_core.config import PretrainConfig
 from al_core.features.augmentations import random_views
+from al_core.features.config import PretrainConfig
 from al_core.features.objectives import METHODS, directions
 from al_core.models import network as networks
 from al_core.models.cuda_graph import Function, captured, compiled
@@ -28,7 +28,7 @@ IMAGES_A_SECOND = 20_000  # roughly, on a GPU worth compiling for
 
 
 class Learner:
-    """ResNet-18, a projector behind it, and the optimiser of both."""
+    """ResNet-18, the layers of a method behind it, and the optimiser of both."""
 
     def __init__(
         self, images: NDArray[np.uint8], config: PretrainConfig, hardware: Hardware
@@ -38,9 +38,9 @@ class Learner:
         self.network = networks.build(2, config.stem, hardware, images, generator)
         self.network.train()
         width = self.network.head.in_features
-        self.projector = self.method.projector(width, generator).to(hardware.device)
+        self.layers = self.method.layers(width, generator).to(hardware.device)
         self.optimizer = torch.optim.SGD(
-            [*self.network.backbone.parameters(), *self.projector.parameters()],
+            [*self.network.backbone.parameters(), *self.layers.parameters()],
             lr=self.method.learning_rate,
             momentum=0.9,
             weight_decay=self.method.weight_decay,
@@ -49,7 +49,7 @@ class Learner:
         # What a checkpoint keeps the state of.
         self.parts: dict[str, Any] = {
             "network": self.network,
-            "projector": self.projector,
+            "layers": self.layers,
             "optimizer": self.optimizer,
         }
         is_long = _is_worth_compiling(config, len(images), hardware)
@@ -67,7 +67,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * share
         if self._gradient is None or self._gradient[0] != n:
-            buffers = [*self.network.buffers(), *self.projector.buffers()]
+            buffers = [*self.network.buffers(), *self.layers.buffers()]
             forget = partial(self.optimizer.zero_grad, set_to_none=True)
             self._gradient = n, captured(self._add_gradient, (images, draws), buffers, forget)
         measured = self._gradient[1](images, draws)
@@ -77,18 +77,21 @@ class Learner:
     def _add_gradient(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         views = self.method.views
         x = random_views(images.repeat(views, 1, 1, 1), self.view_size, self.flip, draws)
-        projections = F.normalize(self.forward(x).float(), dim=1).view(views, len(images), -1)
-        loss = self.method.loss(projections)
+        projections, predictions = (
+            F.normalize(rows.float(), dim=1).view(views, len(images), -1)
+            for rows in self.forward(x)
+        )
+        loss = self.method.loss(projections, predictions)
         loss.backward()  # type: ignore[no-untyped-call]
         means = F.normalize(projections.detach().mean(0), dim=1)
         return loss.detach(), directions(means)
 
-    def project(self, views: Tensor) -> Tensor:
-        """Projections ``[N,D]`` of views ``[N,3,H,W]``."""
+    def project(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections of views ``[N,3,H,W]``, and predictions from them, ``[N,D]`` each."""
         on = self.hardware
         with torch.autocast(on.device.type, on.dtype, enabled=on.dtype != torch.float32):
-            projections: Tensor = self.projector(self.network.embed(views))
-            return projections
+            projections = self.layers[0](self.network.embed(views))
+            return projections, self.layers[1](projections)
 
 
 def _is_worth_compiling(config: PretrainConfig, images: int, hardware: Hardware) -> bool:

@@ -1,6 +1,7 @@
 """Objectives for learning without labels: views of one image alike, different images apart.
 
-An objective takes projections ``[V,N,D]``: V views of N images, each row of length 1.
+An objective takes projections ``[V,N,D]``, V views of N images, and predictions from them of the
+same shape, each row of length 1. A method without a predictor has the projections twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ DISTORTION, INVARIANCE = 0.2, 200.0
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method and its recipe: ``views`` of each of ``batch_size`` images a step; the widths of the
-    projector; the peak learning rate; the weight decay."""
+    projector, and of the predictor's hidden layer, if there is one; the peak learning rate; the
+    weight decay."""
 
     title: str
     views: int
@@ -29,27 +31,37 @@ class Method:
     width: int
     learning_rate: float
     weight_decay: float
-    loss: Callable[[Tensor], Tensor]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    predictor: int = 0
 
-    def projector(self, width: int, generator: torch.Generator) -> nn.Module:
-        """The layers between embeddings and objective, discarded at the end."""
+    def layers(self, width: int, generator: torch.Generator) -> nn.ModuleList:
+        """Projector and predictor, between embeddings and objective, discarded at the end."""
         with torch.device("meta"):  # nothing drawn from the global generator
-            layers = nn.Sequential(
-                nn.Linear(width, self.hidden, bias=False),
-                nn.BatchNorm1d(self.hidden),
-                nn.ReLU(),
-                nn.Linear(self.hidden, self.width, bias=False),
-            )
-        layers = layers.to_empty(device="cpu")
-        for layer in layers:
+            projector = _two_layers(width, self.hidden, self.width)
+            predictor: nn.Module = nn.Identity()
+            if self.predictor:
+                projector.append(nn.BatchNorm1d(self.width, affine=False))
+                predictor = _two_layers(self.width, self.predictor, self.width)
+            both = nn.ModuleList([projector, predictor])
+        both = both.to_empty(device="cpu")
+        for layer in both.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             elif isinstance(layer, nn.BatchNorm1d):
                 layer.reset_parameters()
-        return layers
+        return both
 
 
-def nt_xent(projections: Tensor) -> Tensor:
+def _two_layers(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(width, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, out, bias=False),
+    )
+
+
+def nt_xent(projections: Tensor, _predictions: Tensor) -> Tensor:
     """The mean cross-entropy, in nats, of finding each view's other view among all.
 
     Two views, ``[2,N,D]``: Chen et al., "A simple framework for contrastive learning of visual
@@ -62,7 +74,7 @@ def nt_xent(projections: Tensor) -> Tensor:
     return F.cross_entropy(alike, others)
 
 
-def coding_rate(projections: Tensor) -> Tensor:
+def coding_rate(projections: Tensor, _predictions: Tensor) -> Tensor:
     """Views near their image's mean, while a batch fills as many directions as it can.
 
     ``[V,N,D]``: the total coding rate of each view's batch, and the cosines between views and their
@@ -79,6 +91,16 @@ def coding_rate(projections: Tensor) -> Tensor:
     return loss
 
 
+def others_mean(projections: Tensor, predictions: Tensor) -> Tensor:
+    """Minus the cosine between what is predicted from a view and the mean of its image's others,
+    which is taken as given: Pototzky et al., "FastSiam: Resource-efficient self-supervised learning
+    on a single GPU" (2022)."""
+    given = projections.detach()
+    others = (given.sum(0, keepdim=True) - given) / (len(given) - 1)
+    loss: Tensor = -F.cosine_similarity(predictions, others, dim=2).mean()
+    return loss
+
+
 def directions(projections: Tensor) -> Tensor:
     """How many directions the rows of ``[N,D]``, of length 1, point in: from 1, all alike, to the
     smaller of N and D. The participation ratio of the second moment's eigenvalues."""
@@ -87,5 +109,6 @@ def directions(projections: Tensor) -> Tensor:
 
 METHODS = {
     "emp-ssl": Method("EMP-SSL", 4, 128, 1024, 512, 1.5, 1e-4, coding_rate),
+    "fastsiam": Method("FastSiam", 4, 128, 2048, 2048, 0.06, 5e-4, others_mean, predictor=512),
     "simclr": Method("SimCLR", 2, 512, 1024, 128, 0.06, 5e-4, nt_xent),
 }

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from al_core import seeds
-from al_core.config import PretrainConfig, check_enough_to_learn_from
+from al_core.config import check_enough_to_learn_from
 from al_core.errors import ConfigError, FileNotWritten, WeightsError, is_lack_of_memory
 from al_core.features.augmentations import draw_views
+from al_core.features.config import PretrainConfig
 from al_core.features.learner import Learner
 from al_core.files.atomic import refusals, whole_file
 from al_core.files.locks import held, wait_for_lock
@@ -78,7 +79,9 @@ def _learn(run: Run, checkpoint: Path) -> Generator[PretrainProgress, None, Pret
             now = time.monotonic()
             run.seconds, last = run.seconds + now - last, now
             if now - reported > REPORT_SECONDS or run.done == 1:
-                yield run.report()
+                report = run.report()
+                run.seconds += time.monotonic() - now  # a look takes a while
+                yield report
                 reported = last = time.monotonic()  # the caller may have paused the work
             if now - kept > KEEP_SECONDS:
                 run.save(checkpoint)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from al_core.errors import ConfigError
 from al_core.features.embedding_files import PARTS, check_finite, stored_in
 from al_core.files.arrays import open_arrays
-from al_core.images.dataset import Dataset, ImageSet, digests_of
+from al_core.images.dataset import Dataset, ImageSet, identities
 
 WIDEST = 1 << 20  # bytes that the features of one image may take in a file
 
@@ -64,7 +64,7 @@ def _in_words(images: ImageSet, where: str, row: int) -> str:
 def _gathered(folder: Path, parts: tuple[ImageSet, ...]) -> list[NDArray[np.float16]]:
     """The embeddings of the images of each split, from a folder's files. Raises ValueError where
     some are missing."""
-    stored, names = stored_in(folder), [digests_of(images).tolist() for images in parts]
+    stored, names = stored_in(folder), [identities(images).tolist() for images in parts]
     missing = [
         key
         for images, digests in zip(parts, names, strict=True)

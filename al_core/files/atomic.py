@@ -13,10 +13,11 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import BinaryIO, TextIO
 
 from al_core.errors import FileNotWritten
@@ -24,6 +25,8 @@ from al_core.files.paths import is_kept
 
 PART = ".part"  # suffix of files that are not whole yet
 MANY_FILES = 100  # in a folder; above this, one sync of the whole disk is faster than one per file
+NOT_REPLACED = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EXDEV)
+USED_S = 86_400  # seconds for which a use is not noted again
 LINKS = 40  # that lead from one to the next, as many as Linux follows
 
 
@@ -85,7 +88,7 @@ def _write_over(target: Path, half: Path) -> None:
         try:
             put_in_place(half, target)
         except OSError as error:
-            if ours or error.errno not in (errno.EBUSY, errno.EPERM, errno.EACCES):
+            if ours or error.errno not in NOT_REPLACED:
                 raise
         else:
             return
@@ -112,6 +115,8 @@ def check_writable(path: Path, folder: bool = False) -> None:
     with refusals(path):
         if (number := _descriptor(path)) is not None:
             os.write(number, b"")
+        with suppress(FileNotFoundError):
+            path.lstat()  # a name that is too long raises here
         if path.exists():
             if _descriptor(path) is None and not os.access(path, os.W_OK):
                 raise OSError(errno.EACCES, os.strerror(errno.EACCES))
@@ -127,9 +132,13 @@ def check_writable(path: Path, folder: bool = False) -> None:
 
 
 def _half(path: Path) -> Path:
-    """Where a file is written until it is whole: beside what ``path`` leads to."""
+    """Where a file is written until it is whole: beside what ``path`` leads to, or elsewhere if
+    that may be written to and its folder may not."""
     target = Path(os.path.realpath(path))
-    return target.with_name(f"{target.name}.{secrets.token_hex(4)}{PART}")
+    name = f"{target.name[:40]}.{secrets.token_hex(8)}{PART}"  # a longer name than any is refused
+    if target.is_file() and not os.access(target.parent, os.W_OK):
+        return Path(gettempdir()) / name
+    return target.with_name(name)
 
 
 def _stream(path: Path) -> BinaryIO:
@@ -179,6 +188,14 @@ def refusals(path: Path) -> Iterator[None]:
             f"{path} cannot be written ({error.strerror or error}); make room on the disk, or see "
             "that its folder is there and may be written to."
         ) from error
+
+
+def note_use(path: Path) -> None:
+    """Give a file or a folder that can be computed again the time at which it was last used, if
+    that is a day ago: to write is dearer than to read."""
+    with suppress(OSError):  # others may own it, and Windows gives folders no time
+        if time.time() - path.stat().st_mtime > USED_S:
+            os.utime(path)
 
 
 def remove(path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from al_core.errors import StoreError
 
@@ -14,6 +15,7 @@ _ADDRESS = re.compile(
     r"(?P<kind>\w+)(?:\+\w+)?://(?:[^:/]*(?::[^@]*)?@)?"
     r"(?:(?:\[(?P<six>[^/?]+)\]|(?P<host>[^/:?]+))?(?::(?P<port>\d*))?)?(?:/(?P<database>[^?]*))?"
 )
+QUOTES = ('""', "''", "“”", "„“", "‘’", "«»", "``")
 
 
 def address_digest(address: str) -> str:
@@ -29,6 +31,16 @@ def address_digest(address: str) -> str:
 def home() -> Path:
     """Where everything is kept: ``$AL_HOME``, or ``.al`` in the working directory."""
     return Path(os.environ.get("AL_HOME") or ".al").absolute()
+
+
+def database_address() -> str:
+    """That of the log: ``$AL_DATABASE_URL``, or SQLite at ``$AL_HOME/al.db``."""
+    return os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
+
+
+def uploads() -> Path:
+    """The folder for pictures that were uploaded, one subfolder for each upload."""
+    return home() / "uploads"
 
 
 def files_beside(address: str) -> Path:
@@ -47,12 +59,11 @@ def files_beside(address: str) -> Path:
 def is_kept(path: Path) -> bool:
     """Whether ``path`` leads to the database, or into a folder that the program keeps."""
     there = Path(os.path.realpath(path))
-    address = os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
-    database = Path(os.path.realpath(address.removeprefix("sqlite:///")))
+    database = Path(os.path.realpath(database_address().removeprefix("sqlite:///")))
     if there.parent == database.parent and there.name.startswith(database.name):
         beside = there.name.removeprefix(database.name)
         return beside in ("", "-wal", "-shm", "-journal", ".lock") or beside.endswith(".backup")
-    kept = [home() / name for name in ("cache", "simulations", "weights")]
+    kept = [home() / name for name in ("cache", "simulations", "uploads", "weights")]
     if database.name == "al.db":
         kept.append(database.parent / "weights")  # as files_beside has it
     return any(Path(os.path.realpath(folder)) in there.parents for folder in kept)
@@ -60,5 +71,19 @@ def is_kept(path: Path) -> bool:
 
 def located(name: str) -> Path:
     """The absolute path that a person means by ``name``: ``~`` is their home, and a relative path
-    starts in the working directory."""
-    return Path(os.path.expanduser(name.strip())).absolute()
+    starts in the working directory. It may stand in quotes, be an address ``file://``, or have
+    backslashes before what a shell would not take as it is."""
+    name = name.strip()
+    quoted = len(name) > 2 and name[0] + name[-1] in QUOTES
+    if quoted and not os.path.exists(name):
+        name = name[1:-1].strip()
+    if name.lower().startswith("file://"):
+        below = "/" + unquote(name[7:]).partition("/")[2]  # without the name of a machine
+        name = below[1:] if re.match("/[A-Za-z]:", below) else below
+    path, unescaped = _absolute(name), _absolute(re.sub(r"\\(\W)", r"\1", name))
+    # Not where nothing is there either: what is said of a path should name it as it was given.
+    return unescaped if not os.path.exists(path) and os.path.exists(unescaped) else path
+
+
+def _absolute(name: str) -> Path:
+    return Path(os.path.expanduser(name)).absolute()

@@ -5,95 +5,182 @@
 
 A decoded source lies in ``cache_dir/<signature>/`` and is memory-mapped from there. The
 signature identifies the files that were decoded, by name, size and time; the fingerprint
-identifies their content, and survives copying and touching.
+identifies their content, and survives copying and touching. Where files of a folder have changed,
+the rows of the others are taken from its last cache; those of files that are gone are kept, since
+an experiment may have labels of them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import time
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_core.errors import SourceError
-from al_core.files.atomic import PART, refusals, remove, whole_path
+from al_core.files.atomic import PART, note_use, refusals, remove, whole_path
 from al_core.files.locks import held, try_lock, wait_for_lock
-from al_core.images.dataset import DIGEST, SMALLEST, Dataset, ImageSet, check_size, digest_of
-from al_core.images.decoding import Content, Found, decode_all
-from al_core.images.sources import find
-from al_core.progress import Progress, Work
+from al_core.images.cache_files import decode_into, sha256, valid_index
+from al_core.images.dataset import Dataset, ImageSet, check_size
+from al_core.images.earlier import Earlier, earlier_of, nothing
+from al_core.pictures.pictures import Pictures
+from al_core.progress import Work
+from al_core.sources.content import Content, Found
+from al_core.sources.sources import find
 
-TEST_SHARE = 0.2
-FEWEST_TESTED = 2  # images; fewer say nothing of a class
-SMALLEST_SPLIT = 4  # images of a class; with fewer, all are needed to train on
-FORMAT = 3  # of the cache; raise it whenever the same files would decode or split differently
-ROWS = 1024  # images copied between two reports
+FORMAT = 11  # of the cache; raise it whenever the same files would decode or split differently
 
 
-def load(source: str, *, image_size: int = 32, cache_dir: Path) -> Work[Dataset]:
+def load(
+    source: str,
+    *,
+    image_size: int = 32,
+    cache_dir: Path,
+    folders_are_classes: bool | None = True,
+    moved_from: str = "",
+) -> Work[Dataset]:
     """Load ``source`` (a name in SOURCES, or a path), from the cache while it is valid.
 
     Where the source has no labelled test split, a fifth of each class becomes one, always the
-    same fifth: at least two images of every class of four or more, and none of a smaller one.
+    same fifth (:func:`al_core.images.split.split`). Without ``folders_are_classes`` no folder gives
+    its images a class. ``moved_from``: where its images were before, of which a cache is kept.
     Raises SourceError where there are no images to train on, DownloadError, and FileNotWritten
     where the cache cannot be written.
     """
     check_size(image_size)
     cache_dir = Path(cache_dir)
-    found = yield from find(source)
-    about = [FORMAT, found.kind, found.where, image_size, found.stamps]
-    folder = cache_dir / _sha256(json.dumps(about))[:24]
-    index = _valid_index(folder)
+    found = yield from find(source, folders_are_classes=folders_are_classes)
+
+    name = partial(name_of, found.kind, image_size=image_size)
+    folder = cache_dir / f"{name(found.where, classes=folders_are_classes)}-{signature_of(found)}"
+    index = valid_index(folder)
     if index is None:
-        index = yield from _build(found, image_size, folder)
+        # Pixels are the same however folders are read, and wherever they lie.
+        ways = dict.fromkeys((folders_are_classes, True, False, None))
+        alike = [
+            name(where, classes=way)
+            for where in (found.where, moved_from) if where for way in ways
+        ]  # fmt: skip
+        index = yield from _build(found, image_size, folder, alike)
+    note_use(folder)
+    read = partial(found.read, image_size, cache_dir) if index["has_files"] else None
+    return _opened(source, folder, index, read)
+
+
+def name_of(kind: str, where: str, image_size: int, classes: bool | None) -> str:
+    """With what the names of the caches of a source begin."""
+    return sha256(json.dumps([FORMAT, kind, where, image_size, classes]))[:12]
+
+
+def signature_of(found: Found) -> str:
+    """With what the name of the cache of a source ends as long as its files stay as they are."""
+    return sha256(json.dumps([found.stamps, found.touched]))[:24]
+
+
+def load_again(
+    source: str,
+    *,
+    image_size: int,
+    cache_dir: Path,
+    folders_are_classes: bool,
+    moved_from: str = "",
+) -> Work[Dataset]:
+    """The same for an experiment that has begun and knows its images and their classes: a source
+    that cannot be read as a new one, because of folders that came or went, is read without any, and
+    says so in ``refused``."""
+    read = partial(load, source, image_size=image_size, cache_dir=cache_dir, moved_from=moved_from)
+    try:
+        return (yield from read(folders_are_classes=folders_are_classes))
+    except SourceError as error:
+        return replace((yield from read(folders_are_classes=None)), refused=str(error))
+
+
+def _opened(
+    source: str,
+    folder: Path,
+    index: Mapping[str, Any],
+    read: Callable[[], Work[Content]] | None,
+) -> Dataset:
+    """What lies in the cache ``folder``; ``read`` reads the pictures of the source, if it has
+    files of them."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     targets = np.load(folder / "targets.npy")
     targets.setflags(write=False)
-    digests = np.load(folder / "digests.npy", mmap_mode="r")
+    digests, files = (
+        np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("digests", "files")
+    )
     names, keys, count = tuple(index["class_names"]), index["keys"], index["train"]
+    every = [*keys, *index["disputed"], *index["former"]]
+    there = len(keys) + len(index["disputed"])
+
+    def part(which: slice) -> ImageSet:
+        return ImageSet(
+            images[which], targets[which], names, every[which], digests[which], files[which]
+        )
+
+    ranges = {kind: (low, high) for kind, (low, high) in index["ranges"].items()}
     return Dataset(
         source=source,
-        train=ImageSet(images[:count], targets[:count], names, keys[:count], digests[:count]),
-        test=ImageSet(images[count:], targets[count:], names, keys[count:], digests[count:]),
+        train=part(slice(count)),
+        test=part(slice(count, len(keys))),
         fingerprint=index["fingerprint"],
         unreadable=tuple(index["unreadable"]),
+        pictures=Pictures(read, every[:there], files["digest"][:there], images, ranges),
+        other_names=index["other_names"],
+        own_split=index["own_split"],
+        stamps=index["stamps"],
+        former=part(slice(there, None)),
+        disputed=part(slice(len(keys), there)) if index["disputed"] else None,
+        # A cache of an earlier version says these in its notes.
+        differ=tuple(index.get("differ", ())),
+        in_both=tuple(index.get("in_both", ())),
+        notes=tuple(index["notes"]),
+        copies=tuple(map(tuple, index["copies"])),
+        near_copies=tuple(map(tuple, index["near_copies"])),
     )
 
 
-def unmeasured_classes(source: str, *, cache_dir: Path) -> Work[tuple[tuple[str, ...], int]]:
-    """The classes of ``source`` with fewer than two test images, and how many classes it has,
-    before its pictures are decoded. Raises as :func:`load` does.
-    """
-    found = yield from find(source)
-    content = yield from found.read(SMALLEST, Path(cache_dir))
-    _, test = _split(content, np.ones(len(content.keys), dtype=np.bool_))
-    names = content.class_names
-    return too_few_to_test(names, content.targets[test]), len(names)
-
-
-def too_few_to_test(class_names: Sequence[str], tested: NDArray[np.int64]) -> tuple[str, ...]:
-    """The classes that test images with the targets ``tested`` cannot measure."""
-    counts = np.bincount(tested[tested >= 0], minlength=len(class_names))
-    return tuple(n for n, c in zip(class_names, counts, strict=True) if c < FEWEST_TESTED)
-
-
-def _build(found: Found, image_size: int, folder: Path) -> Work[dict[str, Any]]:
-    """Decode a source into ``folder``, which appears only when complete; return its index."""
+def _build(
+    found: Found, image_size: int, folder: Path, alike: Sequence[str]
+) -> Work[dict[str, Any]]:
+    """Decode a source into ``folder``, which appears only when complete; return its index. Caches
+    whose names begin like one of those ``alike`` may hold some of it."""
     with refusals(folder), held((yield from wait_for_lock(folder.with_suffix(".lock")))):
-        if (index := _valid_index(folder)) is not None:  # another process was faster
+        if (index := valid_index(folder)) is not None:  # another process was faster
             return index
         _sweep(folder.parent)
         # Readers turn their own OSErrors into sentences; any other comes from the cache.
         with whole_path(folder, instead=True) as scratch:
             scratch.mkdir()
             content = yield from found.read(image_size, folder.parent)
-            return (yield from _decode_into(scratch, content, image_size, found.where))
+            earlier = _last(folder, alike, image_size)
+            index = yield from decode_into(scratch, content, image_size, found, earlier)
+        former = _caches(folder.parent, folder.name.partition("-")[0])
+        for one in former[:-2]:  # all that they hold is in the last two
+            shutil.rmtree(one, ignore_errors=True)
+        return index
+
+
+def _caches(cache_dir: Path, name: str) -> list[Path]:
+    """The caches of a source, whatever its files were like, the latest last."""
+    whole = [path for path in cache_dir.glob(f"{name}-*/index.json") if path.parent.suffix != PART]
+    return [path.parent for path in sorted(whole, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def _last(folder: Path, alike: Sequence[str], image_size: int) -> Earlier:
+    """What the latest cache of a source holds: of the first of those ``alike`` that has one."""
+    for name in alike:
+        for former in reversed(_caches(folder.parent, name)):
+            if former != folder and (index := valid_index(former)):
+                with suppress(OSError, ValueError, KeyError):
+                    return earlier_of(former, index)
+    return nothing(image_size)
 
 
 def _sweep(cache_dir: Path) -> None:
@@ -103,126 +190,3 @@ def _sweep(cache_dir: Path) -> None:
         if lock is not None:
             remove(scratch)
             lock.release()
-
-
-def _decode_into(
-    folder: Path, content: Content, image_size: int, where: str
-) -> Work[dict[str, Any]]:
-    """Write images.npy, targets.npy, digests.npy and index.json: training images first, then test
-    images."""
-    with (folder / "decoded").open("wb") as raw:
-        readable = yield from decode_all(content.pictures, len(content.keys), image_size, raw)
-    if where and not os.path.exists(where):
-        raise SourceError(f"{where} disappeared while it was read: check its disk.")
-    train, test = _split(content, readable)
-    _check(content, readable, train, where)
-    rows = np.concatenate([train, test])
-    keys = [content.keys[row] for row in rows.tolist()]
-    targets = content.targets[rows]
-    about = {"train": len(train), "class_names": content.class_names, "keys": keys}
-    digest = hashlib.sha256(json.dumps([image_size, about]).encode())
-    digest.update(targets.astype("<i8").tobytes())
-    with (folder / "images.npy").open("wb") as file:
-        digests = yield from _copy_rows(folder / "decoded", rows, image_size, file, digest.update)
-    (folder / "decoded").unlink()
-    np.save(folder / "targets.npy", targets)
-    np.save(folder / "digests.npy", digests)
-    unreadable = [content.keys[row] for row in np.flatnonzero(~readable).tolist()]
-    index = about | {
-        "fingerprint": digest.hexdigest()[:16],
-        "unreadable": [*content.left_out, *unreadable],
-        "files": _file_stamps(folder),
-    }
-    body = json.dumps(index)
-    (folder / "index.json").write_text(f"{_sha256(body)}\n{body}", "utf-8")
-    return index
-
-
-def _split(
-    content: Content, readable: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows for training and for testing. Without a labelled test split, a fifth of each class,
-    see :func:`load`.
-
-    A hash of the keys decides which fifth: the same on every machine, and nearly the same after a
-    few images were added.
-    """
-    keys = content.keys
-    known = content.targets >= 0
-    in_test = content.in_test & known & readable
-    in_train = ~content.in_test & readable
-    if not in_test.any():
-        for target in np.unique(content.targets[in_train & known]):
-            of_class = np.flatnonzero(in_train & (content.targets == target))
-            shuffled = sorted(of_class.tolist(), key=lambda row: _sha256(f"split 0 {keys[row]}"))
-            if len(shuffled) >= SMALLEST_SPLIT:
-                tested = max(round(TEST_SHARE * len(shuffled)), FEWEST_TESTED)
-                in_test[shuffled[:tested]] = True
-        in_train &= ~in_test
-    return np.flatnonzero(in_train), np.flatnonzero(in_test)
-
-
-def _check(
-    content: Content, readable: NDArray[np.bool_], train: NDArray[np.int64], where: str
-) -> None:
-    """Raise SourceError unless there is something to train on."""
-    if not len(content.keys):
-        raise SourceError(f"{where} holds no images.")
-    if not len(train):
-        raise SourceError(
-            f"None of the training images of {where} can be read ({(~readable).sum()} are damaged)."
-        )
-    targets = content.targets[train]
-    one_target = targets.min() >= 0 and targets.min() == targets.max()
-    if len(content.class_names) == 1 or one_target:
-        name = content.class_names[targets.max()]
-        raise SourceError(
-            f"{where} holds images of one class only ({name}), and two are needed: to name the "
-            "classes while labelling, put the images beside each other in one folder."
-        )
-
-
-def _copy_rows(
-    decoded: Path,
-    rows: NDArray[np.int64],
-    image_size: int,
-    file: BinaryIO,
-    update: Callable[[bytes], None],
-) -> Work[NDArray[np.void]]:
-    """Write ``rows`` of ``decoded`` (uint8 [*,3,S,S] without header) to ``file`` as .npy; return
-    the digest of each."""
-    began = time.monotonic()
-    images = np.memmap(decoded, np.uint8, "r").reshape(-1, 3, image_size, image_size)
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *images.shape[1:])}
-    np.lib.format.write_array_header_1_0(file, header)
-    digests = []
-    for done, row in enumerate(rows.tolist(), start=1):
-        pixels = images[row].tobytes()
-        file.write(pixels)
-        update(pixels)
-        digests.append(digest_of(pixels))
-        if done % ROWS == 0 or done == len(rows):
-            yield Progress("Storing", done, len(rows), "images", time.monotonic() - began)
-    return np.frombuffer(b"".join(digests), f"V{DIGEST}")
-
-
-def _valid_index(folder: Path) -> dict[str, Any] | None:
-    """The index of a cached source; None where a file of it is missing or has changed."""
-    try:
-        digest, body = (folder / "index.json").read_text("utf-8").split("\n", 1)
-        if digest != _sha256(body):
-            return None
-        index: dict[str, Any] = json.loads(body)
-        return index if index["files"] == _file_stamps(folder) else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _file_stamps(folder: Path) -> dict[str, list[int]]:
-    names = ("images.npy", "targets.npy", "digests.npy")
-    stats = {name: os.stat(folder / name) for name in names}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

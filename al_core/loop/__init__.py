@@ -1,11 +1,12 @@
 """A round, and the batch after it.
 
-round       train, evaluate, score
-learners    what a round trains: a network or a linear head, calibrated
-scoring     predictions for the pool, as exact as a strategy needs them
-cold_start  what is known before any label
-query       choosing a batch, and the reasons why
-advance     writing a round to the log, and choosing the batch after it
-replay      choosing each batch of a log again
-speed       how long a round takes on this machine
+round          train, evaluate, score
+learners       what a round trains: a network or a linear head, calibrated
+scoring        predictions for the pool, as exact as a strategy needs them
+cold_start     what is known before any label
+query          choosing a batch, and the reasons why
+advance        writing a round to the log, and choosing the batch after it
+replay         choosing each batch of a log again
+measured_anew  rounds by the classes as they are now
+speed          how long a round takes on this machine
 """

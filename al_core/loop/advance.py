@@ -8,17 +8,22 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from al_core.errors import FileNotWritten, StoreUnavailable
-from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.leases import draw_random_batch
 from al_core.experiment.predictions import (
     BEFORE,
     PoolPredictions,
     drop_predictions_before,
     load_predictions,
+    save_measured,
     save_predictions,
-    save_test_predictions,
 )
 from al_core.experiment.ready_batch import load_ready, save_ready
+from al_core.experiment.source import images_of
 from al_core.experiment.start import mixed_batch
 from al_core.features.embed import features_of
 from al_core.files.locks import Lock, held, wait_for_lock
@@ -60,7 +65,6 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     experiment = open_experiment(store, experiment_id)
     if experiment.phase is not Phase.TRAINING:
         return
-    check_images(experiment, dataset)
     number = experiment.next_round
     temperature = _temperature(experiment, number)
     outcome, predictions = yield from train(experiment, number, dataset, hardware, temperature)
@@ -68,8 +72,8 @@ def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardw
     if outcome.network is not None:
         save_network(outcome.network, weights_path(experiment.folder, number))
     save_predictions(experiment.folder, predictions)
-    if outcome.test_probs is not None:
-        save_test_predictions(experiment.folder, number, outcome.test_probs)
+    if outcome.measured is not None:
+        save_measured(experiment.folder, number, outcome.measured)
     asked = [store.batch(batch.id) for batch in experiment.batches if batch.round == number]
     with_reasons = replace(experiment, batches=tuple(filter(None, asked)))
     compared, disagreed, shown = with_reasons.disagreement(number)
@@ -105,11 +109,12 @@ def train(
 
     Where it trains a network, ``temperature`` is what to divide its logits by, if that is known.
     """
+    dataset = images_of(experiment, dataset)
     features = yield from features_of(experiment.config, dataset, hardware)
     task = RoundTask(
         experiment.config,
         number,
-        experiment.pool_of(number),
+        experiment.pool_of(number).without(dataset.blank),
         dataset,
         features,
         held_out=experiment.held_out,
@@ -158,19 +163,21 @@ def _temperature(experiment: Experiment, number: int) -> float | None:
 def latest_predictions(
     experiment: Experiment, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """The latest model's predictions for every training image: from disk, else from the model, else
+    """The latest model's predictions for the training images: from disk, else from the model, else
     from training it again, as on a server that does not share the disk of the one that trained.
 
-    Before the first round all classes are equally likely, but images have embeddings. Raises
-    WeightsError for a damaged file.
+    They are of the images as they were when it was trained; which of them hold for those that are
+    there now, :meth:`PoolPredictions.known_to` says. Before the first round all classes are
+    equally likely, but images have embeddings. Raises WeightsError for a damaged file.
     """
-    size, classes = len(dataset.train), len(experiment.config.class_names)
+    size, classes = experiment.pool_size, len(experiment.config.class_names)
     number = experiment.next_round - 1
     for latest in (number + 1, number):  # a head that was refit is ahead of its round
         saved = load_predictions(experiment.folder, latest)
-        if saved is not None and saved.probs.shape == (size, classes):
-            return saved
+        if saved is not None and len(saved.probs) <= size and saved.probs.shape[1] <= classes:
+            return saved.by_classes_of(experiment)
     if number == BEFORE:
+        dataset = images_of(experiment, dataset)
         return (yield from untrained_predictions(experiment.config, dataset, hardware))
     record = experiment.rounds[number]
     # As of that log position, whatever was labelled since: the same batch with or without the file.
@@ -184,14 +191,15 @@ def latest_predictions(
         network = load_network(weights, hardware)
         unlabeled = then.pool_of(number).unlabeled
         n = then.config.per_round + _ahead(then)
+        images = images_of(then, dataset).train.images
         whole = yield from score_images(
-            network, dataset.train.images, then.config.strategy, unlabeled, n, hardware
+            network, images, then.config.strategy, unlabeled, n, hardware
         )
         probs, embeddings = whole.probs.numpy(), whole.embeddings.numpy()
         predictions = PoolPredictions(number, probs, embeddings, record.log_position)
     with suppress(FileNotWritten):  # then they are computed again next time
         save_predictions(experiment.folder, predictions)
-    return predictions
+    return predictions.by_classes_of(experiment)
 
 
 def _train_again(
@@ -214,7 +222,6 @@ def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware
     they are. Nothing is written to the log; the round itself trains on all labels.
     """
     experiment = open_experiment(store, experiment_id)
-    check_images(experiment, dataset)
     number = experiment.next_round
     if experiment.config.model.head != "linear" or not experiment.can_train:
         return
@@ -244,9 +251,14 @@ def _still_holds(batch: Batch, experiment: Experiment) -> bool:
     position = batch.log_position
     measuring = experiment.held_out_due(config.per_round)
     chosen = set(batch.images).difference(measuring)
+    if position is None:
+        return False
+    manifest = experiment.manifest
+    other = manifest.otherwise_since(position.images) if manifest else frozenset()
     return (
-        position is not None
+        other.isdisjoint(batch.images)
         and position.settings == config.recorded
+        and position.classes == len(experiment.class_changes)
         and list(batch.held_out or ()) == measuring
         and len(batch.images) == config.per_round
         and chosen.issubset(experiment.free_images.tolist())
@@ -257,13 +269,35 @@ def choose_by(
     predictions: PoolPredictions, experiment: Experiment, number: int, hardware: Hardware
 ) -> Batch | None:
     """A batch of round ``number`` by a model's predictions, at the log position of ``experiment``;
-    None where no images are left."""
-    config, free = experiment.config, experiment.free_images
+    None where no images are left.
+
+    Images that came since, and those whose pictures have changed, have no predictions, and wait for
+    the next model; where no others are left, some of them are drawn at random.
+    """
+    config, predicted = experiment.config, predictions.known_to(experiment)
+    predictions = predictions.by_classes_of(experiment)
+    all_free = experiment.free_images
+    free = all_free[predicted[all_free]]
+    if len(all_free) and not len(free):
+        return draw_random_batch(experiment, number)
     strategy = config.start if predictions.model == BEFORE else config.strategy
     count = experiment.batch_size(number)
-    measuring = experiment.held_out_due(count)
+    measuring = [image for image in experiment.held_out_due(count) if predicted[image]]
     choice = Choice(strategy, count - len(measuring), len(experiment.batches), config.seed)
-    known = experiment.trained_on
+    known = experiment.trained_on.without(np.flatnonzero(~predicted).tolist())
+    again = _asked_again(experiment, predictions, free)[: choice.n]
+    choice, free = replace(choice, n=choice.n - len(again)), np.setdiff1d(free, again)
     picks, score = choose(choice, predictions, known, free, hardware.device)
-    batch = mixed_batch(number, strategy, picks.tolist(), measuring, experiment.log_position)
+    chosen = [*again.tolist(), *picks.tolist()]
+    batch = mixed_batch(number, strategy, chosen, measuring, experiment.log_position)
     return batch and explained(batch, predictions, free, known.labeled, score)
+
+
+def _asked_again(
+    experiment: Experiment, predictions: PoolPredictions, free: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Those of the ``free`` images whose class was split, the most doubtful first: of which the
+    model finds its best guess least likely."""
+    again = free[np.isin(free, [*experiment.asked_again])]
+    best = predictions.probs[again].max(1, initial=0)
+    return again[np.argsort(best, kind="stable")]

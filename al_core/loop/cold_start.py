@@ -32,8 +32,8 @@ def untrained_predictions(
     features, weights = None, config.model.weights
     if config.model.embeddings:
         features = yield from features_of(config, dataset, hardware)
-    elif weights != "none" and not waits_for_features(config, dataset.fingerprint):
-        features = yield from frozen_features(weights, dataset, hardware)
+    elif weights != "none" and not waits_for_features(config, dataset.learned_for):
+        features = yield from frozen_features(weights, dataset, hardware, config.image_size)
     if features is not None:
         embeddings = features.train
     else:

@@ -155,7 +155,7 @@ def train_network(
 ) -> Work[TrainedNetwork]:
     """A network, trained from fresh or pretrained weights, and calibrated."""
     weights = task.config.model.weights
-    pretrained = yield from pretrained_weights(weights, task.dataset.fingerprint)
+    pretrained = yield from pretrained_weights(weights, task.dataset.learned_for)
     lesson = _Lesson(task, hardware, pretrained)
     weighting = task.config.train.class_weights
     if weighting == "auto":

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from al_core.errors import StoreError
-from al_core.experiment.experiment import Experiment, check_images, open_experiment
+from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.leases import draw_random_batch
 from al_core.experiment.predictions import PoolPredictions
+from al_core.experiment.source import images_of
 from al_core.experiment.start import first_batch
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import choose_by, train
@@ -62,7 +63,7 @@ def replay(
     started on, and StoreError for a damaged log.
     """
     experiment = open_experiment(store, experiment_id, with_reasons=True)
-    check_images(experiment, dataset)
+    images_of(experiment, dataset)
     replayed: list[Replayed] = []
     made_from, predictions = None, None
     for place, batch in enumerate(experiment.batches):
@@ -78,9 +79,12 @@ def replay(
             )
         else:
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels
-            if predictions is None or made_from != (batch.model, batch.model_position, by_pixels):
-                made_from, predictions = (batch.model, batch.model_position, by_pixels), None
-                model = _model(experiment, batch, by_pixels, dataset, hardware)
+            # Without a model, all images that were there were looked at when the batch was chosen.
+            seen = batch.model_position or len(then.manifest.rows if then.manifest else ())
+            if predictions is None or made_from != (batch.model, seen, by_pixels):
+                made_from, predictions = (batch.model, seen, by_pixels), None
+                images = images_of(then, dataset)
+                model = _model(experiment, batch, by_pixels, images, hardware)
                 predictions = yield from _titled(title, model)
             again = choose_by(predictions, then, batch.round, hardware)
         replayed.append(Replayed(batch, again, _computed_on(experiment, batch)))

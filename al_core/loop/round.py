@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from al_core import seeds
-from al_core.experiment.predictions import PoolPredictions
+from al_core.experiment.predictions import MeasuredPredictions, PoolPredictions
+from al_core.images.near_copies import copies_among
 from al_core.loop.learners import RoundTask, Trained, train_head, train_network
 from al_core.models.hardware import Hardware
 from al_core.models.metrics import evaluate
@@ -23,13 +24,13 @@ from al_core.store.records import RoundRecord
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """The result of a round: its record, the network (None for a head on embeddings), the
-    ``predictions`` for every training image (None without scoring), and the probabilities for the
-    test images whose truth is known, ``[M,C]`` (None if there are none)."""
+    ``predictions`` for every training image (None without scoring), and those for the images that
+    measure it (None if there are none)."""
 
     record: RoundRecord
     network: Network | None
     predictions: PoolPredictions | None
-    test_probs: NDArray[np.float32] | None
+    measured: MeasuredPredictions | None
 
 
 def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
@@ -47,11 +48,12 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         model = yield from train_head(task, hardware, training)
     trained = time.perf_counter()
 
-    test_probs = None
-    to_test = np.flatnonzero(dataset.test.targets >= 0)
-    if len(to_test):
+    measured = None
+    if (dataset.test.targets >= 0).any():
+        # All of them: somebody may say later what the others are.
+        to_test = np.arange(len(dataset.test))
         test = yield from model.predict_test(to_test)
-        test_probs = test.probs.numpy()
+        measured = MeasuredPredictions("test", to_test, test.probs.numpy())
     evaluated = time.perf_counter()
 
     predictions = None
@@ -61,7 +63,9 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         predictions = PoolPredictions(number, whole.probs.numpy(), embeddings)
     scored = time.perf_counter()
 
-    metrics = _measure(task, test_probs, predictions)
+    if measured is None and predictions is not None:
+        measured = _held_out(task, predictions)
+    metrics = measure(measured, _targets(task, measured)) if measured else None
     if metrics and config.train.class_weights != "off":
         metrics["power"] = model.power
     record = RoundRecord(
@@ -78,23 +82,29 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         calibrated_by=model.calibrated_by,
         computed_on=str(hardware),
     )
-    return Outcome(record, model.network, predictions, test_probs)
+    return Outcome(record, model.network, predictions, measured)
 
 
-def _measure(
-    task: RoundTask, test_probs: NDArray[np.float32] | None, predictions: PoolPredictions | None
-) -> dict[str, Any] | None:
-    """The model's metrics on the test set, else on the labelled held-out images; None without
-    either."""
-    if test_probs is not None:
-        targets = task.dataset.test.targets
-        targets = targets[targets >= 0]
-        return asdict(evaluate(torch.from_numpy(test_probs), torch.from_numpy(targets))) | {
-            "on": "test"
-        }
-    pool = task.pool
-    drawn = np.isin(pool.labeled, list(task.held_out))
-    if predictions is None or not drawn.any():
+def measure(measured: MeasuredPredictions, targets: NDArray[np.int64]) -> dict[str, Any] | None:
+    """The metrics of predictions, by the ``targets`` int64 [M] of their images; those of -1 are not
+    known, and measure nothing. None where none are known."""
+    known = targets >= 0
+    if not known.any():
         return None
-    probs = torch.from_numpy(predictions.probs[pool.labeled[drawn]])
-    return asdict(evaluate(probs, torch.from_numpy(pool.labels[drawn]))) | {"on": "random"}
+    probs = torch.from_numpy(measured.probs[known].astype(np.float32))
+    return asdict(evaluate(probs, torch.from_numpy(targets[known]))) | {"on": measured.on}
+
+
+def _held_out(task: RoundTask, predictions: PoolPredictions) -> MeasuredPredictions | None:
+    """What is said of the labelled held-out images; None without any."""
+    pool, held_out = task.pool, set(task.held_out)
+    if not task.config.copies_measure:
+        held_out -= copies_among(task.dataset, held_out, task.known.labeled.tolist())
+    images = pool.labeled[np.isin(pool.labeled, list(held_out))]
+    return MeasuredPredictions("random", images, predictions.probs[images]) if len(images) else None
+
+
+def _targets(task: RoundTask, measured: MeasuredPredictions) -> NDArray[np.int64]:
+    if measured.on == "test":
+        return task.dataset.test.targets[measured.images]
+    return task.pool.labels[np.searchsorted(task.pool.labeled, measured.images)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from al_core.errors import is_lack_of_memory
 
 Function = Callable[..., tuple[Tensor, ...]]
+Result = TypeVar("Result")
 WARM_UP = 3  # runs while libraries choose their kernels
 
 
@@ -67,11 +69,11 @@ def captured(
     return replayed
 
 
-def compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def compiled(forward: Callable[[Tensor], Result]) -> Callable[[Tensor], Result]:
     """``forward``, compiled; unchanged where there is no compiler."""
     fast = torch.compile(forward)
 
-    def either(views: Tensor) -> Tensor:
+    def either(views: Tensor) -> Result:
         nonlocal fast
         try:
             return fast(views)

@@ -47,7 +47,8 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = resnet18(weights=None, num_classes=classes)
         if small_stem:
-            self.backbone.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+            channels = self.backbone.bn1.num_features
+            self.backbone.conv1 = nn.Conv2d(3, channels, 3, stride=1, padding=1, bias=False)
             self.backbone.maxpool = nn.Identity()
         for name, conv in list(self.backbone.named_modules()):
             if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and name != "conv1":

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from al_core.config import FEW, POWERS, TrainConfig
 from al_core.errors import ConfigError, is_lack_of_memory
+from al_core.models.cuda_graph import Function, captured
 from al_core.models.hardware import Hardware, in_parts
 from al_core.models.network import Network
 from al_core.progress import TrainingProgress
@@ -67,17 +69,17 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=length, cycle_momentum=False
     )
-    loss_of = _loss(network, targets, config, hardware)
+    gradient = _Gradient(network, _loss(network, targets, config, hardware))
     network.train()
     start = last = time.perf_counter()
-    seen, parts = 0, 1
+    seen = 0
     losses, hits = torch.zeros(2, device=images.device)
     for step in range(1, steps + 1):
         batch, mirrored, offsets = next(batches)
         x, y = augment(images[batch], mirrored, offsets), targets[batch]
         if turns:
             x = turn(x, generator)
-        loss, right, parts = _gradient(network, loss_of, x, y, parts)
+        loss, right = gradient.leave(x, y)
         _bound(network)
         optimizer.step()
         schedule.step()
@@ -92,7 +94,7 @@ def fit(
                     "The training diverged; choose a lower learning rate in the settings."
                 )
             yield TrainingProgress(
-                in_parts("Training", -(-batch_size // parts), batch_size),
+                in_parts("Training", -(-batch_size // gradient.parts), batch_size),
                 step,
                 steps,
                 "steps",
@@ -135,29 +137,49 @@ def _loss(network: Network, targets: Tensor, config: TrainConfig, hardware: Hard
     return loss
 
 
-def _gradient(
-    network: Network, loss_of: Loss, images: Tensor, targets: Tensor, parts: int
-) -> tuple[Tensor, Tensor, int]:
-    """Leave the gradient of a batch in ``network``; return the sum of its losses, the number of
-    correct predictions, and the number of parts.
+class _Gradient:
+    """Leaves the gradient of a batch in ``network``; of ``parts`` of it, one after another, each
+    with its own batch norm, whose number doubles whenever memory runs out.
 
-    The batch is split into ``parts``, each with its own batch norm; their number doubles whenever
-    memory runs out.
+    A batch in one part is a CUDA graph: launched kernel by kernel, a step of ResNet-18 on 64 images
+    of 32 pixels took an H200 16 ms.
     """
-    while True:
-        network.zero_grad(set_to_none=True)
-        losses, hits = torch.zeros(2, device=images.device)
-        try:
-            for x, y in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-                loss, right = _add_gradient(loss_of, x, y, len(y) / len(targets))
-                losses += loss
-                hits += right
-            return losses, hits, parts
-        except (MemoryError, RuntimeError) as error:
-            # Batch norm cannot take a single image.
-            if 4 * parts > len(targets) or not is_lack_of_memory(error):
-                raise
-            parts *= 2
+
+    def __init__(self, network: Network, loss_of: Loss) -> None:
+        self.network, self.loss_of, self.parts = network, loss_of, 1
+        self._whole: Function | None = None
+
+    def leave(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        """The sum of the losses of a batch, and the number of correct predictions."""
+        while True:
+            try:
+                return (
+                    self._at_once(images, targets)
+                    if self.parts == 1
+                    else self._one_by_one(images, targets)
+                )
+            except (MemoryError, RuntimeError) as error:
+                # Batch norm cannot take a single image.
+                if 4 * self.parts > len(targets) or not is_lack_of_memory(error):
+                    raise
+                self.parts *= 2
+                self._whole = None
+
+    def _at_once(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        if self._whole is None:
+            forget = partial(self.network.zero_grad, set_to_none=True)
+            add = partial(_add_gradient, self.loss_of, share=1.0)
+            self._whole = captured(add, (images, targets), self.network.buffers(), forget)
+        return self._whole(images, targets)
+
+    def _one_by_one(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        self.network.zero_grad(set_to_none=True)
+        both = torch.zeros(2, device=images.device)
+        for x, y in zip(
+            images.tensor_split(self.parts), targets.tensor_split(self.parts), strict=True
+        ):
+            both += torch.stack(_add_gradient(self.loss_of, x, y, len(y) / len(targets)))
+        return tuple(both)
 
 
 def _add_gradient(loss_of: Loss, x: Tensor, y: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -149,7 +149,8 @@ def read_weights(path: Path) -> Pretrained:
                 f"{path} holds code, which is not run: save the state_dict of the network alone."
             ) from error
         raise WeightsError(
-            f"{path} cannot be read as a file of weights: it is damaged, or something else."
+            f"{path} cannot be read as a file of weights: it is damaged, or neither torch.save nor "
+            "safetensors wrote it."
         ) from error
 
 

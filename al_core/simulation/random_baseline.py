@@ -18,6 +18,7 @@ from al_core.analysis.stopping import gain_between
 from al_core.config import ExperimentConfig
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
+from al_core.experiment.source import images_of
 from al_core.experiment.start import initial_images
 from al_core.files.atomic import whole_file
 from al_core.images.dataset import Dataset
@@ -116,18 +117,18 @@ def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware)
 
     for record in missing(experiment):
         config = replace(_settings(experiment, record), initial=record.labeled)
-        features = yield from features_of(config, dataset, hardware)
-        images = initial_images(config, len(dataset.train))
+        images = images_of(replace(experiment, config=config), dataset)  # that measured it
+        features = yield from features_of(config, images, hardware)
         labels = [
-            Annotation(int(image), int(dataset.train.targets[image]), record.round, TRUTH)
-            for image in images
+            Annotation(int(image), int(images.train.targets[image]), record.round, TRUTH)
+            for image in initial_images(config, len(images.train))
         ]
-        pool = Pool.fold(len(dataset.train), labels)
+        pool = Pool.fold(len(images.train), labels)
         task = RoundTask(
             config,
             record.round,
             pool,
-            dataset,
+            images,
             features,
             temperature=record.temperature,
             scoring=False,

@@ -140,7 +140,14 @@ def run_one(simulation: Simulation) -> Iterator[Progress | Row]:
     from al_core.simulation.simulate import find_annotator, simulate
 
     config = simulation.config
-    dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home() / "cache"))
+    dataset = finish(
+        load(
+            config.data,
+            image_size=config.size_in_memory,
+            cache_dir=home() / "cache",
+            folders_are_classes=config.folders_are_classes,
+        )
+    )
     annotator = find_annotator(simulation.annotator, dataset)
     source: Features | Pretrained | None = yield from features_of(config, dataset, find_hardware())
     if source is None and config.model.weights not in ("none", "imagenet"):

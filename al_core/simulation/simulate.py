@@ -16,13 +16,13 @@ from al_core.analysis.curves import IN_TABLES
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Phase, open_experiment
-from al_core.experiment.leases import hand_in, take_new_batch
+from al_core.experiment.leases import Holder, hand_in, take_new_batch
 from al_core.files.arrays import open_arrays
 from al_core.files.paths import located
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch
 from al_core.models.hardware import Hardware
-from al_core.models.metrics import Estimate, estimate
+from al_core.models.metrics import Estimate, Measure, estimate, leading
 from al_core.models.weights import weights_path
 from al_core.progress import Progress
 from al_core.store.records import Annotation, RoundRecord
@@ -84,9 +84,9 @@ class Row:
     """One round of a simulated experiment; times in seconds.
 
     ``test_accuracy``, ``balanced_accuracy`` and ``macro_f1``, each with its 95% interval, ``nll``
-    (nats) and ``ece`` are None without a test set. ``disagreement`` is
-    the share of this round's labels that differ from the prediction of the model that chose the
-    images, None for the first round.
+    (nats) and ``ece`` are None without a test set, as is ``leading``, which of the three to look at
+    first. ``disagreement`` is the share of this round's labels that differ from the prediction of
+    the model that chose the images, None for the first round.
     """
 
     strategy: str
@@ -102,6 +102,7 @@ class Row:
     macro_f1: float | None
     macro_f1_low: float | None
     macro_f1_high: float | None
+    leading: Measure | None
     train_seconds: float
     score_seconds: float
     select_seconds: float
@@ -128,6 +129,7 @@ def row_of(record: RoundRecord, config: ExperimentConfig) -> Row:
         score_seconds=record.score_seconds,
         select_seconds=record.select_seconds,
         images_scored=record.images_scored,
+        leading=leading(metrics) if metrics else None,
         nll=metrics.get("nll"),
         ece=metrics.get("ece"),
         disagreement=record.disagreed / record.compared if record.compared else None,
@@ -153,7 +155,7 @@ def simulate(
             # 45 MB a round that nobody will need again.
             weights_path(experiment.folder, experiment.next_round).unlink(missing_ok=True)
             continue
-        batch = yield from take_new_batch(store, experiment_id, NAME, NAME, lambda _: False, choose)
+        batch = yield from take_new_batch(store, experiment_id, Holder(NAME, NAME), choose)
         if batch is None:
             return
         labels = annotator(np.array(batch.images, dtype=np.int64))

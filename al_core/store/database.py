@@ -87,6 +87,12 @@ class Database:
             if self._file and _identity(self._file) != written:
                 raise FileNotFoundError(f"{self._file} was replaced")
 
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A connection without transactions, for what SQLite does outside of them."""
+        with _sentences("tidied"), self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def rows(self, query: Select[Any]) -> Sequence[Any]:
         """All rows that a query finds."""
         with self.reading() as connection:

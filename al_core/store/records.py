@@ -37,6 +37,7 @@ class Annotation:
     this came from, so that an event sent twice is kept once; ``milliseconds`` is how long the
     person looked. ``undoes`` marks a row that restores the answer from before the annotator's last
     act on this image. ``guess_shown``: the model's prediction was shown before the answer.
+    ``reason``: why an image was skipped, one of REASONS, if somebody said so.
     """
 
     image: int
@@ -50,6 +51,10 @@ class Annotation:
     milliseconds: int | None = None
     undoes: bool = False
     guess_shown: bool = False
+    reason: str | None = None
+
+
+REASONS = ("unsure", "none of these", "bad picture")  # why an image is skipped
 
 
 def what_stands(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]]:
@@ -76,8 +81,10 @@ class LogPosition:
     that it can be replayed.
 
     That is the number of its ``annotations``, ``batches`` and ``rounds``, which only ever grow; the
-    places of the batches that were ``open``; and, of the ``settings`` in force, those that may
-    change, as plain values.
+    places of the batches that were ``open``; of the ``settings`` in force, those that may change,
+    as plain values; and the numbers of rows of the manifest, ``images``, and of changes of the
+    ``classes``, which only grow too. The former is 0 before it was written: then the pool is the
+    one the experiment began with.
     """
 
     annotations: int
@@ -85,6 +92,74 @@ class LogPosition:
     rounds: int
     open: Sequence[int]
     settings: Mapping[str, Any]
+    images: int = 0
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """One change of an experiment's classes, or an undo of one; never changed, only followed.
+
+    ``kind``: "add", "rename", "order", "merge", "split", "retire", "undo", or "truth": a test image
+    is of this class. ``classes`` are the numbers of those that it is about: of a merge the first is
+    what the others become. ``names``: the new name, or those of the classes that come, which get
+    the next numbers. ``undoes``: the place of the change that an undo takes back. ``image``: the
+    position of the test image.
+    """
+
+    kind: str
+    classes: Sequence[int] = ()
+    names: Sequence[str] = ()
+    undoes: int = -1
+    image: int = -1
+    annotator: str = ""
+    created_at: datetime = field(default_factory=now)
+
+
+# The splits of an image: in the pool; in the test set of the source, or drawn from it by us.
+POOL, TEST, DRAWN = "train", "test", "drawn"
+# Its states: in the source; not there; with another picture under its name, which may be the same
+# picture changed, or another one; in the pool, and drawn later to measure with; in the list of the
+# source, and not read yet.
+HERE, MISSING, CHANGED, MEASURES, LISTED = "here", "missing", "changed", "measures", "listed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """What became known of one image of an experiment; never changed, only followed by another.
+
+    ``position`` counts the images of the pool or, in the other splits, those of the test set.
+    ``key`` is its name in the source, and ``other_names`` those of further files with the same
+    picture. ``digest`` identifies its file, and ``shows`` what all of it shows, both as hexadecimal
+    digits, "" where they are not known; ``width`` and ``height`` are in pixels. ``label`` is the
+    class that its source gave it when it came, whatever folder it lies in by now; "" for none.
+    ``stamp`` is the size and time that the list had of its file; "" once its digest is known.
+    """
+
+    split: str
+    position: int
+    key: str
+    other_names: Sequence[str] = ()
+    digest: str = ""
+    shows: str = ""
+    width: int = 0
+    height: int = 0
+    state: str = HERE
+    label: str = ""
+    created_at: datetime = field(default_factory=now)
+    stamp: str = ""
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Whether it is in the pool, and its position: what a later row of it has in common."""
+        return self.split == POOL, self.position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageRows:
+    """The manifest of an experiment as it was read; the same object as long as it is the same."""
+
+    rows: tuple[ImageRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +220,16 @@ class Batch:
     id: int = 0
     created_at: datetime | None = None
     handed_in_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """What the log of an experiment begins with: labels that came with the images, the batch that a
+    person is asked about first, and the manifest."""
+
+    annotations: Iterable[Annotation] = ()
+    batch: Batch | None = None
+    images: Sequence[ImageRow] = ()
 
 
 @dataclass(frozen=True, slots=True)

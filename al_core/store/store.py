@@ -5,8 +5,8 @@ chosen; after that only its holder and when it was handed in may change. A round
 batch its model chose are written in one transaction, so there is never one without the other.
 """
 
-import os
-from collections.abc import Collection, Iterable
+import secrets
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,22 @@ from typing import Any
 from sqlalchemy import Update, case, insert, select, update
 
 from al_core.errors import UnknownExperiment
-from al_core.files.paths import files_beside, home
+from al_core.files.paths import database_address, files_beside
 from al_core.names import checked
 from al_core.store.database import Database
-from al_core.store.records import Annotation, Batch, ExperimentRecord, RoundRecord, now
+from al_core.store.erase import next_number
+from al_core.store.manifests import Manifests, append_images
+from al_core.store.records import (
+    Annotation,
+    Batch,
+    ClassChange,
+    ExperimentRecord,
+    FirstRows,
+    ImageRow,
+    ImageRows,
+    RoundRecord,
+    now,
+)
 from al_core.store.rows import (
     COLUMNS,
     Log,
@@ -27,7 +39,16 @@ from al_core.store.rows import (
     insert_once,
     write_batch,
 )
-from al_core.store.tables import annotations, batches, experiments, rounds
+from al_core.store.tables import (
+    annotations,
+    batches,
+    class_changes,
+    experiments,
+    keys,
+    rounds,
+)
+
+NOTHING = FirstRows()
 
 
 class Store(Database):
@@ -35,10 +56,23 @@ class Store(Database):
     ``$AL_HOME/al.db``."""
 
     def __init__(self, url: str | None = None) -> None:
-        address = url or os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}"
+        address = url or database_address()
         super().__init__(address)
         self._files = files_beside(address)
         self._log = Log()
+        self._manifests = Manifests()
+
+    def key(self, name: str) -> str:
+        """A random key to sign with, 64 hexadecimal digits: the same for every server of this
+        database, and made when it is first asked for."""
+        query = select(keys.c.value).where(keys.c.name == name)
+        if not (found := self.rows(query)):
+            with self.writing() as connection:
+                made = {"name": name, "value": secrets.token_hex(32)}
+                connection.execute(insert_once(connection, keys).values(made))
+            found = self.rows(query)
+        value: str = found[0][0]
+        return value
 
     # Experiments
 
@@ -52,10 +86,9 @@ class Store(Database):
         config: dict[str, Any],
         fingerprint: str,
         pool_size: int,
-        first_annotations: Iterable[Annotation] = (),
-        first_batch: Batch | None = None,
+        first: FirstRows = NOTHING,
     ) -> int:
-        """Write a new experiment with what it starts from; return its id.
+        """Write a new experiment with its ``first`` rows; return its id.
 
         Raises ConfigError for a name that is empty, too long, not plain text, or taken.
         """
@@ -64,11 +97,15 @@ class Store(Database):
             name=name, config=config, fingerprint=fingerprint, pool_size=pool_size
         )
         with self.writing(_taken(name)) as connection:
+            if connection.dialect.name == "sqlite":
+                row = row.values(id=next_number())
             written = connection.execute(row.returning(experiments.c.id))
             experiment_id: int = written.scalar_one()
-            append_annotations(connection, experiment_id, first_annotations)
-            if first_batch is not None:
-                write_batch(connection, experiment_id, first_batch)
+            append_annotations(connection, experiment_id, first.annotations)
+            if first.batch is not None:
+                write_batch(connection, experiment_id, first.batch)
+            block = append_images(connection, experiment_id, first.images, 0)
+        self._manifests.written(experiment_id, first.images, 0, block)
         return experiment_id
 
     def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
@@ -135,6 +172,36 @@ class Store(Database):
         from memory."""
         with self.reading() as connection:
             return self._log.read(connection, experiment_id)
+
+    def images(self, experiment_id: int) -> ImageRows:
+        """The manifest of an experiment, in the order it was written; what was read already comes
+        from memory."""
+        with self.reading() as connection:
+            return self._manifests.read(connection, experiment_id)
+
+    def add_images(self, experiment_id: int, new: Sequence[ImageRow], place: int) -> bool:
+        """Add rows, of which there is one at least, to a manifest of ``place`` rows: all or none.
+        False where another server has written meanwhile, so that they may no longer fit."""
+        with self.writing() as connection:
+            block = append_images(connection, experiment_id, new, place)
+        self._manifests.written(experiment_id, new, place, block)
+        return block is not None
+
+    def class_changes(self, experiment_id: int) -> tuple[ClassChange, ...]:
+        """The changes of an experiment's classes, in the order they were made."""
+        columns = [class_changes.c[slot] for slot in ClassChange.__slots__]
+        query = select(*columns).where(class_changes.c.experiment_id == experiment_id)
+        rows = self.rows(query.order_by(class_changes.c.place))
+        return tuple(ClassChange(k, tuple(c), tuple(n), *rest) for k, c, n, *rest in rows)
+
+    def add_class_change(self, experiment_id: int, change: ClassChange, place: int) -> bool:
+        """Add a change of the classes after ``place`` others; False if there are more by now."""
+        values = asdict(change) | {"experiment_id": experiment_id, "place": place}
+        with self.writing() as connection:
+            one = select(experiments.c.id).where(experiments.c.id == experiment_id)
+            connection.execute(one.with_for_update(key_share=True))
+            added = insert_once(connection, class_changes).values(values)
+            return connection.execute(added.returning(class_changes.c.id)).scalar() is not None
 
     def annotations(
         self, experiment_id: int, images: Collection[int] | None = None

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -109,6 +110,7 @@ annotations = Table(
     Column("milliseconds", Integer),
     Column("undoes", Boolean, nullable=False),
     Column("guess_shown", Boolean, nullable=False),
+    Column("reason", Text),
     UniqueConstraint("experiment_id", "event"),
     Index("annotations_of_an_image", "experiment_id", "image"),
 )
@@ -136,4 +138,43 @@ rounds = Table(
     Column("calibrated_by", Text),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("experiment_id", "round"),
+)
+
+# Rows of manifests, some at a time; the last row of a position says what is known of it. ``place``
+# is the number of rows before, ``length`` of these. ``body`` is an Arrow stream, ``digest`` of it.
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("experiment_id", "place"),
+)
+
+# Changes of the classes of an experiment; see ClassChange. ``place`` counts those before.
+class_changes = Table(
+    "class_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("names", JSON, nullable=False),
+    Column("undoes", Integer, nullable=False),
+    Column("image", Integer, nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("experiment_id", "place"),
+)
+
+# What servers sign with, the same for all of a database.
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
 )

@@ -93,10 +93,23 @@ def _back_up(connection: Connection, seen: str) -> None:
     with whole_path(Path(f"{file}.{seen}.backup")) as half:
         try:
             # With its own connection: the one about to write would wait for itself.
-            with closing(sqlite3.connect(file)) as log, closing(sqlite3.connect(half)) as copy:
-                log.backup(copy)
+            copied(Path(file), half)
         except sqlite3.Error as error:
             raise OSError(str(error)) from error
+
+
+def opened(file: Path, mode: str = "ro") -> sqlite3.Connection:
+    """A connection to a database that is there, to read it, or to write as well (``rw``): by
+    itself, SQLite would make an empty one."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True)
+
+
+def copied(file: Path, half: Path) -> None:
+    """Copy an SQLite database as it is at one moment, whoever writes meanwhile, into one file.
+    Raises sqlite3.Error."""
+    with closing(opened(file)) as log, closing(sqlite3.connect(half)) as copy:
+        log.backup(copy)  # in one step, during which nobody has to wait
+        copy.execute("PRAGMA journal_mode=DELETE")  # so that all of it is in this file
 
 
 def number_of(name: str) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 
 from al_core.errors import SourceError
 from al_core.files.download import download, matches
-from al_core.images.decoding import Content
 from al_core.progress import Work
+from al_core.sources.content import Content
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"

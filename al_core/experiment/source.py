@@ -1,0 +1,274 @@
+"""The images of an experiment in the order of its manifest, and bringing that up to date."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from al_core.errors import SourceError
+from al_core.experiment.classes import OPEN, Classes
+from al_core.experiment.compare import another_picture, compare, gone, measuring, same_picture
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.former import manifest_of_before
+from al_core.experiment.listed import Listed, began_with, is_as_told, listed
+from al_core.experiment.manifest import Manifest
+from al_core.images.dataset import Dataset, ImageSet, digests_of, has_files
+from al_core.images.near_copies import measured
+from al_core.pictures.digests import FILES
+from al_core.store.records import (
+    CHANGED,
+    DRAWN,
+    HERE,
+    LISTED,
+    MISSING,
+    POOL,
+    TEST,
+    ImageRow,
+    now,
+)
+
+if TYPE_CHECKING:
+    from al_core.store.store import Store
+
+
+def bring_up_to_date(store: Store, experiment_id: int, source: Dataset) -> None:
+    """Write to the log what has changed in an experiment's ``source``, which was read just now.
+
+    The manifest of an experiment is written when it is first opened. Raises SourceError where none
+    of its images is there: then it is another source, or a disk that is not mounted. Sources
+    without files do not change.
+    """
+    if not has_files(source):
+        return
+    while True:
+        experiment = open_experiment(store, experiment_id)
+        manifest = experiment.manifest
+        if manifest is not None and is_as_told(manifest, source):
+            return
+        if manifest is None:
+            same = source.fingerprint == experiment.fingerprint
+            rows = began_with(source) if same else manifest_of_before(experiment, source)
+        else:
+            rows = compare(manifest, listed(source))
+            check_any_left(experiment, manifest, rows)
+            if manifest.is_outline:
+                rows = _on_their_sides(manifest, rows, listed(source))
+        written = not rows or store.add_images(
+            experiment_id, rows, len(manifest.rows) if manifest else 0
+        )
+        if written and manifest is not None:
+            return
+        # The first rows were written, or another server has written some: look again.
+
+
+def _on_their_sides(
+    outline: Manifest, rows: Sequence[ImageRow], images: Iterable[Listed]
+) -> list[ImageRow]:
+    """``rows``, with those by which images change sides between training and testing: an outline
+    was split by names alone, and copies lie on one side. What somebody was asked about stays in the
+    pool, and a split of the source's own as it is."""
+    after = Manifest((*outline.rows, *rows))
+    tested, at = {one.digest for one in images if one.is_test}, now()
+    # Without any, the source can not be read for classes any more.
+    if not tested or any(row.split == TEST for row in after.test):
+        return [*rows]
+    unseen = {row.place for row in outline.rows if row.state == LISTED and not row.digest}
+    there = [row for row in (*after.pool, *after.test) if row.place in unseen and row.state == HERE]
+    trains = [row for row in there if row.split == DRAWN and row.digest not in tested]
+    tests = [row for row in there if row.split == POOL and row.digest in tested]
+    size = len(after.pool), len(after.test)
+    moved = [
+        replace(row, split=POOL, position=size[0] + i, created_at=at)
+        for i, row in enumerate(trains)
+    ]
+    moved += [gone(row, at) for row in trains]
+    moved += measuring(tests, size[1], at)
+    return [*{row.place: row for row in (*rows, *moved)}.values()]
+
+
+def answer_changes(
+    store: Store,
+    experiment_id: int,
+    dataset: Dataset,
+    places: Sequence[tuple[bool, int]],
+    same: bool,
+) -> None:
+    """Write down that the files of the images at ``places`` show the ``same`` picture as before,
+    changed, or another one. What was answered meanwhile stays as it is."""
+    images = listed(dataset.base or dataset)
+    while True:
+        manifest = open_experiment(store, experiment_id).manifest
+        if manifest is None:
+            return
+        asked = [row for row in map(manifest.at, places) if row and row.state == CHANGED]
+        rows = (same_picture if same else another_picture)(manifest, images, asked)
+        if not rows or store.add_images(experiment_id, rows, len(manifest.rows)):
+            return
+
+
+def check_any_left(experiment: Experiment, manifest: Manifest, rows: Iterable[ImageRow]) -> None:
+    """Raise SourceError where after ``rows`` no image of the pool would be left."""
+    after = {row.place: row.state for row in (*manifest.pool, *rows)}
+    if all(after[row.place] == MISSING for row in manifest.pool):
+        raise SourceError(
+            f"None of the images of “{experiment.name}” is at “{experiment.config.data}”: see that "
+            "its disk is there, or, where they have moved, give their new path. The labels are "
+            "safe and can be exported."
+        )
+
+
+def images_of(experiment: Experiment, source: Dataset) -> Dataset:
+    """The images of ``source`` at the positions that ``experiment`` knows them by; perhaps those of
+    an earlier log position.
+
+    Of those that are not there any more, the pixels are still known where a cache has kept them.
+    Test images that may not measure have no known truth (:func:`measured`).
+    Raises SourceError where the experiment has no manifest, and was started on other images.
+    """
+    source = source.base or source
+    if experiment.manifest is not None:
+        about = (experiment.fingerprint, experiment.classes)
+        ordered = _in_order(experiment.manifest, source, *about)
+        ordered = _as_said(ordered, experiment.classes)
+        return measured(ordered, experiment.config.copies_measure)
+    if source.fingerprint != experiment.fingerprint:
+        raise SourceError(
+            f"The images at “{experiment.config.data}” are not the ones that “{experiment.name}” "
+            "was started on, so its labels would point at the wrong images; bring the former "
+            "images back, or start a new experiment. The labels are safe and can be exported."
+        )
+    ordered = _as_said(_of_classes(source, experiment.classes), experiment.classes)
+    return measured(ordered, experiment.config.copies_measure)
+
+
+def unsaid_tests(experiment: Experiment, dataset: Dataset) -> list[int]:
+    """The positions of the test images whose class was split, and of which nobody has said what
+    they are now."""
+    classes = experiment.classes
+    if experiment.manifest is not None:
+        known = {name for i, name in enumerate(classes.first_names) if classes.counts_as[i] == OPEN}
+        was = [row.label in known for row in experiment.manifest.test]
+    else:
+        targets = (dataset.base or dataset).test.targets.tolist()
+        was = [target >= 0 and classes.counts_as[target] == OPEN for target in targets]
+    said = {image for image, label in classes.truths if label >= 0}
+    return [image for image, is_open in enumerate(was) if is_open and image not in said]
+
+
+@lru_cache(4)
+def _as_said(dataset: Dataset, classes: Classes) -> Dataset:
+    """With what people have said of test images, whose class was split."""
+    said = [(i, label) for i, label in classes.truths if label >= 0 and i < len(dataset.test)]
+    if not said:
+        return dataset
+    targets = dataset.test.targets.copy()
+    images, labels = np.array(said).T
+    targets[images] = labels
+    targets.setflags(write=False)
+    test = replace(dataset.test, targets=targets)
+    began_as = dataset.learned_for
+    return _fingerprinted(replace(dataset, test=test, base=dataset.base or dataset), began_as)
+
+
+@lru_cache(4)
+def _of_classes(source: Dataset, classes: Classes) -> Dataset:
+    """A source without files, with its classes as they count now."""
+    if classes.as_at_first and source.train.class_names in (classes.names, ()):
+        return source
+    train, test = (
+        replace(images, targets=classes.targets(images.targets), class_names=classes.names)
+        for images in source.splits
+    )
+    return _fingerprinted(replace(source, train=train, test=test, base=source), source.fingerprint)
+
+
+def _fingerprinted(dataset: Dataset, began_as: str) -> Dataset:
+    train = dataset.train
+    digest = hashlib.sha256(repr((train.class_names, train.images.shape)).encode())
+    for images in dataset.splits:
+        digest.update(images.targets.tobytes() + digests_of(images).tobytes())
+    return replace(dataset, fingerprint=digest.hexdigest()[:16], learned_as=began_as)
+
+
+@lru_cache(4)
+def _in_order(manifest: Manifest, source: Dataset, began_as: str, classes: Classes) -> Dataset:
+    beside = (source.disputed, source.former)
+    sets = [*source.splits, *(images for images in beside if images is not None)]
+    row_of: dict[str, tuple[int, int]] = {}  # which set, and where in it, by digest
+    for number, images in reversed([*enumerate(sets)]):
+        assert images.files is not None
+        for row, digest in enumerate(images.files["digest"].tolist()):
+            row_of[digest.hex()] = number, row
+    drawn = frozenset(manifest.drawn)
+    if _is_as_listed(manifest, source, classes):
+        same = _of_classes(source, classes)
+        return replace(same, drawn=drawn) if drawn else same
+    train, blank = _gathered(manifest.pool, sets, row_of, classes)
+    test, _ = _gathered(manifest.test, sets, row_of, classes)
+    whole = replace(
+        source,
+        train=train,
+        test=test,
+        base=source,
+        blank=frozenset(blank),
+        drawn=drawn,
+        own_split=False,
+        former=None,
+        disputed=None,
+    )
+    return _fingerprinted(whole, began_as)
+
+
+def _is_as_listed(manifest: Manifest, source: Dataset, classes: Classes) -> bool:
+    """Whether positions are the rows of the source, and its classes those that the experiment began
+    with: then nothing is copied."""
+    if source.train.class_names not in (classes.first_names[: len(source.train.class_names)], ()):
+        return False
+    for rows, images in zip((manifest.pool, manifest.test), source.splits, strict=True):
+        assert images.files is not None
+        if len(rows) != len(images) or [row.key for row in rows] != list(images.keys):
+            return False
+        if [row.digest for row in rows] != [d.hex() for d in images.files["digest"].tolist()]:
+            return False
+        names = (*images.class_names, "")
+        if [row.label for row in rows] != [names[target] for target in images.targets.tolist()]:
+            return False
+    return True
+
+
+def _gathered(
+    rows: Sequence[ImageRow],
+    sets: Sequence[ImageSet],
+    row_of: dict[str, tuple[int, int]],
+    classes: Classes,
+) -> tuple[ImageSet, list[int]]:
+    """The images of ``rows``; and the places among them of those whose pixels are not known, which
+    are black and of no class."""
+    count, first = len(rows), sets[0]
+    images = np.zeros((count, *first.images.shape[1:]), np.uint8)
+    targets = np.full(count, -1, np.int64)
+    digests, files = np.zeros(count, digests_of(first).dtype), np.zeros(count, FILES)
+    number_of = {name: max(classes.of_source(name), -1) for name in {row.label for row in rows}}
+    blank: list[int] = []
+    for number, one in enumerate(sets):
+        places = [i for i, row in enumerate(rows) if row_of.get(row.digest, (-1,))[0] == number]
+        there = np.array([row_of[rows[i].digest][1] for i in places], np.int64)
+        images[places], digests[places] = one.images[there], digests_of(one)[there]
+        targets[places] = [number_of[rows[i].label] for i in places]
+    for i, row in enumerate(rows):
+        files[i] = (_bytes(row.digest), row.width, row.height, _bytes(row.shows))
+        if row.digest not in row_of:
+            blank.append(i)
+    images.setflags(write=False)
+    targets.setflags(write=False)
+    keys = [row.key for row in rows]
+    return ImageSet(images, targets, classes.names, keys, digests, files), blank
+
+
+def _bytes(digest: str) -> bytes:
+    return bytes.fromhex(digest)
