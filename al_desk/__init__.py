@@ -8,5 +8,6 @@ labelling  the open batch, review, undo, other people
 grid       the labelling grid: the component, its JavaScript and style
 results    the curve, classes, mistakes, the pool's map; comparing; when to stop
 widgets    buttons, charts, progress of a job, walls of pictures, formatting
+routes     pictures by HTTP, and who may ask for them
 server     what all tabs share
 """

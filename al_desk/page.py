@@ -7,13 +7,16 @@ import sys
 
 import streamlit as st
 
-from al_core.config import ExperimentConfig, check_fits_a_page
-from al_core.errors import ActiveLearningError, StoreUnavailable
-from al_core.experiment.experiment import Experiment, Phase, check_images, open_experiment
+from al_core.config import ExperimentConfig
+from al_core.errors import ActiveLearningError, SourceError, StoreUnavailable
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import close_round
+from al_core.experiment.source import images_of as at_positions
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
+from al_core.images.outline import identify
 from al_core.jobs import JobState
+from al_core.loop.measured_anew import measured_anew
 from al_core.store.store import Store
 from al_desk.context import DeskContext
 from al_desk.labelling.answers import deliver_unsaved_answers, warn_of_unsaved_answers
@@ -21,22 +24,31 @@ from al_desk.labelling.review import leave_review, review
 from al_desk.labelling.workflow import train_and_label
 from al_desk.results.headline import at_a_glance
 from al_desk.results.random_baseline import keep_up
-from al_desk.server.resources import (
-    is_gone,
+from al_desk.routes.visitors import hand_out_ticket
+from al_desk.server.images import (
+    catch_up,
     load_images,
-    loader,
-    open_store,
+    look_again,
+    look_at,
+    look_for_changes,
     open_weights,
-    redraw_when_it_answers,
+    outline_of,
 )
+from al_desk.server.resources import is_gone, loader, open_store, redraw_when_it_answers
 from al_desk.setup.annotator import ask_name, is_let_in, welcome_back
+from al_desk.setup.class_editor import class_editor
+from al_desk.setup.image_news import image_news
 from al_desk.setup.import_export import export_and_import
 from al_desk.setup.labelling_settings import labelling_settings
+from al_desk.setup.moved_source import offer_to_move
 from al_desk.setup.new_experiment import new_experiment
 from al_desk.setup.sidebar import choose_experiment, show_experiment
+from al_desk.setup.storage import storage
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
 from al_desk.widgets.job_progress import watch
+
+LISTING = 5.0  # seconds to wait for the list of images that a server has just begun to read
 
 
 def command_line() -> argparse.Namespace:
@@ -53,18 +65,19 @@ def offer_new_experiment(store: Store) -> None:
     started = new_experiment(store, command_line().data)
     if started is not None:
         st.session_state["starting"] = started
-        load_images(started[1].data, started[1].image_size, fresh=True)
+        if outline_of(started[1]) is None:
+            load_images(started[1], fresh=True)
         open_weights(started[1].model.weights, fresh=True)
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
     """Read the images and open the weights, with progress bars, and write the experiment to the
-    log."""
-    images = load_images(config.data, config.image_size)
-    for job, title in (
-        (open_weights(config.model.weights), "Opening the weights"),
-        (images, f"Reading the images of “{config.data}”"),
-    ):
+    log. Many images are read later, where their list is enough to begin with."""
+    begun = outline_of(config)
+    jobs = [(open_weights(config.model.weights), "Opening the weights")]
+    if begun is None:
+        jobs.append((load_images(config), f"Reading the images of “{config.data}”"))
+    for job, title in jobs:
         if job.active:
             watch(job, title)
             return
@@ -73,10 +86,12 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
     del st.session_state["starting"]
     if job.state is JobState.DONE:
         with errors_shown():
-            by_truth = config.initial_labels == "truth"
-            most = config.per_round if by_truth else max(config.per_round, config.initial)
-            check_fits_a_page(most, config.image_size)
-            show_experiment(start_experiment(store, name, config, job.result))
+            started = start_experiment(store, name, config, begun or job.result)
+            if begun is not None:
+                load_images(config, fresh=True, wait=False)
+            else:
+                look_again()  # before the next one starts there
+            show_experiment(started)
     elif job.error:
         show_error(job.error)
     else:
@@ -95,17 +110,21 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     glance, news, work, outcome = (st.container() for _ in range(4))
     with news:
         welcome_back(experiment, annotator)
-        dataset = images_of(experiment)
+        dataset = images_of(store, experiment)
+        if dataset is not None:  # some may have come, or gone
+            experiment = open_experiment(store, experiment_id)
+    experiment = measured_anew(experiment, dataset)
     with glance:
         at_a_glance(experiment, dataset)
     with news:
         keep_up(experiment, dataset)
     context = None
     with work:
-        if dataset is None:
+        there = begun(experiment) if dataset is None else dataset
+        if there is None:
             warn_of_unsaved_answers()
         else:
-            context = DeskContext(store, experiment, dataset, annotator, show_truth)
+            context = DeskContext(store, experiment, there, annotator, show_truth)
             if view == "Review":
                 review(context)
             else:
@@ -121,7 +140,24 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
             compare(store, experiment_id)
             return
         show_results(store, experiment, dataset)
-        export_and_import(store, experiment, context)
+        export_and_import(store, experiment, context if dataset is not None else None)
+
+
+@errors_shown()
+def begun(experiment: Experiment) -> Dataset | None:
+    """The outline that an experiment was begun with, while its images are read and its first batch
+    is labelled; else None."""
+    manifest = experiment.manifest
+    if not experiment.open_images or manifest is None or not manifest.is_outline:
+        return None
+    look_at(experiment.config.data, experiment.config.folders_are_classes).wait(LISTING)
+    found = outline_of(experiment.config)
+    if found is None or not load_images(experiment.config).active:
+        return None
+    if list(found.train.keys) != [row.key for row in manifest.pool]:
+        return None  # it has changed meanwhile: what is where is known once all is read
+    identify(found, {*experiment.open_images, *experiment.pool.answers})
+    return found
 
 
 def title_and_view(title: str, *views: str) -> str:
@@ -143,22 +179,32 @@ def title_and_view(title: str, *views: str) -> str:
 
 
 @errors_shown()
-def images_of(experiment: Experiment) -> Dataset | None:
-    """The images an experiment was started on, or None after saying why they are missing."""
+def images_of(store: Store, experiment: Experiment) -> Dataset | None:
+    """The images of an experiment as they are now, or None after saying why they are missing; what
+    has changed in their source is written to the log, and shown."""
     config = experiment.config
-    job = load_images(config.data, config.image_size)
+    job = load_images(config)
     if job.active:
         watch(job, f"Reading the images of “{config.data}”")
         return None
     if job.state is not JobState.DONE:
-        show_error(job.error or "Reading the images was cancelled.")
+        if job.error:
+            show_error(job.error)
+            offer_to_move(store, experiment)
+        else:
+            show_info("Reading the images was cancelled.")
         button("Try again", lambda: loader().forget(job.key), icon=":material/refresh:")
         return None
-    dataset: Dataset = job.result
-    check_images(experiment, dataset)
-    if dataset.unreadable:
-        with st.expander(f"Files left out as unreadable: {len(dataset.unreadable):,}"):
-            st.dataframe({"file": dataset.unreadable}, hide_index=True)
+    try:
+        look_for_changes(store, experiment.id, job.result)
+    except SourceError as error:
+        show_error(error)
+        offer_to_move(store, experiment)
+        return None
+    experiment = open_experiment(store, experiment.id)
+    dataset = at_positions(experiment, job.result)
+    catch_up(experiment, dataset)
+    image_news(store, experiment, dataset)
     return dataset
 
 
@@ -190,20 +236,25 @@ def page() -> None:
         "Active-learning desk", ":material/grid_view:", layout="wide", initial_sidebar_state=340
     )
     # Streamlit's own download of a table could give a spreadsheet live formulas; see csv_cells.py.
+    # What is open or pressed has a darker shade of the primary colour there, also on black.
     st.html(
         "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV'])"
-        "{ display: none } .stMainBlockContainer { padding-top: 3rem }"
+        "{ display: none }"
+        "button[kind=tertiary]:is(:active, [aria-expanded=true]) { color: inherit }"
+        ".stMainBlockContainer { padding-top: 3rem }"
         "@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.5rem } }</style>"
     )
     if not is_let_in():
         return
     try:
         store = open_store()
+        hand_out_ticket()
         with st.sidebar:
             experiment_id = choose_experiment(store)
             annotator = ask_name()
             if experiment_id is not None:
                 labelling_settings(store, experiment_id)
+                class_editor(store, experiment_id, annotator)
             show_truth = st.toggle(
                 "Show the truth", help="While labelling; for demonstrations.", on_change=st.rerun
             )
@@ -217,6 +268,7 @@ def page() -> None:
             if new.open:  # while it is closed, its many fields need not be sent
                 with new:
                     offer_new_experiment(store)
+            storage(store)
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])
         elif experiment_id is not None:

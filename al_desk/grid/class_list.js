@@ -1,8 +1,9 @@
 // @ts-check
-// The class list: a popup beside a tile with all classes, and Skip and Clear below them.
-// Part of one module with label_grid.js.
+// The class list: a popup beside a tile with all classes, and Skip and Clear below them. A name that
+// no class has is a new class. Part of one module with label_grid.js.
 
-// `choose` is called with a label's code, `closed` when the list closes without a choice.
+// `choose` is called with a label's code, or a new class's name; `closed` when the list closes without
+// a choice.
 function createClassList(root, choose, closed) {
   let anchor, entries, shown, label, following;
   let at = 0; // the entry that Enter chooses
@@ -10,9 +11,9 @@ function createClassList(root, choose, closed) {
 
   const options = el("div", { id: "classes", role: "listbox", tabIndex: -1, ariaLabel: "Classes" });
   const filter = el("input", {
-    className: "filter", type: "text", placeholder: "Type to filter", autocomplete: "off",
-    role: "combobox", ariaLabel: "Filter classes", ariaExpanded: "true", "aria-controls": "classes",
-    oninput: () => fill(),
+    className: "filter", type: "text", placeholder: "Find or add a class", maxLength: 200,
+    autocomplete: "off", role: "combobox", ariaLabel: "Find or add a class", ariaExpanded: "true",
+    "aria-controls": "classes", oninput: () => fill(),
   });
   // popover=auto: in the top layer, so nothing clips it; a click outside closes it.
   const box = el("div", { className: "list", popover: "auto" }, filter, options);
@@ -24,35 +25,63 @@ function createClassList(root, choose, closed) {
   });
   root.append(box);
 
+  // Without case, accents, or how those are composed.
+  const folded = (name) => name.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   const isOpen = () => box.matches(":popover-open");
 
-  function open(tile, names, code, firstKey) {
+  function open(tile, { classes, shown: order }, code, firstKey) {
     // A click on the list's own tile dismisses it, and must not open it again.
     if (isOpen() || (tile === anchor && performance.now() - dismissed < 300)) return close();
     [anchor, label, following] = [tile, code, new AbortController()];
-    entries = names.map((name, i) => ({ name, code: i, key: i - firstKey }));
-    entries.push({ name: "Skip", code: SKIP, key: "S" }, { name: "Clear", code: OPEN, key: "⌫" });
+    enter({ classes, shown: order }, firstKey);
     filter.value = "";
-    filter.hidden = names.length <= PAGE;
     box.showPopover();
     fill();
     const follow = { capture: true, passive: true, signal: following.signal };
     for (const name of ["scroll", "resize"]) window.addEventListener(name, place, follow);
     // On a touch screen, focusing a text field would bring up the keyboard over the list.
     const touch = matchMedia("(pointer: coarse)").matches;
-    (filter.hidden || touch ? options : filter).focus({ preventScroll: true });
+    (touch ? options : filter).focus({ preventScroll: true });
+  }
+
+  // The classes have changed: what was typed stays.
+  function update(frame, firstKey) {
+    if (!isOpen()) return;
+    enter(frame, firstKey);
+    fill();
+  }
+
+  function enter({ classes, shown: order }, firstKey) {
+    entries = order.map((one, i) => ({ name: classes[one], code: one, key: i - firstKey }));
+    for (const [code, name] of Object.entries(SKIPS)) {
+      const word = Number(code) === SKIP ? "Skip" : `Skip: ${name.toLowerCase()}`;
+      entries.push({ name: word, code: Number(code), key: SKIP_KEYS[code] });
+    }
+    entries.push({ name: "Clear", code: OPEN, key: "⌫" });
   }
 
   function fill() {
-    const wanted = filter.value.trim().toLowerCase();
-    shown = entries.filter(({ name }) => name.toLowerCase().includes(wanted));
+    const typed = filter.value.trim().replace(/\s+/g, " ");
+    const wanted = folded(typed);
+    // The very name first, then names that begin so, or a word of which does; what is typed may be
+    // new; then names within which it stands.
+    const rank = ({ name }) => {
+      const [text, at] = [folded(name), folded(name).indexOf(wanted)];
+      if (at <= 0) return at < 0 ? -1 : text === wanted ? 0 : 1;
+      return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 4;
+    };
+    const found = entries.map((entry) => ({ ...entry, rank: rank(entry) }));
+    if (wanted && !found.some(({ code, name }) => code >= 0 && name === typed)) {
+      found.push({ name: `Add “${typed}”`, code: typed, key: PAGE, rank: 3 });
+    }
+    shown = found.filter((entry) => entry.rank >= 0);
+    if (wanted) shown.sort((a, b) => a.rank - b.rank);
     options.replaceChildren(...shown.map(({ name, code, key }, i) => el("div", {
       id: `class-${i}`, className: code < 0 ? "option command" : "option", role: "option",
       ariaSelected: String(code === label && code !== OPEN),
       onclick: () => pick(code), onpointermove: () => i !== at && mark(i),
     }, el("span", { className: "text" }, name),
     ...(key >= PAGE || key < 0 ? [] : [el("kbd", {}, String(key))]))));
-    if (!shown.length) options.append(el("div", { className: "none" }, "No such class"));
     mark(wanted ? 0 : Math.max(0, shown.findIndex(({ code }) => code === label && code !== OPEN)));
     place();
   }
@@ -111,5 +140,5 @@ function createClassList(root, choose, closed) {
     return true;
   }
 
-  return { open, close, takes };
+  return { open, update, close, takes };
 }

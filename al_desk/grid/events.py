@@ -6,18 +6,23 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from al_core.names import LENGTH
+from al_core.store.records import REASONS
+
 SKIP = -1
 CLEAR = -2
 UNDO = -3
 HAND_IN = -4
+NEW = -5
+SKIPS = {SKIP: None} | {-6 - i: reason for i, reason in enumerate(REASONS)}  # with their reasons
 ANY = -1  # the image of an event that is about none in particular
 _DAY = 24 * 60 * 60 * 1000  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class GridEvent:
-    """One thing the person did: ``act`` is a class index, ``SKIP``, ``CLEAR``, ``UNDO`` or
-    ``HAND_IN``.
+    """One thing the person did: ``act`` is the number of a class, one of ``SKIPS``, ``CLEAR``,
+    ``UNDO``, ``HAND_IN``, or ``NEW``: a class that is called ``name`` and may have to be added.
 
     ``UNDO`` takes back the last act on ``image`` or, if that is ``ANY``, the last act before this
     grid was drawn. ``event_id`` ("mount:number") is unique. ``milliseconds`` is the time since the
@@ -29,6 +34,7 @@ class GridEvent:
     image: int
     act: int
     milliseconds: int
+    name: str = ""
 
 
 def parse_events(
@@ -49,13 +55,17 @@ def parse_events(
             return "", 0, []
     events = []
     for number, row in enumerate(rows, start=first):
+        name = ""
+        match row:
+            case [image, str(name), milliseconds] if name and len(name) <= LENGTH:
+                row = [image, NEW, milliseconds]
         # type(), not isinstance(): True is an int as well.
         if not (isinstance(row, list) and [type(part) for part in row] == [int, int, int]):
             continue
         image, act, milliseconds = row
-        about_one = image in images and UNDO <= act < classes
+        about_one = image in images and (UNDO <= act < classes or act in SKIPS or name != "")
         about_none = image == ANY and act in (UNDO, HAND_IN)
         if milliseconds >= 0 and (about_one or about_none):
-            event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY))
+            event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY), name)
             events.append((number, event))
     return mount, first + len(rows), events

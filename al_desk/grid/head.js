@@ -39,10 +39,11 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
   let reminder = ""; // in place of the progress, until the person does something
   const remind = (text) => { reminder = text; };
 
-  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, classes, page, label }) {
+  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, classes, shown, page,
+    label }) {
     const total = labels.length;
-    const done = labels.filter((code) => code >= 0).length;
-    const skipped = labels.filter((code) => code === SKIP).length;
+    const skipped = labels.filter((code) => typeof code !== "string" && code in SKIPS).length;
+    const done = labels.filter((code) => code !== OPEN).length - skipped;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
     write(progress, reminder || (selected ? `${selected} selected`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`));
@@ -50,7 +51,7 @@ function createHead({ give, undo, handIn, turn, toggleWhy, sendAgain }) {
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);
     handInButton.hidden = whyButton.hidden = isReview;
     handInButton.ariaDisabled = String(rest === "" || isWaiting);
-    legend.paint(classes, page, label);
+    legend.paint(classes, shown, page, label);
   }
 
   function paintProblem(refusal, cause) {

@@ -2,6 +2,8 @@
 // What the person did, as numbered events, and how many of them are saved.
 
 const SKIP = -1;
+const SKIPS = { [SKIP]: "Skipped", [-6]: "Unsure", [-7]: "None of these", [-8]: "Bad picture" };
+const SKIP_KEYS = { [SKIP]: "S", [-6]: "Q", [-7]: "N", [-8]: "X" };
 const OPEN = -2; // as an event: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;
@@ -54,6 +56,11 @@ function createJournal(key) {
     if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
   }
 
+  // What is saved, a status says in full, as what it says of it has changed.
+  function reread(status) {
+    if (status.mount === mount) begun = Math.max(begun, Math.min(status.saved ?? 0, acknowledged));
+  }
+
   // The saved labels: those of the status, and those saved since the grid was drawn.
   function stored(images, codes) {
     const labels = new Map(images.map((image, i) => [image, codes[i]]));
@@ -74,7 +81,7 @@ function createJournal(key) {
     key, mount,
     isShown: true, // whether a grid on the page sends it
     who: "", // the annotator who answered last
-    add, message, beginAgain, acknowledge, stored,
+    add, message, beginAgain, acknowledge, reread, stored,
     touch: () => { since = performance.now(); },
     unsaved: () => new Map(effects.slice(acknowledged)),
     hear: () => { heard = performance.now(); },

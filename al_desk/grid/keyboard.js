@@ -51,5 +51,13 @@ function listenToKeys(root, keys) {
     if (!event.repeat || keys.moves[event.key]) action();
   }
 
+  // What lies over the page takes the keys, and once it is closed its button would; they belong to
+  // the tile, or else the next Space opens it again.
+  for (const closing of ["keydown", "click"]) {
+    document.addEventListener(closing, (event) => {
+      if (!keys.wanted(event) || !busyElsewhere(document.body)) return;
+      setTimeout(() => busyElsewhere(document.activeElement) || keys.focus());
+    }, { capture: true, signal: keys.signal });
+  }
   document.addEventListener("keydown", onKey, { capture: true, signal: keys.signal });
 }

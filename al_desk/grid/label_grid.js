@@ -3,22 +3,21 @@
 // whenever `data` changes; in between, only this file touches the DOM below the root. What the person
 // does shows at once, in the event handler itself, and is sent right after.
 //
-// `data` is a frame: what does not change while a batch is labelled, with its pictures. What does
-// change (saved labels, how many events are saved) comes as a status, through grid_status.js.
+// `data` is a frame: what does not change while a batch is labelled. What does change (saved labels,
+// how many events are saved) comes as a status, through grid_status.js.
 
 const grids = new WeakMap(); // shadow root -> grid
 /** @type {object?} */
 let active = null; // the newest grid has the keyboard: an old one may linger until the run ends
 
 export default function ({ data, parentElement, setStateValue }) {
-  const frame = parseFrame(data);
   let grid = grids.get(parentElement);
-  if (grid?.key !== frame.key) {
+  if (grid?.key !== data.key) {
     grid?.destroy();
-    grid = createGrid(parentElement, frame.key);
+    grid = createGrid(parentElement, data.key);
     grids.set(parentElement, grid);
   }
-  grid.takeFrame(frame, setStateValue);
+  grid.takeFrame(data, setStateValue);
   const call = ++grid.calls;
   return () => {
     // A call that was overtaken is cleaned up as well, and must not remove the current grid.
@@ -33,13 +32,12 @@ function createGrid(parent, key) {
   const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
   const history = []; // what undo restores: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, who, codes, labels, tiles, send, drawn;
+  let frame, status, who, codes, labels, tiles, send, drawn, named;
   let current = 0;
   let page = 0;
   /** @type {number?} */
   let awaited = null; // HAND_IN or UNDO until its outcome is shown: what is typed means other images
   let refusal = ""; // why the last hand-in or undo was refused
-  let letGo = () => {}; // releases the sheet of pictures
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const row = el("div", { className: "row", role: "row" });
@@ -49,8 +47,9 @@ function createGrid(parent, key) {
   });
   const sender = createSender(journal, (message) => send("events", message), paintProblem);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
+  const large = el("div", { className: "large", "data-testid": "large" }); // the current picture
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node,
-    el("div", { className: "body" }, pictures, why.panel));
+    el("div", { className: "body" }, large, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(row, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
@@ -72,6 +71,7 @@ function createGrid(parent, key) {
     journal.hear();
     journal.acknowledge(status);
     if (status.refused) {
+      for (const [image, code] of own) if (typeof code === "string") own.delete(image);
       if (awaited === HAND_IN) own.clear(); // somebody else may have taken a label back
       if (awaited === HAND_IN) history.length = 0;
       [awaited, refusal] = [null, status.refused];
@@ -83,10 +83,16 @@ function createGrid(parent, key) {
     journal.who = who;
     const focus = takeFocus();
     if (focus >= 0) own.delete(frame.images[focus]);
+    const classes = JSON.stringify([frame.classes, frame.shown]);
+    if (classes !== named) readAgain();
     labels = frame.images.map((image, i) => own.get(image) ?? codes[i]);
     const first = drawn === undefined;
-    if (frame.shape !== drawn) build();
-    drawn = frame.shape;
+    // The classes are on tiles only where the truth is: else these stay, and the list that is open.
+    const isTold = frame.truths.some((truth) => truth !== null);
+    const looks = JSON.stringify(isTold ? frame : { ...frame, classes: [], shown: [] });
+    if (looks !== drawn) build();
+    else if (classes !== named) list.update(frame, page * PAGE);
+    [drawn, named] = [looks, classes];
     root.hidden = false;
     if (untouched || focus >= 0) {
       current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
@@ -98,7 +104,14 @@ function createGrid(parent, key) {
     // The focus follows the current tile, too, where an undo has opened another one meanwhile.
     const follows = focused && (focus >= 0 || (tiles.includes(focused) && focused !== tiles[current]));
     if (first ? !busyElsewhere(document.activeElement) : follows) focusTile();
-    why.show(status.why, frame.classes);
+    why.show(status.why, frame);
+  }
+
+  // The classes have changed: what saved labels count as now, the log says.
+  function readAgain() {
+    journal.reread(status);
+    const unsaved = journal.unsaved();
+    for (const image of [...own.keys()]) if (!unsaved.has(image)) own.delete(image);
   }
 
   // The tile that the server wants to have the focus, once per request; -1 for none.
@@ -121,13 +134,22 @@ function createGrid(parent, key) {
     tiles = frame.images.map((_, i) => createTile(frame, i, () => aim(i)));
     row.replaceChildren(...tiles);
     current = Math.min(current, tiles.length - 1);
-    letGo();
-    letGo = showPictures(tiles.map((tile) => tile.firstChild), frame.sheet, frame.size);
   }
 
   function paintAll() {
     tiles.forEach((_, i) => paint(i));
     paintHead();
+    paintLarge();
+  }
+
+  function paintLarge() {
+    const [is, ought] = [large.dataset.image ?? "", root.classList.contains("zoom") ? current : ""];
+    if (is === String(ought)) return;
+    delete large.dataset.image;
+    large.replaceChildren();
+    if (ought === "") return;
+    large.dataset.image = String(ought);
+    large.append(createPicture(frame.address, frame.pictures[ought], "original"));
   }
 
   function paint(i) {
@@ -139,13 +161,20 @@ function createGrid(parent, key) {
 
   function paintHead() {
     head.paint({
-      labels, classes: frame.classes, page, label: labels[current], selected: selection.size,
+      labels, classes: frame.classes, shown: frame.shown, page, label: labels[current],
+      selected: selection.size,
       onDisk: journal.stored(frame.images, codes).filter((code) => code !== OPEN).length,
       isSaved: journal.isSaved, isReview: Boolean(status.review), isWaiting: awaited !== null,
     });
   }
 
-  // An enlarged picture grows away from the edges, so that nothing is cut off.
+  function enlarge() {
+    const isLarge = root.classList.toggle("zoom");
+    paintLarge();
+    (isLarge ? large : tiles[current]).scrollIntoView({ block: isLarge ? "start" : "nearest" });
+  }
+
+  // A picture below the pointer grows away from the edges, so that nothing is cut off.
   function aim(i) {
     const middle = tiles[i].offsetLeft + tiles[i].offsetWidth / 2;
     tiles[i].style.setProperty("--from", `${(100 * middle) / row.clientWidth}%`);
@@ -163,6 +192,7 @@ function createGrid(parent, key) {
     if (tiles[before]) paint(before);
     paint(i);
     paintHead();
+    paintLarge();
     focusTile();
     why.ask();
   }
@@ -241,13 +271,13 @@ function createGrid(parent, key) {
   }
 
   function turn(step) {
-    const pages = Math.ceil(frame.classes.length / PAGE);
+    const pages = Math.ceil(frame.shown.length / PAGE);
     page = (page + step + pages) % pages;
     paintHead();
   }
 
   function openList() {
-    list.open(tiles[current], frame.classes, labels[current], page * PAGE);
+    list.open(tiles[current], frame, labels[current], page * PAGE);
   }
 
   const grid = {
@@ -256,7 +286,6 @@ function createGrid(parent, key) {
       list.close();
       why.stop();
       sender.stop();
-      letGo();
       listening.abort();
       root.remove();
       journal.isShown = false;
@@ -277,14 +306,16 @@ function createGrid(parent, key) {
       Escape: () => select(current), "Ctrl+A": selection.selectAll,
     },
     commands: {
-      s: () => give(SKIP), u: undo, l: openList, w: head.pressWhy,
-      z: () => root.classList.toggle("zoom"), "?": head.toggleHelp,
+      s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: () => give(-8),
+      u: undo, l: openList, w: head.pressWhy,
+      z: enlarge, "?": head.toggleHelp,
       "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
     },
+    focus: focusTile,
     signal: listening.signal,
     wanted: (event) => active === grid && !root.hidden && !list.takes(event),
     move: (to, extending) => (extending ? selection.extend : select)(to),
-    digit: (i) => page * PAGE + i < frame.classes.length && give(page * PAGE + i),
+    digit: (i) => page * PAGE + i < frame.shown.length && give(frame.shown[page * PAGE + i]),
   });
   window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
     { signal: listening.signal });

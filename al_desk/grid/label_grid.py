@@ -1,73 +1,61 @@
 """The labelling grid: a batch of images in, what a person does with them out.
 
-The frame does not change while a batch is labelled, so it is sent once, pictures included; the
-status is small and is sent after every label. The browser keeps the events that no status has
-acknowledged and sends all of them each time, so a lost or overtaken update loses nothing. An
-event's id is the mount's random id and the event's number in it. This rests on three facts about
-Streamlit (1.67):
+The frame does not change while a batch is labelled, so it is sent once, and the browser asks for
+its pictures by HTTP; the status is small and is sent after every label. The browser keeps the
+events that no status has acknowledged and sends all of them each time, so a lost or overtaken
+update loses nothing. An event's id is the mount's random id and the event's number in it. This
+rests on two facts about Streamlit (1.67):
 
 - Trigger values get lost under fast typing; the newest state never does.
 - A component's message larger than 10 kB is sent as a hash if the browser already has the very
   same one. Call the grid in a fragment whose arguments stay the same while the batch is labelled,
-  and a label costs a few hundred bytes instead of the pictures.
-- A component's data may be bytes, but then nothing else: a frame packs JSON and pictures together.
+  and a label costs a few hundred bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
-import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
-from PIL import Image
 
 from al_core.errors import ActiveLearningError
 from al_desk.grid.events import GridEvent, parse_events
+from al_desk.routes.pictures import Shown
+from al_desk.widgets.scripts import source
 
 _RECEIVED = "_label_grid_received"
-_WEBP_LIMIT = 16383  # pixels on a side
-
-
-def source(*names: str) -> str:
-    """These files as one, without indentation and comments, since it is sent with each batch."""
-    text = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 SCRIPTS = "elements head tiles journal keyboard selection class_list label_grid"
 _grid = st.components.v2.component(
     "label_grid",
-    js=source(*(f"{name}.js" for name in SCRIPTS.split())),
-    css=source("label_grid.css", "panels.css"),
+    js=source("widgets/picture.js", *(f"grid/{name}.js" for name in SCRIPTS.split())),
+    css=source("widgets/picture.css", "grid/label_grid.css", "grid/panels.css"),
 )
 # Delivers the status; the grid may be mounted before or after it.
-_status = st.components.v2.component("label_grid_status", js=source("grid_status.js"))
+_status = st.components.v2.component("label_grid_status", js=source("grid/grid_status.js"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """What stays the same while a batch is labelled; each batch has its own ``key``.
 
-    ``images`` are positions in the training set, ``pictures`` uint8 ``[n, 3, S, S]``, one for each.
-    ``guesses`` are the model's classes and their probabilities, each shown once
-    its tile has a different label; ``truths`` are shown below the pictures, for demonstrations.
+    ``images`` are positions in the training set, ``pictures`` one for each; the browser asks for
+    ``address/name/thumbnail``, or ``/original``. ``class_names`` are those of all classes by their
+    numbers, ``shown`` the numbers of those that can be given, in their order. ``guesses`` are the
+    model's classes and their probabilities, each shown once its tile has a different label;
+    ``truths`` are shown below the pictures, for demonstrations.
     """
 
     key: str
     images: Sequence[int]
-    pictures: NDArray[np.uint8]
+    address: str
+    pictures: Sequence[Shown]
     class_names: Sequence[str]
+    shown: Sequence[int]
     guesses: Mapping[int, tuple[int, float]] = field(default_factory=dict)
     truths: Mapping[int, int] = field(default_factory=dict)
 
@@ -76,7 +64,8 @@ class Frame:
 class GridStatus:
     """What may change while a batch is labelled.
 
-    ``labels``: what is saved for each tile: None while it is open, ``SKIP``, or a class index.
+    ``labels``: what is saved for each tile: None while it is open, one of ``SKIPS``, or the
+    number of a class.
     ``annotator``: whose grid it is; nobody undoes what somebody else did. ``review``: labels are
     looked at again, and nothing is handed in. ``focus``: an image to go to, and a number that grows
     with each such request.
@@ -91,8 +80,7 @@ class GridStatus:
 
 @dataclass(slots=True)
 class _Received:
-    """What this session has received: the number of events per mount, the last refusal per grid,
-    and the sprite sheets of the last two grids.
+    """What this session has received: the number of events per mount, the last refusal per grid.
 
     The lock: a click that reruns the page starts a second script thread while the first may still
     be saving. It waits here, so that it then reads every label, and each of them once.
@@ -101,7 +89,6 @@ class _Received:
     counts: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str | None] = field(default_factory=dict)
     problem: str | None = None  # what went wrong in the callback of this run
-    sheets: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -151,7 +138,7 @@ def label_grid(
 
     _grid(
         key=frame.key,
-        data=_packed(frame, received.sheets),
+        data=_as_json(frame),
         on_events_change=receive_first,
         on_why_change=lambda: None,
     )
@@ -189,49 +176,15 @@ def on_disk() -> dict[str, int]:
     return received.counts
 
 
-def _packed(frame: Frame, sheets: dict[str, bytes]) -> bytes:
-    """A frame as bytes: the length of a JSON text, the text, the sprite sheet."""
+def _as_json(frame: Frame) -> dict[str, Any]:
     images = [int(image) for image in frame.images]
-    drawn = f"{frame.key} {images}"
-    sheet = sheets.pop(drawn, None) or sprite(frame.pictures)
-    while len(sheets) > 1:  # the grid before this one may still be on the page
-        del sheets[next(iter(sheets))]
-    sheets[drawn] = sheet
-    about = {
+    return {
         "key": frame.key,
-        "size": frame.pictures.shape[-1],
+        "address": frame.address,
+        "pictures": [list(picture) for picture in frame.pictures],
         "classes": [str(name) for name in frame.class_names],
+        "shown": [int(number) for number in frame.shown],
         "images": images,
         "guesses": [g and [int(g[0]), round(100 * g[1])] for g in map(frame.guesses.get, images)],
         "truths": [frame.truths.get(image) for image in images],
     }
-    about["digest"] = hashlib.blake2b(json.dumps(about).encode() + sheet, digest_size=8).hexdigest()
-    text = json.dumps(about, separators=(",", ":")).encode()
-    return struct.pack("<I", len(text)) + text + sheet
-
-
-def sprite(images: NDArray[np.uint8]) -> bytes:
-    """All pictures ``[n, 3, S, S]`` of a batch as one WebP, row by row, ``width / S`` in each.
-
-    Lossless up to 64 pixels: 100 CIFAR-10 images take 150 kB and 25 ms as WebP, 222 kB as PNG.
-    A single column compresses best; there are more only if WebP's maximum height requires it.
-    """
-    size = images.shape[-1]
-    tiles = images.transpose(0, 2, 3, 1)
-    columns = -(-len(tiles) // (_WEBP_LIMIT // size))
-    rows = -(-len(tiles) // columns)
-    sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
-    sheet[: len(tiles)] = tiles
-    sheet = sheet.reshape(rows, columns, size, size, 3).transpose(0, 2, 1, 3, 4)
-    picture = Image.fromarray(sheet.reshape(rows * size, columns * size, 3))
-    target = io.BytesIO()
-    if size <= 64:
-        picture.save(target, "WEBP", lossless=True, method=2, quality=25)
-    else:
-        picture.save(target, "WEBP", quality=90)
-    return target.getvalue()
-
-
-def sprite_text(images: NDArray[np.uint8]) -> str:
-    """A few pictures ``[n, 3, S, S]`` as one, in base64, for a status."""
-    return base64.b64encode(sprite(images)).decode()

@@ -1,26 +1,18 @@
 // @ts-check
 // A frame, which does not change while a batch is labelled, and the tiles that are made from it.
 
-// Four bytes give the length of the JSON; the sheet of pictures follows it.
-function parseFrame(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = 4 + view.getUint32(0, true);
-  const frame = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end)));
-  return { ...frame, sheet: bytes.subarray(end), shape: `${bytes.byteLength} ${frame.digest}` };
-}
-
-function createTile({ images, classes, truths }, i, onmouseenter) {
+function createTile({ address, pictures, images, classes, truths }, i, onmouseenter) {
   return el("div", {
     className: "tile", role: "gridcell", ariaHasPopup: "listbox", ariaExpanded: "false",
     "data-testid": "tile", "data-image": images[i], onmouseenter,
-  }, el("div", { className: "picture" }), el("div", { className: "name" }),
+  }, createPicture(address, pictures[i]), el("div", { className: "name" }),
   el("div", { className: "guess" }), ...(truths[i] === null ? [] : [
     el("div", { className: "truth" }, `Truth: ${classes[truths[i]]}`)]));
 }
 
 // The model's guess, as far as the person may see it: blind first, unless the setting says otherwise.
 function guessText(guess, code, showGuess, classes) {
-  const hidden = code === SKIP || (code === OPEN && !showGuess);
+  const hidden = code in SKIPS || (code === OPEN && !showGuess);
   if (!guess || hidden || guess[0] === code) return "";
   return `${code === OPEN ? "" : "≠ "}${classes[guess[0]]} · ${guess[1]}%`;
 }
@@ -30,9 +22,12 @@ function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCu
   const looks = JSON.stringify([code, guess, isCurrent, isSelected]);
   if (tile.looks === looks) return;
   tile.looks = looks;
-  const text = code === SKIP ? "Skipped" : classes[code] ?? "";
-  tile.dataset.label = code === SKIP ? "" : text;
-  if (code === SKIP) tile.dataset.skipped = "true";
+  // A class that was typed just now is its name, until the server has given it a number.
+  const isName = typeof code === "string";
+  const text = isName ? code : SKIPS[code] ?? classes[code] ?? "";
+  const isSkipped = !isName && code in SKIPS;
+  tile.dataset.label = isSkipped ? "" : text;
+  if (isSkipped) tile.dataset.skipped = "true";
   else delete tile.dataset.skipped;
   const [, name, mark] = tile.children;
   name.textContent = name.title = text;
@@ -48,11 +43,11 @@ function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCu
 
 // Fit the root to the tiles of a frame: small pictures are scaled by whole numbers, and long names
 // get two lines.
-function fitRoot(root, { size, classes, guesses }) {
+function fitRoot(root, { pictures, classes, guesses }) {
   const wanted = 96; // pixels; twenty tiles fit on one screen
+  const size = Math.max(...pictures.map(([, width, height]) => Math.max(width, height)));
   const factor = Math.max(1, Math.round(wanted / size));
-  root.style.setProperty("--tile", `${size > 96 ? Math.min(size, 160) : size * factor}px`);
-  root.classList.toggle("pixelated", size <= 96);
+  root.style.setProperty("--tile", `${size > wanted ? Math.min(size, 128) : size * factor}px`);
   root.classList.toggle("long", classes.some((name) => name.length > 14));
   root.classList.toggle("guessed", guesses.some((guess) => guess !== null));
 }

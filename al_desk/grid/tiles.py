@@ -9,8 +9,9 @@ from al_core.experiment.pool import Pool
 from al_core.store.records import Annotation, Batch
 from al_core.strategies.registry import titled
 from al_desk.context import DeskContext
-from al_desk.grid.events import SKIP
-from al_desk.grid.label_grid import Frame, sprite_text
+from al_desk.grid.events import SKIPS
+from al_desk.grid.label_grid import Frame
+from al_desk.routes.pictures import address, shown
 
 Guesses = Mapping[int, tuple[int, float]]  # image -> the model's class and its probability
 
@@ -20,8 +21,16 @@ def frame_of(context: DeskContext, key: str, images: Sequence[int], guesses: Gue
     train = context.dataset.train
     truths = {image: int(train.targets[image]) for image in images if context.show_truth}
     known = {image: truth for image, truth in truths.items() if truth >= 0}
-    names = context.experiment.config.class_names
-    return Frame(key, images, train.images[list(images)], names, guesses, known)
+    classes = context.experiment.classes
+    where, pictures = address(context.experiment.id), shown(train, images)
+    return Frame(key, images, where, pictures, classes.names, classes.shown, guesses, known)
+
+
+def frame_of_tests(context: DeskContext, key: str, images: Sequence[int]) -> Frame:
+    """The frame of a grid of test ``images``, by their positions in the test set."""
+    classes, number = context.experiment.classes, context.experiment.id
+    pictures = shown(context.dataset.test, images)
+    return Frame(key, images, address(number), pictures, classes.names, classes.shown)
 
 
 def guesses_of(batch: Batch) -> Guesses:
@@ -32,8 +41,9 @@ def guesses_of(batch: Batch) -> Guesses:
 
 def labels_of(images: Sequence[int], answers: Mapping[int, Annotation]) -> list[int | None]:
     """The labels of ``images`` as the grid encodes them."""
+    code_of = {reason: code for code, reason in SKIPS.items()}
     found = [answers.get(image) for image in images]
-    return [a if a is None else SKIP if a.label is None else a.label for a in found]
+    return [a if a is None else code_of[a.reason] if a.label is None else a.label for a in found]
 
 
 def why(context: DeskContext, batch: Batch, image: int) -> dict[str, Any]:
@@ -41,12 +51,12 @@ def why(context: DeskContext, batch: Batch, image: int) -> dict[str, Any]:
 
     The model's guess stays hidden while the image has no label, as it does in the grid.
     """
-    experiment, pictures = context.experiment, context.dataset.train.images
+    experiment = context.experiment
     place = list(batch.images).index(image)
     reasons = batch.reasons
     near = list(reasons.nearest[place]) if reasons else []
     log = context.store.annotations(experiment.id, [image, *near])
-    answers = Pool.fold(experiment.pool_size, log).answers
+    answers = Pool.fold(experiment.pool_size, experiment.classes.mapped(log)).answers
     answered = image in answers and answers[image].label is not None
     near = [i for i in near if i in answers and answers[i].label is not None]
     top = reasons.top[place] if reasons and reasons.top else None
@@ -60,8 +70,7 @@ def why(context: DeskContext, batch: Batch, image: int) -> dict[str, Any]:
         "top": top if answered or experiment.config.show_guesses else None,
         "hidden": hidden,
         "near": [answers[i].label for i in near],
-        "size": int(pictures.shape[-1]),
-        "sheet": sprite_text(pictures[near]) if near else "",
+        "pictures": shown(context.dataset.train, near),
     }
 
 

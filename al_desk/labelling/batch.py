@@ -16,6 +16,7 @@ from al_core.analysis.classes import some
 from al_core.errors import ConfigError, StoreError
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.leases import (
+    Holder,
     hand_in,
     is_held,
     lapses_at,
@@ -30,7 +31,7 @@ from al_core.progress import Work
 from al_core.store.records import Batch
 from al_core.strategies.registry import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_desk.context import DeskContext
-from al_desk.grid.events import ANY, HAND_IN, SKIP, UNDO, GridEvent
+from al_desk.grid.events import ANY, CLEAR, HAND_IN, NEW, UNDO, GridEvent
 from al_desk.grid.label_grid import GridStatus, label_grid
 from al_desk.grid.tiles import frame_of, guesses_of, labels_of, why
 from al_desk.labelling.answers import grid_key, save
@@ -46,15 +47,16 @@ SHARES = (0.5, 1.0)  # of a batch; the head is fitted again when this much of it
 
 def take_batch(context: DeskContext) -> Batch | None:
     """The batch that this tab labels, chosen now if need be; None while there is nothing to do."""
-    tab, experiment = this_tab(), context.experiment
-    batch = take_open_batch(context.store, experiment, tab, context.annotator, is_gone)
-    if batch is not None or round_to_label(experiment, tab) is None:
+    holder, experiment = Holder(this_tab(), context.annotator), context.experiment
+    batch = take_open_batch(context.store, experiment, holder, is_gone)
+    waits = context.dataset.is_outline or round_to_label(experiment, holder.tab) is None
+    if batch is not None or waits:
         warm_up()
         return batch
-    key = f"batch of experiment {experiment.id} for {tab}"
+    key = f"batch of experiment {experiment.id} for {holder.tab}"
     job = loader().job(key)
     if job is None:
-        job = loader().submit(key, lambda: _choose(context, tab))
+        job = loader().submit(key, lambda: _choose(context, holder))
         job.wait(1)  # usually it is done at once, and the page need not flicker
     if job.active:
         watch(job, "Choosing the next batch")
@@ -67,7 +69,7 @@ def take_batch(context: DeskContext) -> Batch | None:
     return batch
 
 
-def _choose(context: DeskContext, tab: str) -> Work[Batch | None]:
+def _choose(context: DeskContext, holder: Holder) -> Work[Batch | None]:
     from al_core.loop.advance import choose_batch
     from al_core.models.hardware import find_hardware
 
@@ -75,7 +77,7 @@ def _choose(context: DeskContext, tab: str) -> Work[Batch | None]:
         return choose_batch(experiment, number, context.dataset, find_hardware())
 
     store, number = context.store, context.experiment.id
-    return (yield from take_new_batch(store, number, tab, context.annotator, is_gone, choose))
+    return (yield from take_new_batch(store, number, holder, choose, is_gone))
 
 
 def describe(batch: Batch) -> str:
@@ -91,12 +93,12 @@ def hint_for_few_labels(experiment: Experiment) -> str:
     """Which strategies suit classes with so few labels, where the one in use does not; else
     empty."""
     config = experiment.config
+    named = experiment.classes.named
     counts = np.bincount(experiment.trained_on.labels, minlength=len(config.class_names))
-    few = [name for name, count in zip(config.class_names, counts, strict=True)
-           if count < FEW_PER_CLASS]  # fmt: skip
+    few = [name for number, name in named.items() if counts[number] < FEW_PER_CLASS]
     if not few or experiment.next_round == 0 or suits_few_labels(config.strategy):
         return ""
-    of = "" if len(few) == len(counts) else f" of {plain(some(few))}"
+    of = "" if len(few) == len(named) else f" of {plain(some(few))}"
     return f"While there are few labels{of}, try {FOR_FEW}: choose the strategy in the sidebar."
 
 
@@ -122,7 +124,9 @@ def label_batch(context: DeskContext, batch: Batch) -> None:
                     refused = take_back(context, event.event_id)
             else:
                 same = list(group)
-                save(context, "batch", batch.round, same, batch)
+                refused = save(context, "batch", batch.round, same, batch)
+                if any(event.act == NEW for event in same):  # the page shows other classes now
+                    st.session_state[REDRAW] = True
                 refit_when_due(context, batch, same)
         if drawing:  # they come from before a restart: what is being drawn does not show them yet
             st.session_state[REDRAW] = True
@@ -192,10 +196,10 @@ def refit_when_due(context: DeskContext, batch: Batch, events: Sequence[GridEven
     answered: set[int] = st.session_state.setdefault(
         f"answered-{batch.id}", experiment.pool.answers.keys() & set(batch.images)
     )
-    answered.update(event.image for event in events if event.act >= SKIP)
+    answered.update(event.image for event in events if event.act not in (CLEAR, UNDO))
     if experiment.config.model.head != "linear" or batch.round != experiment.next_round:
         return
-    if waits_for_features(experiment.config, experiment.fingerprint):
+    if context.dataset.is_outline or waits_for_features(experiment.config, experiment.fingerprint):
         return
     due = sum(len(answered) >= share * len(batch.images) for share in SHARES)
     key = f"experiment {experiment.id}, batch {batch.id}, fit {due}"

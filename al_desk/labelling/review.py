@@ -16,7 +16,8 @@ from al_core.analysis.label_quality import agreement, disagrees_strongly, self_c
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import load_predictions
-from al_core.store.records import Annotation
+from al_core.names import counted
+from al_core.store.records import REASONS, Annotation
 from al_desk.context import DeskContext
 from al_desk.grid.events import GridEvent
 from al_desk.grid.label_grid import GridStatus, label_grid
@@ -27,6 +28,13 @@ from al_desk.widgets.formatting import errors_shown, number_column
 
 PAGE = 60  # images shown at once
 SKIPPED = "Skipped"
+
+
+def _skipped(reason: str | None) -> str:
+    return f"{SKIPPED}: {reason}" if reason else SKIPPED
+
+
+SKIPS = [SKIPPED, *map(_skipped, REASONS)]
 T = TypeVar("T")
 STATE = "review"  # session state: what is shown, so that it stays while labels change
 
@@ -83,7 +91,7 @@ def leave_review() -> None:
 def _choose_filters(experiment: Experiment) -> Filters:
     answers = experiment.pool.answers.values()
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    class_name = _one_of(row, "Class", [*experiment.config.class_names, SKIPPED])
+    class_name = _one_of(row, "Class", [*experiment.classes.named.values(), *SKIPS])
     number = _one_of(row, "Round", sorted({a.round for a in answers}))
     annotator = _one_of(row, "Annotator", sorted({a.annotator for a in answers}))
     strongly = row.toggle(
@@ -112,25 +120,31 @@ def _find(experiment: Experiment, filters: Filters, annotator: str) -> Shown:
     labels = np.array([-1 if a.label is None else a.label for a in answers], dtype=np.int64)
     matches = np.array([_match(experiment, answer, filters, annotator) for answer in answers], bool)
     predictions = load_predictions(experiment.folder, experiment.next_round - 1)
-    if predictions is None or len(predictions.probs) != experiment.pool_size or not len(images):
+    known = np.zeros(len(images), dtype=bool)
+    if predictions is not None:
+        known = predictions.known_to(experiment)[images]
+        predictions = predictions.by_classes_of(experiment)
+    if predictions is None or not known.any():
         return Shown(experiment, filters, images[matches].tolist()[::-1], {})
-    probs = predictions.probs[images]
-    order, strong = _most_suspicious_first(probs, labels)
+    probs = predictions.probs[np.where(known, images, 0)]
+    # Of a picture that has come or changed since, the model has said nothing.
+    order, strong = _most_suspicious_first(probs, np.where(known, labels, -1))
     guesses = {
         image: (int(p.argmax()), float(p.max()))
-        for image, p in zip(images.tolist(), probs, strict=True)
+        for image, p in zip(images[known].tolist(), probs[known], strict=True)
     }
     wanted = matches & strong if filters.strongly else matches
     return Shown(experiment, filters, images[order[wanted[order]]].tolist(), guesses)
 
 
 def _match(experiment: Experiment, answer: Annotation, filters: Filters, annotator: str) -> bool:
-    names = experiment.config.class_names
-    name = SKIPPED if answer.label is None else names[answer.label]
+    # Who asks for what was skipped means all of it, whatever the reason.
+    label, names = answer.label, experiment.classes.names
+    wanted = (None, SKIPPED, _skipped(answer.reason)) if label is None else (None, names[label])
     return (
         filters.round in (None, answer.round)
         and filters.annotator in (None, answer.annotator)
-        and filters.class_name in (None, name)
+        and filters.class_name in wanted
         and not (filters.second_opinion and answer.annotator == annotator)
     )
 
@@ -138,8 +152,8 @@ def _match(experiment: Experiment, answer: Annotation, filters: Filters, annotat
 def _most_suspicious_first(
     probs: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Positions by ascending self-confidence, skipped images last; where the model disagrees
-    strongly."""
+    """Positions by ascending self-confidence, those without a label (-1) last; where the model
+    disagrees strongly."""
     confidence = np.full(len(labels), np.inf)
     strong = np.zeros(len(labels), dtype=bool)
     labeled = np.flatnonzero(labels >= 0)
@@ -150,7 +164,7 @@ def _most_suspicious_first(
 
 
 def _count(shown: Shown) -> str:
-    count = f"{len(shown.images):,} image{'s' if len(shown.images) != 1 else ''}"
+    count = counted(len(shown.images), "image")
     if not shown.images:
         return "No image matches."
     if not shown.guesses:
@@ -164,13 +178,14 @@ def _count(shown: Shown) -> str:
 def _grid(context: DeskContext, shown: Shown, images: Sequence[int]) -> None:
     kind = "opinion" if shown.filters.second_opinion else "review"
 
-    def receive(events: list[GridEvent]) -> None:
-        save(context, kind, shown.experiment.label_round, events)
+    def receive(events: list[GridEvent]) -> str | None:
+        return save(context, kind, shown.experiment.label_round, events)
 
     log = context.store.annotations(context.experiment.id, images)
     if kind == "opinion":
         log = [row for row in log if row.annotator == context.annotator]
-    answers = Pool.fold(context.experiment.pool_size, log).answers
+    experiment = context.experiment
+    answers = Pool.fold(experiment.pool_size, experiment.classes.mapped(log)).answers
     digest = blake2b(str((shown.filters, images)).encode(), digest_size=6).hexdigest()
     label_grid(
         frame_of(context, grid_key(context, kind, digest), images, shown.guesses),

@@ -8,10 +8,11 @@ from uuid import uuid4
 import streamlit as st
 
 from al_core.analysis.classes import gaps_of
-from al_core.config import PretrainConfig
 from al_core.experiment.experiment import Phase, add_rounds
 from al_core.experiment.leases import close_round, held_by_others
+from al_core.features.config import PretrainConfig
 from al_core.models.learned_weights import learned_path, waits_for_features
+from al_core.names import counted
 from al_core.progress import Work
 from al_desk.context import DeskContext
 from al_desk.labelling.batch import (
@@ -21,6 +22,7 @@ from al_desk.labelling.batch import (
     take_back,
     take_batch,
 )
+from al_desk.labelling.split_tests import label_split_tests
 from al_desk.results.headline import gain
 from al_desk.server.resources import is_gone, this_tab
 from al_desk.setup.training_settings import training_settings
@@ -41,8 +43,12 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
             if hint := hint_for_few_labels(experiment):
                 st.caption(hint)
         label_batch(context, batch)
+    if labelling:
+        label_split_tests(context)
     brief = batch is not None or not labelling
     waits = waits_for_features(experiment.config, experiment.fingerprint)
+    if context.dataset.is_outline:
+        return  # no image is read yet, and whoever labels meanwhile needs none
     if waits and experiment.phase is not Phase.FINISHED:
         learn_features(context, brief)
     elif experiment.phase is Phase.TRAINING:
@@ -107,7 +113,7 @@ def _learn(context: DeskContext) -> Work[None]:
 
     model, train = context.experiment.config.model, context.experiment.config.train
     config = PretrainConfig(minutes=model.learn_minutes, stem=model.stem, flip=train.flip)
-    path = learned_path(context.dataset.fingerprint)
+    path = learned_path(context.dataset.learned_for)
     if not path.exists():  # another experiment on these images may have been first
         yield from pretrain(context.dataset, config, find_hardware(), path)
 
@@ -147,7 +153,8 @@ def _others(context: DeskContext, known: int) -> None:
     lapse = max(batch.leased_until for batch in others if batch.leased_until).astimezone(UTC)
     lapse -= timedelta(minutes=st.context.timezone_offset or 0)  # as the browser's clock shows it
     st.info(
-        f"Round {number} waits for what others still label: {done} of {len(asked)} images. "
+        f"Round {number} waits for what others still label: {done} of "
+        f"{counted(len(asked), 'image')}. "
         f"If they stay silent, it goes on without them at {lapse:%H:%M}.",
         icon=":material/group:",
     )

@@ -13,6 +13,7 @@ from al_core.analysis.stopping import Gain
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
 from al_core.models.metrics import Measure, estimate
+from al_core.names import counted
 from al_desk.results.measures import (
     INTERVALS,
     in_order,
@@ -38,12 +39,13 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
     is_open = experiment.open_images
     labeled = sum(image not in is_open for image in experiment.pool.labeled.tolist())
     skipped = sum(image not in is_open for image in experiment.pool.skipped.tolist())
+    left = len(experiment.left) + len(is_open & experiment.pool.answers.keys())
     done = min(len(experiment.rounds), experiment.config.rounds)
     row = st.container(horizontal=True, horizontal_alignment="distribute")  # wraps on a phone
     row.metric("Labelled", f"{labeled:,}", width="content")
     row.metric(
         "Unlabelled",
-        f"{experiment.pool_size - labeled - skipped:,}",
+        f"{left:,}",
         width="content",
         help=f"{skipped:,} more were skipped and will not be asked about again.",
     )
@@ -102,7 +104,8 @@ def gain(experiment: Experiment) -> str:
     first, last = experiment.rounds[0], experiment.rounds[-1]
     before, now = (estimate(one.metrics or {}, measure) for one in (first, last))
     what = title_of(measure, measured_on(experiment).kind)
+    labels = counted(last.labeled - first.labeled, "label")
     return (
-        f"{last.labeled - first.labeled:,} labels took the {what[0].lower()}{what[1:]} from "
+        f"{labels} took the {what[0].lower()}{what[1:]} from "
         f"{before.value:.1%} to {now.value:.1%} ({interval(now.low, now.high)})."
     )

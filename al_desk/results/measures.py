@@ -10,6 +10,7 @@ import streamlit as st
 from al_core.analysis.curves import measured_on
 from al_core.experiment.experiment import Experiment
 from al_core.models.metrics import MEASURABLE, MEASURES, Measure, images_by_class, leading
+from al_core.names import counted
 from al_core.store.records import RoundRecord
 from al_desk.widgets.formatting import plain
 
@@ -80,10 +81,10 @@ def measured_in_words(experiment: Experiment, every_round: bool = False) -> str:
     counts = [count for count in map(measured_images, experiment.rounds) if count]
     first, last = counts[0], counts[-1]
     if measured_on(experiment).kind == "test":
-        return f"Measured on {last:,} test images; the model never trains on them."
-    count = f"{first:,} to {last:,}" if every_round and first != last else f"{last:,}"
+        return f"Measured on {counted(last, 'test image')}; the model never trains on them."
+    images = f"{first:,} to " * (every_round and first != last) + counted(last, "image")
     sentence = (
-        f"Measured on {count} images drawn at random from the whole pool and labelled by people; "
+        f"Measured on {images} drawn at random from the whole pool and labelled by people; "
         "the model never trains on these held-out images."
     )
     skipped = len(experiment.held_out.intersection(experiment.pool.skipped.tolist()))

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from al_core.analysis.curves import measured_on
 from al_core.experiment.experiment import Experiment
-from al_core.experiment.predictions import load_predictions, load_test_predictions
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, ImageSet
+from al_core.loop.measured_anew import Seen, seen_by
 from al_core.models.metrics import confident_mistakes
+from al_core.names import counted
 from al_core.store.records import RoundRecord
 from al_desk.results.headline import show_gaps
+from al_desk.routes.pictures import shown
 from al_desk.widgets.charts import (
     HIGH,
     confusion_heatmap,
@@ -27,9 +28,6 @@ from al_desk.widgets.charts import (
 from al_desk.widgets.formatting import number_column, show_info
 from al_desk.widgets.picture_wall import picture_wall
 
-# Images, the positions of the held-out ones, their truth, and the predictions for them.
-Seen = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]
-
 ROW = 35  # pixels of a table row
 MOST = 40  # pictures of mistakes
 WORST = 3  # classes that are in colour at first
@@ -38,7 +36,7 @@ WORST = 3  # classes that are in colour at first
 def show_classes(experiment: Experiment) -> None:
     """How well each class is recognised, now and in each round."""
     show_gaps(experiment)
-    names = experiment.config.class_names
+    names = experiment.classes.named
     table = recall_table(experiment.rounds, names)
     number = table["round"].max()
     # By the upper bound: the classes that are certainly bad, not those with only a few images.
@@ -90,11 +88,12 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
     if metrics is None:
         show_info("Nothing was measured in this round.")
         return
-    names = experiment.config.class_names
+    named = experiment.classes.named
     key = f"confusion-{experiment.id}-{number}"
     matrix, diagram = st.columns([3, 2])
+    counts = np.array(metrics["confusion"])[np.ix_([*named], [*named])]
     matrix.altair_chart(
-        confusion_heatmap(metrics["confusion"], names),
+        confusion_heatmap(counts.tolist(), [*named.values()]),
         key=key,
         on_select=lambda: _pick_cell(key, experiment),
         selection_mode="cell",
@@ -111,16 +110,11 @@ def show_mistakes(experiment: Experiment, number: int, dataset: Dataset | None) 
     )
     if dataset is None:
         return
-    if kind == "test":
-        seen = _test_images(experiment, number, dataset)
+    seen = seen_by(experiment, number, dataset)
+    if seen is None:
+        show_info("The predictions of this round were not kept, or the test images have changed.")
     else:
-        seen = _held_out_images(experiment, number, dataset)
-    if seen is not None:
-        _pictures(experiment, *seen)
-    elif kind == "random" and number < len(experiment.rounds) - 1:
-        show_info("Predictions for held-out images are kept for the latest round only.")
-    else:
-        show_info("The predictions of this round were not kept.")
+        _pictures(experiment, dataset.test if seen.on == "test" else dataset.train, seen.known)
 
 
 def _calibrated(record: RoundRecord) -> str:
@@ -137,32 +131,12 @@ def _calibrated(record: RoundRecord) -> str:
     return f" Calibrated with the temperature {record.temperature:.2f}, {how}."
 
 
-def _test_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
-    known = np.flatnonzero(dataset.test.targets >= 0)
-    probs = load_test_predictions(experiment.folder, number)
-    if probs is None or probs.shape != (len(known), len(experiment.config.class_names)):
-        return None
-    return dataset.test.images, known, dataset.test.targets[known], probs
-
-
-def _held_out_images(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
-    """For the latest round only: earlier predictions for the pool are deleted."""
-    predictions = load_predictions(experiment.folder, number)
-    if predictions is None or number < len(experiment.rounds) - 1:
-        return None
-    pool = experiment.pool_of(number)
-    held_out = np.isin(pool.labeled, list(experiment.held_out))
-    images = pool.labeled[held_out]
-    return dataset.train.images, images, pool.labels[held_out], predictions.probs[images]
-
-
 def _pick_cell(key: str, experiment: Experiment) -> None:
     """A cell of the confusion matrix was clicked: show its pictures."""
     cells = st.session_state[key].selection.get("cell") or [{}]
-    names = experiment.config.class_names
+    numbers = experiment.classes.numbers
     for of in ("truth", "prediction"):
-        name = cells[0].get(of)
-        st.session_state[_key(experiment, of)] = names.index(name) if name in names else None
+        st.session_state[_key(experiment, of)] = numbers.get(cells[0].get(of, ""))
 
 
 def _key(experiment: Experiment, of: str) -> str:
@@ -170,19 +144,14 @@ def _key(experiment: Experiment, of: str) -> str:
     return f"mistakes-{experiment.id}-{of}"
 
 
-def _pictures(
-    experiment: Experiment,
-    images: NDArray[np.uint8],
-    places: NDArray[np.int64],
-    targets: NDArray[np.int64],
-    probs: NDArray[np.floating],
-) -> None:
-    names = experiment.config.class_names
+def _pictures(experiment: Experiment, images: ImageSet, seen: Seen) -> None:
+    places, targets, probs = seen.images, seen.targets, seen.probs
+    names = experiment.classes.named
     with st.container(horizontal=True):
         truth, predicted = (
             st.selectbox(
                 of.capitalize(),
-                range(len(names)),
+                [*names],
                 None,
                 format_func=names.__getitem__,
                 placeholder="All",
@@ -195,16 +164,18 @@ def _pictures(
     if not len(wrong):
         st.caption("No such mistake.")
         return
-    count = f"{len(wrong):,} mistake{'s' if len(wrong) > 1 else ''}"
-    shown = wrong[:MOST]
+    count = counted(len(wrong), "mistake")
+    first_ones = wrong[:MOST]
     first = f", the {MOST} most confident" if len(wrong) > MOST else ", the most confident first"
     st.caption(f"{count}{first}.")
     picture_wall(
-        images[places[shown]],
+        experiment.id,
+        shown(images, places[first_ones].tolist()),
         [
             (f"{names[p.argmax()]} {p.max():.0%}", f"is {names[target]}")
-            for p, target in zip(probs[shown], targets[shown], strict=True)
+            for p, target in zip(probs[first_ones], targets[first_ones], strict=True)
         ],
+        f"mistakes-{experiment.id}",
     )
 
 

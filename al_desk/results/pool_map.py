@@ -14,8 +14,10 @@ from al_core.analysis.pool_map import PoolMap, load_map, map_pool
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.predictions import PoolPredictions, load_predictions
 from al_core.images.dataset import Dataset
+from al_core.names import counted
 from al_core.progress import Work
 from al_core.store.store import Store
+from al_desk.routes.pictures import shown
 from al_desk.server.resources import loader
 from al_desk.widgets.buttons import button
 from al_desk.widgets.charts import COLOURS, GREY, HIGH, STATES, pool_scatter
@@ -35,7 +37,10 @@ def show_map(store: Store, experiment_id: int, dataset: Dataset | None) -> None:
     experiment = open_experiment(store, experiment_id)  # a batch may have been chosen just now
     predictions = load_predictions(experiment.folder, experiment.next_round - 1)
     drawn = load_map(experiment.folder)
-    if predictions and drawn and len(predictions.probs) == experiment.pool_size:
+    if predictions and drawn:
+        drawn = drawn.only(predictions.known_to(experiment))
+        predictions = predictions.by_classes_of(experiment)
+    if predictions and drawn and len(drawn.images):
         _show(experiment, drawn, predictions, dataset)
     else:
         st.write(
@@ -77,7 +82,7 @@ def _map(store: Store, experiment_id: int, dataset: Dataset) -> Work[None]:
 def _show(
     experiment: Experiment, drawn: PoolMap, predictions: PoolPredictions, dataset: Dataset | None
 ) -> None:
-    names = experiment.config.class_names
+    names = [*experiment.classes.named.values()]
     table = map_table(experiment, drawn, predictions)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.segmented_control(
@@ -104,7 +109,7 @@ def _show(
             selection_mode="brush",
         )
     with right.container(height=HIGH, border=False):
-        _brushed(table, event.selection.get("brush") or {}, dataset)
+        _brushed(experiment, table, event.selection.get("brush") or {}, dataset)
     st.caption(_caption(experiment, drawn, predictions.model))
 
 
@@ -174,7 +179,12 @@ def _coloured(table: pd.DataFrame, by: str, lit: Sequence[str]) -> tuple[pd.Data
     return points, alt.Color("colour:N", scale=scale, sort=[*lit, *grey], legend=legend)
 
 
-def _brushed(table: pd.DataFrame, brush: dict[str, list[float]], dataset: Dataset | None) -> None:
+def _brushed(
+    experiment: Experiment,
+    table: pd.DataFrame,
+    brush: dict[str, list[float]],
+    dataset: Dataset | None,
+) -> None:
     """The pictures under the brush: chosen, then labelled, then the least confident first."""
     inside = table
     for axis, (low, high) in brush.items():
@@ -182,12 +192,14 @@ def _brushed(table: pd.DataFrame, brush: dict[str, list[float]], dataset: Datase
     if not brush or inside.empty or dataset is None:
         st.info("Drag over the map to see its pictures.", icon=":material/select:")
         return
-    shown = inside.sort_values(["rank", CONFIDENCE], ascending=[False, True]).head(MOST)
+    first = inside.sort_values(["rank", CONFIDENCE], ascending=[False, True]).head(MOST)
     more = f", {MOST} of them shown" if len(inside) > MOST else ""
-    st.caption(f"{len(inside):,} images{more}.")
+    st.caption(f"{counted(len(inside), 'image')}{more}.")
     picture_wall(
-        dataset.train.images[shown["image"].to_numpy()],
-        [_lines(row) for row in shown.to_dict("records")],
+        experiment.id,
+        shown(dataset.train, first["image"].tolist()),
+        [_lines(row) for row in first.to_dict("records")],
+        f"under-the-brush-{experiment.id}",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,8 @@ from al_core.analysis.stopping import (
     trained_alike,
 )
 from al_core.experiment.experiment import Experiment
-from al_core.experiment.predictions import load_test_predictions
 from al_core.images.dataset import Dataset
+from al_core.loop.measured_anew import seen_by
 from al_core.models.metrics import Measure, effective_images, estimate, within
 from al_core.store.records import RoundRecord
 from al_desk.widgets.formatting import plain
@@ -107,7 +106,7 @@ def _look_ahead(
     elif reached is None:
         right.markdown("The curve so far cannot tell when that will be reached.")
     else:
-        right.markdown(forecast_in_words(reached, len(experiment.pool.unlabeled)))
+        right.markdown(forecast_in_words(reached, len(experiment.left)))
     # For a target that is reached already, or out of sight, the curve leads to the nearest one.
     ahead = reached or forecast(fit, nearest / 100)
     labels = np.linspace(fewest, fit.labeled + (ahead.high if ahead else 0), 100)
@@ -131,15 +130,15 @@ def _gain(
         return None
     if measure != "accuracy":
         return gain_between(rounds[0], rounds[1], measure=measure)
-    right = [_right(experiment.folder, record.round, dataset) for record in rounds]
-    shared = 0.0 if right[0] is None or right[1] is None else correlation(right[0], right[1])
+    right = [_right(experiment, record.round, dataset) for record in rounds]
+    shared = correlation(*right) if len({*map(len, right)}) == 1 and len(right[0]) else 0.0
     return gain_between(rounds[0], rounds[1], shared)
 
 
-def _right(experiment: Path, number: int, dataset: Dataset | None) -> NDArray[np.bool_] | None:
-    """Which test images round ``number`` predicted correctly; None where that is lost."""
-    probs = load_test_predictions(experiment, number)
-    if probs is None or dataset is None:
-        return None
-    truth = dataset.test.targets[dataset.test.targets >= 0]
-    return probs.argmax(1) == truth if len(probs) == len(truth) else None
+def _right(experiment: Experiment, number: int, dataset: Dataset | None) -> NDArray[np.bool_]:
+    """Which test images round ``number`` predicted correctly; none where that is lost."""
+    seen = seen_by(experiment, number, dataset) if dataset is not None else None
+    if seen is None or seen.on != "test":
+        return np.zeros(0, np.bool_)
+    right: NDArray[np.bool_] = seen.known.probs.argmax(1) == seen.known.targets
+    return right

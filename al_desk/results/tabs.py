@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 from safetensors import SafetensorError
 
@@ -10,6 +11,7 @@ from al_core.analysis.stopping import trained_alike
 from al_core.config import LEARNED
 from al_core.experiment.experiment import Experiment
 from al_core.images.dataset import Dataset
+from al_core.loop.measured_anew import where_classes_changed
 from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
@@ -27,7 +29,7 @@ from al_desk.results.random_baseline import in_training, random_baseline, show_p
 from al_desk.results.rounds import rounds_table, show_rounds
 from al_desk.results.stopping import advise
 from al_desk.widgets.charts import Beside, accuracy_curve
-from al_desk.widgets.formatting import duration, show_info
+from al_desk.widgets.formatting import duration, plain, show_info
 from al_desk.widgets.job_progress import draw_history
 
 
@@ -73,9 +75,13 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     table = rounds_table(experiment.rounds)
     names = {measure: "share", f"{measure}_low": "low", f"{measure}_high": "high"}
     drawn = table[["round", "labeled", "images", *names]].rename(columns=names)
+    changed = where_classes_changed(experiment)
+    labeled = {record.round: record.labeled for record in experiment.rounds}
+    rows = [{"labeled": labeled[number], "words": words} for number, words in changed]
+    changes = pd.DataFrame(rows) if rows else None
     floor = commonest(experiment) if measure == "accuracy" else None
     curve = accuracy_curve(drawn, title_of(measure, measured_on(experiment).kind),
-                           Beside(ahead, baseline, floor))  # fmt: skip
+                           Beside(ahead, baseline, floor, changes))  # fmt: skip
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
         f"Each point is one round, with its interval. {INTERVALS[measure]} "
@@ -95,6 +101,11 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
         note += (
             " Dashed: an inverse power law (Cortes et al., 1993) fitted to the rounds, with a 95% "
             "interval."
+        )
+    if changed:
+        told = "; ".join(f"{plain(words)} (round {number})" for number, words in changed)
+        note += (
+            f" The classes changed: {told}. All rounds are measured by the classes as they are now."
         )
     if floor is not None:
         note += " Dotted: the accuracy of answering the commonest class every time."

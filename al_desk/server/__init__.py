@@ -1,4 +1,5 @@
 """What all tabs of one server share.
 
-resources  the store, the workers, the images, which tabs are open
+resources  the store, the workers, which tabs are open
+images     the images of experiments: looked at, read, and shown
 """

@@ -1,4 +1,4 @@
-"""What all tabs of one server share: the store, the workers, the images, which tabs are open.
+"""What all tabs of one server share: the store, the workers, which tabs are open.
 
 Work that needs torch imports it within its own function, in a worker's thread: it takes seconds.
 """
@@ -6,7 +6,6 @@ Work that needs torch imports it within its own function, in a worker's thread: 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +15,9 @@ import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from al_core.config import LEARNED
 from al_core.errors import StoreError
 from al_core.experiment.presence import Presence
-from al_core.files.paths import home
-from al_core.images.dataset_cache import load
+from al_core.files.paths import database_address
 from al_core.jobs import Job, Worker
 from al_core.progress import Work
 from al_core.store.store import Store
@@ -28,7 +25,7 @@ from al_core.store.store import Store
 
 def open_store() -> Store:
     """The database; raises StoreError while it cannot be opened, and tries again each time."""
-    return _open_store(os.environ.get("AL_DATABASE_URL") or f"sqlite:///{home() / 'al.db'}")
+    return _open_store(database_address())
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,39 +92,10 @@ def loader() -> Worker:
     return Worker(side_by_side=True)
 
 
-def images_key(source: str, image_size: int) -> str:
-    """The key of the job that loads a source."""
-    return f"{source} at {image_size}"
-
-
-def load_images(source: str, image_size: int, fresh: bool = False) -> Job:
-    """The job that loads a source, or has loaded it; its result is a Dataset.
-
-    ``fresh`` reads the source again, whatever was loaded before.
-    """
-    return _loaded(
-        images_key(source, image_size),
-        lambda: load(source, image_size=image_size, cache_dir=home() / "cache"),
-        fresh,
-    )
-
-
-def open_weights(weights: str, fresh: bool = False) -> Job:
-    """The same for weights to start from, which fit if it ends well; those that have yet to be
-    learned do."""
-
-    def work() -> Work[None]:
-        if weights not in ("none", LEARNED):
-            from al_core.models.weights import pretrained_weights
-
-            yield from pretrained_weights(weights, "")
-
-    return _loaded(f"weights {weights}", work, fresh)
-
-
-def _loaded(key: str, work: Callable[[], Work[Any]], fresh: bool) -> Job:
+def loaded(key: str, work: Callable[[], Work[Any]], fresh: bool = False, wait: bool = True) -> Job:
+    """The job of the loader with this key, begun if need be; ``fresh``: or again."""
     job = loader().job(key)
     if job is None or (fresh and not job.active):
         job = loader().submit(key, work)
-        job.wait(1.5)  # what is cached is there at once, and the page need not flicker
+        job.wait(1.5 * wait)  # what is cached is there at once, and the page need not flicker
     return job

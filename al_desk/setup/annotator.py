@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote, unquote
 
 import streamlit as st
@@ -14,6 +13,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.models.metrics import estimate, leading, within
 from al_core.names import LENGTH
 from al_core.store.records import RoundRecord, annotator_name, now
+from al_desk.routes.visitors import asks_for_login
 from al_desk.widgets.formatting import ago, interval, plain, show_error
 
 COOKIE = "annotator"
@@ -31,13 +31,12 @@ def is_let_in() -> bool:
     """Whether this visitor may see anything: everybody may, unless ``.streamlit/secrets.toml``
     names an identity provider; then strangers get a button to log in. Nobody may if that file
     cannot be read, since it may ask for a login."""
-    is_read = st.secrets.load_if_toml_exists()
-    if not is_read and any(Path(name).exists() for name in st.get_option("secrets.files")):
+    asks = asks_for_login()
+    if asks is None:
         show_error(
             "The secrets of this desk cannot be read, so nobody is let in: fix secrets.toml."
         )
         return False
-    asks = is_read and "auth" in st.secrets
     if not asks or st.user.get("is_logged_in", False):
         return True
     st.title("Active-learning desk", anchor=False)

@@ -1,4 +1,4 @@
-"""What is said before an experiment starts: what a round would cost, what will not be measured."""
+"""What a round would cost, said before an experiment starts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from al_core.analysis.classes import unmeasured_in_words
 from al_core.config import LEARNED, ExperimentConfig, Stem
-from al_core.files.paths import home
-from al_core.images.dataset_cache import unmeasured_classes
-from al_core.images.sources import SOURCES
 from al_core.jobs import JobState
 from al_core.models.learned_weights import learned_path
+from al_core.names import counted
 from al_core.progress import Work
-from al_desk.server.resources import images_key, loader
-from al_desk.widgets.formatting import duration, plain
+from al_desk.server.images import images_key
+from al_desk.server.resources import loader
+from al_desk.widgets.formatting import duration
 from al_desk.widgets.job_progress import redraw_at_end
 
 if TYPE_CHECKING:
@@ -23,36 +21,6 @@ if TYPE_CHECKING:
 
 SIZES = {"cifar10": 60_000, "digits": 1797}  # images, test images included
 UNKNOWN = 10_000  # images, of a source that has not been read yet
-CLASSES = 10  # in the sources that come with the program, and where nobody knows yet
-
-
-def show_unmeasured(source: str) -> None:
-    """Name the classes that the test images of a source will not measure, once it was listed in
-    the background."""
-    if not source or source in SOURCES:
-        return
-    key = _classes_key(source)
-    job = loader().job(key) or loader().submit(
-        key, lambda: unmeasured_classes(source, cache_dir=home() / "cache")
-    )
-    job.wait(1.0)  # most folders are listed by then, and nothing below moves
-    if job.active:
-        redraw_at_end(job)
-        st.caption("Looking which classes have images to test with…")
-    elif job.state is JobState.DONE and job.result[0]:
-        st.caption(f":material/visibility_off: {plain(unmeasured_in_words(*job.result))}")
-
-
-def classes_of(source: str) -> int:
-    """How many classes the images of a source have, if it was listed already."""
-    job = loader().job(_classes_key(source))
-    if job is None or job.state is not JobState.DONE:
-        return CLASSES
-    return job.result[1] or CLASSES
-
-
-def _classes_key(source: str) -> str:
-    return f"classes of {source}"
 
 
 def show_cost(config: ExperimentConfig) -> None:
@@ -82,11 +50,12 @@ def _in_words(config: ExperimentConfig, speed: Speed) -> str:
     if config.model.weights == LEARNED:
         minutes = config.model.learn_minutes
         learning = f"Learning features takes {minutes:,.0f} min, once for these images. "
-        loading = loader().job(images_key(config.data, config.image_size))
+        loading = loader().job(images_key(config))
         if loading and loading.result and learned_path(loading.result.fingerprint).exists():
             learning = "Features were learned from these images before, and are used again. "
     return (
-        f"{learning}On this machine, with {config.initial:,} labels and {images:,} images: "
+        f"{learning}On this machine, with {counted(config.initial, 'label')} and "
+        f"{counted(images, 'image')}: "
         f"fine-tuning takes about {duration(speed.of_fine_tuning(config, images))} a round. A "
         f"linear head takes {duration(speed.of_features(images))} once, for the features, and then "
         f"{duration(speed.of_head(config, images))} a round."

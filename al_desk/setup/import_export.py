@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from al_core.analysis.classes import some
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import (
     MOST_PROBLEMS,
@@ -21,15 +23,17 @@ from al_core.exchange.labels import (
     import_labels,
     read_labels,
 )
+from al_core.experiment.class_acts import add, change_classes
 from al_core.experiment.experiment import Experiment, open_experiment
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, has_files
 from al_core.jobs import JobState, Worker
+from al_core.names import counted
 from al_core.progress import Work
 from al_core.store.store import Store
 from al_desk.context import DeskContext
 from al_desk.server.resources import loader, trainer
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import errors_shown, show_error
+from al_desk.widgets.formatting import errors_shown, plain, show_error
 from al_desk.widgets.job_progress import watch
 
 TABLE = "imported-table"  # session state: the uploaded table, matched to the images
@@ -38,13 +42,14 @@ TABLE = "imported-table"  # session state: the uploaded table, matched to the im
 @dataclass(frozen=True, slots=True)
 class Export:
     """A file that is made on request: its button, what follows the experiment's name in its file
-    name, and the work of making it."""
+    name, the work of making it, and ``how`` it is made, by which two files of a button differ."""
 
     label: str
     note: str
     suffix: str
     worker: Worker
     make: Callable[[Experiment, Dataset], Work[str | bytes]]
+    how: str = ""
 
 
 def export_and_import(store: Store, experiment: Experiment, context: DeskContext | None) -> None:
@@ -68,19 +73,30 @@ def export_and_import(store: Store, experiment: Experiment, context: DeskContext
             help="CSV: the last label of each image; it is empty for a skipped image.",
         )
         if context is not None:
-            for export in _exports(experiment):
+            kept = f"keep-metadata-{experiment.id}"
+            for export in _exports(experiment, bool(st.session_state.get(kept))):
                 _made_on_request(context, export)
             with st.popover("Import labels", icon=":material/upload:"):
                 _import(context)
+    if context is not None and has_files(context.dataset):
+        st.checkbox(
+            "Keep what cameras wrote (place, time, serial numbers)",
+            key=kept,
+            help="In exported images. Without it their files are the same but for that.",
+            on_change=st.rerun,
+        )
 
 
-def _exports(experiment: Experiment) -> list[Export]:
-    folders, parquet = partial(_file, export_folders), partial(_file, export_parquet)
-    note = "A zip file with one folder per class."
+def _exports(experiment: Experiment, keep_metadata: bool) -> list[Export]:
+    folders, parquet = (
+        partial(_file, partial(export, keep_metadata=keep_metadata))
+        for export in (export_folders, export_parquet)
+    )
+    note, kept = "A zip file with one folder per class.", "kept" if keep_metadata else "left"
     exports = [
-        Export("Images by class", note, ".zip", loader(), partial(folders, ".zip")),
+        Export("Images by class", note, ".zip", loader(), partial(folders, ".zip"), kept),
         Export("Hugging Face parquet", "Images and labels in one table.", ".parquet", loader(),
-               partial(parquet, ".parquet")),
+               partial(parquet, ".parquet"), kept),
     ]  # fmt: skip
     if experiment.rounds:
         number = experiment.next_round - 1
@@ -106,7 +122,8 @@ def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
     from al_core.models.hardware import find_hardware
 
     predictions = yield from latest_predictions(experiment, dataset, find_hardware())
-    rest = experiment.pool.unlabeled
+    rest = np.setdiff1d(experiment.pool.unlabeled, [*experiment.away])
+    rest = rest[predictions.known_to(experiment)[rest]]  # others wait for the next round
     file = io.StringIO()
     keys = [dataset.train.keys[i] for i in rest.tolist()]
     export_predictions(keys, rest, predictions.probs[rest], experiment.config.class_names, file)
@@ -119,7 +136,8 @@ def _made_on_request(context: DeskContext, export: Export) -> None:
     name = f"experiment {experiment.id}, {label}, "
 
     def state(experiment: Experiment) -> str:
-        return f"{experiment.next_round} rounds, {len(experiment.annotations)} answers"
+        rounds, answers = experiment.next_round, len(experiment.annotations)
+        return f"{rounds} rounds, {answers} answers{export.how}"
 
     def make() -> None:
         worker.forget(name)  # the file that was made before is out of date
@@ -164,23 +182,39 @@ def _import(context: DeskContext) -> None:
         st.dataframe({"row": rows, "reason": reasons}, hide_index=True)
         if len(table.problems) > MOST_PROBLEMS:
             st.caption(f"The first {MOST_PROBLEMS:,} of them.")
+        if table.new:
+
+            def add_them() -> None:
+                of = (context.store, context.experiment.id, context.annotator)
+                change_classes(*of, add([*table.new]))
+
+            st.write(f"No class is called {plain(some([*table.new]))}.")
+            label = f"Add {counted(len(table.new), 'class', 'classes')}"
+            button(label, add_them, "add-classes", icon=":material/add:")
         return
 
     def take_in() -> str:
         new = import_labels(
             context.store, context.reread(), table, context.dataset, context.annotator
         )
-        return f"{new:,} labels imported; {len(table.labels) - new:,} were there already."
+        return (
+            f"{counted(new, 'label')} imported; "
+            f"{counted(len(table.labels) - new, 'was', 'were')} there already."
+        )
 
-    button(f"Import {len(table.labels):,} labels", take_in, type="primary")
+    button(f"Import {counted(len(table.labels), 'label')}", take_in, type="primary")
 
 
 def _read_once(file: Any, context: DeskContext) -> LabelTable:
     """A million rows take a second or two, and each click redraws the page."""
-    place = (context.experiment.id, file.file_id)
+    experiment = context.experiment
+    place = (experiment.id, file.file_id, len(experiment.class_changes))
     known: tuple[object, LabelTable] | None = st.session_state.get(TABLE)
     if known is None or known[0] != place:
-        names = context.experiment.config.class_names
-        known = (place, read_labels(file.getvalue(), context.dataset, names))
+        names = experiment.classes.numbers
+        known = (
+            place,
+            read_labels(file.getvalue(), context.dataset, names, experiment.manifest),
+        )
         st.session_state[TABLE] = known
     return known[1]

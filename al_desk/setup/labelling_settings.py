@@ -12,7 +12,7 @@ from al_core.config import ExperimentConfig
 from al_core.simulation.random_baseline import can_be_measured
 from al_core.store.store import Store
 from al_core.strategies.registry import STRATEGIES, titled
-from al_desk.server.resources import load_images
+from al_desk.server.images import load_images
 from al_desk.setup.training_settings import training_settings
 from al_desk.widgets.buttons import attempt, tell
 
@@ -20,7 +20,7 @@ from al_desk.widgets.buttons import attempt, tell
 def labelling_settings(store: Store, experiment_id: int) -> None:
     """How an experiment is labelled; can be changed at any time, in any tab."""
     config = ExperimentConfig.from_json(store.experiment(experiment_id).config)
-    images = load_images(config.data, config.image_size).result
+    images = load_images(config).result
     for name in SETTINGS:
         if name != "random_baseline" or (images is not None and can_be_measured(images)):
             _setting(store, experiment_id, name)

@@ -12,8 +12,10 @@ from al_core.config import (
     InitialLabels,
     default_train,
 )
-from al_core.images.sources import SOURCES
+from al_core.errors import ConfigError
+from al_core.files.paths import located
 from al_core.names import HIDDEN, LENGTH
+from al_core.sources.sources import SOURCES
 from al_core.store.store import Store
 from al_core.strategies.registry import (
     FEW_PER_CLASS,
@@ -23,8 +25,11 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
-from al_desk.setup.before_start import classes_of, show_cost, show_unmeasured
+from al_desk.server.images import folders, look_again
+from al_desk.setup.before_start import show_cost
+from al_desk.setup.found import ask_about, classes_of, has_labels
 from al_desk.setup.training_settings import count, model_and_training, readable
+from al_desk.setup.upload import offer_upload
 from al_desk.widgets.buttons import pressed
 
 PATH = "a folder or a parquet file"
@@ -38,6 +43,7 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
     cannot work.
     """
     source = _source(preselected)
+    are_classes, missing = ask_about(source)
     defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
     free = _free_name(store, source)
     name = st.text_input(
@@ -64,10 +70,11 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         "Initial images", defaults.initial, (2, 10_000_000), "Labelled before the first training.",
         key=f"initial-{source}",
     )  # fmt: skip
+    knows = has_labels(source, are_classes)
     initial_labels = st.radio(
         "Labelled by",
-        get_args(InitialLabels),
-        key=f"by-{source}",
+        get_args(InitialLabels) if knows else ("person",),
+        key=f"by-{source}-{knows}",
         horizontal=True,
         format_func={"truth": "the truth", "person": "me"}.__getitem__,
         help="Who labels the initial images: you, or the classes that came with them.",
@@ -114,10 +121,10 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         seed=seed,
         image_size=image_size,
         class_names=names,
+        folders_are_classes=are_classes,
         held_out_share=held_out_share / 100,
     )
     show_cost(config)
-    show_unmeasured(source)
     started = pressed(
         "Start experiment",
         type="primary",
@@ -125,11 +132,16 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         width="stretch",
         disabled=not source,
     )
+    if started and missing:
+        raise ConfigError(missing)
     return (name.strip() or free, config) if started else None
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    lines = text.splitlines()
+    if len(lines) == 1:
+        lines = text.split(",")
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _start(by_truth: bool) -> str:
@@ -160,19 +172,35 @@ def _source(preselected: str | None) -> str:
     if source in SOURCES:
         st.caption(SOURCES[source])
         return source
-    path = st.text_input(
-        "Path",
-        value="" if preselected is None or preselected in SOURCES else preselected,
-        placeholder="/home/me/pictures",
-        help="On the machine that runs the desk: train/<class>/…, or <class>/…, or just images; or "
-        "parquet in Hugging Face's format for image datasets; or a copy of the CIFAR-10 archive.",
+    named_before = "" if preselected is None or preselected in SOURCES else preselected
+    offered = [str(folder) for folder in folders()]
+    first_path = named_before or (offered[0] if offered else "")
+    st.session_state.setdefault("path", first_path)
+    about = (
+        "On the machine that runs the desk: train/<class>/…, or <class>/…, or just images, or "
+        "a .zip of them; or parquet in Hugging Face's format for image datasets; or a copy of the "
+        "CIFAR-10 archive."
     )
+    if offered:
+        path = st.selectbox(
+            "Path",
+            offered,
+            key="path",
+            accept_new_options=True,
+            on_change=look_again,
+            help=f"{about} Only these folders and what is in them may be named: type what follows.",
+        )
+    else:
+        path = st.text_input(
+            "Path", key="path", placeholder="/home/me/pictures", on_change=look_again, help=about
+        )
+    offer_upload("path")
     return (path or "").strip()
 
 
 def _free_name(store: Store, source: str) -> str:
     """A name that no experiment has yet."""
-    last = source.rstrip("/").rsplit("/", 1)[-1]
+    last = located(source).name if source else ""
     base = HIDDEN.sub("", last)[: LENGTH - 10].strip() or "experiment"  # room for a number
     taken = {record.name for record in store.experiments()}
     return next(name for i in numbers(1) if (name := f"{base} {i}") not in taken)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
+from al_core.files.atomic import remove
+from al_core.files.paths import uploads
 from al_core.store.store import Store
+from al_desk.server.images import look_again
 from al_desk.server.resources import trainer
+from al_desk.setup.storage import delete_for_good
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import plain
 
@@ -36,10 +41,17 @@ def choose_experiment(store: Store) -> int | None:
     if current is not None:
         _manage(store, current, known[current])
     if deleted := store.experiments(deleted=True):
-        with st.expander("Deleted experiments", icon=":material/restore_from_trash:"):
-            for record in deleted:
+        gone = st.expander(
+            "Deleted experiments",
+            icon=":material/restore_from_trash:",
+            key="deleted",
+            on_change=st.rerun,
+        )
+        with gone:
+            for record in deleted if gone.open else ():
                 restore = partial(store.restore_experiment, record.id)
                 button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
+                delete_for_good(store, record)
     return current
 
 
@@ -50,6 +62,19 @@ def show_experiment(experiment_id: int | None) -> None:
     else:
         st.query_params["experiment"] = str(experiment_id)
     st.rerun()
+
+
+def _upload_of(store: Store, experiment_id: int) -> Path | None:
+    """The folder of an upload that this experiment alone uses, also of those that were deleted."""
+    found = {
+        record.id: Path(str(record.config["data"]))
+        for deleted in (False, True)
+        for record in store.experiments(deleted)
+    }
+    folder = found.pop(experiment_id)
+    if folder.parent != uploads() or not folder.is_dir():
+        return None
+    return None if any(folder in (one, *one.parents) for one in found.values()) else folder
 
 
 def _manage(store: Store, experiment_id: int, name: str) -> None:
@@ -65,12 +90,23 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
         )
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         st.write(
-            "It stops training and disappears from the list. Its labels and weights are kept, and "
-            "it can be restored."
+            "It stops training and disappears from the list. Its labels and weights are kept: it "
+            "can be restored, or deleted for good, under “Deleted experiments”."
         )
+
+        upload, forget = _upload_of(store, experiment_id), f"forget-{experiment_id}"
+        if upload is not None:
+            st.checkbox(
+                "And the pictures that were uploaded for it",
+                key=forget,
+                help=f"The folder “{plain(upload.name)}” on the server. It cannot be restored.",
+            )
 
         def act() -> None:
             trainer().cancel_all(f"experiment {experiment_id},")
             store.delete_experiment(experiment_id)
+            if upload is not None and st.session_state[forget]:
+                remove(upload)
+                look_again()
 
         button("Delete experiment", act, f"delete-{experiment_id}", type="primary")

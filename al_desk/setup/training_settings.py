@@ -17,12 +17,11 @@ from al_core.config import (
     ModelConfig,
     Stem,
     TrainConfig,
-    check_fits_a_page,
 )
 from al_core.errors import WeightsError
 from al_core.experiment.experiment import change_settings, open_experiment
 from al_core.store.store import Store
-from al_desk.server.resources import open_weights
+from al_desk.server.images import open_weights
 from al_desk.widgets.buttons import attempt, pressed, tell
 
 TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
@@ -57,10 +56,10 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
     name = f"settings-{place}-{experiment_id}"
 
     def save() -> str:
-        check_fits_a_page(per_round, config.image_size)
         if model.weights not in WEIGHTS:
             job = open_weights(model.weights, fresh=True)
-            job.wait(60)
+            if not job.wait(60):
+                raise WeightsError("These weights take long to read; save again in a minute.")
             if job.error:
                 raise WeightsError(job.error)
         wanted = replace(config, per_round=per_round, rounds=rounds, model=model, train=train)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,11 +29,12 @@ class Beside:
     """What is drawn beside a curve: the forecast ``ahead`` from
     :func:`al_desk.results.stopping.advise`, ``baseline`` from
     :func:`al_desk.results.random_baseline.random_baseline`, and the ``floor``, the commonest class
-    and its share."""
+    and its share; ``changes`` of the classes, ``labeled, words``: the first round with others."""
 
     ahead: pd.DataFrame | None = None
     baseline: pd.DataFrame | None = None
     floor: tuple[str, float] | None = None
+    changes: pd.DataFrame | None = None
 
 
 def accuracy_curve(table: pd.DataFrame, title: str, beside: Beside) -> Layers:
@@ -72,6 +73,14 @@ def accuracy_curve(table: pd.DataFrame, title: str, beside: Beside) -> Layers:
             at.mark_rule(strokeWidth=1.5, strokeDash=[2, 3], color=GREY),
             low.encode(x=alt.value(0), text="words:N"),
         ]
+    if beside.changes is not None:
+        told = alt.Tooltip("words:N", title="Classes changed")
+        at = alt.Chart(beside.changes).encode(x=x, tooltip=[told])
+        mark = at.mark_point(shape="triangle-down", size=90, filled=True, color=GREY, opacity=1)
+        layers += [
+            at.mark_rule(strokeWidth=1.5, strokeDash=[6, 3], color=GREY),
+            mark.encode(y=alt.value(4)),
+        ]
     return alt.layer(*layers).properties(height=HEIGHT)
 
 
@@ -97,18 +106,20 @@ def _along_labels(rounds: Sequence[int]) -> alt.X:
     return alt.X("labeled:Q", title="Labelled images", axis=axis, scale=scale)
 
 
-def recall_table(rounds: Sequence[RoundRecord], class_names: Sequence[str]) -> pd.DataFrame:
-    """A row for each class of each measured round: ``recall`` on ``images`` images with its 95%
-    Wilson interval from ``low`` to ``high``, and its ``change`` since the round before."""
+def recall_table(rounds: Sequence[RoundRecord], names: Mapping[int, str]) -> pd.DataFrame:
+    """A row for each of the classes that are so called, by their numbers, of each measured round:
+    ``recall`` on ``images`` images with its 95% Wilson interval from ``low`` to ``high``, and its
+    ``change`` since the round before."""
     rows = []
     for record in rounds:
         if record.metrics is None:
             continue
         confusion = record.metrics["confusion"]
-        for k, (row, recall) in enumerate(zip(confusion, class_recall(confusion), strict=True)):
-            count = sum(row)
-            interval = wilson_interval(row[k], count)
-            rows.append((record.round, record.labeled, class_names[k], recall, *interval, count))
+        recalls = class_recall(confusion)
+        for k, name in names.items():
+            count = sum(confusion[k])
+            interval = wilson_interval(confusion[k][k], count)
+            rows.append((record.round, record.labeled, name, recalls[k], *interval, count))
     columns = ["round", "labeled", "class", "recall", "low", "high", "images"]
     table = pd.DataFrame(rows, columns=columns)
     table["change"] = table.groupby("class", sort=False)["recall"].diff()

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from al_core.errors import ActiveLearningError
+from al_core.names import counted
 
 
 def plain(text: str) -> str:
@@ -41,8 +42,7 @@ def ago(time: datetime) -> str:
     seconds = (datetime.now(UTC) - time).total_seconds()
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+            return f"{counted(int(seconds // size), unit)} ago"
     return "a moment ago"
 
 

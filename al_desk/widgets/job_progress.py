@@ -132,6 +132,8 @@ def _in_words(progress: Progress | None) -> str:
         words += f": {progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
     elif progress.total:
         words += f": {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+    elif progress.done:
+        words += f": {progress.done:,.0f} {progress.unit}"
     left = progress.seconds_left
     if left is not None and left >= 1:
         words += f", about {duration(left)} left"
