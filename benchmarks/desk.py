@@ -40,7 +40,7 @@ WATCH_READY = """(old) => {
             const grid = host.shadowRoot?.querySelector("[data-testid=label-grid]:not([hidden])");
             const tiles = grid?.querySelectorAll("[data-testid=tile]") ?? [];
             if (!tiles.length || tiles[0].dataset.image === old) continue;
-            if (tiles[tiles.length - 1].firstChild.style.backgroundImage) {
+            if ([...tiles].every((tile) => tile.querySelector("img").naturalWidth)) {
                 window.ready = {count: tiles.length, at: Date.now()};
                 return;
             }

@@ -51,8 +51,8 @@ def accuracies(dataset: Dataset, config: ExperimentConfig) -> tuple[float, float
         outcome = finish(run_round(task, find_hardware()))
     except ConfigError:
         return float("nan"), by_pixels
-    assert outcome.test_probs is not None
-    return float((outcome.test_probs[seen].argmax(1) == truth).mean()), by_pixels
+    assert outcome.measured is not None
+    return float((outcome.measured.probs[seen].argmax(1) == truth).mean()), by_pixels
 
 
 @click.command()

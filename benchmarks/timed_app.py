@@ -12,6 +12,7 @@ import runpy
 import time
 from pathlib import Path
 
+import streamlit as st
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 
@@ -30,4 +31,9 @@ if not hasattr(ScriptRunner, "untimed"):
 
     ScriptRunner._run_script = timed
 
-runpy.run_path(str(Path(__file__).parents[1] / "streamlit_app.py"), run_name="__main__")
+if __name__ == "__main__":
+    runpy.run_path(str(Path(__file__).parents[1] / "streamlit_app.py"), run_name="__main__")
+else:
+    from al_desk.routes.app import lifespan, routes
+
+    app = st.App(__file__, routes=routes(), lifespan=lifespan)

@@ -1,4 +1,4 @@
-"""What tests share: a browser, a server for a Streamlit script, databases of both kinds."""
+"""What tests share: a log of its own for each, databases, a browser, a server for a page."""
 
 import contextlib
 import os
@@ -10,9 +10,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from hypothesis import settings
+from safetensors.torch import save_file
+from torchvision import models
+
+from al_core.store.store import Store
 
 # Whatever benchmarks use too is imported by its full name.
+from tests.narrow import full_width_resnet18  # first: networks are narrow from here on
 from tests.postgres import Postgres, installed, running
 from tests.servers import APP, CHROMIUM, free_port, one_profile, run, wait_for
 
@@ -55,6 +61,53 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
                 says = str(error)
             report.sections.append((f"the page {page.url}", says))
     return report
+
+
+@pytest.fixture
+def full_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks as users have them: for what depends on their width, such as fast convolutions."""
+    monkeypatch.setattr("al_core.models.network.resnet18", full_width_resnet18)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the program keeps its files within this test: the test's own folder."""
+    monkeypatch.setenv("AL_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    """The log there, with nothing in it."""
+    return Store()
+
+
+@pytest.fixture
+def set_option() -> Iterator[Callable[[str, object], None]]:
+    """Sets an option of Streamlit until the test ends."""
+    from streamlit import config
+
+    before: dict[str, object] = {}
+
+    def setting(name: str, value: object) -> None:
+        before.setdefault(name, config.get_option(name))
+        config.set_option(name, value)
+
+    yield setting
+    for name, value in before.items():
+        config.set_option(name, value)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights that nobody trained, by torchvision's names."""
+    torch.manual_seed(0)
+    tensors = {
+        name: t.contiguous() for name, t in models.resnet18(weights=None).state_dict().items()
+    }
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    save_file(tensors, path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from al_core.progress import finish
 from al_core.store.records import Batch, RoundRecord
 from al_core.store.store import Store
 
-A_ROUND = 600_000  # milliseconds a round may take on a busy machine
+A_ROUND = 25_000  # milliseconds a round may take on a busy machine
 FOR_EVER = 100_000  # optimiser steps
 FEW = "a few digits"  # a file of them, in the folder of the desk
 POOL = 240  # how many there are to label; 60 more measure

@@ -11,17 +11,17 @@ SCRIPT = """
 import json
 import time
 from pathlib import Path
-import numpy as np
 import streamlit as st
 from al_core.errors import StoreError
-from al_desk.grid.label_grid import Frame, GridStatus, label_grid, sprite_text
+from al_desk.grid.label_grid import Frame, GridStatus, label_grid
 from al_desk.widgets.buttons import pressed
 
+# A page of one file: the pictures come from nowhere.
 query = st.query_params
 log = Path(query["log"])
 names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
 batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
-pixels = np.random.default_rng(0).integers(0, 256, (int(query.get("n", 6)), 3, 32, 32), np.uint8)
+pictures = [(str(i), 32, 32) for i in range(int(query.get("n", 6)))]
 stored = {100: 2} if st.checkbox("Stored") else {}
 
 def store(events):
@@ -39,16 +39,17 @@ def desk(images, guesses):
         show_guesses=bool(query.get("guesses")),
     )
     label_grid(
-        Frame(f"label-grid-{batch}", images, pixels, names, guesses), status, store,
+        Frame(f"label-grid-{batch}", images, "/nowhere/", pictures, names, range(len(names)),
+              guesses), status, store,
         lambda image: {
             "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
-            "near": [1], "size": 32, "sheet": sprite_text(pixels[:1]),
+            "near": [1], "pictures": pictures[:1],
         },
     )
     if st.button("Repair"):
         st.session_state.repaired = True
 
-images = [100 + i for i in range(len(pixels))]
+images = [100 + i for i in range(len(pictures))]
 desk(images, dict.fromkeys(images, (1, 0.61)) if query.get("guess") else {})
 st.text_input("Note")
 if pressed("Count"):

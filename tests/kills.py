@@ -1,5 +1,5 @@
-"""The server is killed while somebody labels in the real page, and while rounds train: once in the
-tests, more often in ``python -m benchmarks.faults``."""
+"""The server is killed while somebody labels in the real page, while rounds train, and while a
+folder changes: once in the tests, more often in ``python -m benchmarks.faults``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from safetensors.numpy import load_file
 
@@ -20,8 +22,9 @@ from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset_cache import load
+from al_core.pictures.digests import digest_of_file
 from al_core.progress import finish
-from al_core.store.records import Annotation
+from al_core.store.records import HERE, Annotation
 from al_core.store.store import Store
 from tests.servers import Server, free_port, serving
 
@@ -127,6 +130,69 @@ def while_training(browser: Browser, home: Path, kills: int, rng: random.Random)
     mine = open_experiment(Store(url(home)), experiment)
     tally.otherwise += outcome(mine) != outcome(undisturbed(home / "undisturbed", mine.next_round))
     return tally
+
+
+def while_changing(browser: Browser, home: Path, kills: int, rng: random.Random) -> Tally:
+    """Files come, go, move and swap their names, and the server is killed while it finds out."""
+    tally = Tally("the images of a folder change")
+    folder, count = home / "pictures", 200
+    for i in range(count):
+        draw(folder / f"{i}.png", i)
+    settings = replace(
+        BY_HAND, data=str(folder), class_names=("cat", "dog"), rounds=2, random_baseline=False
+    )
+    number, store = start(home, settings), Store(url(home))
+    pool = open_experiment(store, number).manifest.pool
+    labelled = {row.position: row.digest for row in pool[:50]}
+    store.append(number, [Annotation(i, i % 2, 0, "me", key=pool[i].key) for i in labelled])
+    page, port = browser.new_page(), free_port()
+    for _ in range(kills):
+        count = shuffle(folder, count, rng)
+        with serving(home, port=port) as server:
+            page.goto(f"http://127.0.0.1:{port}/?experiment={number}", wait_until="commit")
+            time.sleep(rng.uniform(0.2, 3))
+            kill(server)
+        tally.kills += 1
+        tally.damaged += integrity(home) != "ok"
+    with serving(home, port=port):
+        page.goto(f"http://127.0.0.1:{port}/?experiment={number}")
+        look = page.get_by_role("button", name="Look for new images")
+        expect(look).to_be_visible(timeout=60_000)
+    page.close()
+    experiment = open_experiment(store, number)
+    pool = experiment.manifest.pool
+    tally.lost = len(labelled.keys() - experiment.pool.answers.keys())
+    tally.twice = len(experiment.annotations) - len(labelled)
+    # Each label still belongs to the picture it was given to, and each file to one position.
+    tally.otherwise += sum(pool[i].digest != digest for i, digest in labelled.items())
+    here = {row.key: row.digest for row in pool if row.state == HERE}
+    files = {path.name: digest_of_file(path).hex() for path in folder.iterdir()}
+    tally.otherwise += here != files
+    return tally
+
+
+def shuffle(folder: Path, count: int, rng: random.Random) -> int:
+    """Change a folder in which ``count`` pictures were drawn; how many there are afterwards."""
+    for i in range(count, count + 20):
+        draw(folder / f"{i}.png", i)
+    names = sorted(path.name for path in folder.iterdir())
+    rng.shuffle(names)
+    for name in names[:5]:
+        (folder / name).unlink()
+    for i, name in enumerate(names[5:10]):
+        (folder / name).rename(folder / f"moved {count} {i}.png")
+    for one, other in zip(names[10:15], names[15:20], strict=True):
+        (folder / one).rename(folder / "aside")
+        (folder / other).rename(folder / one)
+        (folder / "aside").rename(folder / other)
+    return count + 20
+
+
+def draw(path: Path, number: int) -> None:
+    """A picture that no other is like."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
 
 
 def until_asked(page: Page, number: int, count: int) -> None:

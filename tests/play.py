@@ -1,21 +1,35 @@
 """Two people at one experiment, who do by chance all that can be done while a network learns."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from squares import CPU
 
+from al_core.errors import ConfigError
+from al_core.experiment.class_acts import (
+    add,
+    change_classes,
+    merge,
+    redo,
+    rename,
+    reorder,
+    retire,
+    split,
+)
+from al_core.experiment.class_acts import undo as undo_classes
 from al_core.experiment.experiment import (
     Experiment,
     Phase,
     change_settings,
     open_experiment,
 )
-from al_core.experiment.leases import close_round, hand_in, lapses_at, take_new_batch
+from al_core.experiment.leases import Holder, close_round, hand_in, lapses_at, take_new_batch
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit
 from al_core.models.hardware import Hardware
+from al_core.names import LENGTH
 from al_core.progress import finish
 from al_core.store.records import Annotation, Batch
 from al_core.store.store import Store
@@ -45,7 +59,8 @@ class Play:
         """So many acts; the experiment after them."""
         everything = (
             [self.label] * 6 + [self.finish_batch] * 5 + [self.train] * 8 + [self.relabel] * 2
-            + [self.take_back, self.withdraw, self.change_settings, self.refit]
+            + [self.take_back, self.withdraw, self.refit]
+            + [self.change_settings, self.change_classes] * 2
         )  # fmt: skip
         for _ in range(acts):
             self.any_of(everything)()
@@ -62,13 +77,16 @@ class Play:
 
     def say(self, image: int, number: int, who: str) -> None:
         label = int(self.dataset.train.targets[image]) if self.rng.random() < 0.9 else None
+        classes = self.now.classes
+        if label is not None and classes.counts_as[label] < 0:  # it was split, or is not used
+            label = self.any_of(classes.shown)
         self.store.append(self.id, [Annotation(image, label, number, who)])
 
     def batch_for(self, tab: str) -> Batch | None:
         def choose(experiment: Experiment, number: int):
             return choose_batch(experiment, number, self.dataset, self.hardware)
 
-        return finish(take_new_batch(self.store, self.id, tab, tab, lambda _: False, choose))
+        return finish(take_new_batch(self.store, self.id, Holder(tab, tab), choose))
 
     def label(self, share: float = 0.5) -> Batch | None:
         self.seen.append(self.now)
@@ -128,6 +146,19 @@ class Play:
         train = replace(now.config.train, learning_rate=0.005 + 0.001 * place, flip=place % 2 == 0)
         wanted = replace(now.config, strategy=self.strategies[place], train=train)
         change_settings(self.store, now, wanted)
+
+    def change_classes(self) -> None:
+        """One class more or less, or a change undone; what cannot be is left."""
+        now = self.now.classes
+        names = [*now.named.values()]
+        one, other = self.any_of(names), self.any_of(names)
+        new = [f"{one} {len(now.names) + i}"[-LENGTH:] for i in range(2)]
+        act = self.any_of([
+            add(new[:1]), rename(one, new[0]), merge([one], other), split(one, new), retire(one),
+            undo_classes(), redo(), reorder(names[::-1]),
+        ])  # fmt: skip
+        with suppress(ConfigError):
+            change_classes(self.store, self.id, self.any_of(TABS), act)
 
     def refit(self) -> None:
         finish(refit(self.store, self.id, self.dataset, self.hardware))

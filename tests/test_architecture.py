@@ -21,35 +21,41 @@ IN_THE_CORE = {
     "progress": "",
     "seeds": "",
     "names": "errors",
+    "limits": "errors",
     "jobs": "errors progress",
     "files": "errors progress",
     "strategies": "errors",
-    "images": "errors progress files",
+    "sources": "errors progress files",
+    "pictures": "errors progress files sources",
+    "images": "errors progress seeds files sources pictures",
     "store": "errors names files",
-    "config": "errors names files images strategies",
+    "config": "errors names limits files images strategies",
     "models": "errors progress seeds files config",
-    "features": "errors progress seeds files images config models",
-    "experiment": "errors progress seeds files images store config models",
-    "exchange": "errors progress files images store experiment",
-    "analysis": "errors progress seeds files store strategies models experiment",
+    "features": "errors progress seeds limits files pictures images config models",
+    "experiment": "errors progress seeds names files sources pictures images store config models",
+    "exchange": "errors progress files sources pictures images store experiment",
+    "storage": "errors progress files sources images store features",
+    "analysis": "errors progress seeds names files store strategies models experiment",
     "loop": "errors progress seeds files images store strategies config models features experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",
-    "distributed": "errors progress seeds files images strategies models features loop simulation",
-    "cli": "errors progress files images store strategies config models features experiment "
-    "exchange analysis loop simulation distributed",
+    "distributed": "errors progress seeds files sources pictures images strategies models features "
+    "loop simulation",
+    "cli": "errors progress names files images store strategies config models features experiment "
+    "exchange storage analysis loop simulation distributed",
     "__main__": "cli",
 }
 # What each folder of al_desk imports of the others; al_core they may all see.
 IN_THE_DESK = {
     "context": "",
-    "grid": "context",
+    "grid": "context routes widgets",
+    "routes": "server",
     "server": "",
-    "widgets": "server",
-    "results": "server widgets",
-    "setup": "context server widgets",
+    "widgets": "routes server",
+    "results": "routes server widgets",
+    "setup": "context routes server widgets",
     "labelling": "context server widgets grid setup results",
-    "page": "context server widgets setup results labelling",
+    "page": "context routes server widgets setup results labelling",
     "command": "",  # it starts the page by its script's path
 }
 NOT_FOR_THE_DESK = {"cli", "distributed", "__main__"}
@@ -57,10 +63,8 @@ MOST_PARAMETERS = 5
 # The functions that still take more. Those of cli have a parameter for each option of a command.
 TAKE_MORE = {
     "cli": "choose embed pretrain simulate",
-    "experiment": "take_new_batch",
     "loop": "score_images look_again",
     "models": "fit_heads build fit",
-    "store": "create_experiment",
 }
 
 
@@ -179,8 +183,8 @@ def test_only_the_store_and_the_commands_need_a_database() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_page_is_imported_without_torch() -> None:
-    """A page that shows a batch and a curve should not wait two seconds for torch.
+def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
+    """The first batch is shown before there is a curve, and without two seconds of torch.
 
     What needs torch is imported within the functions that the worker runs.
     """
@@ -197,10 +201,6 @@ def test_the_page_is_imported_without_torch() -> None:
     names = {name for path in DESK for name in imported(path)} - lazily
     modules = [n for n in names if (ROOT / (n.replace(".", "/") + ".py")).exists()]
     assert "al_core.store.store" in modules
-    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_the_first_batch_does_not_wait_for_what_draws_charts() -> None:
-    code = "import sys, al_desk.page; assert 'altair' not in sys.modules"
+    code = "import sys, al_desk.page; assert 'altair' not in sys.modules, 'what draws charts'; "
+    code += f"import {', '.join(modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -147,6 +147,27 @@ def test_a_file_of_two_names_keeps_both_and_one_that_cannot_be_replaced_is_writt
     assert [*tmp_path.iterdir()] == [one]
 
 
+def test_a_file_that_may_be_written_to_in_a_folder_that_may_not_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, allowed = tmp_path / "one", os.access
+    one.write_text("long before\n")
+    # Who runs the tests may be root, who may write to any folder.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and allowed(path, mode))
+    with whole_text(one) as file:
+        file.write("now\n")
+        assert [*tmp_path.iterdir()] == [one]  # nothing beside it meanwhile
+    assert one.read_text() == "now\n"
+
+
+def test_a_name_as_long_as_any_may_be_is_written(tmp_path: Path) -> None:
+    path = tmp_path / f"{'ä' * 125}.csv"  # 254 bytes
+    check_writable(path)
+    with whole_text(path) as file:
+        file.write("labels\n")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 @pytest.mark.parametrize("name", ["al.db", "al.db-wal", "weights/1/0.safetensors", "cache/x"])
 def test_what_the_program_keeps_is_no_place_to_write_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -181,7 +202,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
         (folder, False, "Is a directory"),
         (folder, True, "not empty"),
         (file, True, "Not a directory"),
-        (tmp_path / ("x" * 255), False, "too long"),
+        (tmp_path / ("x" * 256), False, "too long"),
     ):
         with pytest.raises(FileNotWritten, match=reason):
             check_writable(path, is_folder)

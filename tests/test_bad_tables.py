@@ -224,7 +224,7 @@ def test_columns_that_are_no_labels_and_labels_out_of_range_are_a_sentence(tmp_p
     other = parquet(path, weight=pa.array([0.0, float("nan"), 1.0, 1.0]))
     assert not loaded(other, cache).has_truth
     huge = parquet(path, label=pa.array([0, 1, 2**63 + 5, 1], pa.uint64()))
-    assert f"has the label {2**63 + 5}" in sentence(huge, cache)
+    assert loaded(huge, cache).train.class_names == ("0", "1", str(2**63 + 5))
     kind = pa.struct([("bytes", pa.list_(pa.int8())), ("path", pa.int64())])
     pq.write_table(pa.table({"img": pa.array([{"bytes": [1], "path": 1}], kind)}), path)
     assert "no column of images" in sentence(path, cache)

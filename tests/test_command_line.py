@@ -24,10 +24,7 @@ ROOT = Path(__file__).parents[1]
 QUICK = "--data digits --initial 12 --per-round 5 --rounds 2 --epochs 1 --min-steps 3"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def al_core(*words: str | Path) -> Result:
@@ -62,7 +59,7 @@ def test_simulate_writes_one_row_for_each_strategy_seed_and_round(tmp_path: Path
     assert header == (
         "strategy,seed,round,labeled,test_accuracy,test_accuracy_low,test_accuracy_high,"
         "balanced_accuracy,balanced_accuracy_low,balanced_accuracy_high,"
-        "macro_f1,macro_f1_low,macro_f1_high,train_seconds,score_seconds,select_seconds,"
+        "macro_f1,macro_f1_low,macro_f1_high,leading,train_seconds,score_seconds,select_seconds,"
         "images_scored,nll,ece,disagreement,data,annotator,head,embeddings,start,initial,per_round,"
         "weights,stem,image_size,epochs,min_steps,batch_size,learning_rate,momentum,weight_decay,"
         "flip,shift,class_weights"
@@ -163,6 +160,7 @@ def test_a_picture_of_curves_needs_a_test_image(home: Path) -> None:
     assert not (home / "simulations").exists()
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_the_table_once_and_a_link_stays_one(home: Path) -> None:
     words = ["simulate", *QUICK.split(), "--head", "linear"]
     words += ["--embeddings", str(pixels_of(home)), "--plot", str(home / "c.svg")]
@@ -202,7 +200,7 @@ def test_export_writes_the_last_label_of_each_image(tmp_path: Path) -> None:
     assert ended.exit_code == 0, ended.stderr
     table = {int(row["image"]): row for row in rows(tmp_path / "out.csv")}
     header = (tmp_path / "out.csv").read_text().splitlines()[0]
-    columns = "key,image,label,class_name,round,strategy,score,annotator,created_at,seconds"
+    columns = "key,image,label,class_name,reason,round,strategy,score,annotator,created_at,seconds"
     assert header == columns
     assert set(table) == initial | {first, second}
     relabelled, skipped = table[first], table[second]
@@ -243,7 +241,7 @@ def test_labels_go_out_as_folders_and_parquet_and_come_in_as_csv(tmp_path: Path)
     assert len(store.annotations(experiment)) == 5
     table.write_text(f"key,class_name\n{known},7\n")
     ended = al_core(*words)
-    assert ended.stdout == "1 labels imported; 0 were there already.\n"
+    assert ended.stdout == "1 label imported; 0 were there already.\n"
     assert (store.annotations(experiment)[-1].label, len(store.annotations(experiment))) == (7, 6)
 
 

@@ -253,11 +253,11 @@ def test_a_table_of_the_command_line_is_read() -> None:
 
 def test_the_intervals_of_a_table_are_those_of_its_curve() -> None:
     table = (
-        b"strategy,seed,labeled,test_accuracy,macro_f1,macro_f1_low,macro_f1_high\n"
-        b"margin,0,20,0.7,0.6,0.5,0.7\nmargin,0,10,0.6,0.4,0.3,0.5\n"
+        b"strategy,seed,labeled,test_accuracy,macro_f1,macro_f1_low,macro_f1_high,leading\n"
+        b"margin,0,20,0.7,0.6,0.5,0.7,balanced\nmargin,0,10,0.6,0.4,0.3,0.5,balanced\n"
     )
     (curve,) = read_curves(table, "runs.csv", "f1")
-    assert curve == Curve("margin", 0, (10, 20), (0.4, 0.6), (0.3, 0.5), (0.5, 0.7))
+    assert curve == Curve("margin", 0, (10, 20), (0.4, 0.6), (0.3, 0.5), (0.5, 0.7), unequal=True)
     (curve,) = read_curves(table, "runs.csv")
     assert curve.low is curve.high is None
 

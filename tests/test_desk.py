@@ -206,8 +206,8 @@ def test_labels_and_images_are_taken_away_and_labels_brought_in(desk: Desk) -> N
         expect(page.get_by_text(answer)).to_be_visible()
     text = f"key,class_name\n{taken},4\n"
     chooser.set_input_files({"name": "b.csv", "mimeType": "text/csv", "buffer": text.encode()})
-    page.get_by_role("button", name="Import 1 labels").click()
-    expect(page.get_by_text(re.compile("labels imported"))).to_be_visible()
+    page.get_by_role("button", name="Import 1 label").click()
+    expect(page.get_by_text(re.compile("1 label imported"))).to_be_visible()
     assert desk.rows(number, "key, label", "annotations")[-1] == (taken, 4)
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from al_core.errors import DownloadError, SourceError
 from al_core.files.download import download
-from al_core.images import cifar10
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
+from al_core.sources import cifar10
 
 FILE = np.random.default_rng(0).bytes(400_000)
 CHECKSUM = f"md5:{hashlib.md5(FILE).hexdigest()}"

@@ -36,6 +36,7 @@ def trained(stem: str, side: int, images: int = 32, epochs: int = 1) -> tuple[Ne
     return network.eval(), pixels
 
 
+@pytest.mark.usefixtures("full_width")
 @pytest.mark.parametrize(
     ("stem", "side"), [("torchvision", 32), ("torchvision", 45), ("small", 16), ("small", 9)]
 )
@@ -59,6 +60,7 @@ def test_it_says_the_same_where_nothing_is_fused(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_width")
 def test_the_fast_choice_is_that_of_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = trained("torchvision", 32, 1000, epochs=3)
     everything, pool = np.arange(1000), np.arange(100, 1000)

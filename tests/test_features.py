@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from squares import CPU, config, label_batch, of_squares, train
-from torchvision.models import resnet18
 
 from al_core.config import ModelConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.experiment.experiment import open_experiment
-from al_core.experiment.leases import take_new_batch
+from al_core.experiment.leases import Holder, take_new_batch
 from al_core.experiment.predictions import load_predictions
 from al_core.experiment.start import start_experiment
 from al_core.features.embed import embed, embed_into, frozen_features
@@ -24,7 +24,8 @@ from al_core.features.embedding_files import (
     write_file,
 )
 from al_core.features.read import read_features
-from al_core.images.dataset import Dataset, ImageSet, digests_of
+from al_core.images.dataset import Dataset, ImageSet, identities
+from al_core.images.dataset_cache import load
 from al_core.loop.advance import choose_batch, latest_predictions, refit
 from al_core.models.network import build
 from al_core.models.weights import read_weights, save_network
@@ -35,20 +36,8 @@ from al_core.store.store import Store
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
+def small_batches(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 16)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file by torchvision's names."""
-    torch.manual_seed(0)
-    tensors = {name: t.contiguous() for name, t in resnet18(weights=None).state_dict().items()}
-    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
-    save_file(tensors, path)
-    return path
 
 
 def test_an_embedding_that_was_stopped_goes_on_where_it_was(
@@ -56,7 +45,7 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
 ) -> None:
     dataset, pretrained = of_squares(), read_weights(weights)
     whole = finish(embed(dataset, pretrained, CPU, home / "whole"))
-    assert (whole.train.shape, whole.test.shape) == ((60, 512), (30, 512))
+    assert (whole.train.shape, whole.test.shape) == ((60, 128), (30, 128))  # narrow
     assert whole.train.dtype == np.float16
 
     work = embed(dataset, pretrained, CPU, home / "stopped")
@@ -76,6 +65,33 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     assert np.array_equal(
         finish(embed(dataset, pretrained, CPU, home / "stopped")).test, whole.test
     )
+
+
+def test_pictures_are_embedded_at_the_size_of_the_encoder_and_not_of_the_array(
+    weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / "mine"
+    for i, name in enumerate("abcdef"):
+        (folder / "xy"[i % 2]).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (60 + 9 * i, 120, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / "xy"[i % 2] / f"{name}.png")
+    small, large = (
+        finish(load(str(folder), image_size=size, cache_dir=home / "cache")) for size in (16, 96)
+    )
+    pretrained = read_weights(weights)
+    monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 4)  # more than one block
+    from_array = finish(embed(large, pretrained, CPU, home / "whole"))
+    streamed = finish(embed(small, pretrained, CPU, home / "streamed", 96))
+    assert np.array_equal(streamed.train, from_array.train)
+    shrunk = finish(embed(small, pretrained, CPU, home / "small"))
+    assert not np.allclose(streamed.train, shrunk.train, atol=0.01)
+
+    gone, kept = (
+        folder / large.train.keys[0],
+        finish(load(str(folder), image_size=16, cache_dir=home / "cache")),
+    )
+    gone.unlink()  # after it was listed: it is embedded by what the array holds of it
+    assert np.isfinite(finish(embed(kept, pretrained, CPU, home / "gone", 96)).train).all()
 
 
 def some_of(images: ImageSet, rows: list[int]) -> ImageSet:
@@ -117,7 +133,7 @@ def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     with pytest.raises(WeightsError, match="other images, weights"):
         finish(embed_into(home / "mine", str(weights), replace(dataset, train=other, test=other)))
     (home / "nobodys").mkdir()
-    digests = digests_of(dataset.train)[:1].tolist()
+    digests = identities(dataset.train)[:1].tolist()
     write_file(file_named(home / "nobodys", "0"), ["0"], digests, np.zeros((1, 3), np.float16))
     with pytest.raises(WeightsError, match="other images, weights"):
         finish(embed_into(home / "nobodys", str(weights), dataset))
@@ -203,7 +219,7 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     assert [record.labeled for record in now.rounds] == [12, 22]
     assert now.rounds[-1].metrics["accuracy"] > 0.9
     said = load_predictions(Store().folder(experiment), 1)
-    frozen = finish(frozen_features(str(weights), dataset, CPU))
+    frozen = finish(frozen_features(str(weights), dataset, CPU, 32))
     assert Path(said.embeddings.filename).samefile(frozen.train.filename)
 
     (home_of := Path(said.embeddings.filename).parent / "probs.npy").unlink()
@@ -261,7 +277,7 @@ def test_a_batch_chosen_in_advance_goes_to_whoever_asks_first(experiment: int) -
 
     label_batch(store, dataset, experiment)
     taken = [
-        finish(take_new_batch(store, experiment, tab, tab, lambda _: False, choose))
+        finish(take_new_batch(store, experiment, Holder(tab, tab), choose))
         for tab in ("one", "other")
     ]
     assert not set(taken[0].images) & set(taken[1].images)

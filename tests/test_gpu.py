@@ -10,9 +10,10 @@ import pytest
 import torch
 from squares import CPU, config, of_squares
 
-from al_core.config import PretrainConfig, TrainConfig
+from al_core.config import TrainConfig
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
+from al_core.features.config import PretrainConfig
 from al_core.features.pretrain import pretrain
 from al_core.features.read import Features
 from al_core.loop.learners import RoundTask
@@ -162,7 +163,7 @@ def test_what_a_round_costs_is_measured_there(monkeypatch: pytest.MonkeyPatch) -
     assert min(speed.training, speed.predicting, speed.fp32) > 0
 
 
-@pytest.mark.parametrize("method", ["emp-ssl", "simclr"] if ON_CARD else ["simclr"])
+@pytest.mark.parametrize("method", ["emp-ssl", "fastsiam", "simclr"] if ON_CARD else ["simclr"])
 def test_learning_features_goes_on_as_it_would_have(method: str, tmp_path) -> None:
     dataset = of_squares()
     epochs = 4 if ON_CARD else 1

@@ -1,13 +1,6 @@
 """What the grid sends to a browser and takes from one, without a browser."""
 
-import io
-
-import numpy as np
-import pytest
-from PIL import Image
-
 from al_desk.grid.events import ANY, HAND_IN, GridEvent, parse_events
-from al_desk.grid.label_grid import sprite
 
 GOOD = [[7, 1, 5]]
 NO_STATES = [None, 17, "events", [], {}, {"mount": "a"}, {"mount": "a", "events": GOOD}]
@@ -38,13 +31,3 @@ def test_an_event_keeps_its_number_when_one_before_it_is_ignored():
         (6, GridEvent("a:6", 7, -1, 24 * 60 * 60 * 1000)),
         (7, GridEvent("a:7", ANY, HAND_IN, 9)),
     ]
-
-
-@pytest.mark.parametrize("count", [1, 7, 600])
-def test_the_sprite_holds_every_picture_unchanged(count):
-    images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
-    sheet = np.asarray(Image.open(io.BytesIO(sprite(images))))
-    columns = sheet.shape[1] // 32
-    for i, image in enumerate(images):
-        top, left = i // columns * 32, i % columns * 32
-        assert np.array_equal(sheet[top : top + 32, left : left + 32], image.transpose(1, 2, 0))

@@ -2,7 +2,7 @@
 
 import json
 
-from al_desk.grid.events import ANY, HAND_IN, UNDO
+from al_desk.grid.events import ANY, HAND_IN, NEW, UNDO
 
 
 def test_a_click_selects_a_tile_and_its_menu_lists_the_classes(open_desk):
@@ -11,7 +11,16 @@ def test_a_click_selects_a_tile_and_its_menu_lists_the_classes(open_desk):
     desk.tiles.nth(4).click()
     assert (desk.current(), options.count()) == (4, 0)
     desk.tiles.nth(2).click(button="right")
-    assert options.all_inner_texts() == ["cat\n0", "dog\n1", "bird\n2", "Skip\nS", "Clear\n⌫"]
+    assert options.all_inner_texts() == [
+        "cat\n0",
+        "dog\n1",
+        "bird\n2",
+        "Skip\nS",
+        "Skip: unsure\nQ",
+        "Skip: none of these\nN",
+        "Skip: bad picture\nX",
+        "Clear\n⌫",
+    ]
     options.filter(has_text="dog").click()
     assert (desk.labels()[2], desk.current(), options.count()) == ("dog", 3, 0)
     desk.press("l", "ArrowDown", "ArrowDown", "Enter")
@@ -87,10 +96,34 @@ def test_the_keyboard_selects_many_as_well(open_desk):
 def test_many_classes_are_filtered_by_typing_and_reached_by_turning_the_keys(open_desk):
     desk = open_desk(classes=json.dumps([f"class {i}" for i in range(25)]))
     desk.press("l")
-    desk.page.keyboard.type("s 17")
+    desk.page.keyboard.type("17")
     desk.press("Enter", "]", "3", "[", "[", "4", "5")  # there is no class 25
     assert desk.labels() == ["class 17", "class 13", "class 24", "", "", ""]
     assert desk.events(3) == [(100, 17), (101, 13), (102, 24)]
+
+
+def test_the_class_list_finds_the_very_name_first_and_adds_what_no_class_is_called(open_desk):
+    desk = open_desk(classes=json.dumps(["bobcat", "École", "wild cat", "cat", "caterpillar"]))
+    for typed, label in (
+        ("cat", "cat"), ("ecole", "École"), ("cater", "caterpillar"), ("obc", "obc"),
+        ("wild  dog ", "wild dog"),
+    ):  # fmt: skip
+        desk.press("l")
+        desk.page.keyboard.type(typed)
+        desk.press("Enter")
+        assert desk.labels()[desk.current() - 1] == label
+    assert desk.events(5) == [(100, 3), (101, 1), (102, 4), (103, NEW), (104, NEW)]
+
+
+def test_a_skip_has_a_reason_by_key_or_from_the_list(open_desk):
+    desk = open_desk()
+    desk.press("q", "n", "x", "s", "l")
+    desk.page.keyboard.type("bad")
+    desk.press("Enter")
+    assert desk.progress() == "0 of 6 labelled, 5 skipped"
+    assert [event[1] for event in desk.events(5)] == [-6, -7, -8, -1, -8]
+    names = desk.tiles.locator(".name").all_inner_texts()
+    assert names[:5] == ["Unsure", "None of these", "Bad picture", "Skipped", "Bad picture"]
 
 
 def test_skip_clear_and_moving_about(open_desk):

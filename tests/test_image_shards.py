@@ -8,8 +8,9 @@ from bucket import bucket_of
 from tiny import folder_of, parquet_of
 
 from al_core.distributed import image_shards
-from al_core.distributed.image_shards import read_images, shards_of, write_pictures
+from al_core.distributed.image_shards import shards_of, with_images, write_pictures
 from al_core.errors import ConfigError, SourceError
+from al_core.images.dataset import identities
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
@@ -51,13 +52,15 @@ def test_shards_hold_the_images_by_their_keys(
         assert names(source.as_uri()) == names(where)
     found, _ = finish(shards_of(where, 16))
     assert len({shard["name"] for shard in found}) == len(found) > 1
-    images = {}
+    images, digests = {}, {}
     for shard in found:
-        keys, pictures = read_images(shard)
-        images |= dict(zip(keys, pictures, strict=True))
+        whole = with_images(shard)
+        images |= dict(zip(whole["keys"], whole["images"], strict=True))
+        digests |= dict(zip(whole["keys"], whole["digests"], strict=True))
     assert len(images) == len(dataset.train) + len(dataset.test)
     for some in (dataset.train, dataset.test):
         assert all(np.array_equal(images[key], some.images[i]) for i, key in enumerate(some.keys))
+        assert [digests[key] for key in some.keys] == identities(some).tolist()
     assert names(where) == [shard["name"] for shard in found]
     batch = [dataset.test.keys[0], *dataset.train.keys[3:7:2]]
     finish(write_pictures(where, batch, tmp_path / "batch.parquet"))
@@ -74,6 +77,7 @@ def test_shards_hold_the_images_by_their_keys(
         assert names(where)[3:] != [shard["name"] for shard in found[3:]]
 
 
+@pytest.mark.slow
 def test_an_object_store_is_read_side_by_side_by_the_same_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,13 +89,13 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
         for path in ("images", "table", "table/train.parquet"):
             bucket.at_once = 0
             there, here = (
-                [read_images(shard) for shard in finish(shards_of(where, 16))[0]]
+                [with_images(shard) for shard in finish(shards_of(where, 16))[0]]
                 for where in (bucket.address(path), (tmp_path / path).as_uri())
             )
             assert len(there) == len(here) > 0
-            for (keys, images), (same, alike) in zip(there, here, strict=True):
-                assert keys == same
-                assert np.array_equal(images, alike)
+            for shard, same in zip(there, here, strict=True):
+                assert shard["keys"] == same["keys"]
+                assert np.array_equal(shard["images"], same["images"])
             assert path != "images" or bucket.at_once > 4
         with pytest.raises(ConfigError, match="cannot be listed"):
             finish(shards_of(bucket.address("nothing"), 16))
@@ -102,7 +106,7 @@ def test_a_folder_that_a_worker_does_not_have_is_no_folder_without_images(tmp_pa
     (shard,), _ = finish(shards_of(str(tmp_path / "mine"), 16))
     (tmp_path / "mine").rename(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"There is no folder .*mine on "):
-        read_images(shard)
+        with_images(shard)
 
 
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:

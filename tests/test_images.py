@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import folder_of, loaded, picture, sentence
 
-from al_core.images import dataset_cache
+from al_core.images import cache_files
 from al_core.images.dataset_cache import load
-from al_core.images.decoding import Content
+from al_core.images.split import split
 from al_core.progress import finish
+from al_core.sources.content import Content
 
 
 @pytest.fixture
@@ -42,11 +43,10 @@ def test_the_share_for_testing_is_fair_whatever_the_classes(targets, random):
         class_names=("a", "b", "c", "d", "e"),
         pictures=(),
     )
-    readable = np.ones(len(keys), dtype=bool)
-    train, test = dataset_cache._split(content, readable)
-    assert sorted([*train, *test]) == list(range(len(keys)))
+    parts = split(content)
+    assert sorted([*parts.train, *parts.test]) == list(range(len(keys)))
     for target in set(targets):
-        in_test = int((content.targets[test] == target).sum())
+        in_test = int((content.targets[parts.test] == target).sum())
         known = targets.count(target) if target >= 0 else 0
         # At least two, that they say anything; none of a class too small to give two away.
         fair = max(2, round(known / 5)) if known >= 4 else 0
@@ -59,7 +59,7 @@ def files_of(cache):
 
 def test_a_second_load_decodes_nothing(pets, cache, monkeypatch):
     first = loaded(pets, cache)
-    monkeypatch.setattr(dataset_cache, "decode_all", None)
+    monkeypatch.setattr(cache_files, "decode_all", None)
     second = loaded(pets, cache)
     assert second.fingerprint == first.fingerprint
     assert (second.train.images == first.train.images).all()
@@ -139,7 +139,7 @@ def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(pets, cache, monke
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dataset_cache, "decode_all", full)
+    monkeypatch.setattr(cache_files, "decode_all", full)
     assert "No space left on device); make room on the disk" in sentence(pets, cache)
     assert not list(cache.glob("*.part"))
 

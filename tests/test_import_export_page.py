@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tiny import folder_of, loaded
+from tiny import encoded, folder_of, loaded, shard
 
 from al_core.config import ExperimentConfig
-from al_core.errors import ConfigError, FileNotWritten
+from al_core.errors import ConfigError, FileNotWritten, SourceError
 from al_core.exchange.images import export_folders, export_parquet
 from al_core.exchange.labels import export_labels, import_labels, read_labels
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.images.dataset import Dataset
 from al_core.progress import finish
-from al_core.store.records import Annotation
+from al_core.store.records import Annotation, FirstRows
 from al_core.store.store import Store
 
 FILES = ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3.png")
@@ -31,12 +31,6 @@ def dataset(tmp_path: Path) -> Dataset:
     return loaded(folder, tmp_path / "cache")
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    return Store()
-
-
 def experiment(store: Store, dataset: Dataset, labels: list[int | None]) -> Experiment:
     config = ExperimentConfig(data=dataset.source, class_names=NAMES)
     said = [
@@ -44,7 +38,10 @@ def experiment(store: Store, dataset: Dataset, labels: list[int | None]) -> Expe
         for i, label in enumerate(labels)
     ]
     return open_experiment(
-        store, store.create_experiment("mine", config.to_json(), "f00d", len(dataset.train), said)
+        store,
+        store.create_experiment(
+            "mine", config.to_json(), "f00d", len(dataset.train), FirstRows(said)
+        ),
     )
 
 
@@ -57,6 +54,44 @@ def test_images_are_copied_into_one_folder_per_class(
     assert written == {"cat_dog/a-1.png", "cat_dog (2)/a-2.png", "_/b-1.png"}
     original = Path(dataset.source) / dataset.train.keys[0]
     assert (tmp_path / "out/cat_dog/a-1.png").read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "parquet"])
+def test_files_are_exported_as_they_were_wherever_they_lie(
+    store: Store, tmp_path: Path, form: str
+) -> None:
+    """Photographs larger than what a network sees, one of them without an ending."""
+    contents = [
+        encoded(Image.effect_noise((90, 60 + i), 50), "JPEG", quality=91 + i) for i in range(4)
+    ]
+    names = ["a.jpg", "b.JPEG", "c", "d.jpg"]
+    source = tmp_path / f"mine.{form}"
+    if form == "folder":
+        source.mkdir()
+        for name, content in zip(names, contents, strict=True):
+            (source / name).write_bytes(content)
+    elif form == "zip":
+        with zipfile.ZipFile(source, "w") as archive:
+            for name, content in zip(names, contents, strict=True):
+                archive.writestr(name, content)
+    else:
+        rows = [{"bytes": c, "path": n} for n, c in zip(names, contents, strict=True)]
+        shard(source, [-1] * 4, rows=rows)
+    dataset = loaded(source, tmp_path / "cache")
+    opened = experiment(store, dataset, [0] * len(dataset.train))
+    assert finish(export_folders(opened, dataset, tmp_path / "out")) == len(dataset.train) == 4
+    written = {path.name: path.read_bytes() for path in (tmp_path / "out" / "cat_dog").iterdir()}
+    assert written == dict(zip(["a.jpg", "b.JPEG", "c.jpg", "d.jpg"], contents, strict=True))
+
+
+def test_a_file_that_is_another_one_by_now_is_not_exported(
+    store: Store, dataset: Dataset, tmp_path: Path
+) -> None:
+    opened = experiment(store, dataset, [0, 1])
+    Image.new("RGB", (8, 8), "red").save(Path(dataset.source) / dataset.train.keys[1])
+    with pytest.raises(SourceError, match=r"a-2\.png is not there any more, or is another file"):
+        finish(export_folders(opened, dataset, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_before_any_label_a_folder_is_empty(store: Store, dataset: Dataset, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from al_core.config import ExperimentConfig
 from al_core.experiment import leases
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import (
+    Holder,
     close_round,
     hand_in,
     held_by_others,
@@ -19,7 +20,7 @@ from al_core.experiment.leases import (
 )
 from al_core.experiment.presence import Presence
 from al_core.progress import Work, finish
-from al_core.store.records import TRUTH, Annotation, Batch, RoundRecord
+from al_core.store.records import TRUTH, Annotation, Batch, FirstRows, RoundRecord
 from al_core.store.store import Store
 
 CONFIG = ExperimentConfig(initial=2, per_round=3, rounds=3, class_names=("a", "b"))
@@ -43,7 +44,7 @@ def started(store: Store, trained: int = 1, **changes) -> int:
     """An experiment of 40 images, two of them labelled, after that many rounds."""
     first = [Annotation(0, 0, 0, TRUTH), Annotation(1, 1, 0, TRUTH)]
     config = replace(CONFIG, **changes).to_json()
-    experiment = store.create_experiment("mine", config, "f00d", 40, first)
+    experiment = store.create_experiment("mine", config, "f00d", 40, FirstRows(first))
     for number in range(trained):
         store.add_round(experiment, record(number), None)
     return experiment
@@ -61,7 +62,7 @@ def lowest_first(experiment: Experiment, number: int) -> Work[Batch]:
 
 
 def take(store: Store, experiment: int, holder: str, name: str = "me") -> Batch | None:
-    return finish(take_new_batch(store, experiment, holder, name, is_gone, lowest_first))
+    return finish(take_new_batch(store, experiment, Holder(holder, name), lowest_first, is_gone))
 
 
 def answer(store: Store, experiment: int, batch: Batch, count: int = 3) -> None:
@@ -101,7 +102,7 @@ def test_a_silent_tab_loses_its_batch_after_a_while(
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=-1))
     ada = take(store, experiment, "ada")
     monkeypatch.undo()
-    ben = take_open_batch(store, open_experiment(store, experiment), "ben", "me", is_gone)
+    ben = take_open_batch(store, open_experiment(store, experiment), Holder("ben", "me"), is_gone)
     assert ben.id == ada.id
     answer(store, experiment, ada)  # still kept, but it does not take the batch back
     now = store.batch(ada.id)

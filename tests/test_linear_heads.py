@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -77,6 +77,7 @@ def test_a_head_that_sees_no_difference_predicts_the_weighted_shares_of_the_clas
     assert validation.power == {"off": 0, "on": 0.5, "full": 1, "auto": 1}[weighting]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 9))
 def test_class_weights_can_be_chosen_by_any_labels_even_one_of_a_class(
     labels: list[int], seed: int

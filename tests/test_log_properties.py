@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from class_model import OPEN, SKIPPED, ClassModel, an_act
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,8 +24,16 @@ from hypothesis.stateful import (
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
+from al_core.exchange.labels import import_labels, read_labels
+from al_core.experiment.class_acts import change_classes
 from al_core.experiment.experiment import open_experiment
-from al_core.experiment.leases import draw_random_batch, hand_in, take_new_batch, take_open_batch
+from al_core.experiment.leases import (
+    Holder,
+    draw_random_batch,
+    hand_in,
+    take_new_batch,
+    take_open_batch,
+)
 from al_core.experiment.start import start_experiment
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset, ImageSet
@@ -62,6 +71,7 @@ class Desk(RuleBasedStateMachine):
         )
         self.number = start_experiment(self.stores["ada"], "pets", config, a_dataset())
         self.turn = False
+        self.classes = ClassModel(2)
         self.said: list[Annotation] = []  # every row, in order
         # What stands of each image, the last word last: who, and what.
         self.words: dict[int, list[tuple[str, int | str | None]]] = {}
@@ -102,7 +112,31 @@ class Desk(RuleBasedStateMachine):
         """A browser that was not answered sends what it has sent before."""
         if self.said:
             first = data.draw(st.integers(0, len(self.said) - 1))
-            self.stores[who].append(self.number, self.said[first:])
+            self.stores[who].append(self.number, [row for row in self.said[first:] if row.event])
+
+    @rule(who=PEOPLE, data=st.data())
+    def change_a_class(self, who: str, data: st.DataObject) -> None:
+        classes = open_experiment(self.stores[who], self.number).classes
+        kind, make = an_act(classes, data)
+        with suppress(ConfigError):
+            change_classes(self.stores[who], self.number, who, make)
+            self.classes.take(kind, self.stores[who].class_changes(self.number)[-1])
+
+    @rule(who=PEOPLE, image=st.integers(0, SIZE - 1), data=st.data())
+    def bring_in(self, who: str, image: int, data: st.DataObject) -> None:
+        """A table of labels, which names a class as it is called now."""
+        experiment = open_experiment(self.stores[who], self.number)
+        named = experiment.classes.named
+        label = data.draw(st.sampled_from([*named]))
+        rows = f"key,class_name\n{image}.png,{named[label]}\n".encode()
+        table = read_labels(rows, a_dataset(), experiment.classes.numbers)
+        before = experiment.pool.answers.get(image)
+        new = import_labels(self.stores[who], experiment, table, a_dataset(), who)
+        assert new == (before is None or before.label != label)
+        if new:
+            self.said.append(self.stores[who].log(self.number)[-1])
+            self.words.setdefault(image, []).append((who, label))
+            self.acts[who].append(image)
 
     @rule(who=PEOPLE)
     def restart(self, who: str) -> None:
@@ -116,13 +150,13 @@ class Desk(RuleBasedStateMachine):
             return draw_random_batch(experiment, number, 4)
 
         finish(take_new_batch(
-            self.stores[who], self.number, who, who, lambda holder: False, choose
+            self.stores[who], self.number, Holder(who, who), choose
         ))  # fmt: skip
 
     @rule(who=PEOPLE)
     def hand_a_batch_in(self, who: str) -> None:
         experiment = open_experiment(self.stores[who], self.number)
-        batch = take_open_batch(self.stores[who], experiment, who, who, lambda holder: False)
+        batch = take_open_batch(self.stores[who], experiment, Holder(who, who))
         if batch is None:
             return
         if self.answers().keys() >= set(batch.images):
@@ -143,7 +177,15 @@ class Desk(RuleBasedStateMachine):
 
     def answers(self) -> dict[int, int | str | None]:
         last = {image: words[-1][1] for image, words in self.words.items() if words}
-        return {image: label for image, label in last.items() if label != "clear"}
+        now = {
+            image: self.classes.counts_as(label) if isinstance(label, int) else label
+            for image, label in last.items()
+        }
+        return {
+            image: None if label == SKIPPED else label
+            for image, label in now.items()
+            if label not in ("clear", OPEN)
+        }
 
     @invariant()
     def all_that_was_said_stands_in_the_log_once_and_the_pool_is_what_it_says(self) -> None:

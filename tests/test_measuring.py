@@ -2,7 +2,6 @@
 strategy chooses without labels."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from squares import CPU, config, label_batch, of_squares, squares, train
 
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
-from al_core.experiment.leases import take_new_batch
+from al_core.experiment.leases import Holder, take_new_batch
 from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import PoolPredictions
 from al_core.experiment.start import initial_images, reserved_images, start_experiment
@@ -29,12 +28,6 @@ BY_HAND = config(initial=12, per_round=10, initial_labels="person", held_out_sha
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    return Store()
-
-
-@pytest.fixture
 def unmeasured() -> Dataset:
     """Squares without a test set."""
     return replace(of_squares(), test=squares(0))
@@ -47,7 +40,9 @@ def asked(experiment: Experiment, dataset: Dataset) -> Batch:
         return choose_batch(now, number, dataset, CPU)
 
     store = Store()
-    taken = finish(take_new_batch(store, experiment.id, "ada", "ada", lambda _: True, choose))
+    taken = finish(
+        take_new_batch(store, experiment.id, Holder("ada", "ada"), choose, lambda _: True)
+    )
     assert taken is not None
     return taken
 

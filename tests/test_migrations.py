@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData, create_engine, text
 from al_core.errors import FileNotWritten, StoreError
 from al_core.experiment.experiment import Phase, open_experiment
 from al_core.store import upgrade
-from al_core.store.records import Annotation
+from al_core.store.records import Annotation, FirstRows
 from al_core.store.store import Store
 from al_core.store.tables import metadata
 
@@ -132,7 +132,9 @@ def test_a_database_of_the_first_tables_keeps_its_log(
     assert experiment.reserved[:5] == [23, 19, 10, 9, 59]
     assert experiment.phase is Phase.LABELLING
     after = everything(database)
-    assert after["annotations"] == before["annotations"]
+    (columns, rows), (others, said) = after["annotations"], before["annotations"]
+    assert columns == [*others, "reason"]
+    assert rows == [(*row, None) for row in said]
     # Their probabilities were not divided by the temperature that was found.
     assert {(record.temperature, record.calibrated_by) for record in experiment.rounds} == {
         (1, None)
@@ -188,7 +190,9 @@ def test_without_room_for_the_copy_no_migration_runs(
 def labelled(address: str) -> int:
     """An experiment with one label in the database there."""
     store = Store(address)
-    experiment = store.create_experiment("birds", {}, "abc", 9, [Annotation(1, 0, 0, "ada")])
+    experiment = store.create_experiment(
+        "birds", {}, "abc", 9, FirstRows([Annotation(1, 0, 0, "ada")])
+    )
     store.close()
     return experiment
 

@@ -16,17 +16,12 @@ from hypothesis import strategies as st
 from squares import config, of_squares
 
 from al_core.__main__ import main
-from al_core.config import (
-    ExperimentConfig,
-    ModelConfig,
-    PretrainConfig,
-    TrainConfig,
-    check_fits_a_page,
-)
+from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.errors import ConfigError, StoreError, UnknownExperiment
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.start import start_experiment
-from al_core.names import check_class_names
+from al_core.features.config import PretrainConfig
+from al_core.names import check_class_names, counted
 from al_core.store.records import annotator_name
 from al_core.store.store import Store
 
@@ -41,12 +36,6 @@ REFUSED = {
     "a\0b": r"U\+0000", "a\x1b[31mb": r"U\+001B", "user\u202egnp.exe": r"U\+202E",
     "half\ud800": r"U\+D800",
 }  # fmt: skip
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    return Store()
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -79,12 +68,6 @@ def test_class_names_that_cannot_be_told_apart_are_refused(names: list[str]) -> 
         check_class_names(names)
 
 
-def test_more_images_than_a_browser_can_show_at_once_are_refused() -> None:
-    check_fits_a_page(256, 512)
-    with pytest.raises(ConfigError, match=r"257 images of 512 x 512 .* at most 256"):
-        check_fits_a_page(257, 512)
-
-
 def test_nobody_answers_in_the_name_of_the_truth() -> None:
     with pytest.raises(ConfigError, match="came with the images"):
         annotator_name(" truth ")
@@ -115,6 +98,21 @@ def test_a_setting_is_taken_or_refused_in_one_sentence(kind: type) -> None:
                 continue  # made of these themselves
             refused += bool(refusal(lambda: kind(**{field.name: value})))  # noqa: B023
     assert refused > 10 * (len(dataclasses.fields(kind)) - 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"strategy": "coin"}, "no strategy “coin”; choose one of"),
+        ({"seed": "seven"}, "seed must be a whole number"),
+        ({"rounds": -1}, "number of rounds must be a whole number from 0"),
+        ({"initial": 1}, "number of initial images must be a whole number from 2"),
+        ({"held_out_share": False}, "share of random images must be a number from 0 to 0.9"),
+    ],
+)
+def test_a_setting_that_is_refused_is_named_with_its_limits(changes: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        config(**changes)
 
 
 json_values = st.recursive(
@@ -162,14 +160,27 @@ def numeric_options() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("command", "option"), numeric_options())
 def test_a_number_on_the_command_line_is_taken_or_refused_in_one_sentence(
-    command: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, option: str, home: Path
 ) -> None:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    (tmp_path / "empty").mkdir()  # nothing is begun with a number that is taken
-    words = [command, "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "x.safetensors")]
+    (home / "empty").mkdir()  # nothing is begun with a number that is taken
+    words = [command, "--data", str(home / "empty"), "--out", str(home / "x.safetensors")]
     words += ["--weights", "none"] if command == "embed" else []
     for number in ("0", "-1", "1" + 30 * "0", "1e308", "nan", "inf", "", "x", "9" * 5000):
         ended = CliRunner().invoke(main, [*words, f"{option}={number}"])
         assert ended.exit_code in (1, 2)
         assert isinstance(ended.exception, SystemExit), (number, ended.exception)
         assert len(ended.output.strip().splitlines()) <= 4  # click shows how it is used as well
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "says"),
+    [
+        (1, ("image",), "1 image"),
+        (0, ("image",), "0 images"),
+        (1200, ("image",), "1,200 images"),
+        (1, ("copy", "copies"), "1 copy"),
+        (2, ("copy", "copies"), "2 copies"),
+    ],
+)
+def test_one_thing_is_not_several(count: int, words: tuple[str, ...], says: str) -> None:
+    assert counted(count, *words) == says

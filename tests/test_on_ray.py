@@ -14,7 +14,6 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 from tiny import parquet_of, write_rows
-from torchvision.models import resnet18
 
 from al_core.__main__ import main
 from al_core.config import ExperimentConfig, TrainConfig
@@ -33,10 +32,12 @@ from al_core.progress import Progress, finish
 from al_core.simulation.on_disk import Simulation
 from al_core.simulation.runner import run_one
 from al_core.simulation.simulate import Row
+from tests.narrow import full_width_resnet18
 from tests.ray_workers import kill_a_worker
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("full_width"),  # as the workers have it
     pytest.mark.skipif(
         find_spec("ray") is None, reason="no Ray found: pip install -r requirements-ray.txt"
     ),
@@ -47,7 +48,7 @@ pytestmark = [
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
     torch.manual_seed(0)
-    tensors = resnet18(weights=None).state_dict()
+    tensors = full_width_resnet18().state_dict()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return str(path)
 

@@ -10,7 +10,7 @@ from squares import CPU, config, of_squares
 
 from al_core.config import ModelConfig
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
-from al_core.experiment.leases import hand_in, take_new_batch
+from al_core.experiment.leases import Holder, hand_in, take_new_batch
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit
@@ -31,7 +31,7 @@ def labelled_in_the_desk(store: Store, experiment: int, dataset: Dataset) -> Non
         if opened.phase is Phase.TRAINING:
             finish(advance(store, experiment, dataset, CPU))
             continue
-        batch = finish(take_new_batch(store, experiment, "tab", "ada", lambda _: False, choose))
+        batch = finish(take_new_batch(store, experiment, Holder("tab", "ada"), choose))
         for rank, image in enumerate(batch.images):
             label = int(dataset.train.targets[image])
             store.append(experiment, [Annotation(image, label, batch.round, "ada")])

@@ -27,7 +27,8 @@ NOT_EVERYWHERE = {
 # os.sync are asked for before they are used.
 EVERYWHERE = {
     "os": "DirEntry O_RDONLY O_RDWR W_OK access chown close cpu_count dup environ fdopen fsencode "
-    "fstat fsync getpid listdir open path pathsep replace scandir stat strerror sync sysconf write",
+    "fstat fsync getpid listdir open path pathsep replace scandir stat stat_result strerror sync "
+    "sysconf utime walk write",
     "signal": "SIGINT signal",
 }
 

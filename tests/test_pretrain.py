@@ -17,11 +17,11 @@ from squares import CPU
 from tiny import folder_of
 
 from al_core.__main__ import main
-from al_core.config import PretrainConfig
 from al_core.errors import ConfigError, WeightsError
 from al_core.features.augmentations import draw_views, random_views
+from al_core.features.config import PretrainConfig
 from al_core.features.embed import embed
-from al_core.features.objectives import METHODS, coding_rate, directions, nt_xent
+from al_core.features.objectives import METHODS, coding_rate, directions, nt_xent, others_mean
 from al_core.features.pretrain import pretrain
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
@@ -72,6 +72,7 @@ def moved(digits: Dataset) -> Dataset:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_width")
 def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: Path) -> None:
     untrained, learned = tmp_path / "untrained.safetensors", tmp_path / "learned.safetensors"
     images = digits.train.images
@@ -85,6 +86,7 @@ def test_neighbours_become_alike_in_what_is_learned(digits: Dataset, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_width")
 def test_the_loss_of_simclr_falls(digits: Dataset, tmp_path: Path) -> None:
     reports: list[PretrainProgress] = []
     config = replace(BRIEF, method="simclr", epochs=8, batch_size=64)
@@ -162,7 +164,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
 def test_a_collapse_is_caught(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def only_alike(projections: torch.Tensor) -> torch.Tensor:
+    def only_alike(projections: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """What nothing but a constant fulfils."""
         return -(projections * projections.mean(0)).sum(2).mean()
 
@@ -254,11 +256,17 @@ def test_objectives_know_alike_from_apart() -> None:
     alike = apart[:1].repeat(2, 1, 1)
     same = apart[:1, :1].expand(2, 40, 64)
     for loss in (nt_xent, coding_rate):
-        assert loss(alike) < loss(apart)
-        assert loss(alike) < loss(same)
+        assert loss(alike, alike) < loss(apart, apart)
+        assert loss(alike, alike) < loss(same, same)
     assert directions(same[0]) == pytest.approx(1)
     assert 20 < directions(apart[0]) < 40
     # As the formulas say, by hand: every pair of views the same, two images at right angles.
     two = torch.eye(2).expand(2, 2, 2)
-    assert nt_xent(two).item() == pytest.approx(np.log(np.e**2 + 2) - 2)
-    assert coding_rate(two).item() == pytest.approx(-1 - np.log(1 + 1 / 0.2) / 200)
+    assert nt_xent(two, two).item() == pytest.approx(np.log(np.e**2 + 2) - 2)
+    assert coding_rate(two, two).item() == pytest.approx(-1 - np.log(1 + 1 / 0.2) / 200)
+    three = torch.tensor([[[1.0, 0]], [[0, 1.0]], [[1.0, 0]]]).requires_grad_()
+    right = torch.tensor([[[1.0, 1]], [[1.0, 0]], [[1.0, 1]]], requires_grad=True)
+    assert others_mean(three, right).item() == pytest.approx(-1)  # each from the other two
+    others_mean(three, right * torch.tensor([1.0, 2])).backward()
+    assert right.grad is not None
+    assert three.grad is None  # what is to be predicted is given

@@ -1,7 +1,6 @@
 """Settings change from the next training on; each round says what it used."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from squares import CPU, config, label_batch, of_squares, train
@@ -13,12 +12,6 @@ from al_core.experiment.start import start_experiment
 from al_core.loop.replay import replay
 from al_core.progress import finish
 from al_core.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("AL_HOME", str(tmp_path))
-    return Store()
 
 
 def test_a_round_uses_the_settings_of_its_time_and_replay_follows_them(store: Store) -> None:

@@ -8,9 +8,9 @@ from PIL import Image
 from tiny import folder_of, loaded, sentence
 
 from al_core.errors import SourceError
-from al_core.images import sources
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
+from al_core.sources import listing, sources
 
 
 @pytest.fixture
@@ -83,10 +83,9 @@ def test_damaged_files_are_named_and_left_out(tmp_path, cache):
     (pets / "dog" / "gone.png").symlink_to("nowhere.png")
     (pets / "stray.png").write_bytes(whole)
     data = loaded(pets, cache)
-    assert sorted(data.unreadable) == [
-        "cat/3.png", "dog/4.png", "dog/5.png", "dog/gone.png", "stray.png",
-    ]  # fmt: skip
-    assert len(data.train) + len(data.test) == 17
+    assert sorted(data.unreadable) == ["cat/3.png", "dog/4.png", "dog/5.png", "dog/gone.png"]
+    assert len(data.train) + len(data.test) == 18
+    assert data.train.targets[list(data.train.keys).index("stray.png")] == -1
     for half in (data.train, data.test):
         for pixels, key in zip(half.images, half.keys, strict=True):
             assert (pixels == np.asarray(Image.open(pets / key)).transpose(2, 0, 1)).all()
@@ -98,11 +97,12 @@ def test_a_folder_is_reported_before_it_is_looked_at_and_while_it_is(tmp_path, c
     with pytest.raises(SourceError):
         next(gone)
     monkeypatch.setattr(sources, "LISTED", 2)
+    monkeypatch.setattr(listing, "REPORTED", 3)
     pets = folder_of(tmp_path / "pets", "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
     reports = []
     finish(load(str(pets), cache_dir=cache), reports.append)
     listed = [(report.done, report.total) for report in reports if report.phase == "Listing"]
-    assert listed == [(0, 0), (2, 4), (4, 4)]
+    assert listed == [(0, 0), (3, 0), (6, 0), (2, 4), (4, 4)]
 
 
 def test_what_cannot_be_loaded_is_said_in_a_sentence(tmp_path, cache):

@@ -15,7 +15,7 @@ from tiny import folder_of, loaded
 from al_core.analysis.classes import Gaps, gaps_in_words, gaps_of
 from al_core.analysis.curves import curve_of
 from al_core.experiment.experiment import Experiment
-from al_core.images.dataset_cache import unmeasured_classes
+from al_core.images.survey import survey
 from al_core.models.metrics import estimate, leading, wilson_interval
 from al_core.progress import finish
 from al_core.store.records import Annotation, Batch, RoundRecord
@@ -144,5 +144,6 @@ def test_every_class_of_four_has_two_test_images_and_a_smaller_one_is_named_befo
     tested = np.bincount(dataset.test.targets, minlength=5)
     by_name = dict(zip(dataset.test.class_names, tested.tolist(), strict=True))
     assert by_name == {"one": 0, "three": 0, "four": 2, "seven": 2, "twenty": 4}
-    names, classes = finish(unmeasured_classes(str(source), cache_dir=tmp_path / "cache"))
-    assert (set(names), classes) == ({"one", "three"}, 5)
+    told = finish(survey(str(source), cache_dir=tmp_path / "cache"))
+    assert set(told.unmeasured) == {"one", "three"}
+    assert dict(told.classes) == sizes

@@ -128,7 +128,7 @@ def test_what_wraps_a_network_is_taken_off_its_names_in_any_order(
         ("bn1.running_var", lambda t: -t, r"its bn1\.running_var has negative variances"),
         ("conv1.weight", Tensor.char, r"its conv1\.weight has numbers of type int8"),
         ("layer3.1.conv2.weight", lambda t: t[:, :9],
-         r"its layer3\.1\.conv2\.weight is 256 x 9 x 3 x 3, not 256 x 256 x 3 x 3"),
+         r"its layer3\.1\.conv2\.weight is 64 x 9 x 3 x 3, not 64 x 64 x 3 x 3"),
         ("model.bn1.weight", lambda t: torch.zeros(64), r"two networks: it has bn1\.weight twice"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,20 @@ def encoded(image, kind="PNG", **how):
     return buffer.getvalue()
 
 
+def shades(*names):
+    """The bytes of a picture by each name, each of another shade."""
+    return {name: encoded(picture(10 + i)) for i, name in enumerate(names)}
+
+
+def zipped(files):
+    """A .zip of files whose names are not looked at."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, one in files.items():
+            archive.writestr(zipfile.ZipInfo(name), one, zipfile.ZIP_DEFLATED)
+    return content.getvalue()
+
+
 def folder_of(root, *names):
     """Write a picture for each name, each of another shade."""
     for shade, name in enumerate(names):
@@ -32,6 +47,26 @@ def folder_of(root, *names):
         path.parent.mkdir(parents=True, exist_ok=True)
         picture(10 + shade).save(path)
     return root
+
+
+def wide(turned: bool = False) -> Image.Image:
+    """A red picture of 600 x 200 with a green left edge; lying on its side, and said to be so."""
+    image = Image.new("RGB", (600, 200), "red")
+    image.paste("green", (0, 0, 60, 200))
+    return image.transpose(Image.Transpose.ROTATE_90) if turned else image
+
+
+def of_all_shapes(folder):
+    """Write pictures of all shapes, in two classes."""
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+    wide().save(folder / "a" / "wide.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    wide(turned=True).save(folder / "a" / "turned.jpg", exif=exif, quality=95)
+    Image.new("RGBA", (40, 80), (0, 0, 255, 0)).save(folder / "b" / "nothing.png")
+    Image.new("RGB", (500, 500), "blue").save(folder / "b" / "blue.tif")
+    return folder
 
 
 def shard(path, labels, *, names=("cat", "dog"), image="img", label="label", rows=None, group=None):

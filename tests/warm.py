@@ -16,7 +16,14 @@ from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["streamlit.web.bootstrap", "uvicorn", "altair", "al_desk.page", "al_core.loop.advance"]
+    [
+        "tests.narrow",
+        "streamlit.web.bootstrap",
+        "uvicorn",
+        "altair",
+        "al_desk.page",
+        "al_core.loop.advance",
+    ]
 )
 
 

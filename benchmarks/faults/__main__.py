@@ -1,8 +1,8 @@
 """The command: prints what was lost.
 
-SIGKILL while labels are typed into the real page, while rounds train, while caches, features,
-checkpoints and simulations are written; each time everything is started again and compared with
-what the page had shown as saved, or with what a run gives that nobody kills. Needs
+SIGKILL while labels are typed into the real page, while rounds train, while a folder changes, while
+caches, features, checkpoints and simulations are written; each time everything is started again and
+compared with what the page had shown as saved, or with what a run gives that nobody kills. Needs
 requirements-dev.txt and a Chromium.
 """
 
@@ -19,16 +19,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process, which runs wha
 
 from benchmarks.browser import heading
 from benchmarks.faults.files import while_writing
-from tests.kills import while_training, while_typing
+from tests.kills import while_changing, while_training, while_typing
 from tests.servers import chromium
 
 
 @click.command()
 @click.option("--typing", "typed", default=25, show_default=True, help="Kills while one labels.")
 @click.option("--training", "trained", default=15, show_default=True, help="While rounds train.")
+@click.option(
+    "--changing", "changed", default=15, show_default=True, help="While a folder changes."
+)
 @click.option("--writing", "written", default=5, show_default=True, help="For each kind of file.")
 @click.option("--seed", default=0, show_default=True)
-def main(typed: int, trained: int, written: int, seed: int) -> None:
+def main(typed: int, trained: int, changed: int, written: int, seed: int) -> None:
     """Kill, start again, compare."""
     rng = random.Random(seed)
     heading("digits")
@@ -40,6 +43,8 @@ def main(typed: int, trained: int, written: int, seed: int) -> None:
             print(while_typing(browser, home / "typing", typed, rng), flush=True)
         if trained:
             print(while_training(browser, home / "training", trained, rng), flush=True)
+        if changed:
+            print(while_changing(browser, home / "changing", changed, rng), flush=True)
         if written:
             for tally in while_writing(home / "writing", written, rng):
                 print(tally, flush=True)

@@ -19,7 +19,12 @@ from playwright.sync_api import Browser, expect
 
 from al_core.config import ExperimentConfig, TrainConfig
 from al_core.experiment.experiment import open_experiment
-from al_core.experiment.predictions import PoolPredictions, save_predictions, save_test_predictions
+from al_core.experiment.predictions import (
+    MeasuredPredictions,
+    PoolPredictions,
+    save_measured,
+    save_predictions,
+)
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
@@ -124,7 +129,8 @@ def long_experiment(data: str, annotations: int) -> int:
     store.append(experiment, [answer(image, count + 1, dataset, rng) for image in again])
     for number in (count - 1, count):
         said = rng.dirichlet([0.3] * 10, len(dataset.test)).astype(np.float32)
-        save_test_predictions(store.folder(experiment), number, said)
+        measured = MeasuredPredictions("test", np.arange(len(said)), said)
+        save_measured(store.folder(experiment), number, measured)
     probs = rng.dirichlet([0.3] * 10, len(dataset.train)).astype(np.float32)
     embeddings = rng.random((len(dataset.train), 512), dtype=np.float32).astype(np.float16)
     save_predictions(store.folder(experiment), PoolPredictions(count, probs, embeddings))

@@ -82,7 +82,7 @@ def pack(data: Path, out: Path) -> None:
 @click.option("--minutes", default=9.0, show_default=True)
 @click.option("--stage", "stages", multiple=True, type=click.Choice(list(STAGES)),
               help="Repeatable; all but epochs without it.")  # fmt: skip
-@click.option("--method", type=click.Choice(list(METHODS)), default="simclr", show_default=True)
+@click.option("--method", type=click.Choice(list(METHODS)), default="fastsiam", show_default=True)
 @click.option("--seconds", type=float, help="Of each stage, in place of its share.")
 @click.option("--tiny", is_flag=True, help="Few images and steps, to see that it runs through.")
 def run(data: str, out: Path, minutes: float, stages: tuple[str, ...], method: str,

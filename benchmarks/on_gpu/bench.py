@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,12 @@ class Bench:
     seconds: float
     method: str
     hardware: Hardware
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the stage is stopped."""
+        return self.seconds - (time.monotonic() - self.began)
 
     def note(self, what: str, **found: object) -> None:
         line = json.dumps({"stage": self.stage, "what": what, **found}, default=str)

@@ -123,6 +123,9 @@ def rounds(bench: Bench) -> None:
             )
     long = {} if bench.tiny else {"epochs": 60, "batch_size": 128}
     bench.attempt(f"a round, {many:,} labels", lambda: a_round(many, **long))
+    if bench.learned.exists():
+        bench.attempt(f"a round from the learned weights, {many:,} labels",
+                      lambda: a_round(many, model=model, **long))  # fmt: skip
 
 
 def features(bench: Bench) -> None:
