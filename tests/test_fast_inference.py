@@ -124,12 +124,12 @@ def test_where_memory_is_short_half_as_many_images_are_predicted_at_a_time() -> 
 def test_where_memory_is_short_a_batch_is_trained_on_in_parts() -> None:
     _, images = trained("torchvision", 16)
     x, y = torch.from_numpy(images[:20]), torch.arange(20) % 5
-    config = TrainConfig(30, 0, batch_size=20, learning_rate=0.064, flip=False, shift=0)
+    config = TrainConfig(60, 0, batch_size=20, learning_rate=0.064, flip=False, shift=0)
     network = build(5, "torchvision", CPU, images, torch.Generator().manual_seed(0))
     network.forward = short_of_memory(network.forward, 6)
     reports = list(fit(network, x, y, config, CPU, torch.Generator().manual_seed(0)))
     assert reports[-1].phase == "Training, 5 images at a time for lack of memory"
-    assert reports[-1].done == 30
+    assert reports[-1].done == 60
     assert reports[-1].accuracy > 0.7  # it has them by heart
     network.forward = short_of_memory(network.forward, 1)
     with pytest.raises(torch.OutOfMemoryError):
