@@ -154,7 +154,7 @@ def begun(experiment: Experiment) -> Dataset | None:
     found = outline_of(experiment.config)
     if found is None or not load_images(experiment.config).active:
         return None
-    if list(found.train.keys) != [row.key for row in manifest.pool]:
+    if not manifest.pool.same("key", found.train.keys):
         return None  # it has changed meanwhile: what is where is known once all is read
     identify(found, {*experiment.open_images, *experiment.pool.answers})
     return found

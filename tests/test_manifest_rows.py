@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from al_core.errors import StoreError
-from al_core.store import manifests
+from al_core.store import image_rows
 from al_core.store.records import ImageRow
 from al_core.store.store import Store
 from al_core.store.tables import images
@@ -54,7 +54,7 @@ def test_two_servers_read_what_either_has_written(
         assert not writer.add_images(number, block, len(written))
         written += block
         for reader in (one, other):
-            assert reader.images(number).rows == tuple(written)
+            assert [*reader.images(number)] == written
             assert reader.images(number) is reader.images(number)
     one.close()
     other.close()
@@ -69,13 +69,13 @@ def test_a_database_that_was_put_in_the_place_of_another_is_read_anew(tmp_path: 
     shutil.copy(path, saved)
     store = Store(f"sqlite:///{path}")
     store.add_images(number, [second], 1)
-    assert store.images(number).rows == (first, second)
+    assert [*store.images(number)] == [first, second]
     store.close()
     shutil.copy(saved, path)
     beside = Store(f"sqlite:///{path}")
     beside.add_images(number, [third], 1)
     beside.close()
-    assert store.images(number).rows == (first, third)
+    assert [*store.images(number)] == [first, third]
 
 
 def test_a_damaged_manifest_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_a_block_of_an_earlier_version_lacks_the_last_column(
 ) -> None:
     row = ImageRow("train", 0, "a.png", ("b.png",), 32 * "a", "", 3, 4, "here", "cat", NOON)
     store, number = started(tmp_path / "al.db")
-    schema = manifests._schema()
+    schema = image_rows.schema()
     with monkeypatch.context() as of_before:
         without = schema.remove(schema.get_field_index("stamp"))
-        of_before.setattr(manifests, "_schema", lambda: without)
+        of_before.setattr(image_rows, "schema", lambda: without)
         store.add_images(number, [row], 0)
     other = Store(f"sqlite:///{tmp_path / 'al.db'}")
-    assert other.images(number).rows == (row,)
+    assert [*other.images(number)] == [row]
     store.close()
     other.close()

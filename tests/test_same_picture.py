@@ -142,8 +142,8 @@ def test_an_export_is_read_again_where_two_images_had_one_name(desk: Desk) -> No
 def test_another_size_in_memory_changes_nothing(desk: Desk) -> None:
     photograph(desk.folder / "photo.jpg")
     desk.look()
-    rows = desk.experiment.manifest.rows
+    rows = [*desk.experiment.manifest.rows]
     larger = finish(load(str(desk.folder), image_size=32, cache_dir=desk.home / "cache"))
     bring_up_to_date(desk.store, desk.number, larger)
-    assert desk.experiment.manifest.rows == rows
+    assert [*desk.experiment.manifest.rows] == rows
     assert images_of(desk.experiment, larger).size == 32

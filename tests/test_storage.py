@@ -77,7 +77,7 @@ class House:
         embeddings = np.zeros((experiment.pool_size, 4), np.float16)
         probs = np.zeros((experiment.pool_size, 2), np.float32)
         save_predictions(self.store.folder(number), PoolPredictions(0, probs, embeddings))
-        for row in self.store.images(number).rows:
+        for row in self.store.images(number):
             if row.digest:
                 self.thumbnails.of(lambda: source.pictures, bytes.fromhex(row.digest))
 
@@ -86,7 +86,7 @@ class House:
         the digests, as text and as bytes; the blocks of its manifest as they are compressed."""
         record = open_experiment(self.store, number)
         found = {record.name.encode(): "its name", f"ada of {number}".encode(): "its annotator"}
-        for row in self.store.images(number).rows:
+        for row in self.store.images(number):
             found[row.key.encode()] = f"the name {row.key}"
             for text in (row.digest, row.shows):
                 found[bytes.fromhex(text)] = f"the digest of {row.key}"

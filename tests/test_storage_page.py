@@ -71,7 +71,7 @@ def test_exported_photographs_say_where_they_were_taken_only_if_asked(app, tmp_p
     (folder / "at home.jpg").write_bytes(photograph("JPEG", 6))
     number = started(tmp_path, "photos", folder)
     store = Store(f"sqlite:///{tmp_path / 'al.db'}")
-    rows = store.images(number).rows
+    rows = store.images(number)
     (image,) = (row.position for row in rows if row.key == "at home.jpg")
     store.append(number, [Annotation(image, 0, 0, "me", key="at home.jpg")])
     store.close()

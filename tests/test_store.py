@@ -81,13 +81,13 @@ def test_a_manifest_is_read_back_and_of_two_servers_that_add_to_it_one_looks_aga
     first = [ImageRow("train", i, f"{i}.png", ("copy.png",), 32 * "a", "", 3, 4) for i in range(3)]
     number = new(store, images=first)
     other = Store(database)
-    assert [replace(row, other_names=("copy.png",)) for row in other.images(number).rows] == first
+    assert [replace(row, other_names=("copy.png",)) for row in other.images(number)] == first
     assert other.images(number) is other.images(number)  # what is known is not read again
     gone = [replace(first[0], state="missing")]
     assert store.add_images(number, gone, 3)
     assert not other.add_images(number, gone, 3)
-    assert [row.state for row in other.images(number).rows] == ["here"] * 3 + ["missing"]
-    assert store.images(number).rows == other.images(number).rows
+    assert [row.state for row in other.images(number)] == ["here"] * 3 + ["missing"]
+    assert [*store.images(number)] == [*other.images(number)]
     other.close()
 
 

@@ -180,7 +180,7 @@ def test_copies_in_the_test_set_of_a_source_are_said(tmp_path: Path) -> None:
     shutil.copy(folder / "train/b/1.png", folder / "test/b/1.png")
     data = loaded(folder, tmp_path / "cache")
     assert data.in_both == ("train/b/1.png",)
-    assert on_copies(Manifest((*began_with(data),)), data) == [
+    assert on_copies(Manifest(began_with(data)), data) == [
         "The same file lies among the images to train and to test with, and measures nothing: "
         "train/b/1.png = test/b/1.png."
     ]

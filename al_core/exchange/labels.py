@@ -65,19 +65,18 @@ def read_labels(
     Raises ConfigError if it is no such table at all.
     """
     position = {k: i for i, k in enumerate(dataset.train.keys)}
-    names_at: Mapping[str, set[str]] = {}
     if manifest is not None:
-        position, names_at = manifest.positions, manifest.names_at
+        position = manifest.positions
     if not isinstance(class_names, Mapping):
         class_names = {name: i for i, name in enumerate(class_names)}
     number = {name.strip(): i for name, i in class_names.items()}
     labels: dict[int, int | None] = {}
     problems, new, reasons = [], Counter[str](), {}
     for row, key, given, place, reason in _read(table):
-        names = names_at.get(place, ())
-        image = _look_up(key, dict.fromkeys(names, int(place))) if names else None
-        if image is None:
-            image = _look_up(key, position)
+        image = _look_up(key, position)
+        if manifest is not None and place != f"{image}" and place.isdecimal():
+            names = dict.fromkeys(manifest.names_at(int(place)), int(place))
+            image = _look_up(key, names) if _look_up(key, names) is not None else image
         label = _look_up(given, number)
         if image is None:
             problems.append((row, f"No image has the key “{_in_short(key)}”."))

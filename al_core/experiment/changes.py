@@ -57,17 +57,15 @@ def changes_since(manifest: Manifest, images: int) -> list[Change]:
     """What is otherwise now than when the manifest had its first ``images`` rows, or, for 0, than
     when the experiment began. What was so meanwhile, and is not any more, is left out."""
     then = manifest.first(images)
-    before = {row.place: row for row in then.rows}
-    there = {
-        name
-        for row in (*manifest.pool, *manifest.test)
-        if row.state in THERE
-        for name in (row.key, *row.other_names)
-    }
+    later = manifest.rows[len(then.rows) :]
+    if not later:
+        return []
+    before = then.known_of(later)
+    there = manifest.names_there
     last: dict[tuple[bool, int], ImageRow] = {}
     came = manifest.came_to_train
     left = {was.place for was in came.values()}
-    for row in manifest.rows[len(then.rows) :]:
+    for row in later:
         if row.place in left:  # it is told of at its place in the pool
             continue
         was = before.get(row.place)
@@ -115,23 +113,24 @@ def _changes(before: ImageRow | None, row: ImageRow) -> Iterator[Change]:
 def of_other_classes(experiment: Experiment) -> dict[str, int]:
     """How many images without an answer lie in folders, or came with labels, of what is no class of
     the experiment, by its name."""
-    rows = experiment.manifest.pool if experiment.manifest else []
-    known, answers = {"", *experiment.config.class_names}, experiment.pool.answers
-    return Counter(
-        row.label
-        for row in rows
-        if row.label not in known and row.state in THERE and row.position not in answers
-    )
+    if experiment.manifest is None:
+        return {}
+    pool, answers = experiment.manifest.pool, experiment.pool.answers
+    others = pool.counts("label").keys() - {"", *experiment.config.class_names}
+    rows = pool.those("label", *others).those("state", *THERE)
+    return Counter(row.label for row in rows if row.position not in answers)
 
 
 def on_copies(manifest: Manifest, source: Dataset) -> list[str]:
     """Sentences on files with the same bytes in folders of different classes, or among images to
     train and to test with, as they are true for an experiment that has begun: what it knew before
     has the class it came with, and measures what it did."""
+    if not source.differ and not source.in_both:
+        return []
     there = {
         name: row
-        for row in (*manifest.test, *manifest.pool)
-        if row.state in THERE
+        for rows in (manifest.test, manifest.pool)
+        for row in rows.those("state", *THERE)
         for name in (row.key, *row.other_names)
     }
     found: dict[str, list[str]] = {}

@@ -250,7 +250,7 @@ def _pair_unseen(
 def _appended(manifest: Manifest, images: Iterable[Listed], at: datetime) -> list[ImageRow]:
     """Rows of new images. They join the pool, or the test set where that is the source's own and
     the source says so; where ours was drawn from the pool, its test images are not used."""
-    own_test = any(row.split == TEST for row in manifest.test)
+    own_test = manifest.test.where("split", TEST).any()
     pool, test = len(manifest.pool), len(manifest.test)
     rows = []
     for one in _merged(images):

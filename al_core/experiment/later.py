@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from al_core.experiment.compare import measuring
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.manifest import Manifest
@@ -25,18 +27,21 @@ def came_later(experiment: Experiment) -> list[int]:
     are there. None where the source itself says which images measure, or none do."""
     manifest = experiment.manifest
     draws = manifest is not None and (
-        experiment.config.held_out_share or any(row.split == DRAWN for row in manifest.test)
+        experiment.config.held_out_share or manifest.test.where("split", DRAWN).any()
     )
     if manifest is None or not draws:
         return []
-    return [i for i in manifest.not_drawn_from if manifest.pool[i].state != MISSING]
+    new = manifest.not_drawn_from
+    missing = manifest.pool[new.start :].where("state", MISSING)
+    return (new.start + np.flatnonzero(~missing)).tolist()
 
 
 def spoken_of(manifest: Manifest) -> int:
     """How many images there were when those to measure with were last drawn from the pool. One that
     has changed sides has a place in both, and counts once."""
-    rows = [*(manifest.pool[i] for i in range(manifest.not_drawn_from.start)), *manifest.test]
-    return len({(r.key, r.digest) for r in rows if r.digest or r.state != MISSING})
+    rows = manifest.pool[: manifest.not_drawn_from.start] + manifest.test
+    there = rows.take(np.flatnonzero(~rows.where("digest", "") | ~rows.where("state", MISSING)))
+    return len({*zip(there.values("key"), there.values("digest"), strict=True)})
 
 
 def to_draw_from(experiment: Experiment, dataset: Dataset) -> list[int]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from al_core.experiment.manifest import Manifest
 from al_core.images.dataset import Dataset
+from al_core.store.image_rows import ImageRows
 from al_core.store.records import DRAWN, HERE, LISTED, POOL, TEST, ImageRow, now
 
 
@@ -67,42 +71,61 @@ def listed(source: Dataset) -> list[Listed]:
     for images, is_test, disputed in sets:
         assert images.files is not None
         classes = (*images.class_names, "")
-        for key, target, (digest, width, height, shows) in zip(
-            images.keys, images.targets.tolist(), images.files.tolist(), strict=True
+        digests, shows = hexadecimal(images.files["digest"]), hexadecimal(images.files["shows"])
+        sizes = images.files[["width", "height"]].tolist()
+        for key, target, digest, shown, (width, height) in zip(
+            images.keys, images.targets.tolist(), digests, shows, sizes, strict=True
         ):
             names, label = (key, *source.other_names.get(key, ())), classes[target]
             measures = is_test and source.own_split
-            about = _hex(digest), _hex(shows), width, height, is_test, measures, label, disputed
+            about = digest, shown, width, height, is_test, measures, label, disputed
             stamp = " ".join(map(str, source.stamps.get(key, ())[:2]))
             found.append(Listed(names, *about, stamp))
     return found
 
 
-def _hex(digest: bytes) -> str:
-    """Of a picture that was not read, or that could not be, it is all zeros, and is not known."""
-    return digest.hex() if any(digest) else ""
+def hexadecimal(digests: NDArray[np.void]) -> list[str]:
+    """Digests V16 [N] as a manifest has them. That of a picture that was not read, or that could
+    not be, is all zeros, and is not known."""
+    return [digest.hex() if any(digest) else "" for digest in digests.tolist()]
 
 
-def began_with(source: Dataset) -> list[ImageRow]:
+def began_with(source: Dataset) -> ImageRows:
     """The first rows of an experiment on ``source``."""
-    at, images = now(), listed(source)
-    n, split = len(source.train), TEST if source.own_split else DRAWN
-    state = LISTED if source.is_outline else HERE
-    places = [(POOL, i) for i in range(n)] + [(split, i) for i in range(len(source.test))]
-    return [
-        one.at(ImageRow(*place, "", state=state, created_at=at))
-        for place, one in zip(places, images, strict=False)  # the disputed ones come last
-    ]
+    parts = []
+    split, at = TEST if source.own_split else DRAWN, now()
+    for images, of in zip(source.splits, (POOL, split), strict=True):
+        assert images.files is not None
+        digests, count = hexadecimal(images.files["digest"]), len(images)
+        stamps = [source.stamps.get(key, ())[:2] if source.stamps else () for key in images.keys]
+        parts.append(ImageRows.of_columns({
+            "split": [of] * count,
+            "position": np.arange(count),
+            "key": images.keys,
+            "other_names": [[*source.other_names.get(key, ())] for key in images.keys],
+            "digest": digests,
+            "shows": hexadecimal(images.files["shows"]),
+            "width": images.files["width"].astype(np.int64),
+            "height": images.files["height"].astype(np.int64),
+            "state": [LISTED if source.is_outline else HERE] * count,
+            "label": np.array((*images.class_names, ""), object)[images.targets],
+            "created_at": [at] * count,
+            "stamp": ["" if digest else " ".join(map(str, stamp))
+                      for digest, stamp in zip(digests, stamps, strict=True)],
+        }))  # fmt: skip
+    return parts[0] + parts[1]
 
 
 def is_as_told(manifest: Manifest, source: Dataset) -> bool:
     """Whether a source is as its manifest tells, which is quicker to see than what has changed."""
-    told = [*manifest.pool, *manifest.test]
-    keys = [key for images in source.splits for key in images.keys]
-    if [row.key for row in told] != keys or any(row.state != HERE for row in told):
-        return False
-    files = [digest.hex() for images in source.splits if images.files is not None
-             for digest in images.files["digest"].tolist()]  # fmt: skip
-    others = {row.key: set(row.other_names) for row in told if row.other_names}
-    same = others == {key: set(names) for key, names in source.other_names.items() if names}
-    return same and [row.digest for row in told] == files and all(row.shows for row in told)
+    others: dict[str, set[str]] = {}
+    for rows, images in zip((manifest.pool, manifest.test), source.splits, strict=True):
+        assert images.files is not None
+        told = {"key": images.keys, "digest": hexadecimal(images.files["digest"])}
+        if not all(rows.same(name, values) for name, values in told.items()):
+            return False
+        if not rows.where("state", HERE).all() or rows.where("shows", "").any():
+            return False
+        further = zip(images.keys, rows.values("other_names"), strict=True)
+        others |= {key: {*names} for key, names in further if names}
+    return others == {key: {*names} for key, names in source.other_names.items() if names}

@@ -15,7 +15,7 @@ from al_core.experiment.classes import OPEN, Classes
 from al_core.experiment.compare import another_picture, compare, gone, measuring, same_picture
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.former import manifest_of_before
-from al_core.experiment.listed import Listed, began_with, is_as_told, listed
+from al_core.experiment.listed import Listed, began_with, hexadecimal, is_as_told, listed
 from al_core.experiment.manifest import Manifest
 from al_core.images.dataset import Dataset, ImageSet, digests_of, has_files
 from al_core.images.near_copies import measured
@@ -45,6 +45,7 @@ def bring_up_to_date(store: Store, experiment_id: int, source: Dataset) -> None:
     """
     if not has_files(source):
         return
+    rows: Sequence[ImageRow]
     while True:
         experiment = open_experiment(store, experiment_id)
         manifest = experiment.manifest
@@ -72,13 +73,13 @@ def _on_their_sides(
     """``rows``, with those by which images change sides between training and testing: an outline
     was split by names alone, and copies lie on one side. What somebody was asked about stays in the
     pool, and a split of the source's own as it is."""
-    after = Manifest((*outline.rows, *rows))
+    after = outline.with_rows(rows)
     tested, at = {one.digest for one in images if one.is_test}, now()
     # Without any, the source can not be read for classes any more.
-    if not tested or any(row.split == TEST for row in after.test):
+    if not tested or after.test.where("split", TEST).any():
         return [*rows]
     unseen = {row.place for row in outline.rows if row.state == LISTED and not row.digest}
-    there = [row for row in (*after.pool, *after.test) if row.place in unseen and row.state == HERE]
+    there = [row for row in (*after.pool, *after.test) if row.state == HERE and row.place in unseen]
     trains = [row for row in there if row.split == DRAWN and row.digest not in tested]
     tests = [row for row in there if row.split == POOL and row.digest in tested]
     size = len(after.pool), len(after.test)
@@ -111,10 +112,10 @@ def answer_changes(
             return
 
 
-def check_any_left(experiment: Experiment, manifest: Manifest, rows: Iterable[ImageRow]) -> None:
+def check_any_left(experiment: Experiment, manifest: Manifest, rows: Sequence[ImageRow]) -> None:
     """Raise SourceError where after ``rows`` no image of the pool would be left."""
-    after = {row.place: row.state for row in (*manifest.pool, *rows)}
-    if all(after[row.place] == MISSING for row in manifest.pool):
+    after = manifest.with_rows(rows).pool[: len(manifest.pool)]
+    if after.where("state", MISSING).all():
         raise SourceError(
             f"None of the images of “{experiment.name}” is at “{experiment.config.data}”: see that "
             "its disk is there, or, where they have moved, give their new path. The labels are "
@@ -151,8 +152,8 @@ def unsaid_tests(experiment: Experiment, dataset: Dataset) -> list[int]:
     they are now."""
     classes = experiment.classes
     if experiment.manifest is not None:
-        known = {name for i, name in enumerate(classes.first_names) if classes.counts_as[i] == OPEN}
-        was = [row.label in known for row in experiment.manifest.test]
+        known = [name for i, name in enumerate(classes.first_names) if classes.counts_as[i] == OPEN]
+        was = experiment.manifest.test.where("label", *known).tolist()
     else:
         targets = (dataset.base or dataset).test.targets.tolist()
         was = [target >= 0 and classes.counts_as[target] == OPEN for target in targets]
@@ -197,6 +198,10 @@ def _fingerprinted(dataset: Dataset, began_as: str) -> Dataset:
 
 @lru_cache(4)
 def _in_order(manifest: Manifest, source: Dataset, began_as: str, classes: Classes) -> Dataset:
+    drawn = frozenset(manifest.drawn)
+    if _is_as_listed(manifest, source, classes):
+        same = _of_classes(source, classes)
+        return replace(same, drawn=drawn) if drawn else same
     beside = (source.disputed, source.former)
     sets = [*source.splits, *(images for images in beside if images is not None)]
     row_of: dict[str, tuple[int, int]] = {}  # which set, and where in it, by digest
@@ -204,10 +209,6 @@ def _in_order(manifest: Manifest, source: Dataset, began_as: str, classes: Class
         assert images.files is not None
         for row, digest in enumerate(images.files["digest"].tolist()):
             row_of[digest.hex()] = number, row
-    drawn = frozenset(manifest.drawn)
-    if _is_as_listed(manifest, source, classes):
-        same = _of_classes(source, classes)
-        return replace(same, drawn=drawn) if drawn else same
     train, blank = _gathered(manifest.pool, sets, row_of, classes)
     test, _ = _gathered(manifest.test, sets, row_of, classes)
     whole = replace(
@@ -231,12 +232,11 @@ def _is_as_listed(manifest: Manifest, source: Dataset, classes: Classes) -> bool
         return False
     for rows, images in zip((manifest.pool, manifest.test), source.splits, strict=True):
         assert images.files is not None
-        if len(rows) != len(images) or [row.key for row in rows] != list(images.keys):
+        labels = np.array((*images.class_names, ""), object)[images.targets]
+        digests = hexadecimal(images.files["digest"])
+        if not (rows.same("key", images.keys) and rows.same("digest", digests)):
             return False
-        if [row.digest for row in rows] != [d.hex() for d in images.files["digest"].tolist()]:
-            return False
-        names = (*images.class_names, "")
-        if [row.label for row in rows] != [names[target] for target in images.targets.tolist()]:
+        if not rows.same("label", labels) or rows.where("digest", "").any():
             return False
     return True
 

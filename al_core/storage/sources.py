@@ -62,8 +62,8 @@ def users_of(store: Store) -> list[User]:
 
 def digests_in(store: Store, experiment_id: int) -> frozenset[bytes]:
     """The digests of all files that an experiment has ever had."""
-    rows = store.images(experiment_id).rows
-    return frozenset(bytes.fromhex(row.digest) for row in rows if row.digest)
+    digests = store.images(experiment_id).values("digest")
+    return frozenset(bytes.fromhex(digest) for digest in digests if digest)
 
 
 def source_of(data: str) -> str:

@@ -6,28 +6,22 @@ write, most of them spent on making parameters; as columns they take a tenth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
 from hashlib import blake2b
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
 from al_core.errors import StoreError
-from al_core.store.records import ImageRow, ImageRows
+from al_core.store.image_rows import ImageRows
 from al_core.store.rows import insert_once
 from al_core.store.tables import experiments, images
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 KEPT = 4  # experiments whose manifests stay in memory
 DAMAGED = "The manifest in the database is damaged; restore it from a copy."
 
 
 def append_images(
-    connection: Connection, experiment_id: int, new: Sequence[ImageRow], place: int
+    connection: Connection, experiment_id: int, new: ImageRows, place: int
 ) -> str | None:
     """Add a block of rows to a manifest of ``place`` rows, and return its digest; None if there is
     nothing to add, or if it has others by now."""
@@ -35,7 +29,7 @@ def append_images(
         return None
     one = select(experiments.c.id).where(experiments.c.id == experiment_id)
     connection.execute(one.with_for_update(key_share=True))
-    body = _block_of(new)
+    body = new.as_block()
     digest = _digest(body)
     # In SQLite a SELECT takes no lock, so the block is written before they are counted.
     written = insert_once(connection, images).values(
@@ -71,10 +65,11 @@ class Manifests:
             query = select(images.c.place, images.c.length, images.c.digest, images.c.body)
             blocks = query.where(of_experiment, images.c.place >= min(new)).order_by(images.c.place)
             for row in connection.execute(blocks):
-                added = _rows_of(row.body) if _digest(row.body) == row.digest else ()
-                if row.place != len(rows.rows) or row.length != len(added):
+                whole = _digest(row.body) == row.digest
+                added = ImageRows.read(row.body) if whole else ImageRows()
+                if row.place != len(rows) or row.length != len(added):
                     raise StoreError(DAMAGED)
-                rows = ImageRows((*rows.rows, *added))
+                rows = rows + added if rows else added
         with self._lock:
             self._known.pop(experiment_id, None)
             self._known[experiment_id] = rows, there
@@ -82,52 +77,13 @@ class Manifests:
                 del self._known[oldest]
         return rows
 
-    def written(
-        self, experiment_id: int, new: Sequence[ImageRow], place: int, block: str | None
-    ) -> None:
+    def written(self, experiment_id: int, new: ImageRows, place: int, block: str | None) -> None:
         """The ``new`` rows were written, as a ``block`` of that digest: they need not be read."""
         with self._lock:
             rows, known = self._known.get(experiment_id, (ImageRows(), {}))
-            if block is not None and len(rows.rows) == place:
-                self._known[experiment_id] = ImageRows((*rows.rows, *new)), known | {place: block}
+            if block is not None and len(rows) == place:
+                self._known[experiment_id] = rows + new, known | {place: block}
 
 
 def _digest(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    repeated, text = pa.dictionary(pa.int32(), pa.string()), pa.string()
-    kinds = {
-        "split": repeated, "position": pa.int64(), "key": text, "other_names": pa.list_(text),
-        "digest": text, "shows": text, "width": pa.int64(), "height": pa.int64(),
-        "state": repeated, "label": repeated, "created_at": pa.timestamp("us", "UTC"),
-        "stamp": text,
-    }  # fmt: skip
-    return pa.schema([(one.name, kinds[one.name]) for one in fields(ImageRow)])
-
-
-def _block_of(rows: Sequence[ImageRow]) -> bytes:
-    """The columns of ``rows``, as an Arrow stream."""
-    import pyarrow as pa
-
-    schema = _schema()
-    columns = [pa.array([getattr(row, one.name) for row in rows], one.type) for one in schema]
-    made = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_stream(made, schema, options=options) as stream:
-        stream.write_batch(pa.record_batch(columns, schema=schema))
-    return made.getvalue().to_pybytes()  # type: ignore[no-any-return]
-
-
-def _rows_of(body: bytes) -> tuple[ImageRow, ...]:
-    import pyarrow as pa
-
-    table = pa.ipc.open_stream(body).read_all()
-    # Blocks of earlier versions lack the last columns.
-    names = [one.name for one in _schema() if one.name in table.column_names]
-    columns = {name: table[name].to_pylist() for name in names}
-    columns["other_names"] = map(tuple, columns["other_names"])
-    return tuple(map(ImageRow, *columns.values()))

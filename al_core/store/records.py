@@ -155,13 +155,6 @@ class ImageRow:
         return self.split == POOL, self.position
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageRows:
-    """The manifest of an experiment as it was read; the same object as long as it is the same."""
-
-    rows: tuple[ImageRow, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class ExperimentRecord:
     """An experiment as the log keeps it; ``config`` as plain values."""

@@ -19,6 +19,7 @@ from al_core.files.paths import database_address, files_beside
 from al_core.names import checked
 from al_core.store.database import Database
 from al_core.store.erase import next_number
+from al_core.store.image_rows import ImageRows
 from al_core.store.manifests import Manifests, append_images
 from al_core.store.records import (
     Annotation,
@@ -27,7 +28,6 @@ from al_core.store.records import (
     ExperimentRecord,
     FirstRows,
     ImageRow,
-    ImageRows,
     RoundRecord,
     now,
 )
@@ -104,8 +104,9 @@ class Store(Database):
             append_annotations(connection, experiment_id, first.annotations)
             if first.batch is not None:
                 write_batch(connection, experiment_id, first.batch)
-            block = append_images(connection, experiment_id, first.images, 0)
-        self._manifests.written(experiment_id, first.images, 0, block)
+            images = ImageRows.of(first.images)
+            block = append_images(connection, experiment_id, images, 0)
+        self._manifests.written(experiment_id, images, 0, block)
         return experiment_id
 
     def experiments(self, deleted: bool = False) -> list[ExperimentRecord]:
@@ -182,9 +183,10 @@ class Store(Database):
     def add_images(self, experiment_id: int, new: Sequence[ImageRow], place: int) -> bool:
         """Add rows, of which there is one at least, to a manifest of ``place`` rows: all or none.
         False where another server has written meanwhile, so that they may no longer fit."""
+        rows = ImageRows.of(new)
         with self.writing() as connection:
-            block = append_images(connection, experiment_id, new, place)
-        self._manifests.written(experiment_id, new, place, block)
+            block = append_images(connection, experiment_id, rows, place)
+        self._manifests.written(experiment_id, rows, place, block)
         return block is not None
 
     def class_changes(self, experiment_id: int) -> tuple[ClassChange, ...]:

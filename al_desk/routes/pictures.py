@@ -127,8 +127,9 @@ def _why_not(experiment: int, digest: str) -> str:
     """Why there is no picture with this digest, in a sentence. Raises what decoding does, where a
     file that cannot be decoded has its name."""
     manifest, pictures = manifest_of(open_store().images(experiment)), pictures_of(experiment)
-    rows = (*manifest.pool, *manifest.test) if manifest else ()
-    there = next((pictures.called(row.key) for row in rows if row.digest == digest), None)
+    parts = (manifest.pool, manifest.test) if manifest else ()
+    rows = (row for part in parts for row in part.those("digest", digest))
+    there = next((pictures.called(row.key) for row in rows), None)
     if there is None:
         return "This picture is not there any more."
     thumbnail(there, ranges=pictures.ranges)

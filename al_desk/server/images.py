@@ -11,7 +11,6 @@ from pathlib import Path
 from al_core.config import LEARNED, WEIGHTS, ExperimentConfig
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
-from al_core.experiment.manifest import THERE
 from al_core.experiment.source import bring_up_to_date
 from al_core.files.paths import home, located, uploads
 from al_core.images.dataset import Dataset
@@ -161,7 +160,7 @@ def catch_up(experiment: Experiment, dataset: Dataset) -> None:
     """Read the source again where another server has found images in it that this one has not seen:
     once for each state of the manifest, since a file may have gone again."""
     manifest = experiment.manifest
-    if manifest is not None and any(manifest.pool[i].state in THERE for i in dataset.blank):
+    if manifest is not None and dataset.blank - manifest.away:
         _read_again(experiment.id, len(manifest.rows))
 
 

@@ -94,7 +94,7 @@ def _on_other_classes(others: Mapping[str, int]) -> None:
 
 def _on_missing(experiment: Experiment, manifest: Manifest, gone: frozenset[str]) -> None:
     labels = {i for i, answer in experiment.pool.answers.items() if answer.label is not None}
-    lost = (row for row in manifest.pool if row.state == MISSING and row.key in gone)
+    lost = (row for row in manifest.pool.those("state", MISSING) if row.key in gone)
     kept = "Their labels are kept and still learned from. "
     has_labels = any(row.position in labels for row in lost)
     st.markdown(
