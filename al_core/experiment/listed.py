@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from al_core.experiment.manifest import Manifest
 from al_core.images.dataset import Dataset
+from al_core.pictures.digests import DIGEST
 from al_core.store.image_rows import ImageRows
 from al_core.store.records import DRAWN, HERE, LISTED, POOL, TEST, ImageRow, now
+
+NOTHING = 2 * DIGEST * "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,9 @@ def listed(source: Dataset) -> list[Listed]:
 def hexadecimal(digests: NDArray[np.void]) -> list[str]:
     """Digests V16 [N] as a manifest has them. That of a picture that was not read, or that could
     not be, is all zeros, and is not known."""
-    return [digest.hex() if any(digest) else "" for digest in digests.tolist()]
+    every, digits = digests.tobytes().hex(), 2 * DIGEST
+    found = (every[start : start + digits] for start in range(0, len(every), digits))
+    return ["" if digest == NOTHING else digest for digest in found]
 
 
 def began_with(source: Dataset) -> ImageRows:
@@ -126,6 +131,7 @@ def is_as_told(manifest: Manifest, source: Dataset) -> bool:
             return False
         if not rows.where("state", HERE).all() or rows.where("shows", "").any():
             return False
-        further = zip(images.keys, rows.values("other_names"), strict=True)
-        others |= {key: {*names} for key, names in further if names}
+        if rows.further_names():
+            further = zip(images.keys, rows.values("other_names"), strict=True)
+            others |= {key: {*names} for key, names in further if names}
     return others == {key: {*names} for key, names in source.other_names.items() if names}

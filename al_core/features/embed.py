@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from al_core.features.embedding_files import (
     claim,
     file_named,
     files_in,
+    mapped_from,
     remove_files,
     settle,
     settled_files,
@@ -23,7 +23,6 @@ from al_core.features.embedding_files import (
     write_file,
 )
 from al_core.features.read import Features, read_features
-from al_core.files.atomic import note_use
 from al_core.files.locks import held, wait_for_lock
 from al_core.files.paths import home, located
 from al_core.images.dataset import Dataset, identities
@@ -107,12 +106,12 @@ def embed(
     folder belongs to these weights and this size. Raises WeightsError where nothing can be written.
     """
     try:
-        mapped = _mapped(folder, dataset)
+        mapped = mapped_from(folder, dataset)
         if mapped is None:
             with held((yield from wait_for_lock(folder / "lock"))):
                 yield from _fill(folder, dataset, pretrained, hardware, size or dataset.size)
                 settle(folder, dataset)
-                mapped = _mapped(folder, dataset)
+                mapped = mapped_from(folder, dataset)
         if mapped is None:
             raise OSError("what was written cannot be read")
     except (OSError, ValueError) as error:
@@ -122,19 +121,6 @@ def embed(
         ) from error
     train, test = mapped
     return Features(train, test, f"{dataset.fingerprint[:24]}-{pretrained.digest}")
-
-
-def _mapped(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
-    """The embeddings of all images in order, memory-mapped; None where any are missing."""
-    mapped = []
-    with suppress(OSError, ValueError):
-        for path, images in settled_files(folder, dataset).items():
-            # Copy on write, though nothing writes: torch warns of read-only arrays.
-            rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
-            note_use(path)
-            if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
-                mapped.append(rows)
-    return mapped if len(mapped) == 2 else None
 
 
 def frozen(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:

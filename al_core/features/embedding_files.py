@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from al_core.errors import ConfigError, WeightsError
 from al_core.files.arrays import damage_as_value_error, read_array
-from al_core.files.atomic import remove, whole_file
+from al_core.files.atomic import note_use, remove, whole_file
 from al_core.images.dataset import Dataset, ImageSet, identities
 from al_core.pictures.digests import DIGEST
 
@@ -50,9 +50,7 @@ def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
     """Claim a folder for embeddings by the weights of this digest, of images of this size; raises
     WeightsError where it holds others. ``ours``: whether some of its files, if it has any, are of
     the images to be embedded."""
-    note, of, here = folder / NOTE, {"weights": weights, "image_size": image_size}, None
-    with suppress(OSError, ValueError):
-        here = json.loads(note.read_text(encoding="utf-8"))
+    note, of, here = folder / NOTE, {"weights": weights, "image_size": image_size}, claimed(folder)
     if files_in(folder) and (here != of or not ours):
         raise WeightsError(
             f"{folder} holds features of other images, weights or image sizes; name another folder."
@@ -60,6 +58,14 @@ def claim(folder: Path, weights: str, image_size: int, ours: bool) -> None:
     if here != of:
         with whole_file(note) as file:
             file.write(json.dumps(of).encode())
+
+
+def claimed(folder: Path) -> dict[str, Any] | None:
+    """By which weights, and of which size, a folder has embeddings; None where it does not say."""
+    with suppress(OSError, ValueError):
+        here: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        return here
+    return None
 
 
 def write_file(
@@ -160,6 +166,20 @@ def stored_in(folder: Path) -> Stored:
                 stored.arrays.append(rows)
                 stored.place.update((digest, (number, i)) for i, digest in enumerate(digests))
     return stored
+
+
+def mapped_from(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | None:
+    """The embeddings of all images in order, memory-mapped; None where some
+    are missing, or lie in other files."""
+    mapped = []
+    with suppress(OSError, ValueError):
+        for path, images in settled_files(folder, dataset).items():
+            # Copy on write, though nothing writes: torch warns of read-only arrays.
+            rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
+            note_use(path)
+            if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
+                mapped.append(rows)
+    return mapped if len(mapped) == 2 else None
 
 
 def settle(folder: Path, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
-from al_core.features.embedding_files import PARTS, check_finite, stored_in
+from al_core.features.embedding_files import PARTS, check_finite, claimed, mapped_from, stored_in
 from al_core.files.arrays import open_arrays
 from al_core.images.dataset import Dataset, ImageSet, identities
 
@@ -29,9 +29,13 @@ class Features:
 
 
 def read_features(path: Path, dataset: Dataset) -> Features:
-    """Read embeddings from a folder of embedding files, or from an ``.npz`` file with the arrays
-    ``train`` and ``test``. Raises ConfigError where they are missing or do not fit the images."""
+    """Read embeddings from a folder of embedding files, which are mapped where they are in order
+    there, or from an ``.npz`` file with the arrays ``train`` and ``test``. Raises ConfigError where
+    they are missing or do not fit the images."""
     try:
+        if path.is_dir() and (mapped := mapped_from(path, dataset)) and (of := claimed(path)):
+            train, test = mapped
+            return Features(train, test, f"{dataset.fingerprint[:24]}-{of.get('weights')}")
         if path.is_dir():
             arrays = _gathered(path, dataset.splits)
         else:
