@@ -7,11 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from folder_desk import NAMES, SIZE, Desk, of_six, pixels, write
 from PIL import Image
 
 from al_core.exchange.labels import import_labels, read_labels
+from al_core.experiment import source
 from al_core.experiment.changes import on_copies
 from al_core.experiment.later import draw_from_new
 from al_core.experiment.listed import began_with
@@ -40,6 +42,23 @@ def test_new_files_are_appended_and_missing_ones_are_not_asked_about(desk: Desk)
     assert gone not in experiment.free_images
     assert set(range(before, before + 12)) <= set(experiment.free_images.tolist())
     assert desk.rows() == {"a.png": "cat", "b.png": "dog"}
+
+
+@pytest.mark.parametrize("in_memory", [0, 1e9])
+def test_each_position_shows_its_picture_where_the_order_of_a_pool_is_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, in_memory: float
+) -> None:
+    monkeypatch.setattr(source, "IN_MEMORY", in_memory)
+    before = {key: desk.images.train.images[desk.at(key)].copy() for key in ("a.png", "f.png")}
+    (desk.folder / "b.png").unlink()
+    for picture in range(3):
+        write(desk.folder / f"0{picture}.png", 100 + picture)
+    desk.look()
+    shown = desk.images.train.images
+    assert isinstance(shown, np.memmap) == (not in_memory)
+    for key, picture in before.items():
+        assert (shown[desk.at(key)] == picture).all()
+    assert (shown[desk.at("02.png")] == pixels(102).transpose(2, 0, 1)).all()
 
 
 def test_what_has_changed_is_told_until_a_round_has_seen_it(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,6 +93,12 @@ def hexadecimal(digests: NDArray[np.void]) -> list[str]:
     every, digits = digests.tobytes().hex(), 2 * DIGEST
     found = (every[start : start + digits] for start in range(0, len(every), digits))
     return ["" if digest == NOTHING else digest for digest in found]
+
+
+def digests_from(texts: Iterable[str]) -> NDArray[np.void]:
+    """The digests V16 [N] of which a manifest has these ``texts``."""
+    every = "".join(text or NOTHING for text in texts)
+    return np.frombuffer(bytes.fromhex(every), f"V{DIGEST}")
 
 
 def began_with(source: Dataset) -> ImageRows:

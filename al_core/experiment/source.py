@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from al_core.errors import SourceError
 from al_core.experiment.classes import OPEN, Classes
 from al_core.experiment.compare import another_picture, compare, gone, measuring, same_picture
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.former import manifest_of_before
-from al_core.experiment.listed import Listed, began_with, hexadecimal, is_as_told, listed
+from al_core.experiment.listed import (
+    Listed,
+    began_with,
+    digests_from,
+    hexadecimal,
+    is_as_told,
+    listed,
+)
 from al_core.experiment.manifest import Manifest
-from al_core.images.dataset import Dataset, ImageSet, digests_of, has_files
+from al_core.files.paths import home
+from al_core.images.dataset import Dataset, ImageSet, digests_of, has_files, identities
 from al_core.images.near_copies import measured
 from al_core.pictures.digests import FILES
+from al_core.store.image_rows import ImageRows
 from al_core.store.records import (
     CHANGED,
     DRAWN,
@@ -34,6 +48,9 @@ from al_core.store.records import (
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
+
+IN_MEMORY = 500e6  # bytes of pixels that a copy in another order may take there
+ROWS = 4096  # images copied at once
 
 
 def bring_up_to_date(store: Store, experiment_id: int, source: Dataset) -> None:
@@ -204,13 +221,8 @@ def _in_order(manifest: Manifest, source: Dataset, began_as: str, classes: Class
         return replace(same, drawn=drawn) if drawn else same
     beside = (source.disputed, source.former)
     sets = [*source.splits, *(images for images in beside if images is not None)]
-    row_of: dict[str, tuple[int, int]] = {}  # which set, and where in it, by digest
-    for number, images in reversed([*enumerate(sets)]):
-        assert images.files is not None
-        for row, digest in enumerate(images.files["digest"].tolist()):
-            row_of[digest.hex()] = number, row
-    train, blank = _gathered(manifest.pool, sets, row_of, classes)
-    test, _ = _gathered(manifest.test, sets, row_of, classes)
+    train, blank = _gathered(manifest.pool, sets, classes)
+    test, _ = _gathered(manifest.test, sets, classes)
     whole = replace(
         source,
         train=train,
@@ -242,33 +254,43 @@ def _is_as_listed(manifest: Manifest, source: Dataset, classes: Classes) -> bool
 
 
 def _gathered(
-    rows: Sequence[ImageRow],
-    sets: Sequence[ImageSet],
-    row_of: dict[str, tuple[int, int]],
-    classes: Classes,
+    rows: ImageRows, sets: Sequence[ImageSet], classes: Classes
 ) -> tuple[ImageSet, list[int]]:
     """The images of ``rows``; and the places among them of those whose pixels are not known, which
     are black and of no class."""
     count, first = len(rows), sets[0]
-    images = np.zeros((count, *first.images.shape[1:]), np.uint8)
-    targets = np.full(count, -1, np.int64)
-    digests, files = np.zeros(count, digests_of(first).dtype), np.zeros(count, FILES)
-    number_of = {name: max(classes.of_source(name), -1) for name in {row.label for row in rows}}
-    blank: list[int] = []
-    for number, one in enumerate(sets):
-        places = [i for i, row in enumerate(rows) if row_of.get(row.digest, (-1,))[0] == number]
-        there = np.array([row_of[rows[i].digest][1] for i in places], np.int64)
-        images[places], digests[places] = one.images[there], digests_of(one)[there]
-        targets[places] = [number_of[rows[i].label] for i in places]
-    for i, row in enumerate(rows):
-        files[i] = (_bytes(row.digest), row.width, row.height, _bytes(row.shows))
-        if row.digest not in row_of:
-            blank.append(i)
+    number_of = {name: max(classes.of_source(name), -1) for name in rows.counts("label")}
+    classed = np.array([number_of[name] for name in rows.values("label")], np.int64)
+    files = np.zeros(count, FILES)
+    for name in ("digest", "shows"):
+        files[name] = digests_from(rows.values(name))
+    for name in ("width", "height"):
+        files[name] = rows.values(name)
+    known = np.concatenate([identities(one) for one in sets])
+    found = np.where(rows.where("digest", ""), -1, rows.find("digest", hexadecimal(known)))
+    targets = np.where(found < 0, -1, classed)
+    images = _room((count, *first.images.shape[1:]))
+    digests, start = np.zeros(count, digests_of(first).dtype), 0
+    for one in sets:
+        places = np.flatnonzero((found >= start) & (found < start + len(one)))
+        there = found[places] - start
+        digests[places] = digests_of(one)[there]
+        for block in range(0, len(places), ROWS):
+            part = slice(block, block + ROWS)
+            images[places[part]] = one.images[there[part]]
+        start += len(one)
     images.setflags(write=False)
     targets.setflags(write=False)
-    keys = [row.key for row in rows]
-    return ImageSet(images, targets, classes.names, keys, digests, files), blank
+    whole = ImageSet(images, targets, classes.names, rows.values("key"), digests, files)
+    return whole, np.flatnonzero(found < 0).tolist()
 
 
-def _bytes(digest: str) -> bytes:
-    return bytes.fromhex(digest)
+def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeros of uint8. Many lie in a file that is gone with them: a system takes its memory back
+    where another program needs it."""
+    size, folder = math.prod(shape), home() / "cache"
+    with suppress(OSError):
+        if size >= IN_MEMORY and shutil.disk_usage(folder).free > 2 * size:
+            with TemporaryFile(dir=folder) as file:
+                return np.memmap(file, np.uint8, "w+", shape=shape)
+    return np.zeros(shape, np.uint8)

@@ -128,6 +128,15 @@ class ImageRows(Sequence[ImageRow]):
         """The position of each row, int64 [N]."""
         return self._table["position"].to_numpy()  # type: ignore[no-any-return]
 
+    def find(self, name: str, values: Sequence[str]) -> NDArray[np.int64]:
+        """The first place among ``values`` of what each row has in a field, int64 [N]; -1 where it
+        is none of them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = pc.index_in(self._table[name], pa.array(values, pa.string()))
+        return places.fill_null(-1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
     def times(self) -> NDArray[np.datetime64]:
         """When each row was written, datetime64 [N]."""
         return self._table["created_at"].to_numpy()  # type: ignore[no-any-return]
