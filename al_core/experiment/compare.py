@@ -7,8 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from al_core.experiment.listed import Listed
+import numpy as np
+
+from al_core.experiment.listed import Listed, listed, unchanged
 from al_core.experiment.manifest import Manifest
+from al_core.images.dataset import Dataset
 from al_core.sources.listing import composed
 from al_core.store.records import (
     CHANGED,
@@ -26,26 +29,29 @@ from al_core.store.records import (
 T = TypeVar("T")
 
 
-def compare(manifest: Manifest, images: Sequence[Listed]) -> list[ImageRow]:
-    """The rows by which ``manifest`` tells of a source that holds ``images`` now; none where
-    nothing has changed.
+def compare(manifest: Manifest, source: Dataset) -> list[ImageRow]:
+    """The rows by which ``manifest`` tells of what a ``source`` holds now; none where nothing has
+    changed.
 
     Files with the same bytes come first, whatever their names are: labels go with pictures. Then
     files that show the same, as where a rating was written into them. Where a name alone is the
     same, somebody has to say whether the picture is. Those that were only listed, and have another
     name by now, are known by their size and time. What is left is new, or missing.
     """
-    before = [*manifest.pool, *manifest.test]
+    every = manifest.pool + manifest.test
+    same, held = unchanged(manifest, source)
+    before, images = [*every.take(np.flatnonzero(~same))], listed(source, held)
     found: dict[int, Listed] = {}  # by the place in ``before``
     left = dict.fromkeys(images)
     for by in ("digest", "shows"):
         _pair(by, before, found, left)
     _join_copies(found, left)
     asked = _pair_by_name(before, found, left)
-    _pair_moved(before, images, found, left)
+    has_test = source.own_split and len(source.test) > 0
+    _pair_moved(before, has_test, found, left)
     _pair_unseen(before, images, found, left)
-    classes = {one.label for one in images} - {""}
-    known = {row.label for row in before} | {""}
+    has_classes = any((images.targets >= 0).any() for images in source.splits)
+    known = every.counts("label").keys() | {""}
     at, drawn, rows = now(), set(manifest.drawn), []
     for place, row in enumerate(before):
         if one := found.get(place):
@@ -54,7 +60,7 @@ def compare(manifest: Manifest, images: Sequence[Listed]) -> list[ImageRow]:
                 told = replace(one.at(row), state=state, created_at=at)
                 # A folder that got another name, or one that cannot be read for classes any more,
                 # says nothing of the class.
-                if row.label and (one.label not in known or not classes):
+                if row.label and (one.label not in known or not has_classes):
                     told = replace(told, label=row.label)
                 rows.append(told)
         elif place in asked and row.state != CHANGED:
@@ -193,14 +199,13 @@ def _pair_by_name(
 
 def _pair_moved(
     before: Sequence[ImageRow],
-    images: Iterable[Listed],
+    has_test: bool,
     found: dict[int, Listed],
     left: dict[Listed, None],
 ) -> None:
     """Find the files of the list that got another name before they were read, by their size and
     time, where only one comes into question: first one that is called the same in another folder.
     Nobody was shown them, so no label can go to another picture."""
-    has_test = any(one.measures for one in images)
     for renamed in (False, True):
         rows = _only(
             (_trace(row.key, row.stamp, renamed), place)

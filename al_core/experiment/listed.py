@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_core.experiment.manifest import Manifest
-from al_core.images.dataset import Dataset
+from al_core.images.dataset import Dataset, ImageSet
 from al_core.pictures.digests import DIGEST
 from al_core.store.image_rows import ImageRows
 from al_core.store.records import DRAWN, HERE, LISTED, POOL, TEST, ImageRow, now
@@ -65,26 +65,39 @@ class Listed:
         )
 
 
-def listed(source: Dataset) -> list[Listed]:
-    """The images of a source, whose files are known: those of the pool first."""
-    found = []
-    sets = [(source.train, False, False), (source.test, True, False)]
-    if source.disputed is not None:
-        sets.append((source.disputed, False, True))
-    for images, is_test, disputed in sets:
+def listed(source: Dataset, but: Collection[int] = ()) -> list[Listed]:
+    """The images of a source, whose files are known: those of the pool first. Without those whose
+    places are in ``but``."""
+    found, place = [], -1
+    for images, is_test, disputed in _sets(source):
         assert images.files is not None
         classes = (*images.class_names, "")
         digests, shows = hexadecimal(images.files["digest"]), hexadecimal(images.files["shows"])
-        sizes = images.files[["width", "height"]].tolist()
-        for key, target, digest, shown, (width, height) in zip(
-            images.keys, images.targets.tolist(), digests, shows, sizes, strict=True
-        ):
-            names, label = (key, *source.other_names.get(key, ())), classes[target]
-            measures = is_test and source.own_split
-            about = digest, shown, width, height, is_test, measures, label, disputed
-            stamp = " ".join(map(str, source.stamps.get(key, ())[:2]))
-            found.append(Listed(names, *about, stamp))
+        for i, key in enumerate(images.keys):
+            if (place := place + 1) in but:
+                continue
+            file = images.files[i]
+            found.append(
+                Listed(
+                    (key, *source.other_names.get(key, ())),
+                    digests[i],
+                    shows[i],
+                    int(file["width"]),
+                    int(file["height"]),
+                    is_test,
+                    is_test and source.own_split,
+                    classes[images.targets[i]],
+                    disputed,
+                    " ".join(map(str, source.stamps.get(key, ())[:2])),
+                )
+            )
     return found
+
+
+def _sets(source: Dataset) -> list[tuple[ImageSet, bool, bool]]:
+    """The sets of a source, and of each whether it is to test with, and whether it is disputed."""
+    sets = [(source.train, False, False), (source.test, True, False)]
+    return sets if source.disputed is None else [*sets, (source.disputed, False, True)]
 
 
 def hexadecimal(digests: NDArray[np.void]) -> list[str]:
@@ -141,3 +154,43 @@ def is_as_told(manifest: Manifest, source: Dataset) -> bool:
             further = zip(images.keys, rows.values("other_names"), strict=True)
             others |= {key: {*names} for key, names in further if names}
     return others == {key: {*names} for key, names in source.other_names.items() if names}
+
+
+def unchanged(manifest: Manifest, source: Dataset) -> tuple[NDArray[np.bool_], frozenset[int]]:
+    """Of which rows of the pool and then of the test set a ``source`` holds just what they say,
+    bool [N], and the places of these images among those :func:`listed`. None of them has the bytes
+    or the look of any that is left, so only those need be compared: objects of all images of a
+    large pool take a minute and gigabytes."""
+    rows = manifest.pool + manifest.test
+    files = [images.files for images, *_ in _sets(source) if images.files is not None]
+    there = np.concatenate(files)
+    keys = [key for images, *_ in _sets(source) for key in images.keys]
+    place = rows.find("key", keys)
+    of_source = ImageRows.of_columns({
+        "split": [POOL] * len(keys), "position": np.arange(len(keys)), "key": keys,
+        "digest": hexadecimal(there["digest"]), "shows": hexadecimal(there["shows"]),
+        "width": there["width"].astype(np.int64), "height": there["height"].astype(np.int64),
+    })  # fmt: skip
+    beside = of_source.take(np.maximum(place, 0))
+    same = (place >= 0) & rows.where("state", HERE) & ~rows.where("shows", "")
+    for name in ("digest", "shows", "width", "height"):
+        same &= rows.alike(beside, name)
+    same[manifest.drawn] = False
+    for place_of, names in enumerate(rows.values("other_names") if rows.further_names() else ()):
+        same[place_of] &= not names
+    same &= ~np.isin(place, np.flatnonzero([key in source.other_names for key in keys]))
+    same &= place < sum(map(len, source.splits))  # what is disputed counts otherwise
+    times = np.bincount(place[same], minlength=len(keys))
+    same[same] = times[place[same]] == 1
+    while True:
+        left = ~np.isin(np.arange(len(keys)), place[same])
+        texts = {
+            text
+            for part in (rows.take(np.flatnonzero(~same)), of_source.take(np.flatnonzero(left)))
+            for name in ("digest", "shows")
+            for text in part.values(name)
+        }
+        like = same & (rows.where("digest", *texts) | rows.where("shows", *texts))
+        if not like.any():
+            return same, frozenset(place[same].tolist())
+        same &= ~like

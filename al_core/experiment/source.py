@@ -72,7 +72,7 @@ def bring_up_to_date(store: Store, experiment_id: int, source: Dataset) -> None:
             same = source.fingerprint == experiment.fingerprint
             rows = began_with(source) if same else manifest_of_before(experiment, source)
         else:
-            rows = compare(manifest, listed(source))
+            rows = compare(manifest, source)
             check_any_left(experiment, manifest, rows)
             if manifest.is_outline:
                 rows = _on_their_sides(manifest, rows, listed(source))

@@ -17,6 +17,7 @@ from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import plain
 
 LAST = 5  # changes that are told
+ROWS, HIGH = 10, 388  # classes in a table that is not scrolled; pixels of one that is
 
 Field = Callable[[Sequence[str], str], object]  # draws it, by the classes and its key
 
@@ -38,7 +39,8 @@ def _edit(store: Store, experiment: Experiment, annotator: str) -> None:
     for answer in experiment.pool.answers.values():
         if answer.label is not None:
             counts[answer.label] += 1
-    st.dataframe({"Class": names, "Labels": [*counts.values()]}, hide_index=True, height="content")
+    table = {"Class": names, "Labels": [*counts.values()]}
+    st.dataframe(table, hide_index=True, height="content" if len(names) <= ROWS else HIGH)
 
     def do(make: Make) -> None:
         change_classes(store, experiment.id, annotator, make)
