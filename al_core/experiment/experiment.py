@@ -20,7 +20,7 @@ from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_t
 from al_core.errors import ConfigError
 from al_core.experiment.classes import OPEN, Classes, fold
 from al_core.experiment.manifest import Manifest, manifest_of
-from al_core.experiment.pool import Pool
+from al_core.experiment.pool import Pool, without
 from al_core.experiment.start import reserved_images
 from al_core.names import counted
 from al_core.store.records import (
@@ -190,17 +190,17 @@ class Experiment:
         """The images of the open batches; they must not be asked about elsewhere."""
         return {image for batch in self.open_batches for image in batch.images}
 
-    @property
+    @cached_property
     def left(self) -> NDArray[np.int64]:
         """The images without an answer that somebody is or will be asked about, ascending, int64
         ``[U]``: those that are there, but for those that became test images."""
         tested = () if self.config.held_out_share else self.drawn_later
-        return np.setdiff1d(self.pool.unlabeled, [*self.away, *tested])
+        return without(self.pool.unlabeled, [*self.away, *tested])
 
-    @property
+    @cached_property
     def free_images(self) -> NDArray[np.int64]:
         """The images that a strategy may choose from, ascending, int64 ``[F]``."""
-        return np.setdiff1d(self.left, [*self.open_images, *self.reserved])
+        return without(self.left, [*self.open_images, *self.reserved])
 
     @cached_property
     def reserved(self) -> list[int]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from al_core.errors import FileNotWritten, StoreUnavailable
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import draw_random_batch
+from al_core.experiment.pool import without
 from al_core.experiment.predictions import (
     BEFORE,
     PoolPredictions,
@@ -250,7 +251,7 @@ def _still_holds(batch: Batch, experiment: Experiment) -> bool:
     config = experiment.config
     position = batch.log_position
     measuring = experiment.held_out_due(config.per_round)
-    chosen = set(batch.images).difference(measuring)
+    chosen = [image for image in batch.images if image not in measuring]
     if position is None:
         return False
     manifest = experiment.manifest
@@ -261,7 +262,7 @@ def _still_holds(batch: Batch, experiment: Experiment) -> bool:
         and position.classes == len(experiment.class_changes)
         and list(batch.held_out or ()) == measuring
         and len(batch.images) == config.per_round
-        and chosen.issubset(experiment.free_images.tolist())
+        and bool(np.isin(chosen, experiment.free_images).all())
     )
 
 
@@ -286,7 +287,7 @@ def choose_by(
     choice = Choice(strategy, count - len(measuring), len(experiment.batches), config.seed)
     known = experiment.trained_on.without(np.flatnonzero(~predicted).tolist())
     again = _asked_again(experiment, predictions, free)[: choice.n]
-    choice, free = replace(choice, n=choice.n - len(again)), np.setdiff1d(free, again)
+    choice, free = replace(choice, n=choice.n - len(again)), without(free, again)
     picks, score = choose(choice, predictions, known, free, hardware.device)
     chosen = [*again.tolist(), *picks.tolist()]
     batch = mixed_batch(number, strategy, chosen, measuring, experiment.log_position)

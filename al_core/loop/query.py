@@ -111,10 +111,12 @@ def explained(
     images = np.array(batch.images, dtype=np.int64)
     scores = ranks = top = None
     if score is not None:
-        place = {image: i for i, image in enumerate(unlabeled.tolist())}
-        own = [score[place[image]] if image in place else None for image in batch.images]
-        scores = [None if s is None else float(s) for s in own]
-        ranks = [None if s is None else int((score > s).sum()) + 1 for s in own]
+        places = np.searchsorted(unlabeled, images).clip(max=len(unlabeled) - 1)
+        chosen = unlabeled[places] == images
+        scores = [float(score[i]) if own else None for i, own in zip(places, chosen, strict=True)]
+        ascending, last = np.sort(score), len(score)
+        ranks = [None if s is None else 1 + last - int(np.searchsorted(ascending, s, "right"))
+                 for s in scores]  # fmt: skip
     if predictions.model != BEFORE:
         probs = torch.from_numpy(predictions.probs[images])
         best = probs.topk(min(TOP_CLASSES, probs.shape[1]), dim=1)

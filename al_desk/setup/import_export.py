@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from al_core.analysis.classes import some
@@ -25,6 +24,7 @@ from al_core.exchange.labels import (
 )
 from al_core.experiment.class_acts import add, change_classes
 from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.pool import without
 from al_core.images.dataset import Dataset, has_files
 from al_core.jobs import JobState, Worker
 from al_core.names import counted
@@ -122,7 +122,7 @@ def _predict_rest(experiment: Experiment, dataset: Dataset) -> Work[str]:
     from al_core.models.hardware import find_hardware
 
     predictions = yield from latest_predictions(experiment, dataset, find_hardware())
-    rest = np.setdiff1d(experiment.pool.unlabeled, [*experiment.away])
+    rest = without(experiment.pool.unlabeled, experiment.away)
     rest = rest[predictions.known_to(experiment)[rest]]  # others wait for the next round
     file = io.StringIO()
     keys = [dataset.train.keys[i] for i in rest.tolist()]
