@@ -53,14 +53,16 @@ class Heads:
         # Padded: other kernels would compute what does not fill a tile.
         columns = -len(bias) % COLUMNS
         weight, bias = F.pad(weight, (0, columns)), F.pad(bias, (0, columns))
-        logits = torch.cat(
-            [
-                torch.addmm(bias, F.pad(rows.float(), (0, 0, 0, -len(rows) % ROWS)), weight)[
-                    : len(rows), : k * classes
-                ]
-                for rows in torch.split(embeddings, BLOCK)
-            ]
-        )
+        # Filled block by block: results between the blocks would break a heap into pieces, and a
+        # million rows took a gigabyte.
+        logits = embeddings.new_empty((len(embeddings), k * classes), dtype=torch.float32)
+        for rows, into in zip(
+            torch.split(embeddings, BLOCK), torch.split(logits, BLOCK), strict=True
+        ):
+            whole = rows.float()
+            if short := -len(rows) % ROWS:
+                whole = F.pad(whole, (0, 0, 0, short))
+            into.copy_(torch.addmm(bias, whole, weight)[: len(rows), : k * classes])
         return logits.view(-1, k, classes).permute(1, 0, 2)
 
 
