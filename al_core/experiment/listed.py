@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from al_core.experiment.manifest import Manifest
 from al_core.images.dataset import Dataset, ImageSet
-from al_core.pictures.digests import DIGEST
+from al_core.pictures.digests import hexadecimal
 from al_core.store.image_rows import ImageRows
 from al_core.store.records import DRAWN, HERE, LISTED, POOL, TEST, ImageRow, now
-
-NOTHING = 2 * DIGEST * "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def listed(source: Dataset, but: Collection[int] = ()) -> list[Listed]:
     for images, is_test, disputed in _sets(source):
         assert images.files is not None
         classes = (*images.class_names, "")
-        digests, shows = hexadecimal(images.files["digest"]), hexadecimal(images.files["shows"])
+        digests, shows = (hexadecimal(images.files[one]).to_pylist() for one in ("digest", "shows"))
         for i, key in enumerate(images.keys):
             if (place := place + 1) in but:
                 continue
@@ -100,20 +98,6 @@ def _sets(source: Dataset) -> list[tuple[ImageSet, bool, bool]]:
     return sets if source.disputed is None else [*sets, (source.disputed, False, True)]
 
 
-def hexadecimal(digests: NDArray[np.void]) -> list[str]:
-    """Digests V16 [N] as a manifest has them. That of a picture that was not read, or that could
-    not be, is all zeros, and is not known."""
-    every, digits = digests.tobytes().hex(), 2 * DIGEST
-    found = (every[start : start + digits] for start in range(0, len(every), digits))
-    return ["" if digest == NOTHING else digest for digest in found]
-
-
-def digests_from(texts: Iterable[str]) -> NDArray[np.void]:
-    """The digests V16 [N] of which a manifest has these ``texts``."""
-    every = "".join(text or NOTHING for text in texts)
-    return np.frombuffer(bytes.fromhex(every), f"V{DIGEST}")
-
-
 def began_with(source: Dataset) -> ImageRows:
     """The first rows of an experiment on ``source``."""
     parts = []
@@ -135,7 +119,7 @@ def began_with(source: Dataset) -> ImageRows:
             "label": np.array((*images.class_names, ""), object)[images.targets],
             "created_at": [at] * count,
             "stamp": ["" if digest else " ".join(map(str, stamp))
-                      for digest, stamp in zip(digests, stamps, strict=True)],
+                      for digest, stamp in zip(digests.to_pylist(), stamps, strict=True)],
         }))  # fmt: skip
     return parts[0] + parts[1]
 

@@ -23,8 +23,6 @@ from al_core.experiment.former import manifest_of_before
 from al_core.experiment.listed import (
     Listed,
     began_with,
-    digests_from,
-    hexadecimal,
     is_as_told,
     listed,
 )
@@ -32,7 +30,7 @@ from al_core.experiment.manifest import Manifest
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset, ImageSet, digests_of, has_files, identities
 from al_core.images.near_copies import measured
-from al_core.pictures.digests import FILES
+from al_core.pictures.digests import FILES, digests_from, hexadecimal
 from al_core.store.image_rows import ImageRows
 from al_core.store.records import (
     CHANGED,

@@ -99,8 +99,10 @@ def measured(dataset: Dataset, copies_measure: bool) -> Dataset:
 def leaking(dataset: Dataset) -> tuple[int, ...]:
     """The test images of which there is a copy or a near-copy to train on. What was drawn from the
     pool has a place there still, and is no copy of itself."""
+    if not (shown := _shown_by(dataset)):
+        return ()
     train, test = (identities(images).tolist() for images in dataset.splits)
-    shown, drawn = _shown_by(dataset), dataset.drawn
+    drawn = dataset.drawn
     of_train = {shown[one] for i, one in enumerate(train) if one in shown and i not in drawn}
     return tuple(i for i, one in enumerate(test) if shown.get(one) in of_train)
 

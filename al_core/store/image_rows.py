@@ -54,7 +54,7 @@ class ImageRows(Sequence[ImageRow]):
         made = []
         for one in kinds:
             if one.name in columns:
-                made.append(pa.array(columns[one.name], one.type))
+                made.append(_array(columns[one.name], one.type))
             else:
                 first = pa.array([same[one.name]] * min(count, 1), one.type)
                 made.append(first.take(pa.array(np.zeros(count, np.int64))))
@@ -128,13 +128,13 @@ class ImageRows(Sequence[ImageRow]):
         """The position of each row, int64 [N]."""
         return self._table["position"].to_numpy()  # type: ignore[no-any-return]
 
-    def find(self, name: str, values: Sequence[str]) -> NDArray[np.int64]:
+    def find(self, name: str, values: Sequence[str] | pa.Array) -> NDArray[np.int64]:
         """The first place among ``values`` of what each row has in a field, int64 [N]; -1 where it
         is none of them."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        places = pc.index_in(self._table[name], pa.array(values, pa.string()))
+        places = pc.index_in(self._table[name], _array(values, pa.string()))
         return places.fill_null(-1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
     def times(self) -> NDArray[np.datetime64]:
@@ -147,11 +147,11 @@ class ImageRows(Sequence[ImageRow]):
 
         return pc.list_flatten(self._table["other_names"]).to_pylist()  # type: ignore[no-any-return]
 
-    def same(self, name: str, values: Sequence[str] | NDArray[Any]) -> bool:
+    def same(self, name: str, values: Sequence[str] | NDArray[Any] | pa.Array) -> bool:
         """Whether a field of the N rows has these N values."""
         import pyarrow as pa
 
-        wanted = pa.chunked_array([pa.array(values, pa.string())])
+        wanted = pa.chunked_array([_array(values, pa.string())])
         return self._table[name].cast(pa.string()).equals(wanted)  # type: ignore[no-any-return]
 
     def counts(self, name: str) -> dict[str, int]:
@@ -189,6 +189,13 @@ def schema() -> pa.Schema:
         "stamp": text,
     }  # fmt: skip
     return pa.schema([(one.name, kinds[one.name]) for one in fields(ImageRow)])
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    """A PyArrow array of what is one already, or a sequence."""
+    import pyarrow as pa
+
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 def _values(column: pa.Array) -> list[Any]:
