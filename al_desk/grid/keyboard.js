@@ -17,12 +17,19 @@ function keyName(event) {
   return digit ? digit[1] : name;
 }
 
-// The person is typing into something else, or has a dialog open. Streamlit opens one when its server
-// is away; that one does not count, since labels typed meanwhile are kept.
-function busyElsewhere(node) {
+// Streamlit opens a dialog when its server is away, and closes it slowly when that is back. It does
+// not count: labels typed meanwhile are kept.
+const ofServer = new WeakSet();
+const noteDialogs = new MutationObserver(() => {
   const app = document.querySelector("[data-test-connection-state]");
-  const isCutOff = app && app.getAttribute("data-test-connection-state") !== "CONNECTED";
-  return node?.closest(TYPING) || (!isCutOff && document.querySelector(DIALOG));
+  if (!app || app.getAttribute("data-test-connection-state") === "CONNECTED") return;
+  for (const dialog of document.querySelectorAll(DIALOG)) ofServer.add(dialog);
+});
+
+// The person is typing into something else, or has a dialog open.
+function busyElsewhere(node) {
+  const dialogs = [...document.querySelectorAll(DIALOG)];
+  return node?.closest(TYPING) || dialogs.some((dialog) => !ofServer.has(dialog));
 }
 
 // `keys.moves` give the next tile, `keys.edits` apply unless a control has the focus, and
@@ -60,4 +67,5 @@ function listenToKeys(root, keys) {
     }, { capture: true, signal: keys.signal });
   }
   document.addEventListener("keydown", onKey, { capture: true, signal: keys.signal });
+  noteDialogs.observe(document.body, { childList: true, subtree: true });
 }
