@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import streamlit
 
 # Times of keys, of the frames that show them, and of the "saved" that covers each.
 CLOCK = """
@@ -40,6 +39,8 @@ WATCH_SAVED = """(grid) => {
 
 def heading(about: str) -> None:
     """When, on what and with what a table was made."""
+    import streamlit  # 60 MB, which processes that are measured go without
+
     print(f"{date.today()}, {os.cpu_count()} cores, Streamlit {streamlit.__version__}, "
           f"Python {platform.python_version()}, {about}\n", flush=True)  # fmt: skip
 

@@ -77,15 +77,7 @@ def start(folder: Path, home: Path, to_the_end: bool, classes: bool) -> None:
     ):
         page = chromium.new_page()
         listed = timed(lambda: opened(page, server.url))
-        page.get_by_role("spinbutton", name="Initial images").fill("20")
-        if classes:
-            page.get_by_test_id("stRadio").get_by_text("me", exact=True).click()
-            expect(page.get_by_role("combobox", name="Chosen by")).to_be_enabled(timeout=WAITS)
-        else:
-            page.get_by_text("no classes", exact=True).click()
-            page.get_by_role("textbox", name="Classes").fill("cat\ndog")
-            page.get_by_role("spinbutton", name="Initial images").press("Tab")
-            expect(page.get_by_text("the truth", exact=True)).to_have_count(0, timeout=WAITS)
+        filled(page, classes)
         before = in_memory("VmRSS", server.pid)
         begun = timed(lambda: started(page))
         most = in_memory("VmHWM", server.pid)
@@ -101,6 +93,19 @@ def start(folder: Path, home: Path, to_the_end: bool, classes: bool) -> None:
 def opened(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_text("The folders are").first.wait_for(timeout=WAITS)
+
+
+def filled(page: Page, classes: bool) -> None:
+    """Say what the folders are, and that a person labels the first images."""
+    page.get_by_role("spinbutton", name="Initial images").fill("20")
+    if classes:
+        page.get_by_test_id("stRadio").get_by_text("me", exact=True).click()
+        expect(page.get_by_role("combobox", name="Chosen by")).to_be_enabled(timeout=WAITS)
+    else:
+        page.get_by_text("no classes", exact=True).click()
+        page.get_by_role("textbox", name="Classes").fill("cat\ndog")
+        page.get_by_role("spinbutton", name="Initial images").press("Tab")
+        expect(page.get_by_text("the truth", exact=True)).to_have_count(0, timeout=WAITS)
 
 
 def started(page: Page) -> None:

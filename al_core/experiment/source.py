@@ -47,7 +47,7 @@ from al_core.store.records import (
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
-IN_MEMORY = 500e6  # bytes of pixels that a copy in another order may take there
+IN_MEMORY = 50e6  # bytes of pixels that a copy in another order may take there
 ROWS = 4096  # images copied at once
 
 

@@ -30,14 +30,14 @@ ROWS = 1024  # images copied between two reports
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     """The N pictures of a source: ``readable`` bool [N], ``digests`` V16 [N] of their pixels,
-    ``files`` FILES [N]. Those in ``fresh`` were decoded, to that place in the file ``decoded``;
-    those in ``known`` lie in that row of ``earlier``."""
+    ``files`` FILES [N]. Those in ``known`` lie in that row of ``earlier``; the others were decoded,
+    to the ``place`` int64 [N] in the file ``decoded``."""
 
     readable: NDArray[np.bool_]
     digests: NDArray[np.void]
     files: NDArray[np.void]
     ranges: Mapping[str, Range]
-    fresh: Mapping[int, int]
+    place: NDArray[np.int64]
     decoded: Path
     known: Mapping[int, int]
     earlier: Earlier
@@ -46,10 +46,11 @@ class _Rows:
         """Uint8 [3,S,S] of each of ``rows``."""
         taken = self.earlier.images
         # The file is let go with the last of them: where it is in use, it may not be removable.
-        decoded = np.memmap(self.decoded, np.uint8, "r") if self.fresh else np.empty(0, np.uint8)
+        is_new = len(self.known) < len(self.place)
+        decoded = np.memmap(self.decoded, np.uint8, "r") if is_new else np.empty(0, np.uint8)
         squares = decoded.reshape(-1, *taken.shape[1:])
         for row in rows.tolist():
-            yield squares[self.fresh[row]] if row in self.fresh else taken[self.known[row]]
+            yield taken[self.known[row]] if row in self.known else squares[self.place[row]]
 
 
 def decode_into(
@@ -124,7 +125,9 @@ def _decoded(
 ) -> Work[_Rows]:
     """Decode to the file ``out`` what is not in ``earlier``."""
     known = earlier.reusable(content, stamps)
-    new = [row for row in range(len(content.keys)) if row not in known]
+    is_new = np.ones(len(content.keys), dtype=np.bool_)
+    is_new[[*known]] = False
+    new = np.flatnonzero(is_new)
     pictures = content.pictures
     if known and content.at is not None:
         pictures = map(content.at, _keys(content, new))
@@ -135,8 +138,8 @@ def _decoded(
     readable[new], digests[new], files[new] = decoded.readable, decoded.digests, decoded.files
     kept, taken = [*known], [*known.values()]
     digests[kept], files[kept] = earlier.digests[taken], earlier.files[taken]
-    fresh = {row: place for place, row in enumerate(new)}
-    return _Rows(readable, digests, files, decoded.ranges, fresh, out, known, earlier)
+    place = np.cumsum(is_new) - 1
+    return _Rows(readable, digests, files, decoded.ranges, place, out, known, earlier)
 
 
 def _keys(content: Content, rows: Iterable[int]) -> list[str]:

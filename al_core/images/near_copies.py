@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ KEPT = 8  # frequencies of each direction
 # Figures, letters and icons are all alike to such a measure: of smaller pictures, and of those with
 # fewer colours, nothing is said. Digits of 8x8 pixels have at most 17.
 LEAST_SIDE, LEAST_COLOURS = 32, 32
-BLOCK = 1024  # pictures looked at between two reports
+BLOCK = 256  # pictures looked at between two reports
 # Each table sorts the pictures by which side of BITS planes they lie on, and compares each with the
 # NEXT ones if it shares the first SHARED bits: of pairs at the limit, one in five in each table.
 TABLES, BITS, SHARED, NEXT = 32, 32, 12, 8
@@ -44,21 +45,25 @@ def near_copies(
     count, began = len(files), time.monotonic()
     rest = iter(pictures)
     rows = np.flatnonzero(np.maximum(files["width"], files["height"]) >= LEAST_SIDE)
-    looks = np.zeros((len(rows), 3 * KEPT * KEPT), np.float32)
-    for start in range(0, count, BLOCK):
-        block = np.stack([*itertools.islice(rest, BLOCK)])
-        if block.shape[-1] < CELLS:
+    with TemporaryFile() as file:  # 768 MB of a million pictures
+        for start in range(0, count, BLOCK):
+            block = np.stack([*itertools.islice(rest, BLOCK)])
+            if block.shape[-1] < CELLS:
+                return []
+            low, high = np.searchsorted(rows, (start, start + BLOCK))
+            if low < high:
+                file.write(_looks(block[rows[low:high] - start], files[rows[low:high]]).tobytes())
+            done = start + len(block)
+            yield Progress("Looking for copies", done, count, "images", time.monotonic() - began)
+        if not len(rows):
             return []
-        low, high = np.searchsorted(rows, (start, start + BLOCK))
-        if low < high:
-            looks[low:high] = _looks(block[rows[low:high] - start], files[rows[low:high]])
-        done = start + len(block)
-        yield Progress("Looking for copies", done, count, "images", time.monotonic() - began)
-    first, began = np.arange(len(rows)), time.monotonic()
-    for table in range(TABLES):
-        first = _linked(first, [*_alike(looks, table)])
-        passed = time.monotonic() - began
-        yield Progress("Comparing", table + 1, TABLES, "times", passed)
+        file.flush()
+        looks = np.memmap(file, np.float32, "r").reshape(len(rows), -1)
+        first, began = np.arange(len(rows)), time.monotonic()
+        for table in range(TABLES):
+            first = _linked(first, [*_alike(looks, table)])
+            passed = time.monotonic() - began
+            yield Progress("Comparing", table + 1, TABLES, "times", passed)
     of_group: dict[int, list[int]] = {}
     for row, its_first in zip(rows.tolist(), first.tolist(), strict=True):
         of_group.setdefault(its_first, []).append(row)

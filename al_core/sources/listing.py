@@ -98,7 +98,8 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 def printable(name: str) -> str:
     """``name`` as text that can be stored and shown, even where its bytes are not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if shown == name else shown  # one string, as a rule, for each of a million files
 
 
 def composed(name: str) -> str:
