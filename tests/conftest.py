@@ -10,10 +10,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 from hypothesis import settings
-from safetensors.torch import save_file
-from torchvision import models
 
 from al_core.store.store import Store
 
@@ -100,14 +97,10 @@ def set_option() -> Iterator[Callable[[str, object], None]]:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of weights that nobody trained, by torchvision's names."""
-    torch.manual_seed(0)
-    tensors = {
-        name: t.contiguous() for name, t in models.resnet18(weights=None).state_dict().items()
-    }
-    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
-    save_file(tensors, path)
-    return path
+    """A file of weights that nobody trained."""
+    from tests.house import untrained
+
+    return untrained(tmp_path_factory.mktemp("weights") / "mine.safetensors")
 
 
 @pytest.fixture(scope="session")

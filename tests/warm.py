@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
     [
         "tests.narrow",
         "streamlit.web.bootstrap",
@@ -23,13 +23,15 @@ _context.set_forkserver_preload(
         "altair",
         "al_desk.page",
         "al_core.loop.advance",
+        "al_core.cli.main",
+        "pyarrow.parquet",
     ]
 )
 
 
 def start(arguments: Sequence[str], env: Mapping[str, str], log: Path) -> ForkServerProcess:
     """``streamlit`` with these arguments and no other environment; it prints to ``log``."""
-    process = _context.Process(target=_run, args=(arguments, dict(env), log), daemon=True)
+    process = context.Process(target=_run, args=(arguments, dict(env), log), daemon=True)
     process.start()
     return process
 

@@ -24,6 +24,7 @@ from al_core.errors import FileNotWritten
 from al_core.files.paths import is_kept
 
 PART = ".part"  # suffix of files that are not whole yet
+TOKEN = 8  # random bytes in the name of such a file
 MANY_FILES = 100  # in a folder; above this, one sync of the whole disk is faster than one per file
 NOT_REPLACED = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EXDEV)
 USED_S = 86_400  # seconds for which a use is not noted again
@@ -97,6 +98,15 @@ def _write_over(target: Path, half: Path) -> None:
     _sync(target)
 
 
+def remove_halves(path: Path, also: str = "") -> None:
+    """Remove what killed programs have left of ``path`` that is not whole, and what SQLite had
+    beside it; with a pattern ``also``, the same of files whose names go on like that. Only for who
+    holds a lock without which nobody writes them."""
+    for name in {path.name, f"{path.name}{also}"}:
+        for half in path.parent.glob(f"{name}.{'?' * 2 * TOKEN}{PART}*"):
+            remove(half)
+
+
 def is_stream(path: Path) -> bool:
     """Whether ``path`` leads to a device, a pipe or an open file of this process: what is written
     there flows on, and cannot be replaced. Raises OSError for a link that leads to itself."""
@@ -135,7 +145,8 @@ def _half(path: Path) -> Path:
     """Where a file is written until it is whole: beside what ``path`` leads to, or elsewhere if
     that may be written to and its folder may not."""
     target = Path(os.path.realpath(path))
-    name = f"{target.name[:40]}.{secrets.token_hex(8)}{PART}"  # a longer name than any is refused
+    token = secrets.token_hex(TOKEN)
+    name = f"{target.name[:40]}.{token}{PART}"  # a longer name than any is refused
     if target.is_file() and not os.access(target.parent, os.W_OK):
         return Path(gettempdir()) / name
     return target.with_name(name)

@@ -7,8 +7,10 @@ hold a picture that somebody has labelled and then removed from its folder.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 from al_core.errors import ConfigError
 from al_core.files.atomic import remove
 from al_core.files.locks import try_lock
+from al_core.files.paths import home
 from al_core.progress import Progress, Work
 from al_core.storage.kept import CACHES, DOWNLOADS, IMAGES, WEIGHTS, Kept, Storage, look
 from al_core.storage.sources import User, readable_now, users_of
@@ -70,7 +73,8 @@ def clean(store: Store, limit: float | None = None) -> Work[Cleaned]:
                 break
             oldest.append(one)
             left -= one.size
-        removed += yield from remove_kept(oldest)
+        # Decoded images tell which pictures are there, and so what else can be computed again.
+        removed += yield from remove_kept(sorted(oldest, key=lambda one: one.kind == IMAGES))
     after = yield from look(store, users)
     return Cleaned(removed, sum(map(after.size, CACHES)))
 
@@ -100,8 +104,10 @@ def _again(users: Sequence[User], rest: list[Kept]) -> Work[list[Kept]]:
 
 
 def remove_kept(going: Sequence[Kept]) -> Work[int]:
-    """Remove what nobody writes just now; return how many bytes that were."""
-    removed, began = 0, time.monotonic()
+    """Remove what nobody writes just now, and what a killed program was removing; return how many
+    bytes the first were."""
+    removed, began, aside = 0, time.monotonic(), home() / "cache" / "removed"
+    remove(aside)
     for done, one in enumerate(going):
         if done % 100 == 0:
             yield Progress("Removing", done, len(going), "files", time.monotonic() - began)
@@ -110,8 +116,21 @@ def remove_kept(going: Sequence[Kept]) -> Work[int]:
         if is_locked and lock is None:
             continue
         for path in one.paths:
-            remove(path)
+            _remove_at_once(path, aside)
         if lock is not None:
             lock.release()
         removed += 0 if any(path.exists() for path in one.paths) else one.size
     return removed
+
+
+def _remove_at_once(path: Path, aside: Path) -> None:
+    """Remove a file, or a folder: whole, in the eyes of all who read it or look for it, since what
+    would be left of one after a kill might not tell any more whose it is."""
+    there = path
+    if path.is_dir():
+        with suppress(OSError):  # on another disk, or in use on Windows
+            aside.mkdir(parents=True, exist_ok=True)
+            there = path.rename(aside / secrets.token_hex(8))
+    remove(there)
+    with suppress(OSError):
+        aside.rmdir()

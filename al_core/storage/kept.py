@@ -201,7 +201,8 @@ class _Look:
                     if (digests and digests <= user.digests)
                     or f"-{user.record.fingerprint}" in table.name
                 ]
-                if one := self._kept(FEATURES, [table, table.with_suffix(".npy")], users):
+                # The table tells whose they are: removed last.
+                if one := self._kept(FEATURES, [table.with_suffix(".npy"), table], users):
                     yield replace(one, digests=digests, lock=folder / "lock")
 
     def _thumbnails(self) -> Iterator[Kept]:

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError,
 from sqlalchemy.pool import NullPool
 
 from al_core.errors import ConfigError, StoreError, StoreUnavailable
+from al_core.files.atomic import remove_halves
 from al_core.files.locks import Lock, try_lock
 from al_core.store.upgrade import OPEN_SECONDS, bring_up_to_date, number_of
 
@@ -56,6 +57,7 @@ class Database:
                 event.listen(self._engine, "connect", _prepare_sqlite)
                 # Two processes on a new file would both see no tables, and both create them.
                 with FileLock(f"{path}.lock", timeout=OPEN_SECONDS):
+                    remove_halves(path, also=".*.backup")
                     bring_up_to_date(self._engine)
                 self._engine.dispose()
                 self._file = path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -17,16 +17,20 @@ from al_core.store.tables import experiments, keys, metadata
 from al_core.store.upgrade import opened
 
 LAST = "last experiment"  # the key under which the highest number ever given is kept
+# SQLite keeps a number for its user. With this one, rows were deleted that the file still holds.
+UNTIDY = "PRAGMA user_version=1"
+TIDY = "PRAGMA user_version=0"
 
 
 def erase(database: Database, experiment_id: int) -> None:
     """Delete all rows of an experiment, from every table that has rows of experiments; all or
-    nothing. No later experiment gets its number."""
+    nothing. No later experiment gets its number, and :func:`go_on` knows what is left to do."""
     with database.writing() as connection:
         if connection.dialect.name == "sqlite":
             # Should the file not be written anew, as where somebody stops that.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
             _remember(connection)
+            connection.exec_driver_sql(UNTIDY)
         for table in reversed(metadata.sorted_tables):
             if "experiment_id" in table.c:
                 connection.execute(delete(table).where(table.c.experiment_id == experiment_id))
@@ -56,8 +60,20 @@ def compact(database: Database) -> None:
             return
         connection.exec_driver_sql("VACUUM")
         busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if not busy:
+            connection.exec_driver_sql(TIDY)
     if busy:
         raise StoreUnavailable("Somebody reads the database; it is tidied when they are done.")
+
+
+def go_on(database: Database) -> None:
+    """Write SQLite's file anew where whoever deleted rows was stopped before, unless somebody is
+    reading or writing now."""
+    with database.alone() as connection:
+        is_untidy = connection.exec_driver_sql("PRAGMA user_version").scalar()
+    if is_untidy:
+        with suppress(StoreUnavailable):
+            compact(database)
 
 
 def erase_in_backup(file: Path, experiment_id: int, began: datetime) -> None:
@@ -73,8 +89,11 @@ def erase_in_backup(file: Path, experiment_id: int, began: datetime) -> None:
                         of_it = f'DELETE FROM "{table}" WHERE experiment_id = ?'
                         copy.execute(of_it, (experiment_id,))
                     copy.execute("DELETE FROM experiments WHERE id = ?", (experiment_id,))
+                    copy.execute(UNTIDY)
+            if copy.execute("PRAGMA user_version").fetchone() != (0,):
                 copy.execute("VACUUM")
                 copy.execute("PRAGMA journal_mode=DELETE")
+                copy.execute(TIDY)
     except sqlite3.DatabaseError as error:
         raise StoreError(
             f"The backup {file} may hold labels of it, and cannot be searched ({error}): move that "

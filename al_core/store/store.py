@@ -18,7 +18,7 @@ from al_core.errors import UnknownExperiment
 from al_core.files.paths import database_address, files_beside
 from al_core.names import checked
 from al_core.store.database import Database
-from al_core.store.erase import next_number
+from al_core.store.erase import go_on, next_number
 from al_core.store.image_rows import ImageRows
 from al_core.store.manifests import Manifests, append_images
 from al_core.store.records import (
@@ -61,6 +61,8 @@ class Store(Database):
         self._files = files_beside(address)
         self._log = Log()
         self._manifests = Manifests()
+        if self._file is not None:
+            go_on(self)
 
     def key(self, name: str) -> str:
         """A random key to sign with, 64 hexadecimal digits: the same for every server of this
