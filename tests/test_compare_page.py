@@ -2,19 +2,26 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from desk import A_ROUND, QUICK, Desk
+from desk import A_ROUND, QUICK, Desk, prepared, read
 from playwright.sync_api import Page, expect
+from streamlit.testing.v1 import AppTest
 
 from al_core.analysis.curves import Curve
+from al_core.experiment.class_acts import change_classes, merge
+from al_core.experiment.predictions import MeasuredPredictions, save_measured
+from al_core.loop.round import measure
 from al_core.models.metrics import wilson_interval
 from al_core.store.records import Annotation, RoundRecord
+from al_core.store.store import Store
 from al_desk.results.compare import shorten
 from al_desk.results.curve_choice import free_name
 from al_desk.results.stopping import next_target
+from al_desk.server.images import load_images
 
 ROUNDS, IMAGES, CLASSES = 8, 10_000, 10
 
@@ -107,6 +114,42 @@ def test_experiments_that_differ_in_their_seed_alone_are_averaged(desk: Desk) ->
     page = desk.open(more="view=Compare&" + urlencode({"curves": names}, True))
     chart = page.get_by_test_id("stVegaLiteChart")
     expect(chart).to_contain_text("Least confidence, 3 experiments", timeout=A_ROUND)
+
+
+def test_rounds_are_compared_by_the_classes_of_now_where_the_images_were_read(
+    home: Path, store: Store
+) -> None:
+    """As on the experiment's own page; where they were not, the page says so."""
+    config, images = read(home, QUICK)
+    number, truth = prepared(home), images.test.targets
+    probs = np.eye(CLASSES, dtype=np.float32)[np.where(truth == 1, 7, truth)]
+    said = MeasuredPredictions("test", np.arange(len(truth)), probs)
+    for k in range(2):
+        save_measured(store.folder(number), k, said)
+        record = RoundRecord(k, 12 + 6 * k, measure(said, truth), [[1, 1.0, 0.5]], 1, 1, 1, 1, 1)
+        store.add_round(number, record, None)
+
+    def script(number: int) -> None:
+        from al_core.store.store import Store
+        from al_desk.results.compare import compare
+
+        compare(Store(), number)
+
+    def final() -> float:
+        page.run()
+        assert not page.exception
+        return float(page.dataframe[0].value["final"].iloc[0])
+
+    page = AppTest.from_function(script, default_timeout=120, kwargs={"number": number})
+    assert final() == 90
+    change_classes(store, number, "ada", merge(["1"], "7"))
+    assert final() == 90
+    by_records = "by the classes that each round had"
+    (told,) = (one.value for one in page.caption if by_records in one.value)
+    assert "quick" in told
+    assert load_images(config).wait(60)
+    assert final() == 100
+    assert not any(by_records in one.value for one in page.caption)
 
 
 def test_a_table_that_is_none_is_told_in_a_sentence(desk: Desk) -> None:

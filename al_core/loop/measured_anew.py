@@ -35,13 +35,13 @@ class Seen:
         return Seen(self.on, self.images[there], self.targets[there], self.probs[there])
 
 
-def seen_by(experiment: Experiment, number: int, dataset: Dataset) -> Seen | None:
+def seen_by(experiment: Experiment, number: int, dataset: Dataset | None) -> Seen | None:
     """What the model of round ``number`` says of the images that measured it; None where that was
-    not kept."""
+    not kept. Of test images, only a ``dataset`` knows the classes."""
     kept = load_measured(experiment.folder, number)
-    if kept is None:
+    if kept is None or (kept.on == "test" and dataset is None):
         return None
-    if kept.on == "test":
+    if kept.on == "test" and dataset is not None:
         truth = dataset.test.targets
     else:
         pool = experiment.pool.without(experiment.in_question)
@@ -65,7 +65,7 @@ def measured_anew(experiment: Experiment, dataset: Dataset | None) -> Experiment
         before = record.log_position.classes if record.log_position else 0
         then = experiment.classes_after(before)
         if record.metrics and _counts(then) != _counts(experiment.classes):
-            seen = seen_by(experiment, record.round, dataset) if dataset is not None else None
+            seen = seen_by(experiment, record.round, dataset)
             about = (experiment.folder, record.round, experiment.classes)
             metrics = _metrics(*about, seen.targets.tobytes()) if seen else None
             record = replace(record, metrics=metrics)

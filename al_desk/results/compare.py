@@ -39,6 +39,7 @@ HELP = """
   the chart and is left out. For a single run it is the interval that follows from those images.
 - **Mean accuracy** is the area under a curve, divided by the range that all curves share: accuracy
   early on counts as much as accuracy later.
+- **Classes** that were merged, split or added since are those of now, in all rounds.
 - **Differences** are tested by paired t-tests, since runs with the same seed start from the same
   images. Curves measured on different images are never tested against each other. The more pairs
   are tested, the more differences appear by chance; Holm's correction makes up for that.

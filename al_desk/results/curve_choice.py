@@ -12,16 +12,19 @@ import streamlit as st
 from al_core.analysis.curves import (
     Curve,
     curve_of,
+    measured_on,
     read_curves,
     strategies_in_words,
     strategies_used,
 )
 from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.loop.measured_anew import measured_anew
 from al_core.models.metrics import Measure
 from al_core.simulation.on_disk import saved_curves
 from al_core.simulation.random_baseline import baseline_curve, has_baseline
 from al_core.store.store import Store
 from al_desk.results.measures import choose_measure
+from al_desk.server.images import images_at_hand
 from al_desk.widgets.formatting import plain
 
 KEY = "curves"  # session state: the names that are chosen
@@ -58,10 +61,24 @@ def choose_curves(store: Store, current: int | None) -> tuple[list[Curve], Measu
                 key="tables",
             )
 
+    own, random = (
+        [_by_classes_of_now(open_experiment(store, numbers[name])) for name in chosen
+         if name in numbers]
+        for numbers in (experiments, baselines)
+    )  # fmt: skip
+    if unread := sorted({one.name for one, is_anew in own + random if not is_anew}):
+        st.caption(
+            plain(
+                f"Measured by the classes that each round had: {', '.join(unread)}. Once an "
+                "experiment was opened and its images are read, all its rounds are measured by "
+                "the classes of now."
+            )
+        )
+
     def of(measure: Measure) -> list[Curve]:
-        own, random = partial(curve_of, measure=measure), partial(baseline_curve, measure=measure)
-        curves = _together(store, experiments, chosen, own, strategies_in_words)
-        curves += _together(store, baselines, chosen, random, lambda _: "Random labels")
+        one, other = partial(curve_of, measure=measure), partial(baseline_curve, measure=measure)
+        curves = _together([each for each, _ in own], one, strategies_in_words)
+        curves += _together([each for each, _ in random], other, lambda _: "Random labels")
         for curve in saved_curves(measure) if simulated else ():
             if (name := simulated[curve.name]) in chosen:
                 curves.append(replace(curve, name=name))
@@ -103,20 +120,26 @@ def _pick(
     )
 
 
+def _by_classes_of_now(experiment: Experiment) -> tuple[Experiment, bool]:
+    """An experiment as its own page measures it, where its classes have changed; as it is, and
+    False, where that needs images which nobody has read since the server was started."""
+    anew = measured_anew(experiment, None)
+    if anew.rounds == experiment.rounds or measured_on(experiment).kind == "random":
+        return anew, True
+    images = images_at_hand(experiment)
+    return (experiment, False) if images is None else (measured_anew(experiment, images), True)
+
+
 def _together(
-    store: Store,
-    experiments: Mapping[str, int],
-    chosen: Sequence[str],
+    experiments: Sequence[Experiment],
     curve: Callable[[Experiment], Curve | None],
     title: Callable[[Experiment], str],
 ) -> list[Curve]:
-    """The ``curve`` of each of the ``experiments`` that are chosen; those that differ only in their
-    seed become runs of one name, which begins with their ``title``."""
+    """The ``curve`` of each of the ``experiments``; those that differ only in their seed become
+    runs of one name, which begins with their ``title``."""
     alike: dict[object, list[Experiment]] = {}
-    for name in chosen:
-        if name in experiments:
-            experiment = open_experiment(store, experiments[name])
-            alike.setdefault(_all_but_the_seed(experiment), []).append(experiment)
+    for experiment in experiments:
+        alike.setdefault(_all_but_the_seed(experiment), []).append(experiment)
     curves = []
     for group in alike.values():
         seeds = {experiment.config.seed for experiment in group}

@@ -11,7 +11,7 @@ from pathlib import Path
 from al_core.config import LEARNED, WEIGHTS, ExperimentConfig
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
-from al_core.experiment.source import bring_up_to_date
+from al_core.experiment.source import bring_up_to_date, images_of
 from al_core.files.paths import home, located, uploads
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load_again
@@ -90,6 +90,16 @@ def load_images(
         )
 
     return loaded(images_key(config), work, fresh, wait)
+
+
+def images_at_hand(experiment: Experiment) -> Dataset | None:
+    """The images of an experiment, if this server has read them already."""
+    job = loader().job(images_key(experiment.config))
+    if job is None or job.state is not JobState.DONE:
+        return None
+    with suppress(SourceError):  # they are others by now
+        return images_of(experiment, job.result)
+    return None
 
 
 def look_at(source: str, folders_are_classes: bool) -> Job:
