@@ -1,6 +1,7 @@
 """Curves side by side, and when to stop, in a real browser."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -117,9 +118,11 @@ def test_experiments_that_differ_in_their_seed_alone_are_averaged(desk: Desk) ->
 
 
 def test_rounds_are_compared_by_the_classes_of_now_where_the_images_were_read(
-    home: Path, store: Store
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on the experiment's own page; where they were not, the page says so."""
+    # AppTest leaves its script there, and processes that are spawned later would begin with it.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     config, images = read(home, QUICK)
     number, truth = prepared(home), images.test.targets
     probs = np.eye(CLASSES, dtype=np.float32)[np.where(truth == 1, 7, truth)]
