@@ -39,7 +39,7 @@ WATCH_SAVED = """(grid) => {
 
 def heading(about: str) -> None:
     """When, on what and with what a table was made."""
-    import streamlit  # 60 MB, which processes that are measured go without
+    import streamlit  # heavy, and processes that are measured go without
 
     print(f"{date.today()}, {os.cpu_count()} cores, Streamlit {streamlit.__version__}, "
           f"Python {platform.python_version()}, {about}\n", flush=True)  # fmt: skip
