@@ -99,7 +99,7 @@ def split(
         group_of = {row: group for group in joined([*copies, *near]) for row in group}
         for target in np.unique(content.targets[in_train & known]):
             of_class = np.flatnonzero(in_train & (content.targets == target)).tolist()
-            alike = {min(rows): rows for rows in (group_of.get(r, [r]) for r in of_class)}
+            alike = {rows[0]: rows for rows in (group_of.get(r, [r]) for r in of_class)}
             groups = [g for g in alike.values() if (content.targets[g] == target).all()]
             in_test[_tested(groups, len(of_class), content.keys)] = True
         in_train &= ~in_test
