@@ -12,11 +12,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -87,7 +89,7 @@ def main(images: int, small: int, batches: int, repeat: int, folder: Path | None
                     again = [opened(page, server.url, experiment) for _ in range(repeat)]
                     report("opened for the first time, ms", f"{count:,}", [first])
                     report("opened again, ms", f"{count:,}", again)
-                    label(page, f"{count:,}", batches)
+                    label(page, home, f"{count:,}", batches)
                     memory = "private: " + ", ".join(
                         f"{in_memory(what, server.pid) / 1e9:.2f} GB {means}"
                         for what, means in (("RssAnon", "now"), ("VmHWM", "with files at most"))
@@ -209,7 +211,7 @@ def drawn(page: Page, but: str | None = None) -> None:
     )
 
 
-def label(page: Page, where: str, batches: int) -> None:
+def label(page: Page, home: Path, where: str, batches: int) -> None:
     """A batch at a person's pace, then batches that are handed in at once."""
     page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
     for i in range(BATCH):
@@ -218,7 +220,7 @@ def label(page: Page, where: str, batches: int) -> None:
     page.wait_for_function(f"desk.saved.length === {BATCH}")
     report("key to its echo, ms", where, page.evaluate("desk.echoes"))
     report("key to saved, ms", where, page.evaluate("desk.saved"))
-    took = []
+    took, shown = [], []
     for _ in range(batches):
         expect(page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible(timeout=60_000)
         before = page.get_by_test_id("tile").first.get_attribute("data-image")
@@ -226,9 +228,18 @@ def label(page: Page, where: str, batches: int) -> None:
         page.keyboard.press("Enter")
         drawn(page, before)
         took.append(1000 * (time.perf_counter() - began))
+        shown.append(1000 * (time.time() - chosen_at(home)))
         page.keyboard.press("Control+a")
         page.keyboard.press("1")
     report("handed in to the next batch, ms", where, took)
+    report("chosen to its tiles, ms", where, shown)
+
+
+def chosen_at(home: Path) -> float:
+    """When the last batch was chosen, in seconds since 1970."""
+    with sqlite3.connect(home / "al.db") as database:
+        (made,) = database.execute("SELECT max(created_at) FROM batches").fetchone()
+    return datetime.fromisoformat(made).replace(tzinfo=UTC).timestamp()
 
 
 if __name__ == "__main__":

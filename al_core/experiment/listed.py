@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from al_core.images.dataset import Dataset, ImageSet
 from al_core.pictures.digests import hexadecimal
 from al_core.store.image_rows import ImageRows
 from al_core.store.records import DRAWN, HERE, LISTED, POOL, TEST, ImageRow, now
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,27 @@ def began_with(source: Dataset) -> ImageRows:
     return parts[0] + parts[1]
 
 
+@lru_cache(8)
+def _names_and_digests(images: ImageSet) -> tuple[pa.Array, pa.Array]:
+    """Cached: each opening of a large pool compares them with its manifest."""
+    import pyarrow as pa
+
+    assert images.files is not None
+    return pa.array(images.keys, pa.string()), hexadecimal(images.files["digest"])
+
+
+def in_order(rows: ImageRows, images: ImageSet) -> bool:
+    """Whether ``rows`` tell of just these images, by their names and bytes, in this order."""
+    keys, digests = _names_and_digests(images)
+    return rows.same("key", keys) and rows.same("digest", digests)
+
+
 def is_as_told(manifest: Manifest, source: Dataset) -> bool:
     """Whether a source is as its manifest tells, which is quicker to see than what has changed."""
     others: dict[str, set[str]] = {}
     for rows, images in zip((manifest.pool, manifest.test), source.splits, strict=True):
         assert images.files is not None
-        told = {"key": images.keys, "digest": hexadecimal(images.files["digest"])}
-        if not all(rows.same(name, values) for name, values in told.items()):
+        if not in_order(rows, images):
             return False
         if not rows.where("state", HERE).all() or rows.where("shows", "").any():
             return False

@@ -23,6 +23,7 @@ from al_core.experiment.former import manifest_of_before
 from al_core.experiment.listed import (
     Listed,
     began_with,
+    in_order,
     is_as_told,
     listed,
 )
@@ -241,12 +242,12 @@ def _is_as_listed(manifest: Manifest, source: Dataset, classes: Classes) -> bool
     if source.train.class_names not in (classes.first_names[: len(source.train.class_names)], ()):
         return False
     for rows, images in zip((manifest.pool, manifest.test), source.splits, strict=True):
-        assert images.files is not None
-        labels = np.array((*images.class_names, ""), object)[images.targets]
-        digests = hexadecimal(images.files["digest"])
-        if not (rows.same("key", images.keys) and rows.same("digest", digests)):
+        names = images.class_names
+        if not in_order(rows, images) or rows.where("digest", "").any():
             return False
-        if not rows.same("label", labels) or rows.where("digest", "").any():
+        if not rows.where("label", *names, "").all():
+            return False
+        if not np.array_equal(rows.find("label", names), images.targets):
             return False
     return True
 
