@@ -52,6 +52,10 @@ def _import_torch() -> Work[None]:
     import al_core.loop.advance  # noqa: F401
 
     yield from ()
+    # It stays for good: half a million objects, at which a collection would look for a quarter of a
+    # second after each round, and nobody else can run meanwhile.
+    gc.collect()
+    gc.freeze()
 
 
 def this_tab() -> str:
