@@ -146,8 +146,10 @@ def train_head(
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:
-    """Some of the embeddings; not copied where all are wanted."""
-    return torch.from_numpy(rows if len(wanted) == len(rows) else rows[wanted])
+    """Some of the embeddings; not copied where all are wanted. By torch, since NumPy would hold up
+    all other threads while a disk is read."""
+    whole = torch.from_numpy(rows)
+    return whole if len(wanted) == len(rows) else whole[torch.from_numpy(wanted)]
 
 
 def train_network(
