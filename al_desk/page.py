@@ -27,6 +27,7 @@ from al_desk.results.random_baseline import keep_up
 from al_desk.routes.visitors import hand_out_ticket
 from al_desk.server.images import (
     catch_up,
+    let_go_of_other_reading,
     load_images,
     look_again,
     look_at,
@@ -73,6 +74,7 @@ def offer_new_experiment(store: Store) -> None:
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
     """Read the images and open the weights, with progress bars, and write the experiment to the
     log. Many images are read later, where their list is enough to begin with."""
+    let_go_of_other_reading(config)
     begun = outline_of(config)
     jobs = [(open_weights(config.model.weights), "Opening the weights")]
     if begun is None:
