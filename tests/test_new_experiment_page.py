@@ -90,7 +90,7 @@ def test_nothing_starts_before_it_is_known_what_is_there(tmp_path: Path) -> None
         while True:
             yield Progress("Listing", 0, 0, "files", 0.0)
 
-    job = loader().submit(f"{SURVEY}{folder}", work)
+    job = loader().submit(f"{SURVEY}with classes: {folder}", work)
     page = AppTest.from_function(form, default_timeout=120).run()
     page.selectbox[0].select_index(len(SOURCES)).run()
     page.text_input[0].set_value(str(folder)).run()
