@@ -18,13 +18,9 @@ from al_core.experiment.class_acts import (
     split,
 )
 from al_core.experiment.class_acts import undo as undo_classes
-from al_core.experiment.experiment import (
-    Experiment,
-    Phase,
-    change_settings,
-    open_experiment,
-)
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import Holder, close_round, hand_in, lapses_at, take_new_batch
+from al_core.experiment.settings import change_settings
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit

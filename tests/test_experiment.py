@@ -11,8 +11,9 @@ import torch
 from squares import CPU, QUICK, config, label_batch, of_squares, squares, train
 
 from al_core.errors import ConfigError, SourceError
-from al_core.experiment.experiment import Phase, add_rounds, open_experiment
+from al_core.experiment.experiment import Phase, open_experiment
 from al_core.experiment.leases import hand_in
+from al_core.experiment.settings import add_rounds
 from al_core.experiment.source import images_of
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset, ImageSet

@@ -12,7 +12,8 @@ from squares import CPU
 from tiny import encoded, loaded
 
 from al_core.config import ExperimentConfig, TrainConfig
-from al_core.experiment.experiment import change_settings, open_experiment
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.settings import change_settings
 from al_core.experiment.source import bring_up_to_date, images_of
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset

@@ -7,7 +7,8 @@ from squares import CPU, config, label_batch, of_squares, train
 
 from al_core.analysis.stopping import trained_alike
 from al_core.errors import ConfigError
-from al_core.experiment.experiment import change_settings, open_experiment
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.settings import change_settings
 from al_core.experiment.start import start_experiment
 from al_core.loop.replay import replay
 from al_core.progress import finish

@@ -1,6 +1,7 @@
 """One experiment: the log folded into a pool and a phase, and who labels which batch.
 
 experiment   the fold: an experiment is its log
+settings     those that are changed while it runs
 start        how one begins; its held-out images
 manifest     which image stands at which position, folded
 listed       the images of a source, as a manifest tells of them

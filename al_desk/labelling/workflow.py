@@ -8,8 +8,9 @@ from uuid import uuid4
 import streamlit as st
 
 from al_core.analysis.classes import gaps_of
-from al_core.experiment.experiment import Phase, add_rounds
+from al_core.experiment.experiment import Phase
 from al_core.experiment.leases import close_round, held_by_others
+from al_core.experiment.settings import add_rounds
 from al_core.features.config import PretrainConfig
 from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.names import counted

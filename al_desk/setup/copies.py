@@ -9,7 +9,8 @@ from functools import partial
 
 import streamlit as st
 
-from al_core.experiment.experiment import Experiment, change_settings, open_experiment
+from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.settings import change_settings
 from al_core.images.dataset import Dataset, identities
 from al_core.images.near_copies import leaking, number_of_tests
 from al_core.names import counted

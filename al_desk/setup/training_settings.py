@@ -19,7 +19,8 @@ from al_core.config import (
     TrainConfig,
 )
 from al_core.errors import WeightsError
-from al_core.experiment.experiment import change_settings, open_experiment
+from al_core.experiment.experiment import open_experiment
+from al_core.experiment.settings import change_settings
 from al_core.store.store import Store
 from al_desk.server.images import open_weights
 from al_desk.widgets.buttons import attempt, pressed, tell
