@@ -214,6 +214,11 @@ class Worker:
                 if key.startswith(prefix) and not job.active:
                     del self._jobs[key]
 
+    def ended(self, prefix: str) -> list[str]:
+        """The keys of the ended jobs that begin with ``prefix``."""
+        there = list(self._jobs.items())
+        return [key for key, job in there if key.startswith(prefix) and not job.active]
+
     @property
     def active(self) -> list[Job]:
         """The jobs that are waiting or running."""

@@ -18,7 +18,7 @@ from al_core.images.dataset_cache import load
 from al_core.progress import Progress, finish
 from al_core.sources.sources import SOURCES
 from al_core.store.store import Store
-from al_desk.server.images import SURVEY, images_key
+from al_desk.server.images import SURVEY, images_key, look_again, look_at
 from al_desk.server.resources import loader
 from tests.servers import APP
 
@@ -98,6 +98,25 @@ def test_nothing_starts_before_it_is_known_what_is_there(tmp_path: Path) -> None
     assert "It is not known yet what is there" in page.error[0].value
     job.cancel()
     assert job.wait(60)
+
+
+def test_the_list_that_an_experiment_began_with_stays_while_its_images_are_read(
+    tmp_path: Path,
+) -> None:
+    def reading():
+        while True:
+            yield Progress("Reading", 0, 0, "images", 0.0)
+
+    here, elsewhere = (str(folder_of(tmp_path / name, "1.png", "2.png")) for name in "ab")
+    for source in (here, elsewhere):
+        assert look_at(source, True).wait(60)
+    job = loader().submit(images_key(ExperimentConfig(here)), reading)
+    look_again()
+    assert loader().ended(SURVEY) == [f"{SURVEY}with classes: {here}"]
+    job.cancel()
+    assert job.wait(60)
+    look_again()
+    assert loader().ended(SURVEY) == []
 
 
 def test_what_is_left_without_copies_is_no_contradiction_to_what_was_found(tmp_path: Path) -> None:

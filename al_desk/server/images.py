@@ -111,8 +111,14 @@ def look_at(source: str, folders_are_classes: bool) -> Job:
 
 
 def look_again() -> None:
-    """Forget what sources were seen to hold: they may have changed since."""
-    loader().forget(SURVEY)
+    """Forget what sources were seen to hold: they may have changed since. Not of one that is being
+    read: an experiment may have begun with its list. Streamlit (1.67) calls this for the field of a
+    path, too, once the form is closed."""
+    read = [job.key for job in loader().active]
+    for key in loader().ended(SURVEY):
+        named = key.partition(": ")[2]
+        if not any(one.startswith(f"{named} at ") for one in read):
+            loader().forget(key)
 
 
 def let_go_of_other_reading(config: ExperimentConfig) -> None:
