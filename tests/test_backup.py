@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from birds import new, said
 from click.testing import CliRunner, Result
+from waiting import when_free
 
 from al_core.cli.main import main
 from al_core.errors import StoreError
@@ -44,7 +46,8 @@ def test_a_backup_that_is_made_while_somebody_labels_is_whole(home: Path, store:
         while not stop.is_set():
             number = written[name]
             # Two rows in one transaction: both are in a backup, or neither.
-            own.append(birds, [said(number, i, f"{name} {number} {i}") for i in range(2)])
+            rows = [said(number, i, f"{name} {number} {i}") for i in range(2)]
+            when_free(partial(own.append, birds, rows))
             written[name] += 1
             if min(written.values()) > 2:
                 began.set()

@@ -6,13 +6,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from birds import new, said
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
-from waiting import until
+from waiting import until, when_free
 
 from al_core.errors import ConfigError, UnknownExperiment
 from al_core.files.paths import files_beside
@@ -60,8 +61,9 @@ def test_two_writers_lose_nothing_and_write_nothing_twice(store: Store, database
     def write(tab: str) -> None:
         mine = Store(database)
         for i in range(50):
-            mine.append(experiment, [said(i, 0, f"{tab}:{i}"), said(i, 1, f"both:{i}")])
-            mine.change_config(experiment, {tab: i})
+            answers = [said(i, 0, f"{tab}:{i}"), said(i, 1, f"both:{i}")]
+            when_free(partial(mine.append, experiment, answers))
+            when_free(partial(mine.change_config, experiment, {tab: i}))
         mine.close()
 
     threads = [threading.Thread(target=write, args=(tab,)) for tab in "ab"]

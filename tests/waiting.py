@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from al_core.errors import StoreUnavailable
+
 T = TypeVar("T")
 
 
@@ -14,3 +16,16 @@ def until(holds: Callable[[], T], seconds: float = 120) -> T:
         assert time.monotonic() < deadline, f"not within {seconds:g} seconds"
         time.sleep(0.05)
     return found
+
+
+def when_free(write: Callable[[], object]) -> None:
+    """Write as a page does: again where the database was busy for longer than a write waits."""
+
+    def is_written() -> bool:
+        try:
+            write()
+        except StoreUnavailable:
+            return False
+        return True
+
+    until(is_written)

@@ -26,6 +26,7 @@ from al_core.images.dataset import Dataset, ImageSet, identities
 from al_core.pictures.digests import DIGEST
 
 ROWS = 512  # images in a file, unless their shards have a size of their own
+BLOCK = 8192  # rows looked at together
 PARTS = ("train", "test")
 NOTE = "of.json"
 
@@ -90,12 +91,13 @@ def write_file(
 def check_finite(embeddings: NDArray[np.float16], image: Callable[[int], str]) -> None:
     """Raise ConfigError where a row of ``embeddings`` ``[n,D]`` is not finite, with the name of its
     ``image``."""
-    wrong = ~np.isfinite(embeddings).all(axis=1)
-    if wrong.any():
-        raise ConfigError(
-            f"The features of {image(int(wrong.argmax()))} are not numbers, or too large for half "
-            "precision, which ends at 65,504."
-        )
+    for start in range(0, len(embeddings), BLOCK):
+        wrong = ~np.isfinite(embeddings[start : start + BLOCK]).all(axis=1)
+        if wrong.any():
+            raise ConfigError(
+                f"The features of {image(start + int(wrong.argmax()))} are not numbers, or too "
+                "large for half precision, which ends at 65,504."
+            )
 
 
 def remove_files(files: Iterable[Path]) -> None:
@@ -175,9 +177,10 @@ def mapped_from(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | N
     with suppress(OSError, ValueError):
         for path, images in settled_files(folder, dataset).items():
             # Copy on write, though nothing writes: torch warns of read-only arrays.
-            rows = np.load(path.with_suffix(".npy"), mmap_mode="c")
+            rows = read_array(path.with_suffix(".npy"), "c")
             note_use(path)
-            if path.exists() and rows.dtype == np.float16 and len(rows) == len(images):
+            fits = rows.ndim == 2 and rows.dtype == np.float16 and len(rows) == len(images)
+            if path.exists() and fits:
                 mapped.append(rows)
     return mapped if len(mapped) == 2 else None
 

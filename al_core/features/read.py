@@ -34,6 +34,8 @@ def read_features(path: Path, dataset: Dataset) -> Features:
     they are missing or do not fit the images."""
     try:
         if path.is_dir() and (mapped := mapped_from(path, dataset)) and (of := claimed(path)):
+            for name, rows, images in zip(PARTS, mapped, dataset.splits, strict=True):
+                check_finite(rows, partial(_in_words, images, f"“{name}” in {path}"))
             train, test = mapped
             return Features(train, test, f"{dataset.fingerprint[:24]}-{of.get('weights')}")
         if path.is_dir():

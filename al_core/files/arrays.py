@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import ZipFile
 
 import numpy as np
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from al_core.errors import ActiveLearningError
 
 
-def read_array(path: Path) -> NDArray[Any]:
+def read_array(path: Path, mode: Literal["r", "c"] = "r") -> NDArray[Any]:
     """The array in an ``.npy`` file, memory-mapped, so that a header that claims too much allocates
-    nothing. Raises OSError or ValueError where there is none."""
+    nothing; to read, or to copy what is written. Raises OSError or ValueError where there is none.
+    """
     with damage_as_value_error():
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":  # otherwise NumPy tries it as a pickle or a zip file
                 raise ValueError("it is no .npy file")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
         return array
 
 
