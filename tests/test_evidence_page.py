@@ -77,6 +77,8 @@ def test_as_many_random_labels_are_trained_on_in_the_background(desk: Desk) -> N
     hand_in(page)
     expect(page.get_by_text("All rounds are done")).to_be_visible(timeout=A_ROUND)
     page.get_by_role("tab", name="Training").click()
+    # A bar is ticking: of two tabs pressed before the first is drawn, the first may stay open.
+    expect(page.get_by_test_id("stSlider")).to_be_visible()
     page.get_by_role("tab", name="Accuracy").click()
     expect(page.get_by_text(re.compile("Grey: the random baseline"))).to_be_visible(timeout=A_ROUND)
     expect(page.get_by_text("18 random labels give")).to_be_visible()
