@@ -62,6 +62,9 @@ def choose(page: Page, field: str, value: str) -> None:
 def change(page: Page, act: str, **fields: str) -> None:
     """What somebody does in the sidebar."""
     side = page.get_by_test_id("stSidebar")
+    # Streamlit fetches the code of a table late, and what is below it moves: not in the middle of a
+    # press.
+    expect(side.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
     side.get_by_role("radio", name=act, exact=True).click()
     for field, value in fields.items():
         if "\n" in value:

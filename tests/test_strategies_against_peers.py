@@ -52,6 +52,19 @@ class Given:
         return self.probs
 
 
+ROUNDING = 4 * np.finfo(np.float32).eps  # of ours; theirs are computed in double precision
+
+
+def are_best(mine: list[int], scores: np.ndarray, n: int) -> bool:
+    """Whether ``mine`` are n images of the highest scores, of which some may be as good as equal."""
+    least = np.sort(scores)[::-1][n - 1]
+    surely, perhaps = (
+        set(np.flatnonzero(scores > least + ROUNDING)),
+        set(np.flatnonzero(scores >= least - ROUNDING)),
+    )
+    return len(set(mine)) == n and surely <= set(mine) <= perhaps
+
+
 @given(seed=SEEDS, n=st.integers(1, N))
 def test_rankings_choose_what_modal_chooses(seed: int, n: int) -> None:
     seen = candidates(seed)
@@ -60,8 +73,8 @@ def test_rankings_choose_what_modal_chooses(seed: int, n: int) -> None:
         ("margin", lambda *args: -modal.classifier_margin(*args)),
         ("entropy", modal.classifier_entropy),
     ):
-        theirs = np.argsort(-score(Given(seen.probs), seen.embeddings), kind="stable")[:n]
-        assert set(chosen(name, seen, n)) == set(theirs.tolist()), name
+        theirs = score(Given(seen.probs), seen.embeddings)
+        assert are_best(chosen(name, seen, n), theirs, n), name
 
 
 @given(seed=SEEDS, n=st.integers(1, N))
@@ -69,12 +82,9 @@ def test_committees_choose_what_scikit_activeml_scores_highest(seed: int, n: int
     seen = candidates(seed)
     votes = seen.votes.double().numpy()
     disagreement = committees.average_kl_divergence(votes)
-    assert set(chosen("bald", seen, n)) == set(np.argsort(-disagreement)[:n].tolist())
-
+    assert are_best(chosen("bald", seen, n), disagreement, n)
     ratios = committees.variation_ratios(votes.argmax(2).T)
-    least = np.sort(ratios)[::-1][n - 1]
-    mine = set(chosen("variation_ratio", seen, n))
-    assert set(np.flatnonzero(ratios > least)) <= mine <= set(np.flatnonzero(ratios >= least))
+    assert are_best(chosen("variation_ratio", seen, n), ratios, n)
 
 
 @settings(max_examples=25, deadline=None)
