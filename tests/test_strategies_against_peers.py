@@ -56,7 +56,7 @@ ROUNDING = 4 * np.finfo(np.float32).eps  # of ours; theirs are computed in doubl
 
 
 def are_best(mine: list[int], scores: np.ndarray, n: int) -> bool:
-    """Whether ``mine`` are n images of the highest scores, of which some may be as good as equal."""
+    """Whether ``mine`` are n images with the highest scores; some may be as good as equal."""
     least = np.sort(scores)[::-1][n - 1]
     surely, perhaps = (
         set(np.flatnonzero(scores > least + ROUNDING)),
