@@ -3,6 +3,7 @@
 records     its rows as the rest of the program sees them: plain dataclasses
 tables      the tables of a database
 rows        each is written only once, and annotations are read only once
+glance      what a message of the labelling grid needs, in few statements
 image_rows  the rows of a manifest, column by column
 manifests   the same of all experiments in the database, in blocks
 database    opening one, locks, its errors as sentences

@@ -28,10 +28,11 @@ def append_annotations(
     """Add annotations, in order, except those whose ``event`` is there already."""
     rows = [{"experiment_id": experiment_id, **asdict(annotation)} for annotation in new]
     if rows:
-        # One writer at a time. Otherwise PostgreSQL may show a later row before an earlier one, and
-        # the first n annotations (see LogPosition) would not stay the same ones.
-        one = select(experiments.c.id).where(experiments.c.id == experiment_id)
-        connection.execute(one.with_for_update(key_share=True))
+        # One writer at a time, as in SQLite. Otherwise PostgreSQL may show a later row before an
+        # earlier one, and the first n annotations (see LogPosition) would not stay the same ones.
+        if connection.dialect.name != "sqlite":
+            one = select(experiments.c.id).where(experiments.c.id == experiment_id)
+            connection.execute(one.with_for_update(key_share=True))
         connection.execute(insert_once(connection, annotations), rows)
 
 

@@ -19,6 +19,7 @@ from al_core.files.paths import database_address, files_beside
 from al_core.names import checked
 from al_core.store.database import Database
 from al_core.store.erase import go_on, next_number
+from al_core.store.glance import Glance, glance, since
 from al_core.store.image_rows import ImageRows
 from al_core.store.manifests import Manifests, append_images
 from al_core.store.records import (
@@ -170,6 +171,17 @@ class Store(Database):
                 mine = _batch(batch.id).where(batches.c.holder == batch.holder)
                 connection.execute(mine.values(leased_until=until))
 
+    def glance(self, experiment_id: int, batch_id: int = 0) -> Glance | None:
+        """What a message of a grid needs to know; None where there is no such experiment."""
+        with self.reading() as connection:
+            return glance(connection, experiment_id, batch_id)
+
+    def since(self, experiment_id: int, after: int) -> tuple[int, dict[int, list[Annotation]]]:
+        """What is new after an annotation, by its number in the database: the number of the last,
+        and of each image that has a new one all its annotations."""
+        with self.reading() as connection:
+            return since(connection, experiment_id, after)
+
     def log(self, experiment_id: int) -> tuple[Annotation, ...]:
         """All annotations of an experiment, in the order they were made; those already read come
         from memory."""
@@ -241,12 +253,14 @@ class Store(Database):
             return write_batch(connection, experiment_id, batch, place)
 
     def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
-        """Give an open batch to ``holder``; False if its lease is no longer as in ``batch``."""
+        """Give an open batch to ``holder``, who may have it already; False if its lease is no
+        longer as in ``batch``."""
         row = _batch(batch.id).where(
             batches.c.handed_in_at.is_(None),
             batches.c.holder.is_not_distinct_from(batch.holder),
-            batches.c.leased_until.is_not_distinct_from(batch.leased_until),
         )
+        if batch.holder != holder:  # else a label may have renewed it just now
+            row = row.where(batches.c.leased_until.is_not_distinct_from(batch.leased_until))
         return self.change(row.values(holder=holder, annotator=annotator, leased_until=until))
 
     def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
