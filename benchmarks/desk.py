@@ -1,8 +1,8 @@
 """The desk in Chromium, timed: ``python -m benchmarks.desk --data PATH_TO_CIFAR10``.
 
-Drives the real page: a batch of 100 images, 5,000 labels in the log, once while nothing else runs
-and once while a round trains on the same cores. Prints one table. Needs requirements-dev.txt and
-a Chromium.
+Drives the real page: batches of 100 images, 5,000 labels in the log, once while nothing else runs
+and once while a round trains on the same cores; another tab redraws its page each second. Prints
+one table. Needs requirements-dev.txt and a Chromium.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from tests.servers import chromium, serving
 TIMED = Path(__file__).with_name("timed_app.py")
 BATCH = 100
 KEY_PAUSE = 0.15  # seconds between two keys of a person who types
+# Streamlit runs the whole page anew.
+REDRAW = """() => setInterval(() => document.body.dispatchEvent(
+    new KeyboardEvent("keydown", {key: "r", code: "KeyR", keyCode: 82, bubbles: true})), 1000)"""
 
 # The first moment at which a grid of other images than before has drawn its pictures.
 WATCH_READY = """(old) => {
@@ -64,7 +67,8 @@ TYPE_SIXTY = """() => {
 @click.option("--data", default="digits", show_default=True)
 @click.option("--tries", default=20, show_default=True, help="Of sixty labels in half a second.")
 @click.option("--batches", default=100, show_default=True, help="Batches that are handed out.")
-def main(data: str, tries: int, batches: int) -> None:
+@click.option("--typed", default=3, show_default=True, help="Batches typed key by key.")
+def main(data: str, tries: int, batches: int, typed: int) -> None:
     """Print what a key, a batch and a burst of labels take."""
     heading(data)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
@@ -73,11 +77,14 @@ def main(data: str, tries: int, batches: int) -> None:
         experiment = prepare(data)
         with serving(home, TIMED) as server:
             desk = Desk(home, browser, f"{server.url}/?experiment={experiment}")
-            batches = min(batches, desk.rounds(experiment) - 4)  # a small pool has fewer
+            desk.open_another()
+            batches = min(
+                batches, desk.rounds(experiment) - 2 * typed - 4
+            )  # a small pool has fewer
             print("| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
-            desk.keys("nothing else runs")
+            desk.keys("nothing else runs", typed)
             desk.start_training()
-            desk.keys("a round trains")
+            desk.keys("a round trains", typed)
             desk.batches("a round trains", batches // 2)
             desk.cancel_training()
             desk.batches("nothing else runs", batches - batches // 2)
@@ -118,13 +125,37 @@ class Desk:
 
     def __init__(self, home: Path, browser: Browser, address: str) -> None:
         self.home, self.browser, self.address = home, browser, address
-        self.sent: list[int] = []
-        self.received: list[int] = []
+        self.bodies: list[int] = []
+        self.heads: list[int] = []
         self.page = self.open()
         session = self.page.context.new_cdp_session(self.page)
         session.send("Network.enable")
-        session.on("Network.webSocketFrameSent", lambda e: self.sent.append(size(e)))
-        session.on("Network.webSocketFrameReceived", lambda e: self.received.append(size(e)))
+        labels: set[str] = set()
+
+        def sent(event: dict) -> None:
+            body = event["request"].get("postData", "")
+            if event["request"]["url"].endswith("/labels") and '"events":[[' in body:
+                labels.add(event["requestId"])
+                self.bodies.append(len(body))
+
+        def count(event: dict, into: list[int], size: int) -> None:
+            if event["requestId"] in labels:
+                into.append(size)
+
+        session.on("Network.requestWillBeSent", sent)
+        session.on(
+            "Network.requestWillBeSentExtraInfo",
+            lambda e: count(
+                e,
+                self.heads,
+                sum(len(name) + len(value) + 4 for name, value in e["headers"].items()),
+            ),
+        )
+        session.on("Network.dataReceived", lambda e: count(e, self.bodies, e["dataLength"]))
+        session.on(
+            "Network.responseReceivedExtraInfo",
+            lambda e: count(e, self.heads, len(e["headersText"])),
+        )
 
     def open(self) -> Page:
         page = self.browser.new_page(viewport={"width": 1280, "height": 900})
@@ -134,29 +165,44 @@ class Desk:
         page.wait_for_timeout(4000)  # torch is imported meanwhile
         return page
 
+    def open_another(self) -> None:
+        """Somebody else has the results of the experiment open."""
+        page = self.browser.new_page()
+        page.goto(f"{self.address}&view=Compare")
+        shown = page.get_by_role("combobox", name="Experiments and simulations")
+        expect(shown).to_be_visible(timeout=120_000)
+        page.evaluate(REDRAW)
+
     def rounds(self, experiment: int) -> int:
         return open_experiment(Store(), experiment).config.rounds
 
-    def keys(self, where: str) -> None:
-        """Label a whole batch at a person's pace."""
+    def keys(self, where: str, batches: int) -> None:
+        """Label whole batches at a person's pace."""
         page = self.page
-        page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
-        self.sent.clear()
-        self.received.clear()
         log = self.home / "times.txt"
         log.write_text("")
-        for i in range(BATCH):
-            page.keyboard.press(str(i % 10))
-            page.wait_for_timeout(1000 * KEY_PAUSE)
-        page.wait_for_function(f"desk.saved.length === {BATCH}")
-        report("key to its echo, ms", where, page.evaluate("desk.echoes"))
-        report("key to saved, ms", where, page.evaluate("desk.saved"))
-        runs = [line.split() for line in log.read_text().splitlines()]
-        labels = [run for run in runs if run[2] == "1" and float(run[1]) > 2]
-        report("server per label, ms by the clock", where, [float(run[0]) for run in labels])
-        report("server per label, ms of its own", where, [float(run[1]) for run in labels])
-        print(f"| bytes per label, up and down | {where} | {BATCH} | "
-              f"{(sum(self.sent) + sum(self.received)) / BATCH:,.0f} (mean) | | |")  # fmt: skip
+        self.bodies.clear()
+        self.heads.clear()
+        echoes, saved = [], []
+        for batch in range(batches):
+            if batch:
+                self.next_batch()
+            page.get_by_test_id("label-grid").evaluate(WATCH_SAVED)
+            for i in range(BATCH):
+                page.keyboard.press(str(i % 10))
+                page.wait_for_timeout(1000 * KEY_PAUSE)
+            page.wait_for_function(f"desk.saved.length === {BATCH}")
+            echoes += page.evaluate("desk.echoes")
+            saved += page.evaluate("desk.saved")
+        report("key to its echo, ms", where, echoes)
+        report("key to its answer from the disk, ms", where, saved)
+        answers = [line.split() for line in log.read_text().splitlines()]
+        report("server per label, ms by the clock", where, [float(clock) for clock, _ in answers])
+        report("server per label, ms of its own", where, [float(own) for _, own in answers])
+        count = batches * BATCH
+        for what, sizes in (("bodies", self.bodies), ("headers", self.heads)):
+            print(f"| bytes a label, {what} both ways | {where} | {count} | "
+                  f"{sum(sizes) / count:,.0f} (mean) | | |", flush=True)  # fmt: skip
 
     def start_training(self) -> None:
         """Hand in: a round trains from now on, and the next batch is there."""
@@ -169,11 +215,10 @@ class Desk:
         self.page.get_by_role("button", name="Cancel").click()
         expect(self.page.get_by_text("Training was cancelled")).to_be_visible(timeout=60_000)
 
-    def next_batch(self) -> tuple[float, int]:
-        """Hand in; milliseconds from the choice of the next batch to its tiles, and its bytes."""
+    def next_batch(self) -> float:
+        """Hand in; milliseconds from the choice of the next batch to its tiles."""
         page = self.page
         page.evaluate(WATCH_READY, page.get_by_test_id("tile").first.get_attribute("data-image"))
-        self.received.clear()
         page.keyboard.press("Enter")
         page.wait_for_function("window.ready !== null", timeout=60_000)
         with sqlite3.connect(self.home / "al.db") as database:
@@ -181,20 +226,17 @@ class Desk:
         chosen = datetime.fromisoformat(made).replace(tzinfo=UTC).timestamp()
         ready = page.evaluate("window.ready")
         assert ready["count"] == BATCH, ready
-        return ready["at"] - 1000 * chosen, max(self.received)
+        return float(ready["at"] - 1000 * chosen)
 
     def batches(self, where: str, count: int) -> None:
         """Label batches whole and hand them in, again and again."""
-        took, size = [], []
+        took = []
         for _ in range(count):
             self.page.keyboard.press("Control+a")
             self.page.keyboard.press("1")
             expect(self.page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible(timeout=60_000)
-            milliseconds, bytes_ = self.next_batch()
-            took.append(milliseconds)
-            size.append(bytes_)
+            took.append(self.next_batch())
         report("batch of 100 chosen to ready, ms", where, took)
-        report("its message, bytes", where, size)
 
     def bursts(self, tries: int, tabs: int) -> None:
         """Sixty labels in half a second, in each of so many tabs at once."""
@@ -223,13 +265,6 @@ class Desk:
                 whole += list(of_tab.values()) == [typed] * tabs
         print(f"| 60 labels in half a second, in order | {tabs} tabs at once | {tries} | "
               f"{whole} of {tries} whole | | |")  # fmt: skip
-
-
-def size(event: dict) -> int:
-    """Bytes of a frame; binary ones come as base64."""
-    response = event["response"]
-    length = len(response["payloadData"])
-    return length * 3 // 4 if response["opcode"] == 2 else length
 
 
 if __name__ == "__main__":
