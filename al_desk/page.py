@@ -19,12 +19,11 @@ from al_core.jobs import JobState
 from al_core.loop.measured_anew import measured_anew
 from al_core.store.store import Store
 from al_desk.context import DeskContext
-from al_desk.labelling.answers import deliver_unsaved_answers, warn_of_unsaved_answers
 from al_desk.labelling.review import leave_review, review
 from al_desk.labelling.workflow import train_and_label
 from al_desk.results.headline import at_a_glance
 from al_desk.results.random_baseline import keep_up
-from al_desk.routes.visitors import hand_out_ticket
+from al_desk.routes.link import link
 from al_desk.server.images import (
     catch_up,
     let_go_of_other_reading,
@@ -123,16 +122,13 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     context = None
     with work:
         there = begun(experiment) if dataset is None else dataset
-        if there is None:
-            warn_of_unsaved_answers()
-        else:
+        if there is not None:
             context = DeskContext(store, experiment, there, annotator, show_truth)
             if view == "Review":
                 review(context)
             else:
                 leave_review()
             train_and_label(context, labelling=view == "Label")
-            deliver_unsaved_answers(context)
     # Imported after the batch is drawn: altair takes as long as everything else together.
     from al_desk.results.compare import compare
     from al_desk.results.tabs import show_results
@@ -250,7 +246,7 @@ def page() -> None:
         return
     try:
         store = open_store()
-        hand_out_ticket()
+        link()
         with st.sidebar:
             experiment_id = choose_experiment(store)
             annotator = ask_name()
@@ -277,9 +273,7 @@ def page() -> None:
             desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
             welcome(store)
-            warn_of_unsaved_answers()
     except ActiveLearningError as error:
         show_error(error)
         if isinstance(error, StoreUnavailable):
-            warn_of_unsaved_answers()
             redraw_when_it_answers()

@@ -13,7 +13,7 @@ import pytest
 
 class Cable:
     """Between browser and server: ``pull()`` cuts what is connected and refuses what comes;
-    ``hold()`` keeps back what the server says."""
+    ``hold()`` keeps back what the server says to draw; labels and pictures have their own way."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -61,11 +61,13 @@ class Cable:
             selector.register(near, selectors.EVENT_READ, far)
             selector.register(far, selectors.EVENT_READ, near)
             late = bytearray()  # what is kept back
+            draws = False
             while True:
                 for key, _ in selector.select(0.01 if late else None):
                     if not (data := key.fileobj.recv(65536)):
                         return
-                    if key.fileobj is far and (self._held or late):
+                    draws |= key.fileobj is near and data.startswith(b"GET /_stcore/stream")
+                    if draws and key.fileobj is far and (self._held or late):
                         late += data
                         self.kept += data
                     else:

@@ -1,4 +1,4 @@
-"""A page with the labelling grid on it, and the log of what reached Python."""
+"""A page with the labelling grid on it, and the log of what reached the server."""
 
 import json
 from pathlib import Path
@@ -6,62 +6,104 @@ from pathlib import Path
 from tabs import leave, tab
 from waiting import until
 
-# Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line.
+# Images 100, 101, ... of one batch; every event is appended to a log, one JSON list a line. The
+# page has its own routes, which know what was said of each image; what is asked for in its address
+# they find beside the log.
 SCRIPT = """
 import json
 import time
 from pathlib import Path
 import streamlit as st
-from al_core.errors import StoreError
-from al_desk.grid.label_grid import Frame, GridStatus, label_grid
-from al_desk.widgets.buttons import pressed
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-# A page of one file: the pictures come from nowhere.
-query = st.query_params
-log = Path(query["log"])
-names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
-batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
-pictures = [(str(i), 32, 32) for i in range(int(query.get("n", 6)))]
-stored = {100: 2} if st.checkbox("Stored") else {}
+WISHES = "wishes.json"
 
-def store(events):
-    if query.get("fail") and not st.session_state.get("repaired"):
-        raise StoreError("The disk is full.")
-    time.sleep(float(query.get("slow", 0)))
+def page():
+    from al_desk.grid.label_grid import Frame, label_grid
+    from al_desk.routes.grids import Grid
+    from al_desk.routes.link import link
+    from al_desk.widgets.buttons import pressed
+
+    link()
+    query = dict(st.query_params)
+    log = Path(query["log"])
+    names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
+    query["stored"] = st.checkbox("Stored")
+    query["fail"] = st.checkbox("The disk is full")
+    log.with_name(WISHES).write_text(json.dumps(query))
+    batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
+    pictures = [(str(i), 32, 32) for i in range(int(query.get("n", 6)))]
+    images = [100 + i for i in range(len(pictures))]
+    kind = "review" if "review" in query else "batch"
+    # A page of one file: the pictures come from nowhere.
+    label_grid(Frame(
+        Grid(1, kind, batch if kind == "batch" else 0, str(log), "guesses" in query), images,
+        "/nowhere/", pictures, names, range(len(names)),
+        dict.fromkeys(images, (1, 0.61)) if "guess" in query else {},
+    ))
+    st.text_input("Note")
+    if pressed("Count"):
+        st.write(f"counted {len(log.read_text().splitlines())}")
+    if st.button("Next batch"):
+        st.session_state.next = 1
+        st.rerun()
+
+said = {}  # by log and batch: of each image what stands, the last at the end
+
+async def labels(request):
+    return await run_in_threadpool(answer, await request.json())
+
+def answer(message):
+    from al_desk.routes.grids import grid_of
+
+    grid = grid_of(message["grid"])
+    log = Path(grid.annotator)
+    wishes = json.loads(log.with_name(WISHES).read_text())
+    if wishes["fail"]:
+        return JSONResponse({"problem": "The disk is full."}, 503)
+    time.sleep(float(wishes.get("slow", 0)) if message["events"] else 0)
+    stacks = said.setdefault((log, grid.batch), {})
     with log.open("a") as lines:
-        for event in events:
-            print(json.dumps([event.event_id, event.image, event.act]), file=lines)
+        for number, event in enumerate(message["events"], message["first"]):
+            image, act, _ = event
+            code = -5 if isinstance(act, str) else act
+            print(json.dumps([f"{message['mount']}:{number}", image, code]), file=lines)
+            stack = stacks.setdefault(image, [])
+            if act == -3:
+                stack[-1:] = []
+            else:
+                stack.append(act)
+    changed = {*message.get("images", ()), *(event[0] for event in message["events"]), 100}
+    stored = {100: 2} if wishes["stored"] else {}
+    told = [[i, stacks.get(i, [stored.get(i, -2)])[-1:] or [-2]] for i in changed if i >= 0]
+    return JSONResponse({
+        "saved": message["first"] + len(message["events"]),
+        "at": [sum(map(len, stacks.values())), 0], "labels": [[i, one] for i, (one,) in told],
+    })
 
-@st.fragment
-def desk(images, guesses):
-    status = GridStatus(
-        [stored.get(image) for image in images], review=bool(query.get("review")),
-        show_guesses=bool(query.get("guesses")),
-    )
-    label_grid(
-        Frame(f"label-grid-{batch}", images, "/nowhere/", pictures, names, range(len(names)),
-              guesses), status, store,
-        lambda image: {
-            "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.",
-            "near": [1], "pictures": pictures[:1],
-        },
-    )
-    if st.button("Repair"):
-        st.session_state.repaired = True
+async def why(request):
+    image = request.path_params["image"]
+    return JSONResponse({
+        "image": image, "chosen": f"rank {image}", "top": None, "hidden": "Hidden.", "near": [1],
+        "pictures": [("0", 32, 32)],
+    })
 
-images = [100 + i for i in range(len(pictures))]
-desk(images, dict.fromkeys(images, (1, 0.61)) if query.get("guess") else {})
-st.text_input("Note")
-if pressed("Count"):
-    st.write(f"counted {len(log.read_text().splitlines())}")
-if st.button("Next batch"):
-    st.session_state.next = 1
-    st.rerun()
+if __name__ == "__main__":
+    page()
+else:
+    from al_desk.routes.visitors import take_ticket
+
+    app = st.App(__file__, routes=[
+        Route("/labels", labels, methods=["POST"]), Route("/why/{image:int}", why),
+        Route("/ticket", take_ticket, methods=["POST"]),
+    ])
 """
 
 
 class Grid:
-    """A page with the grid on it, and the log of what reached Python."""
+    """A page with the grid on it, and the log of what reached the server."""
 
     def __init__(self, browser, url: str, log: Path, touch: bool = False, **query) -> None:
         self.log, self._is_phone = log, touch

@@ -54,7 +54,7 @@ IN_THE_DESK = {
     "widgets": "routes server",
     "results": "routes server widgets",
     "setup": "context routes server widgets",
-    "labelling": "context server widgets grid setup results",
+    "labelling": "context routes server widgets grid setup results",
     "page": "context routes server widgets setup results labelling",
     "command": "",  # it starts the page by its script's path
 }

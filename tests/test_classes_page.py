@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 from tiny import encoded
+from waiting import until
 
 from al_core.experiment.experiment import open_experiment
 
@@ -110,8 +111,7 @@ def test_four_classes_become_sixteen_by_keyboard_and_two_merge_and_one_parts(
     undo.click()
     expect(page.get_by_text("32 of 32 saved")).to_be_visible(timeout=A_ROUND)
     undo.click()
-    expect(page.locator(f'[data-testid=tile][data-label="{first}"]').first).to_be_visible()
-    assert labels(page) == [NAMES[kind] for kind in kinds]
+    until(lambda: labels(page) == [NAMES[kind] for kind in kinds])
     redo.click()
     expect(page.locator(f'[data-testid=tile][data-label="{first}"]')).to_have_count(0)
     redo.click()

@@ -19,6 +19,11 @@ from desk import (
 )
 from playwright.sync_api import Page, expect
 
+TYPE = """(keys) => {
+    for (const key of keys) document.body.dispatchEvent(
+        new KeyboardEvent("keydown", {key, bubbles: true, composed: true}));
+}"""  # in one moment
+
 
 def test_a_training_that_ends_leaves_the_hand_alone_and_undo_goes_back_across_batches_and_reloads(
     desk: Desk,
@@ -55,8 +60,7 @@ def test_a_training_that_ends_leaves_the_hand_alone_and_undo_goes_back_across_ba
     assert desk.rows(number, "image, label", "annotations")[-1] == (int(first[5]), 9)
 
     so_far = len(desk.rows(number, "id", "annotations"))
-    for key in "u97":  # typed before anybody sees where the undo leads to
-        page.keyboard.press(key)
+    page.evaluate(TYPE, "u97")  # typed before anybody sees where the undo leads to
     expect(page.get_by_role("heading", name="Round 1")).to_be_visible()
     expect(page.get_by_test_id("tile").nth(5)).to_be_focused()
     expect(page.get_by_text("5 of 6 saved")).to_be_visible()
@@ -221,9 +225,7 @@ def test_undo_typed_quickly_across_a_reload_takes_back_one_act_a_press(desk: Des
     page.reload()
     expect(page.get_by_text("2 of 6 saved")).to_be_visible()
     page.keyboard.press("3")
-    press = """() => { for (let i = 0; i < 3; i++) document.body.dispatchEvent(
-        new KeyboardEvent("keydown", {key: "u", bubbles: true, composed: true})); }"""
-    page.evaluate(press)
+    page.evaluate(TYPE, "uuu")
     expect(page.get_by_text("0 of 6 saved")).to_be_visible()
     page.keyboard.press("u")
     expect(page.get_by_text("There is nothing to undo.")).to_be_visible()

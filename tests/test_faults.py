@@ -120,7 +120,7 @@ def test_labels_of_a_batch_that_went_to_somebody_else_meanwhile_are_saved_once(
     of_it = page.locator(f'[data-testid=tile][data-image="{image}"]')
     expect(of_it).to_have_count(0, timeout=A_ROUND)  # perhaps the next batch stands there by now
     # Until then the browser would send them again.
-    page.wait_for_function("[...labelGridJournals.values()].every((journal) => journal.isSaved)")
+    page.wait_for_function("[...deskJournals.values()].every((journal) => journal.isSaved)")
     assert labels(desk, number) == [1, 2, 3]
 
 

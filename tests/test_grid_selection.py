@@ -2,7 +2,7 @@
 
 import json
 
-from al_desk.grid.events import ANY, HAND_IN, NEW, UNDO
+from al_desk.routes.events import ANY, HAND_IN, NEW, UNDO
 
 
 def test_a_click_selects_a_tile_and_its_menu_lists_the_classes(open_desk):

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from al_desk.grid.events import ANY, HAND_IN, UNDO
+from al_desk.routes.events import ANY, HAND_IN, UNDO
 
 
 def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):
@@ -26,15 +26,12 @@ def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):
 
 
 @pytest.mark.parametrize("slow", [0, 0.3])
-def test_labels_typed_right_before_the_hand_in_are_in_it_and_come_once(open_desk, slow):
-    # The click starts a second script thread while the first is still storing. It lasts as long as
-    # a person's: Streamlit makes one message of what comes within 10 ms, and forgets the click.
+def test_labels_typed_right_before_the_hand_in_come_before_it_and_once(open_desk, slow):
     desk = open_desk(slow=slow)
     desk.page.keyboard.type("012012")
-    desk.page.get_by_role("button", name="Count").click(delay=80)
-    desk.page.get_by_text("counted").wait_for()
-    assert desk.page.get_by_text("counted").inner_text() == "counted 6"
-    assert len(desk.events(6)) == 6
+    desk.press("Enter", "Enter")
+    labels = [(100 + i, i % 3) for i in range(6)]
+    assert desk.events(7) == [*labels, (ANY, HAND_IN)]
 
 
 def test_the_guess_is_hidden_until_there_is_a_label_that_differs(open_desk):
@@ -155,11 +152,14 @@ def test_the_next_batch_starts_anew(open_desk):
 
 
 def test_labels_that_could_not_be_stored_come_again(open_desk):
-    desk = open_desk(fail=1)
-    desk.page.keyboard.type("01")
+    desk = open_desk()
+    full = desk.page.get_by_text("The disk is full", exact=True)
+    full.click()
     desk.page.get_by_text("Not saved yet: The disk is full.").wait_for()
-    desk.page.get_by_role("button", name="Repair").click()
-    desk.page.get_by_role("button", name="Save again").click()
-    assert desk.events(2) == [(100, 0), (101, 1)]
+    desk.tiles.first.click()
+    desk.page.keyboard.type("01")
+    assert desk.labels() == ["cat", "dog", "", "", "", ""]
+    full.click()
     desk.page.get_by_text("2 of 6 saved").wait_for()
+    assert desk.events(2) == [(100, 0), (101, 1)]
     assert not desk.page.get_by_role("button", name="Save again").is_visible()

@@ -101,7 +101,7 @@ def test_a_picture_is_for_who_has_a_ticket_that_a_server_of_this_database_has_si
     (cookie,) = client.cookies.jar
     assert cookie.has_nonstandard_attr("HttpOnly")
     assert cookie.get_nonstandard_attr("SameSite") == "strict"
-    resources._open_store.clear()  # as on a server that was started again
+    resources._open_store.cache_clear()  # as on a server that was started again
     assert client.get(where).status_code == 200
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},

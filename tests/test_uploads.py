@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def client(home: Path) -> Iterator[TestClient]:
     """Somebody who has opened the page."""
-    resources._open_store.clear()
+    resources._open_store.cache_clear()
     with TestClient(Starlette(routes=routes()), base_url="http://localhost:8501") as client:
         assert client.post("/ticket", content=visitors.sign()).status_code == 204
         yield client

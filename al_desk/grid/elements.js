@@ -51,9 +51,8 @@ function createHelp() {
     el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));
 }
 
-// Why the current image was chosen, and which labelled images are most similar. `send` asks the
-// server about an image, or about none.
-function createWhyPanel(send, current) {
+// Why the current image was chosen, and which labelled images are most similar.
+function createWhyPanel(frame, current) {
   const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
     ariaLive: "polite" });
   let asking;
@@ -66,24 +65,26 @@ function createWhyPanel(send, current) {
 
   function toggle() {
     panel.hidden = !panel.hidden;
-    if (panel.hidden) send(null);
-    else ask();
+    ask();
     return !panel.hidden;
   }
 
   // Asked once the person stays on a tile, not for each one that is passed.
   function ask() {
-    if (panel.hidden) return;
     clearTimeout(asking);
+    if (panel.hidden) return;
     panel.classList.add("stale");
-    asking = setTimeout(() => send(current()), 120);
+    asking = setTimeout(async () => {
+      try {
+        const { why, token } = frame();
+        const answer = await fetch(`${why}${current()}?grid=${encodeURIComponent(token)}`);
+        if (answer.ok) show(await answer.json(), frame());
+      } catch { /* it is asked for again with the next tile */ }
+    }, 120);
   }
 
   function show(why, { classes, address }) {
-    if (!why || why.image !== current()) {
-      panel.classList.add("stale");
-      return;
-    }
+    if (why.image !== current()) return;
     panel.classList.remove("stale");
     panel.replaceChildren(
       el("h4", {}, "Why this image"), el("p", {}, why.chosen),
@@ -95,5 +96,5 @@ function createWhyPanel(send, current) {
           el("figcaption", {}, classes[label] ?? "")))));
   }
 
-  return { panel, show, toggle, ask, stop: () => clearTimeout(asking) };
+  return { panel, toggle, ask, stop: () => clearTimeout(asking) };
 }

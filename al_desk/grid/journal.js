@@ -1,5 +1,7 @@
 // @ts-check
-// What the person did, as numbered events, and how many of them are saved.
+// What the person did, as numbered events, and their way to the log. Each is sent until the server
+// says that it is on disk, also when the grid has gone and when the person leaves the page; the server
+// keeps it once. What the log says of an image counts for more than what is remembered here.
 
 const SKIP = -1;
 const SKIPS = { [SKIP]: "Skipped", [-6]: "Unsure", [-7]: "None of these", [-8]: "Bad picture" };
@@ -8,124 +10,205 @@ const OPEN = -2; // as an event: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;
 const ANY = -1; // the image of an event that is about none in particular
-const RESEND = 2500; // milliseconds after which unsaved events are sent again
+const PATIENCE = 20_000; // milliseconds that an answer may take
+const [SOON, LATE] = [250, 10_000]; // milliseconds until something is sent again
+const PART = 45_000; // bytes of events in a message: as a page goes, browsers send no more than 60 kB
 
-// One per batch, for as long as the page lives: a server that comes back may first draw other
-// things, and what was typed meanwhile must outlive the grid (see unsaved_answers.js).
-function journalOf(key) {
-  const journals = (globalThis.labelGridJournals ??= new Map());
-  if (!journals.has(key)) journals.set(key, createJournal(key));
-  const journal = journals.get(key);
-  journal.beginAgain();
-  journal.isShown = true;
+// By grid, what it is called: those of grids that have gone stay until all is saved.
+const journals = (globalThis.deskJournals ??= new Map());
+
+function journalOf(frame) {
+  const known = journals.get(frame.grid);
+  const journal = known ?? createJournal(frame.grid);
+  journals.set(frame.grid, journal);
+  journal.begin(frame);
   return journal;
 }
 
-// An event's number is its place in its mount's list, so the list only grows.
-function createJournal(key) {
+function createJournal(name) {
   // crypto.randomUUID() exists only on https and localhost.
-  const random = crypto.getRandomValues(new Uint32Array(4));
+  const random = crypto.getRandomValues(new Uint32Array(3));
   const mount = Array.from(random, (part) => part.toString(36)).join("");
-  const events = [];
+  const events = []; // an event's number is its place, so the list only grows
   const effects = []; // for each event, the image and the label that it led to
-  let acknowledged = 0;
-  let begun = 0; // events acknowledged before this are in the status already
-  let sends = 0;
-  let heard = 0; // when the server last answered, or began to owe an answer
+  const told = new Map(); // image -> label, as the log said last
+  let saved = 0; // events that are on disk
+  let at; // how much of the log is told
+  let unknown = []; // images of which nothing is told yet
   let since = performance.now(); // when the current tile was reached, or the last event happened
+  let token = "";
+  let address = "";
+  let listener = null; // the grid, while it is on the page
+  let posting = false;
+  let due = false; // whether the log is asked, even without events
+  let waited = 0; // milliseconds, since the last answer
+  let timer;
+  let problem = "";
 
-  // All unsaved events are sent each time: an update may be overtaken by the next.
-  function message() {
-    sends += 1; // so that Streamlit sees a change when the same events are sent again
-    return { mount, sends, first: acknowledged, events: events.slice(acknowledged) };
+  function begin(frame) {
+    ({ token, labels: address } = frame);
+    // Whoever sees the batch again decides again whether it is done, so an unsaved hand-in is
+    // dropped; its number stays taken.
+    if (!listener) {
+      for (let i = saved; i < events.length; i += 1) if (events[i][1] === HAND_IN) events[i] = [];
+    }
+  }
+
+  // Ask the log for what is new, and for all of these images where it may say something else of them.
+  function ask(images, again) {
+    const more = again ? images : images.filter((image) => !told.has(image));
+    unknown = [...new Set([...unknown, ...more])];
+    due = true;
+    post();
+  }
+
+  // The events from that number on, as many as one message takes.
+  function part(from) {
+    let [to, size] = [from, 0];
+    while (to < events.length && size < PART) size += 3 * JSON.stringify(events[to++]).length;
+    return events.slice(from, to);
+  }
+
+  function message(from, some, asked = []) {
+    return JSON.stringify({ grid: token, at, mount, first: from, events: some,
+      ...(asked.length ? { images: asked } : {}) });
   }
 
   // Each act is an image, what the person did, and the label that it leads to. The time since the
   // last event is divided among images that were answered at once.
   function add(acts) {
     const now = performance.now();
-    if (acknowledged === events.length) heard = now;
     for (const [image, act, label] of acts) {
       events.push([image, act, Math.round((now - since) / acts.length)]);
       effects.push([image, label]);
     }
     since = now;
+    post();
   }
 
-  function acknowledge(status) {
-    if (status.mount === mount) acknowledged = Math.max(acknowledged, status.saved ?? 0);
+  async function post() {
+    if (posting) return;
+    clearTimeout(timer);
+    const asked = unknown;
+    [posting, due, unknown] = [true, false, []];
+    try {
+      // Not a turn later than need be: what is on its way is not held up by what is drawn.
+      const ticket = globalThis.deskTicket;
+      if (ticket && !ticket.isTaken) await ticket.promise;
+      const signal = AbortSignal.timeout(PATIENCE);
+      const body = message(saved, part(saved), asked);
+      const answer = await fetch(address, { method: "POST", body, signal });
+      const said = await answer.json();
+      posting = false;
+      if (answer.ok) take(said);
+      else {
+        unknown = [...asked, ...unknown];
+        await refuse(answer.status, said.problem);
+      }
+    } catch {
+      posting = false;
+      unknown = [...asked, ...unknown];
+      if (waited) problem = "The server does not answer.";
+      again();
+    }
+    notice();
   }
 
-  // What is saved, a status says in full, as what it says of it has changed.
-  function reread(status) {
-    if (status.mount === mount) begun = Math.max(begun, Math.min(status.saved ?? 0, acknowledged));
+  function take(said) {
+    const wasAway = waited > 0;
+    [waited, problem, at] = [0, "", said.at];
+    saved = Math.max(saved, said.saved ?? 0);
+    for (const [image, label] of said.labels ?? []) told.set(image, label);
+    if (saved < events.length || due) post();
+    if (listener) listener(said);
+    // Somebody else may have the batch by now, and an idle page does not notice that its server is back.
+    if (said.run || wasAway || !listener) globalThis.deskLink?.run();
+    if (!listener && saved === events.length) journals.delete(name);
   }
 
-  // The saved labels: those of the status, and those saved since the grid was drawn.
-  function stored(images, codes) {
-    const labels = new Map(images.map((image, i) => [image, codes[i]]));
-    for (const [image, label] of effects.slice(begun, acknowledged)) labels.set(image, label);
-    return images.map((image) => labels.get(image));
+  async function refuse(status, said) {
+    if (status === 410) { // there is nothing to save it to any more
+      saved = events.length;
+      problem = said;
+    } else if (status === 401 || status === 403) {
+      const other = await globalThis.deskLink?.token(name);
+      if (other) token = other;
+      else problem = "Whoever gave these answers has to log in again.";
+      again();
+      return;
+    } else {
+      problem = said;
+      again();
+    }
+    listener?.({});
   }
 
-  // A grid is drawn again. Whoever sees the batch again decides again whether it is done, so an
-  // unsaved hand-in is dropped; its number stays taken.
-  function beginAgain() {
-    begun = acknowledged;
-    for (let i = acknowledged; i < events.length; i += 1) {
-      if (events[i][1] === HAND_IN) events[i] = [];
+  function again() {
+    timer = setTimeout(post, waited);
+    waited = Math.min(Math.max(2 * waited, SOON), LATE);
+    listener?.({});
+  }
+
+  // As the page goes: what is on its way would be cut off.
+  function leave() {
+    for (let from = saved; from < events.length;) {
+      const some = part(from);
+      const body = message(from, some);
+      fetch(address, { method: "POST", body, keepalive: true }).catch(() => {});
+      from += some.length;
     }
   }
 
+  const pending = () => new Map(effects.slice(saved));
+
   return {
-    key, mount,
-    isShown: true, // whether a grid on the page sends it
-    who: "", // the annotator who answered last
-    add, message, beginAgain, acknowledge, reread, stored,
+    name, begin, ask, add, leave,
+    retry: () => { waited = 0; post(); },
+    listen: (heard) => { listener = heard; },
+    leaveGrid(heard) {
+      if (listener !== heard) return; // another grid has taken its place
+      listener = null;
+      if (saved === events.length) journals.delete(name);
+      else setTimeout(notice, SOON);
+    },
     touch: () => { since = performance.now(); },
-    unsaved: () => new Map(effects.slice(acknowledged)),
-    hear: () => { heard = performance.now(); },
-    get silence() { return performance.now() - heard; },
-    get saved() { return acknowledged; },
-    get count() { return events.length; },
-    get isSaved() { return acknowledged === events.length; },
+    // The labels of images, with what is not saved yet.
+    labels(images) {
+      const own = pending();
+      return images.map((image) => own.get(image) ?? told.get(image) ?? OPEN);
+    },
+    stored: (images) => images.filter((image) => (told.get(image) ?? OPEN) !== OPEN).length,
+    knows: (images) => images.every((image) => told.has(image)),
+    get unsaved() { return pending().size; },
+    get isShown() { return listener !== null; },
+    get isSaved() { return saved === events.length; },
+    get problem() { return problem; },
   };
 }
 
-// Sends a journal's events with `transmit` until they are saved, one message at a time: an answer
-// that has not left the server is dropped when the next message starts a run, and with eight tabs at
-// once none got through for seconds. `again` is called when something was sent once more.
-function createSender(journal, transmit, again) {
-  let timer;
-  let due = 0; // how many events the message covers that waits for an answer
-  let answered = 0; // how many were saved at the last answer
-  let resends = 0; // since then
+// ---- answers of grids that have gone -------------------------------------------------------------
 
-  function send() {
-    due = journal.count;
-    transmit(journal.message());
-    clearTimeout(timer);
-    timer = setTimeout(resend, RESEND);
-  }
+// A notice that they wait here.
+function notice() {
+  const waiting = [...journals.values()].filter((journal) => !journal.isShown && !journal.isSaved);
+  const count = waiting.reduce((sum, journal) => sum + journal.unsaved, 0);
+  globalThis.deskNotice?.remove();
+  if (!count) return;
+  const why = waiting.find((journal) => journal.problem)?.problem ?? "";
+  const node = el("div", { role: "alert", style: "position: fixed; bottom: 1rem; left: 50%; "
+    + "translate: -50%; z-index: 1000; padding: 0.75rem 1rem; border-radius: 0.5rem; "
+    + "background: #5c3c00; color: #fff; font: 14px sans-serif; max-width: 90vw" },
+  `${count} ${count === 1 ? "answer is" : "answers are"} not saved yet. ${why} Keep this tab open: `
+    + "they are kept here, and saved as soon as possible.");
+  globalThis.deskNotice = node;
+  document.body.append(node);
+}
 
-  // A server that was away, or was restarted, has not seen what was sent meanwhile.
-  function resend() {
-    if (journal.isSaved) return;
-    resends += 1;
-    send();
-    again();
-  }
-
-  return {
-    send,
-    // There is more in the journal, or the server has answered.
-    advance() {
-      if (journal.saved > answered) [answered, resends] = [journal.saved, 0];
-      if (!journal.isSaved && journal.saved >= due) send();
-    },
-    // Whatever the person does next elsewhere on the page must see everything that was done here.
-    hurry() { if (journal.count > due) send(); },
-    stop: () => clearTimeout(timer),
-    get isLate() { return resends > 1; },
-  };
+if (!globalThis.deskLeaves) {
+  globalThis.deskLeaves = true;
+  const all = () => [...globalThis.deskJournals.values()];
+  addEventListener("pagehide", () => all().forEach((journal) => journal.leave()));
+  addEventListener("online", () => all().forEach((journal) => journal.isSaved || journal.retry()));
+  addEventListener("beforeunload", (event) =>
+    all().every((journal) => journal.isSaved) || event.preventDefault());
 }

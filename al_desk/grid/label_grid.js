@@ -1,23 +1,22 @@
 // @ts-check
 // The labelling grid in the browser. Streamlit calls the default export once per mount and again
 // whenever `data` changes; in between, only this file touches the DOM below the root. What the person
-// does shows at once, in the event handler itself, and is sent right after.
+// does shows at once, in the event handler itself, and goes to the log right after (see journal.js).
 //
-// `data` is a frame: what does not change while a batch is labelled. What does change (saved labels,
-// how many events are saved) comes as a status, through grid_status.js.
+// `data` is a frame: what is asked. What the log says of it, it is asked for each time.
 
 const grids = new WeakMap(); // shadow root -> grid
 /** @type {object?} */
 let active = null; // the newest grid has the keyboard: an old one may linger until the run ends
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement }) {
   let grid = grids.get(parentElement);
   if (grid?.key !== data.key) {
     grid?.destroy();
     grid = createGrid(parentElement, data.key);
     grids.set(parentElement, grid);
   }
-  grid.takeFrame(data, setStateValue);
+  grid.takeFrame(data);
   const call = ++grid.calls;
   return () => {
     // A call that was overtaken is cleaned up as well, and must not remove the current grid.
@@ -28,24 +27,23 @@ export default function ({ data, parentElement, setStateValue }) {
 }
 
 function createGrid(parent, key) {
-  const journal = journalOf(key);
-  const own = journal.unsaved(); // image -> label given here, which no later status may overwrite
   const history = []; // what undo restores: lists of [tile, label before]
   const listening = new AbortController();
-  let frame, status, who, codes, labels, tiles, send, drawn, named;
+  let frame, journal, labels, tiles, drawn, named;
+  let ahead; // pictures of the next batch, so that the browser has them by then
   let current = 0;
   let page = 0;
   /** @type {number?} */
   let awaited = null; // HAND_IN or UNDO until its outcome is shown: what is typed means other images
   let refusal = ""; // why the last hand-in or undo was refused
+  let seen; // another holder, for whom the page was asked to run
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const row = el("div", { className: "row", role: "row" });
-  const why = createWhyPanel((image) => send("why", image), () => frame.images[current]);
+  const why = createWhyPanel(() => frame, () => frame.images[current]);
   const head = createHead({
-    give, undo, handIn, turn, toggleWhy: why.toggle, sendAgain: () => sender.send(),
+    give, undo, handIn, turn, toggleWhy: why.toggle, sendAgain: () => journal.retry(),
   });
-  const sender = createSender(journal, (message) => send("events", message), paintProblem);
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
   const large = el("div", { className: "large", "data-testid": "large" }); // the current picture
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node,
@@ -58,41 +56,47 @@ function createGrid(parent, key) {
 
   // ---- what is drawn ---------------------------------------------------------------------------
 
-  function takeFrame(next, setStateValue) {
-    [frame, send] = [next, setStateValue];
-    takeStatus();
-  }
-
-  function takeStatus() {
-    status = globalThis.gridStatus?.[key];
-    if (!frame || !status) return;
-    const texts = (status.labels ?? "").split(",");
-    codes = frame.images.map((_, i) => (texts[i] ? Number(texts[i]) : OPEN));
-    journal.hear();
-    journal.acknowledge(status);
-    if (status.refused) {
-      for (const [image, code] of own) if (typeof code === "string") own.delete(image);
-      if (awaited === HAND_IN) own.clear(); // somebody else may have taken a label back
-      if (awaited === HAND_IN) history.length = 0;
-      [awaited, refusal] = [null, status.refused];
-    }
-    if (awaited === UNDO && journal.isSaved) awaited = null;
-    sender.advance();
-    if (status.who !== who) history.length = 0;
-    who = status.who;
-    journal.who = who;
-    const focus = takeFocus();
-    if (focus >= 0) own.delete(frame.images[focus]);
+  function takeFrame(next) {
+    frame = next;
+    if (journal?.name !== frame.grid) {
+      journal?.leaveGrid(takeAnswer);
+      journal = journalOf(frame);
+      journal.listen(takeAnswer);
+      history.length = 0;
+    } else journal.begin(frame);
     const classes = JSON.stringify([frame.classes, frame.shown]);
-    if (classes !== named) readAgain();
-    labels = frame.images.map((image, i) => own.get(image) ?? codes[i]);
-    const first = drawn === undefined;
+    journal.ask(frame.images, classes !== named && named !== undefined);
+    if (frame.focus) aimAt(frame.focus);
     // The classes are on tiles only where the truth is: else these stay, and the list that is open.
     const isTold = frame.truths.some((truth) => truth !== null);
-    const looks = JSON.stringify(isTold ? frame : { ...frame, classes: [], shown: [] });
+    const { address, pictures, images, guesses, truths } = frame;
+    const looks = JSON.stringify([address, pictures, images, guesses, truths, isTold && classes]);
     if (looks !== drawn) build();
     else if (classes !== named) list.update(frame, page * PAGE);
     [drawn, named] = [looks, classes];
+    ahead = frame.ahead.map((picture) => createPicture(address, picture));
+    takeAnswer({});
+  }
+
+  // What the log has said is in the journal; `said` is what else the answer brought.
+  function takeAnswer(said) {
+    if (!journal.knows(frame.images)) {
+      root.hidden = journal.problem === ""; // before the first answer nobody can label
+      return paintProblem();
+    }
+    if (said.classes) takeClasses(said);
+    if (said.refused) [awaited, refusal] = [null, said.refused];
+    if (awaited === UNDO && journal.isSaved && !said.run) awaited = null;
+    if (said.focus) aimAt(said.focus);
+    const holder = said.holder ?? "";
+    if (said.at && frame.holder && ![frame.holder, seen].includes(holder) && !awaited) {
+      seen = holder; // the batch was handed in, or somebody else has it
+      globalThis.deskLink?.run();
+    }
+    const focus = takeFocus();
+    if (focus >= 0) awaited = null;
+    const first = labels === undefined;
+    labels = journal.labels(frame.images);
     root.hidden = false;
     if (untouched || focus >= 0) {
       current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
@@ -104,28 +108,28 @@ function createGrid(parent, key) {
     // The focus follows the current tile, too, where an undo has opened another one meanwhile.
     const follows = focused && (focus >= 0 || (tiles.includes(focused) && focused !== tiles[current]));
     if (first ? !busyElsewhere(document.activeElement) : follows) focusTile();
-    why.show(status.why, frame);
   }
 
-  // The classes have changed: what saved labels count as now, the log says.
-  function readAgain() {
-    journal.reread(status);
-    const unsaved = journal.unsaved();
-    for (const image of [...own.keys()]) if (!unsaved.has(image)) own.delete(image);
+  // Sooner than the page is drawn again.
+  function takeClasses({ classes, shown }) {
+    frame = { ...frame, classes, shown };
+    list.update(frame, page * PAGE);
   }
 
-  // The tile that the server wants to have the focus, once per request; -1 for none.
+  // An undo leads to an image, which may be of another batch: whichever grid has it.
+  function aimAt([image, turn]) {
+    if (turn > (globalThis.deskFocus?.turn ?? 0)) globalThis.deskFocus = { image, turn };
+  }
+
+  // The tile that is aimed at, once; -1 for none.
   function takeFocus() {
-    const { image, turn } = status.focus ?? { turn: 0 };
-    if (turn <= (globalThis.labelGridFocus ?? 0)) return -1;
-    const i = frame.images.indexOf(image);
-    if (i >= 0) globalThis.labelGridFocus = turn;
+    const i = frame.images.indexOf(globalThis.deskFocus?.image);
+    if (i >= 0) globalThis.deskFocus.image = undefined;
     return i;
   }
 
   function paintProblem() {
-    head.paintProblem(
-      refusal, status.problem || (sender.isLate ? "The server does not answer." : ""));
+    head.paintProblem(refusal, journal.problem);
   }
 
   function build() {
@@ -154,7 +158,7 @@ function createGrid(parent, key) {
 
   function paint(i) {
     paintTile(tiles[i], i, frame, {
-      code: labels[i], showGuess: Boolean(status.guesses), count: tiles.length,
+      code: labels[i], showGuess: frame.show, count: tiles.length,
       isCurrent: i === current, isSelected: selection.has(i),
     });
   }
@@ -163,8 +167,8 @@ function createGrid(parent, key) {
     head.paint({
       labels, classes: frame.classes, shown: frame.shown, page, label: labels[current],
       selected: selection.size,
-      onDisk: journal.stored(frame.images, codes).filter((code) => code !== OPEN).length,
-      isSaved: journal.isSaved, isReview: Boolean(status.review), isWaiting: awaited !== null,
+      onDisk: journal.stored(frame.images),
+      isSaved: journal.isSaved, isReview: frame.review, isWaiting: awaited !== null,
     });
   }
 
@@ -221,7 +225,7 @@ function createGrid(parent, key) {
     }
     const last = chosen.at(-1);
     const order = labels.map((_, i) => (last + 1 + i) % labels.length);
-    const next = status.review ? Math.min(last + 1, labels.length - 1)
+    const next = frame.review ? Math.min(last + 1, labels.length - 1)
       : order.find((i) => labels[i] === OPEN) ?? last;
     select(code === OPEN ? current : next);
   }
@@ -232,14 +236,14 @@ function createGrid(parent, key) {
     if (group) {
       record(group.map(([i, before]) => [i, UNDO, before]));
       select(group[0][0]);
-    } else if (!status.review) {
+    } else if (!frame.review) {
       sendEvents([[ANY, UNDO]]);
       awaited = UNDO;
     }
   }
 
   function handIn() {
-    if (status.review || awaited) return;
+    if (frame.review || awaited) return;
     const open = labels.indexOf(OPEN);
     if (open >= 0) {
       select(open);
@@ -254,18 +258,14 @@ function createGrid(parent, key) {
 
   // Each change is a tile, what the person did, and the label that it leads to.
   function record(changes) {
-    for (const [i, , code] of changes) {
-      own.set(frame.images[i], code);
-      labels[i] = code;
-      paint(i);
-    }
+    for (const [i, , code] of changes) labels[i] = code;
     sendEvents(changes.map(([i, act, code]) => [frame.images[i], act, code]));
+    for (const [i] of changes) paint(i);
   }
 
   function sendEvents(acts) {
     [untouched, refusal] = [false, ""];
     journal.add(acts);
-    sender.advance();
     paintHead();
     paintProblem();
   }
@@ -285,10 +285,9 @@ function createGrid(parent, key) {
     destroy() {
       list.close();
       why.stop();
-      sender.stop();
       listening.abort();
       root.remove();
-      journal.isShown = false;
+      journal?.leaveGrid(takeAnswer);
       if (active === grid) active = null;
     },
   };
@@ -313,18 +312,13 @@ function createGrid(parent, key) {
     },
     focus: focusTile,
     signal: listening.signal,
-    wanted: (event) => active === grid && !root.hidden && !list.takes(event),
+    wanted: (event) => active === grid && labels !== undefined && !list.takes(event),
     move: (to, extending) => (extending ? selection.extend : select)(to),
     digit: (i) => page * PAGE + i < frame.shown.length && give(frame.shown[page * PAGE + i]),
   });
-  window.addEventListener("beforeunload", (event) => journal.isSaved || event.preventDefault(),
-    { signal: listening.signal });
-  // Before the click itself: Streamlit would merge the two into one message, and forget the click.
-  for (const leaving of ["pointerover", "focusin"]) {
-    window.addEventListener(leaving, (event) => event.composedPath().includes(root) || sender.hurry(),
-      { signal: listening.signal, capture: true });
+  // The page was drawn again, or another tab may have changed something meanwhile.
+  for (const name of ["desk-drawn", "focus"]) {
+    window.addEventListener(name, () => journal.ask(frame.images), { signal: listening.signal });
   }
-  window.addEventListener("grid-status", (/** @type {CustomEventInit} */ { detail }) =>
-    detail === key && takeStatus(), { signal: listening.signal });
   return grid;
 }

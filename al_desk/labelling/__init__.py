@@ -1,8 +1,7 @@
 """What an experiment waits for: labels, a training, or other people.
 
 workflow     which of these it is: has rounds trained and features learned, waits for others
-batch        the open batch: handed out, saved, handed in, taken back; a head fitted meanwhile
-answers      what the events of a grid mean, as rows of the log
+batch        the open batch: handed out, and shown
 review       second thoughts: filters, the most suspicious first, agreement
 split_tests  test images whose class was split
 """

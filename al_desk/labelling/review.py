@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TypeVar
 
 import numpy as np
@@ -14,15 +13,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from al_core.analysis.label_quality import agreement, disagrees_strongly, self_confidence
 from al_core.experiment.experiment import Experiment
-from al_core.experiment.pool import Pool
 from al_core.experiment.predictions import load_predictions
 from al_core.names import counted
 from al_core.store.records import REASONS, Annotation
 from al_desk.context import DeskContext
-from al_desk.grid.events import GridEvent
-from al_desk.grid.label_grid import GridStatus, label_grid
-from al_desk.grid.tiles import frame_of, labels_of
-from al_desk.labelling.answers import grid_key, save
+from al_desk.grid.label_grid import label_grid
+from al_desk.grid.tiles import frame_of, grid_of
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, number_column
 
@@ -177,21 +173,7 @@ def _count(shown: Shown) -> str:
 
 def _grid(context: DeskContext, shown: Shown, images: Sequence[int]) -> None:
     kind = "opinion" if shown.filters.second_opinion else "review"
-
-    def receive(events: list[GridEvent]) -> str | None:
-        return save(context, kind, shown.experiment.label_round, events)
-
-    log = context.store.annotations(context.experiment.id, images)
-    if kind == "opinion":
-        log = [row for row in log if row.annotator == context.annotator]
-    experiment = context.experiment
-    answers = Pool.fold(experiment.pool_size, experiment.classes.mapped(log)).answers
-    digest = blake2b(str((shown.filters, images)).encode(), digest_size=6).hexdigest()
-    label_grid(
-        frame_of(context, grid_key(context, kind, digest), images, shown.guesses),
-        GridStatus(labels_of(images, answers), context.annotator, review=True),
-        receive,
-    )
+    label_grid(frame_of(context, grid_of(context, kind), images, shown.guesses))
 
 
 def _show_agreement(experiment: Experiment) -> None:

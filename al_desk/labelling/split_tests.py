@@ -7,10 +7,8 @@ import streamlit as st
 from al_core.experiment.source import unsaid_tests
 from al_core.names import counted
 from al_desk.context import DeskContext
-from al_desk.grid.events import GridEvent
-from al_desk.grid.label_grid import GridStatus, label_grid
-from al_desk.grid.tiles import frame_of_tests
-from al_desk.labelling.answers import grid_key, save
+from al_desk.grid.label_grid import label_grid
+from al_desk.grid.tiles import frame_of_tests, grid_of
 
 AT_ONCE = 100
 
@@ -36,16 +34,7 @@ def label_split_tests(context: DeskContext) -> None:
     images: list[int] = st.session_state.setdefault(key, waiting[:AT_ONCE])
     if waiting and not set(images) & set(waiting):
         images = st.session_state[key] = waiting[:AT_ONCE]
-    said = dict(experiment.classes.truths)
-
-    def receive(events: list[GridEvent]) -> str | None:
-        return save(context, "truth", experiment.label_round, events)
-
     with opened:
         left = f"{counted(len(waiting), 'image')} left" if waiting else "All have a class again"
         st.caption(f"{left}. Until somebody has said what they are now, they measure nothing.")
-        label_grid(
-            frame_of_tests(context, grid_key(context, "truth", images[0]), images),
-            GridStatus([said.get(image) for image in images], context.annotator, review=True),
-            receive,
-        )
+        label_grid(frame_of_tests(context, grid_of(context, "truth"), images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, timedelta
 from uuid import uuid4
 
@@ -16,20 +17,16 @@ from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.names import counted
 from al_core.progress import Work
 from al_desk.context import DeskContext
-from al_desk.labelling.batch import (
-    describe,
-    hint_for_few_labels,
-    label_batch,
-    take_back,
-    take_batch,
-)
+from al_desk.labelling.batch import FOCUS, describe, hint_for_few_labels, label_batch, take_batch
 from al_desk.labelling.split_tests import label_split_tests
 from al_desk.results.headline import gain
+from al_desk.routes.answers import take_back
 from al_desk.server.resources import is_gone, this_tab
+from al_desk.server.rounds import round_key
 from al_desk.setup.training_settings import training_settings
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown
-from al_desk.widgets.job_progress import Task, keep_running, round_key
+from al_desk.widgets.job_progress import Task, keep_running
 
 
 def train_and_label(context: DeskContext, labelling: bool) -> None:
@@ -61,7 +58,12 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
     if labelling and batch is None and experiment.batches:  # no grid that would take the key
 
         def undo() -> str | None:
-            return take_back(context, f"button:{uuid4().hex}")
+            who, event = (this_tab(), context.annotator), f"button:{uuid4().hex}"
+            done = take_back(context.store, experiment.id, event, who)
+            if isinstance(done, str):
+                return done
+            st.session_state[FOCUS] = (done, time.time_ns() // 1_000_000)
+            return None
 
         key = f"undo-{experiment.id}"
         button("Undo the last label", undo, key, icon=":material/undo:", shortcut="u")

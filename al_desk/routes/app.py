@@ -11,10 +11,14 @@ import streamlit as st
 from starlette.routing import BaseRoute, Route
 from streamlit import config
 
+from al_desk.routes.labels import PATH as LABELS
+from al_desk.routes.labels import labels
 from al_desk.routes.pictures import PATH, PATH_TOGETHER, picture, small_pictures
 from al_desk.routes.uploads import PATH as UPLOADS
 from al_desk.routes.uploads import upload, upload_progress
 from al_desk.routes.visitors import base, expect_own_names, take_ticket
+from al_desk.routes.why import PATH as WHY
+from al_desk.routes.why import why
 
 
 def routes() -> list[BaseRoute]:
@@ -24,6 +28,8 @@ def routes() -> list[BaseRoute]:
         Route(f"{base()}{PATH_TOGETHER}", small_pictures),
         Route(f"{base()}{UPLOADS}", upload, methods=["POST"]),
         Route(f"{base()}{UPLOADS}/{{name}}", upload_progress),
+        Route(f"{base()}{LABELS}", labels, methods=["POST"]),
+        Route(f"{base()}{WHY}", why),
         Route(f"{base()}/ticket", take_ticket, methods=["POST"]),
     ]
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -35,7 +37,6 @@ from al_core.store.store import Store
 from al_desk.server.resources import open_store
 
 ENDS = 24 * 3600  # seconds that a ticket and its cookie are good for
-RENEWED = 3600  # seconds after which the page hands out another
 LONGEST = 1000  # bytes of a ticket
 LOCAL = ("localhost", "127.0.0.1", "::1")  # names of a machine to itself
 
@@ -46,34 +47,25 @@ def base() -> str:
     return f"/{path}" if path else ""
 
 
-# Pictures are asked for once the ticket was taken, or was refused, which they will say themselves.
-_ticket = st.components.v2.component(
-    "ticket",
-    js="""export default async ({ data }) => {
-        const taken = globalThis.deskTicket ??= Promise.withResolvers();
-        for (let waited = 250; ; waited = Math.min(2 * waited, 10_000)) {
-            try {
-                await fetch(data.address, { method: "POST", body: data.ticket });
-                return taken.resolve();
-            } catch { await new Promise((resolve) => setTimeout(resolve, waited)); }
-        }
-    }""",
-)
-
-
-def hand_out_ticket() -> None:
-    """Give whoever sees the page what lets them see pictures; the same for an hour, so that the
-    page does not change with each run."""
-    begun, known = st.session_state.get("ticket", (0.0, ""))
-    if time.monotonic() - begun > RENEWED or not known:
-        known = sign()
-        st.session_state["ticket"] = (time.monotonic(), known)
-    _ticket(key="ticket-of-pictures", data={"address": f"{base()}/ticket", "ticket": known})
-
-
 def sign() -> str:
     """A ticket, good for ENDS seconds from now."""
-    return str(_signer().dumps("pictures"))
+    return str(signer("pictures").dumps("pictures"))
+
+
+def ticket() -> str:
+    """A ticket for the page; the same for an hour, so that the page does not change with each
+    run."""
+    return _ticket(hour(), _key())
+
+
+@lru_cache(4)
+def _ticket(_hour: int, _key: str) -> str:
+    return sign()
+
+
+def hour() -> int:
+    """The present hour, counted from some day."""
+    return int(time.time() // 3600)
 
 
 async def take_ticket(request: Request) -> Response:
@@ -96,8 +88,14 @@ async def take_ticket(request: Request) -> Response:
 def is_let_in(request: Request) -> bool:
     """Whether this request comes from a page that we have shown, and from who is logged in where
     that is asked for."""
+    return visitor(request) is not None
+
+
+def visitor(request: Request) -> str | None:
+    """Who asks: :func:`person`, or empty where no login is asked for; None for whoever is not let
+    in."""
     signed = request.cookies.get(cookie_name(), "")
-    return _is_from_here(request) and _is_signed(signed) and _is_logged_in(request)
+    return _login_of(request) if _is_from_here(request) and _is_signed(signed) else None
 
 
 def cookie_name() -> str:
@@ -114,13 +112,19 @@ def _key_of(store: Store) -> str:
     return store.key("pictures")
 
 
-def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(_key(), salt="pictures")
+def signer(salt: str) -> URLSafeTimedSerializer:
+    """What signs tokens of one kind; those of another are not valid for it."""
+    return _signer(_key(), salt)
+
+
+@lru_cache(8)
+def _signer(key: str, salt: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt=salt)
 
 
 def _is_signed(token: str) -> bool:
     try:
-        return bool(_signer().loads(token, max_age=ENDS) == "pictures")
+        return bool(signer("pictures").loads(token, max_age=ENDS) == "pictures")
     except BadSignature:  # or it has ended
         return False
 
@@ -156,13 +160,21 @@ def asks_for_login() -> bool | None:
     return is_read and "auth" in st.secrets
 
 
-def _is_logged_in(request: Request) -> bool:
-    """Whether Streamlit's own cookie of a login is valid, where one is asked for."""
+def _login_of(request: Request) -> str | None:
+    """Who is logged in by Streamlit's own cookie; empty where no login is asked for, and None where
+    one is and there is none."""
     if (asked := asks_for_login()) is not True:
-        return asked is False
+        return "" if asked is False else None
     from streamlit.web.server.starlette import starlette_websocket as streamlits
 
     cookie = streamlits._get_signed_cookie_with_chunks(
         dict(request.cookies), streamlits.USER_COOKIE_NAME
     )
-    return bool(cookie and json.loads(cookie).get("is_logged_in"))
+    said = json.loads(cookie) if cookie else {}
+    return person(said) if said.get("is_logged_in") else None
+
+
+def person(login: Mapping[str, Any]) -> str:
+    """One short name for whom an identity provider describes."""
+    who = json.dumps([login.get(name) for name in ("iss", "sub", "email")])
+    return hashlib.blake2b(who.encode(), digest_size=6).hexdigest()

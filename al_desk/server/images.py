@@ -202,11 +202,18 @@ def pictures_of(experiment_id: int) -> Pictures:
     job = load_images(config)
     if job.active and (begun := outline_of(config)) is not None and begun.pictures is not None:
         return begun.pictures
-    if not job.wait(PATIENCE) or job.result is None:
-        raise SourceError(job.error or "The images are still being read.")
-    dataset: Dataset = job.result
+    dataset = images_read(config)
     assert dataset.pictures is not None
     return dataset.pictures
+
+
+def images_read(config: ExperimentConfig) -> Dataset:
+    """The images of a source, once they are read; raises SourceError where that takes long, or
+    cannot be done."""
+    job = load_images(config)
+    if not job.wait(PATIENCE) or job.result is None:
+        raise SourceError(job.error or "The images are still being read.")
+    return job.result  # type: ignore[no-any-return]
 
 
 def thumbnails() -> Thumbnails:

@@ -9,6 +9,7 @@ import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -28,7 +29,8 @@ def open_store() -> Store:
     return _open_store(database_address())
 
 
-@st.cache_resource(show_spinner=False)
+# Not of Streamlit, whose cache takes a third of a millisecond: each label asks twice.
+@lru_cache(1)
 def _open_store(url: str) -> Store:
     return Store(url)
 

@@ -1,9 +1,9 @@
-"""Buttons and settings that take effect, whatever else the browser sends at that moment.
+"""Buttons that do something to the log, and say what came of it.
 
-Streamlit (1.67) merges a press with what a component sends at the same moment, and then runs the
-component's fragment alone: the script never reaches ``if st.button(...)``. A run that begins or
-ends in another thread meanwhile resets the press too. Callbacks run first, in any case; that of a
-widget which decides what is on the page is ``st.rerun``.
+What they do stands in a callback: it runs before the page is drawn, whatever else the browser says
+in the same message, and also where a run that ends in another thread meanwhile resets the press
+(Streamlit 1.67). For the same reason the callback of a widget that decides what is on the page is
+``st.rerun``.
 """
 
 from __future__ import annotations

@@ -33,11 +33,6 @@ class Task:
     mend: Callable[[], None] = lambda: None
 
 
-def round_key(experiment_id: int, number: int) -> str:
-    """The key of the job that runs a round."""
-    return f"experiment {experiment_id}, round {number}"
-
-
 def under_way(worker: Worker, key: str) -> Job | None:
     """The job of a key while it goes on; ask before reading what it writes, or its end is missed.
 

@@ -39,12 +39,12 @@ class GridEvent:
 
 def parse_events(
     state: object, images: Collection[int], classes: int
-) -> tuple[str, int, list[tuple[int, GridEvent]]]:
-    """What a browser sent: its mount, the number of events so far, and the events in this message,
-    each with its number. A browser may send anything: what is not valid is left out.
+) -> tuple[int, list[GridEvent]]:
+    """What a browser sent: the number of events so far, and those in this message. A browser may
+    send anything: what is not valid is left out.
 
     >>> parse_events({"mount": "a", "first": 3, "events": [[7, 1, 250]]}, {7}, 2)
-    ('a', 4, [(3, GridEvent(event_id='a:3', image=7, act=1, milliseconds=250))])
+    (4, [GridEvent(event_id='a:3', image=7, act=1, milliseconds=250, name='')])
     """
     match state:
         case {"mount": str(mount), "first": int(first), "events": list(rows)} if (
@@ -52,7 +52,7 @@ def parse_events(
         ):
             pass
         case _:
-            return "", 0, []
+            return 0, []
     events = []
     for number, row in enumerate(rows, start=first):
         name = ""
@@ -67,5 +67,5 @@ def parse_events(
         about_none = image == ANY and act in (UNDO, HAND_IN)
         if milliseconds >= 0 and (about_one or about_none):
             event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY), name)
-            events.append((number, event))
-    return mount, first + len(rows), events
+            events.append(event)
+    return first + len(rows), events
