@@ -20,7 +20,7 @@ from al_desk.context import DeskContext
 from al_desk.labelling.batch import FOCUS, describe, hint_for_few_labels, label_batch, take_batch
 from al_desk.labelling.split_tests import label_split_tests
 from al_desk.results.headline import gain
-from al_desk.routes.answers import take_back
+from al_desk.routes.take_back import take_back
 from al_desk.server.resources import is_gone, this_tab
 from al_desk.server.rounds import round_key
 from al_desk.setup.training_settings import training_settings

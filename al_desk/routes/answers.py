@@ -7,7 +7,8 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +19,7 @@ from al_core.errors import ConfigError
 from al_core.experiment.class_acts import add, change_classes, say_truth
 from al_core.experiment.classes import Classes, fold
 from al_core.experiment.experiment import open_experiment
-from al_core.experiment.leases import LEASE, hand_in, is_held, lapses_at
+from al_core.experiment.leases import LEASE, hand_in, lapses_at
 from al_core.experiment.manifest import manifest_of
 from al_core.experiment.pool import Pool
 from al_core.experiment.undo import undo
@@ -26,13 +27,13 @@ from al_core.store.records import Annotation, now
 from al_core.store.store import Store
 from al_desk.routes.events import ANY, CLEAR, HAND_IN, NEW, SKIPS, UNDO, GridEvent, parse_events
 from al_desk.routes.grids import Grid
+from al_desk.routes.take_back import take_back
 from al_desk.server.images import images_read
-from al_desk.server.resources import is_gone, open_store, trainer
-from al_desk.server.rounds import refit_when_due, round_key
+from al_desk.server.resources import is_gone, open_store
+from al_desk.server.rounds import refit_when_due
 
 RENEWAL = timedelta(minutes=1)  # after which a label renews its lease again
 KEPT = 100  # batches of which names are remembered
-_names: dict[tuple[object, ...], dict[int, str]] = {}
 CODES = {reason: code for code, reason in SKIPS.items()}  # of skips, as the grid has them
 
 
@@ -81,11 +82,6 @@ class _Answer:
         self.told: dict[str, Any] = {}
 
     @property
-    def settings(self) -> ExperimentConfig:
-        """The settings; reading them takes as long as a statement, and few messages need them."""
-        return ExperimentConfig.from_json(self.config)
-
-    @property
     def classes(self) -> Classes:
         """The classes as they are now."""
         return fold(self.first_names, self.changes)
@@ -111,7 +107,7 @@ class _Answer:
             return frozenset(self.batch.images)
         manifest = manifest_of(self.store.images(self.grid.experiment))
         if manifest is None:
-            read = images_read(self.settings)
+            read = images_read(ExperimentConfig.from_json(self.config))
             return range(len(read.test if self.grid.kind == "truth" else read.train))
         return range(len(manifest.test if self.grid.kind == "truth" else manifest.pool))
 
@@ -185,22 +181,10 @@ class _Answer:
 
     def _names(self, events: Sequence[GridEvent]) -> dict[int, str]:
         """What the images of ``events`` are called."""
-        images = tuple(dict.fromkeys(event.image for event in events))
-        if self.batch is None:
-            return self._names_of(images)
-        key = (self.store, self.grid.experiment, self.batch.id, self.batch.created_at)
-        if key not in _names:
-            _names[key] = self._names_of(self.batch.images)
-            for oldest in list(_names)[:-KEPT]:
-                _names.pop(oldest, None)
-        return _names[key]
-
-    def _names_of(self, images: Sequence[int]) -> dict[int, str]:
-        manifest = manifest_of(self.store.images(self.grid.experiment))
-        if manifest is None:
-            keys = images_read(self.settings).train.keys
-            return {image: keys[image] for image in images}
-        return dict(zip(images, manifest.pool.take(np.array(images)).values("key"), strict=True))
+        batch, number = self.batch, self.grid.experiment
+        if batch is not None:
+            return _names_of_batch(self.store, number, tuple(batch.images), batch.created_at)
+        return _names(self.store, number, tuple({event.image: 0 for event in events}))
 
     def _say_truths(self, events: Sequence[GridEvent], numbers: dict[str, int]) -> None:
         for event in events:
@@ -245,7 +229,12 @@ class _Answer:
             self.batch = None
 
     def _take_back(self, event_id: str) -> None:
-        holder = (self.batch and self.batch.holder) or "", self.grid.annotator
+        if self.batch is None or self.batch.annotator != self.grid.annotator:
+            self.told["run"] = (
+                True  # it has gone to somebody else: what would be undone is not in view
+            )
+            return
+        holder = self.batch.holder or "", self.grid.annotator
         done = take_back(self.store, self.grid.experiment, event_id, holder)
         if isinstance(done, str):
             self.told["refused"] = done
@@ -291,6 +280,22 @@ class _Answer:
         return [[image, _code(answers.get(image))] for image in found]
 
 
+@lru_cache(KEPT)
+def _names_of_batch(
+    store: Store, number: int, images: tuple[int, ...], _created_at: datetime | None
+) -> dict[int, str]:
+    """What a batch's images are called; those of one that was made at another time are others."""
+    return _names(store, number, images)
+
+
+def _names(store: Store, number: int, images: tuple[int, ...]) -> dict[int, str]:
+    manifest = manifest_of(store.images(number))
+    if manifest is None:
+        keys = images_read(ExperimentConfig.from_json(store.experiment(number).config)).train.keys
+        return {image: keys[image] for image in images}
+    return dict(zip(images, manifest.pool.take(np.array(images)).values("key"), strict=True))
+
+
 def _by_image(rows: Iterable[Annotation]) -> dict[int, list[Annotation]]:
     found: dict[int, list[Annotation]] = {}
     for row in rows:
@@ -302,33 +307,3 @@ def _code(answer: Annotation | None) -> int:
     if answer is None:
         return CLEAR
     return CODES[answer.reason] if answer.label is None else answer.label
-
-
-def take_back(
-    store: Store, experiment_id: int, event_id: str, holder: tuple[str, str]
-) -> int | str:
-    """Undo the last answer of an annotator, of the tab and name in ``holder``, unless its batch is
-    being labelled by somebody else now: the image that it was of, or a sentence where there is
-    nothing to undo.
-
-    A batch that was handed in is opened again; if its round is training, that is stopped, and
-    starts over with the next hand-in.
-    """
-    tab, annotator = holder
-    experiment = open_experiment(store, experiment_id)
-    theirs = (b for b in experiment.open_batches if b.holder != tab and is_held(b, is_gone))
-    asked = {image for b in experiment.batches for image in b.images}
-    asked -= {image for b in theirs for image in b.images}
-    # The same event may arrive twice: then its row is there, and only the rest is done again.
-    row = next((row for row in experiment.annotations if row.event == event_id), None)
-    if row is None:
-        row = undo(experiment.annotations, annotator, asked)
-        if row is None:
-            return "There is nothing to undo."
-        store.append(experiment.id, [replace(row, event=event_id)])
-    source = next(b for b in reversed(experiment.batches) if row.image in b.images)
-    if source.handed_in_at is not None:
-        store.reopen(source.id, tab, annotator, lapses_at())
-        if source.round == experiment.next_round:
-            trainer().withdraw(round_key(experiment.id, source.round))
-    return row.image
