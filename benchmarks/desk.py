@@ -176,7 +176,7 @@ class Desk:
     def rounds(self, experiment: int) -> int:
         return open_experiment(Store(), experiment).config.rounds
 
-    def keys(self, where: str, batches: int) -> None:
+    def keys(self, where: str, batches: int = 1) -> None:
         """Label whole batches at a person's pace."""
         page = self.page
         log = self.home / "times.txt"

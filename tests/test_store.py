@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from waiting import until, when_free
 from al_core.errors import ConfigError, UnknownExperiment
 from al_core.files.paths import files_beside
 from al_core.store.erase import compact, erase
-from al_core.store.records import Batch, ImageRow, RoundRecord
+from al_core.store.records import Batch, ImageRow, RoundRecord, now
 from al_core.store.store import Store
 from al_core.store.tables import metadata
 
@@ -44,6 +45,37 @@ def test_what_was_written_is_read_back_by_another_store(store: Store, database: 
     assert again.rounds(experiment) == [RECORD]
     (batch,) = again.batches(experiment)
     assert (batch.images, batch.scores, batch.handed_in_at) == ([3, 9], [-0.1, -0.2], None)
+
+
+def test_a_glance_tells_what_is_there_and_since_what_is_new(store: Store) -> None:
+    experiment, other = new(store, annotations=[said(4, 2), said(5, 1)]), new(store, "other")
+    store.add_batch(experiment, Batch(1, "margin", [3, 9], [-0.1, -0.2]), 0)
+    (batch,) = store.batches(experiment)
+    seen = store.glance(experiment, batch.id)
+    assert (seen.name, seen.deleted, seen.changes, seen.batch.images) == ("birds", False, 0, [3, 9])
+    assert store.glance(other, batch.id).batch is None  # it is not of that experiment
+    assert store.glance(10**6) is None
+    assert store.since(experiment, seen.last) == (seen.last, {})
+    store.append(other, [said(4, 0)])
+    store.append(experiment, [said(5, 0), said(7, 1), said(5, 2)])
+    last, found = store.since(experiment, seen.last)
+    assert {image: [row.label for row in rows] for image, rows in found.items()} == {
+        5: [1, 0, 2], 7: [1]
+    }  # fmt: skip
+    assert store.since(experiment, last) == (last, {})
+    assert store.glance(experiment).last == last
+    store.delete_experiment(experiment)
+    assert store.glance(experiment).deleted
+
+
+def test_a_lease_is_taken_again_by_its_holder_while_a_label_renews_it(store: Store) -> None:
+    experiment = new(store)
+    until = now() + timedelta(minutes=10)
+    store.add_batch(experiment, Batch(1, "x", [3, 9], None, holder="tab", leased_until=until), 0)
+    (batch,) = store.batches(experiment)
+    store.append(experiment, [said(3, 0)], (batch, until + timedelta(minutes=1)))
+    assert not store.lease(batch, "other", "ben", until)
+    assert store.lease(batch, "tab", "ada", until)
 
 
 def test_an_event_that_is_sent_twice_is_kept_once(store: Store) -> None:
