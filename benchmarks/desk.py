@@ -125,22 +125,21 @@ class Desk:
 
     def __init__(self, home: Path, browser: Browser, address: str) -> None:
         self.home, self.browser, self.address = home, browser, address
-        self.bodies: list[int] = []
-        self.heads: list[int] = []
+        self.labels: set[str] = set()  # requests
+        self.bodies: dict[str, int] = {}  # bytes of a request and its answer
+        self.heads: dict[str, int] = {}
         self.page = self.open()
         session = self.page.context.new_cdp_session(self.page)
         session.send("Network.enable")
-        labels: set[str] = set()
 
         def sent(event: dict) -> None:
             body = event["request"].get("postData", "")
             if event["request"]["url"].endswith("/labels") and '"events":[[' in body:
-                labels.add(event["requestId"])
-                self.bodies.append(len(body))
+                self.labels.add(event["requestId"])
+                count(event, self.bodies, len(body))
 
-        def count(event: dict, into: list[int], size: int) -> None:
-            if event["requestId"] in labels:
-                into.append(size)
+        def count(event: dict, sizes: dict[str, int], size: int) -> None:
+            sizes[event["requestId"]] = sizes.get(event["requestId"], 0) + size
 
         session.on("Network.requestWillBeSent", sent)
         session.on(
@@ -181,8 +180,7 @@ class Desk:
         page = self.page
         log = self.home / "times.txt"
         log.write_text("")
-        self.bodies.clear()
-        self.heads.clear()
+        self.labels.clear()
         echoes, saved = [], []
         for batch in range(batches):
             if batch:
@@ -199,10 +197,10 @@ class Desk:
         answers = [line.split() for line in log.read_text().splitlines()]
         report("server per label, ms by the clock", where, [float(clock) for clock, _ in answers])
         report("server per label, ms of its own", where, [float(own) for _, own in answers])
-        count = batches * BATCH
         for what, sizes in (("bodies", self.bodies), ("headers", self.heads)):
-            print(f"| bytes a label, {what} both ways | {where} | {count} | "
-                  f"{sum(sizes) / count:,.0f} (mean) | | |", flush=True)  # fmt: skip
+            size = sum(sizes.get(one, 0) for one in self.labels) / len(self.labels)
+            print(f"| bytes a label, {what} both ways | {where} | {len(self.labels)} | "
+                  f"{size:,.0f} (mean) | | |", flush=True)  # fmt: skip
 
     def start_training(self) -> None:
         """Hand in: a round trains from now on, and the next batch is there."""
