@@ -2,6 +2,7 @@
 
 from desk import BY_HAND, Desk, tiles
 from playwright.sync_api import expect
+from waiting import until
 
 IN_ONE_MOMENT = """([tile, button]) => {
     tile.dispatchEvent(new KeyboardEvent("keydown", {key: "3", bubbles: true, composed: true}));
@@ -18,7 +19,7 @@ def test_a_press_is_not_lost_to_a_label_of_the_same_moment(desk: Desk) -> None:
     page.evaluate(IN_ONE_MOMENT, [tile, button])
     expect(page.get_by_text("Active-learning desk")).to_be_visible()
     assert desk.store.experiments(deleted=True)[-1].id == number
-    assert desk.rows(number, "label", "annotations") == [(3,)]
+    until(lambda: desk.rows(number, "label", "annotations") == [(3,)])
 
 
 def test_a_choice_is_not_lost_to_a_label_of_the_same_moment(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -20,10 +21,12 @@ from desk import (
     tiles,
 )
 from itsdangerous import URLSafeTimedSerializer
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Locator, expect
+from playwright.sync_api import Error as PlaywrightError
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 from tabs import leave, tab
+from waiting import until
 
 from al_core.config import ExperimentConfig
 from al_core.store.store import Store
@@ -106,6 +109,14 @@ def test_labels_typed_while_the_server_is_away_or_has_just_come_back_are_saved(
     assert len(desk.rows(number, "*", "rounds")) == 1  # trained once
 
 
+def is_filled(field: Locator, text: str) -> bool:
+    """Whether this text could be typed: not while there are two such fields."""
+    with suppress(PlaywrightError):
+        field.fill(text, timeout=2000)
+        return True
+    return False
+
+
 def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes_is_labelled(
     app: Callable, tmp_path: Path
 ) -> None:
@@ -133,8 +144,9 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         name = page.get_by_role("textbox", name="Name", exact=True)
         expect(name).to_have_attribute("placeholder", re.compile("pictures"))
         classes = page.get_by_role("textbox", name="Classes")
-        expect(classes).to_have_count(1)  # until a run has ended, those of before stand there too
-        classes.fill("dark\nlight <b>\n")
+        # Until a run has ended, those of before stand there too; and what was typed before may
+        # begin another.
+        until(lambda: is_filled(classes, "dark\nlight <b>\n"))
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Images per round").fill("3")
         page.get_by_text("Model and training").click()

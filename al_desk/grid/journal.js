@@ -93,8 +93,8 @@ function createJournal(name) {
     [posting, due, unknown] = [true, false, []];
     try {
       // Not a turn later than need be: what is on its way is not held up by what is drawn.
-      const ticket = globalThis.deskTicket;
-      if (ticket && !ticket.isTaken) await ticket.promise;
+      const ticket = (globalThis.deskTicket ??= Promise.withResolvers()); // perhaps it is yet to come
+      if (!ticket.isTaken) await ticket.promise;
       const signal = AbortSignal.timeout(PATIENCE);
       const body = message(saved, part(saved), asked);
       const answer = await fetch(address, { method: "POST", body, signal });
@@ -168,8 +168,9 @@ function createJournal(name) {
     leaveGrid(heard) {
       if (listener !== heard) return; // another grid has taken its place
       listener = null;
-      if (saved === events.length) journals.delete(name);
-      else setTimeout(notice, SOON);
+      setTimeout(notice, SOON);
+      // A grid that is drawn again at once knows its labels, and takes keys.
+      setTimeout(() => listener || saved < events.length || journals.delete(name), LATE);
     },
     touch: () => { since = performance.now(); },
     // The labels of images, with what is not saved yet.

@@ -71,15 +71,12 @@ class _Answer:
         seen = self.store.glance(grid.experiment, grid.batch)
         if seen is None or (grid.batch and seen.batch is None):
             raise GoneForGood
-        if seen.deleted:
-            raise ConfigError(
-                f"“{seen.name}” was deleted; restore it under “Storage” in the sidebar."
-            )
         self.config = seen.config
         self.first_names = tuple(seen.config["class_names"])  # of the classes that it began with
         self.changes = self.store.class_changes(grid.experiment) if seen.changes else ()
         self.batch, self.last = seen.batch, seen.last
-        self.told: dict[str, Any] = {}
+        # In a deleted experiment, too, labels are kept: it can be restored, and the page says so.
+        self.told: dict[str, Any] = {"run": True} if seen.deleted else {}
 
     @property
     def classes(self) -> Classes:
