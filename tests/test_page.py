@@ -146,7 +146,9 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         classes = page.get_by_role("textbox", name="Classes")
         # Until a run has ended, those of before stand there too; and what was typed before may
         # begin another.
+        expect(page.locator("[data-test-script-state=running]")).to_have_count(0)
         until(lambda: is_filled(classes, "dark\nlight <b>\n"))
+        expect(page.locator("[data-test-script-state=running]")).to_have_count(0)
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Images per round").fill("3")
         page.get_by_text("Model and training").click()
