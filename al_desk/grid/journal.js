@@ -91,38 +91,45 @@ function createJournal(name) {
     clearTimeout(timer);
     const asked = unknown;
     [posting, due, unknown] = [true, false, []];
+    let answer, said;
     try {
       // Not a turn later than need be: what is on its way is not held up by what is drawn.
       const ticket = (globalThis.deskTicket ??= Promise.withResolvers()); // perhaps it is yet to come
       if (!ticket.isTaken) await ticket.promise;
       const signal = AbortSignal.timeout(PATIENCE);
       const body = message(saved, part(saved), asked);
-      const answer = await fetch(address, { method: "POST", body, signal });
-      const said = await answer.json();
-      posting = false;
-      if (answer.ok) take(said);
-      else {
-        unknown = [...asked, ...unknown];
-        await refuse(answer.status, said.problem);
-      }
-    } catch {
-      posting = false;
+      answer = await fetch(address, { method: "POST", body, signal });
+      said = await answer.json();
+    } catch { answer = undefined; } // the server is away
+    posting = false;
+    if (answer?.ok) take(said);
+    else {
       unknown = [...asked, ...unknown];
-      if (waited) problem = "The server does not answer.";
-      again();
+      if (answer) await refuse(answer.status, said.problem);
+      else {
+        if (waited) problem = "The server does not answer.";
+        again();
+      }
     }
     notice();
   }
 
   function take(said) {
-    const wasAway = waited > 0;
+    const [wasAway, before] = [waited > 0, saved];
     [waited, problem, at] = [0, "", said.at];
     saved = Math.max(saved, said.saved ?? 0);
     for (const [image, label] of said.labels ?? []) told.set(image, label);
     if (saved < events.length || due) post();
-    if (listener) listener(said);
-    // Somebody else may have the batch by now, and an idle page does not notice that its server is back.
-    if (said.run || wasAway || !listener) globalThis.deskLink?.run();
+    listener?.(said);
+    // Somebody else may have the batch by now, an idle page does not notice that its server is back,
+    // and what has come of a grid that has gone is not on the page yet.
+    const isLate = !listener && saved > before;
+    if (said.run || wasAway || isLate) globalThis.deskLink?.run();
+    if (isLate) setTimeout(forget, LATE);
+  }
+
+  // A grid that is drawn again at once knows its labels, and takes keys: not before a while.
+  function forget() {
     if (!listener && saved === events.length) journals.delete(name);
   }
 
@@ -169,8 +176,7 @@ function createJournal(name) {
       if (listener !== heard) return; // another grid has taken its place
       listener = null;
       setTimeout(notice, SOON);
-      // A grid that is drawn again at once knows its labels, and takes keys.
-      setTimeout(() => listener || saved < events.length || journals.delete(name), LATE);
+      setTimeout(forget, LATE);
     },
     touch: () => { since = performance.now(); },
     // The labels of images, with what is not saved yet.

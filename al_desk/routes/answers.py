@@ -123,11 +123,10 @@ class _Answer:
             log = self.store.annotations(grid.experiment, {event.image for event in events})
         saved = {row.event for row in log}
         names = self._names(events)
-        number = (
-            self.batch.round
-            if self.batch
-            else open_experiment(self.store, grid.experiment).label_round
-        )
+        if self.batch is not None:
+            number = self.batch.round
+        else:
+            number = open_experiment(self.store, grid.experiment).label_round
         new: list[Annotation] = []
         for event in events:
             row: Annotation | None = None
@@ -162,12 +161,8 @@ class _Answer:
 
     def _is_mine(self) -> bool:
         """Whether the batch is still being labelled under this name."""
-        batch = self.batch
-        return (
-            batch is not None
-            and not batch.handed_in_at
-            and (batch.annotator == self.grid.annotator)
-        )
+        batch, name = self.batch, self.grid.annotator
+        return batch is not None and not batch.handed_in_at and batch.annotator == name
 
     def _lapses_soon(self) -> bool:
         """Whether the lease is to be renewed: not with each label, since that takes a while."""
@@ -181,7 +176,7 @@ class _Answer:
         batch, number = self.batch, self.grid.experiment
         if batch is not None:
             return _names_of_batch(self.store, number, tuple(batch.images), batch.created_at)
-        return _names(self.store, number, tuple({event.image: 0 for event in events}))
+        return _names(self.store, number, tuple(dict.fromkeys(event.image for event in events)))
 
     def _say_truths(self, events: Sequence[GridEvent], numbers: dict[str, int]) -> None:
         for event in events:
@@ -227,9 +222,8 @@ class _Answer:
 
     def _take_back(self, event_id: str) -> None:
         if self.batch is None or self.batch.annotator != self.grid.annotator:
-            self.told["run"] = (
-                True  # it has gone to somebody else: what would be undone is not in view
-            )
+            # It has gone to somebody else: what would be undone is not in view.
+            self.told["run"] = True
             return
         holder = self.batch.holder or "", self.grid.annotator
         done = take_back(self.store, self.grid.experiment, event_id, holder)
@@ -251,7 +245,7 @@ class _Answer:
                 last, found = self.store.since(number, after)
         rest = [image for image in images if image not in found]
         if rest:
-            last = self.last
+            last = self.last  # what has come since may be told twice, and is not missed
             found |= {image: [] for image in rest} | _by_image(self.store.annotations(number, rest))
         told: dict[str, Any] = {"at": [last, len(self.changes)]}
         labels = self._codes({i: rows for i, rows in found.items() if i in known}, before)

@@ -87,7 +87,7 @@ def trainer() -> Worker:
 
 
 def _collect_garbage() -> None:
-    """Networks and their optimisers form cycles. Streamlit would collect them after each label, but
+    """Networks and their optimisers form cycles. Streamlit would collect them after each run, but
     is told not to (``.streamlit/config.toml``)."""
     gc.collect()
 
