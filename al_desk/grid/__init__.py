@@ -3,6 +3,7 @@
 label_grid       the component; .js draws it and handles what the person does, .css styles it
 tiles            what the grid shows of an image; .js draws the tiles of a frame
 head.js          progress, problems, buttons and classes above the tiles
+large.js         the current picture, large
 panels.css       the style of the panels, and of small screens
 journal.js       what the person did, and its way to the log
 keyboard.js      what a key means

@@ -45,9 +45,9 @@ function createGrid(parent, key) {
     give, undo, handIn, turn, toggleWhy: why.toggle, sendAgain: () => journal.retry(),
   });
   const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
-  const large = el("div", { className: "large", "data-testid": "large" }); // the current picture
-  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node,
-    el("div", { className: "body" }, large, pictures, why.panel));
+  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node);
+  const large = createLarge(root, () => frame, () => current, () => tiles[current]);
+  root.append(el("div", { className: "body" }, large.node, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(row, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
@@ -143,17 +143,7 @@ function createGrid(parent, key) {
   function paintAll() {
     tiles.forEach((_, i) => paint(i));
     paintHead();
-    paintLarge();
-  }
-
-  function paintLarge() {
-    const [is, ought] = [large.dataset.image ?? "", root.classList.contains("zoom") ? current : ""];
-    if (is === String(ought)) return;
-    delete large.dataset.image;
-    large.replaceChildren();
-    if (ought === "") return;
-    large.dataset.image = String(ought);
-    large.append(createPicture(frame.address, frame.pictures[ought], "original"));
+    large.paint();
   }
 
   function paint(i) {
@@ -170,12 +160,6 @@ function createGrid(parent, key) {
       onDisk: journal.stored(frame.images),
       isSaved: journal.isSaved, isReview: frame.review, isWaiting: awaited !== null,
     });
-  }
-
-  function enlarge() {
-    const isLarge = root.classList.toggle("zoom");
-    paintLarge();
-    (isLarge ? large : tiles[current]).scrollIntoView({ block: isLarge ? "start" : "nearest" });
   }
 
   // A picture below the pointer grows away from the edges, so that nothing is cut off.
@@ -196,7 +180,7 @@ function createGrid(parent, key) {
     if (tiles[before]) paint(before);
     paint(i);
     paintHead();
-    paintLarge();
+    large.paint();
     focusTile();
     why.ask();
   }
@@ -307,7 +291,7 @@ function createGrid(parent, key) {
     commands: {
       s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: () => give(-8),
       u: undo, l: openList, w: head.pressWhy,
-      z: enlarge, "?": head.toggleHelp,
+      z: large.toggle, "?": head.toggleHelp,
       "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
     },
     focus: focusTile,

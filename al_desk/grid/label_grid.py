@@ -15,7 +15,7 @@ from al_desk.routes.pictures import Shown
 from al_desk.routes.why import why_address
 from al_desk.widgets.scripts import source
 
-SCRIPTS = "elements head tiles journal keyboard selection class_list label_grid"
+SCRIPTS = "elements head tiles large journal keyboard selection class_list label_grid"
 _grid = st.components.v2.component(
     "label_grid",
     js=source("widgets/picture.js", *(f"grid/{name}.js" for name in SCRIPTS.split())),
