@@ -11,6 +11,7 @@ from al_core.experiment.class_acts import (
     Make,
     add,
     merge,
+    put_on,
     redo,
     rename,
     reorder,
@@ -74,7 +75,7 @@ def an_act(classes: Classes, data: st.DataObject) -> tuple[str, Make]:
     acts = {
         "add": add(new[:1]), "rename": rename(one, new[0]), "merge": merge([one], other),
         "split": split(one, new), "retire": retire(one), "order": reorder(names[::-1]),
-        "undo": undo(), "redo": redo(),
+        "key": put_on(one, "k"), "undo": undo(), "redo": redo(),
     }  # fmt: skip
     kind = data.draw(st.sampled_from([*acts]))
     return kind, acts[kind]

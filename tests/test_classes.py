@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from al_core.errors import ConfigError
 from al_core.experiment.class_acts import (
+    TAKEN,
     add,
     change_classes,
     merge,
+    put_on,
     redo,
     rename,
     reorder,
@@ -26,6 +29,7 @@ from al_core.experiment.class_acts import (
 from al_core.experiment.classes import Classes, fold
 from al_core.experiment.pool import Pool
 from al_core.store.records import Annotation, ClassChange
+from tests.servers import ROOT
 
 FIRST = ("cat", "dog", "bird")
 IMAGES = 6
@@ -94,6 +98,26 @@ def test_classes_are_shown_and_labels_count_as_the_log_says(makes, shown, labels
 
 
 @pytest.mark.parametrize(
+    ("makes", "keys"),
+    [
+        ([put_on("cat", " C ")], ["c", "", ""]),
+        ([put_on("cat", "7"), rename("cat", "tom"), add(["cow"])], ["7", "", "", ""]),
+        ([put_on("cat", "c"), put_on("dog", "c")], ["", "c", ""]),
+        ([put_on("cat", "c"), put_on("dog", "c"), undo()], ["c", "", ""]),
+        ([put_on("cat", "c"), put_on("cat", "")], ["", "", ""]),
+    ],
+)
+def test_a_class_has_the_key_that_somebody_gave_it_last(makes, keys) -> None:
+    assert [*after(*makes).keys] == keys
+
+
+def test_no_class_takes_a_letter_that_does_something_else_in_the_grid() -> None:
+    script = (ROOT / "al_desk" / "grid" / "label_grid.js").read_text("utf-8")
+    commands = script[script.index("commands: {") : script.index("focus: ()")]
+    assert "".join(sorted(re.findall(r"\b([a-z]): ", commands))) == TAKEN
+
+
+@pytest.mark.parametrize(
     ("makes", "sentence"),
     [
         ([add(["cat"])], "a class “cat” already"),
@@ -106,6 +130,9 @@ def test_classes_are_shown_and_labels_count_as_the_log_says(makes, shown, labels
         ([split("cat", ["tabby"])], "two others at least"),
         ([split("cat", ["tabby", "dog"])], "Two classes have the same name"),
         ([retire("cat"), retire("dog")], "at least two classes"),
+        ([put_on("cat", "S")], "S does something else while you label"),
+        ([put_on("cat", "ж")], "A key is a letter from A to Z, or a digit: “ж”"),
+        ([put_on("cow", "c")], "no class “cow”"),
         ([undo()], "no change of the classes to undo"),
         ([add(["fish"]), redo()], "no change of the classes to do again"),
         ([add(["fish"]), undo(), add(["cow"]), redo()], "to do again"),

@@ -20,7 +20,8 @@ names = click.argument("names", nargs=-1, required=True)
 
 @click.group(cls=SentenceGroup)
 def classes() -> None:
-    """Show the classes of an experiment, or change them: add, rename, order, merge, split, retire.
+    """Show the classes of an experiment, or change them: add, rename, key, order, merge, split,
+    retire.
 
     A change is a row of the log that can be undone, and replayed. Labels keep what they said: those
     of classes that were merged count as one, the images of one that was split are asked about
@@ -65,6 +66,16 @@ def add(name: str, names: tuple[str, ...], annotator: str) -> None:
 def rename(name: str, old: str, new: str, annotator: str) -> None:
     """Call the class OLD otherwise: NEW."""
     _change(name, annotator, of.rename(old, new))
+
+
+@classes.command()
+@options.experiment
+@click.argument("old", metavar="CLASS")
+@click.argument("key", default="")
+@annotator
+def key(name: str, old: str, key: str, annotator: str) -> None:
+    """Put CLASS on a letter or digit of its own: KEY. Without one, it has none any more."""
+    _change(name, annotator, of.put_on(old, key))
 
 
 @classes.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from al_core.errors import ConfigError
 from al_core.experiment.classes import (
     ADD,
     ASIDE,
+    KEY,
     MERGE,
     ORDER,
     RENAME,
@@ -26,6 +28,8 @@ from al_core.store.records import ClassChange
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
+
+TAKEN = "bflnqsuwxz"  # letters of which each does something else while one labels
 
 Make = Callable[[Classes, Sequence[ClassChange]], ClassChange]
 
@@ -64,6 +68,24 @@ def rename(name: str, new: str) -> Make:
 
     def make(classes: Classes, changes: Sequence[ClassChange]) -> ClassChange:
         return ClassChange(RENAME, (classes.number(name),), (checked("A class", new),))
+
+    return make
+
+
+def put_on(name: str, key: str) -> Make:
+    """Put a class on a key, a letter from A to Z or a digit, that no other class has from then on;
+    with an empty one it has none of its own any more."""
+
+    def make(classes: Classes, changes: Sequence[ClassChange]) -> ClassChange:
+        wanted = key.strip().lower()
+        if not re.fullmatch("[a-z0-9]?", wanted):
+            raise ConfigError(f"A key is a letter from A to Z, or a digit: “{key.strip()}”.")
+        if wanted and wanted in TAKEN:
+            raise ConfigError(
+                f"{wanted.upper()} does something else while you label; so do "
+                f"{', '.join(TAKEN.replace(wanted, '').upper())}. Choose another key."
+            )
+        return ClassChange(KEY, (classes.number(name),), (wanted,))
 
     return make
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=np.floating)
 
-ADD, RENAME, ORDER, MERGE, SPLIT, RETIRE, UNDO, TRUTH = (
-    "add", "rename", "order", "merge", "split", "retire", "undo", "truth",
+ADD, RENAME, KEY, ORDER, MERGE, SPLIT, RETIRE, UNDO, TRUTH = (
+    "add", "rename", "key", "order", "merge", "split", "retire", "undo", "truth",
 )  # fmt: skip
 ASIDE = (UNDO, TRUTH)  # of these an undo is no step of its own
 OPEN, SKIPPED = -1, -2  # what a label counts as where it is of no class any more
@@ -37,14 +37,16 @@ class Classes:
     ``names`` are what they are called now, and ``first_names`` what they were called when they
     came. ``shown``: those that can be given, in the order in which they are shown. ``counts_as``:
     what a label of each counts as, one of ``shown``, OPEN where its image is to be asked about
-    again, or SKIPPED. ``parts``: by a class that was split, what became of it. ``truths``: what
-    people have said of test images, by their positions, as numbers of classes.
+    again, or SKIPPED. ``keys``: the key on which somebody put each, "" for none. ``parts``: by a
+    class that was split, what became of it. ``truths``: what people have said of test images, by
+    their positions, as numbers of classes.
     """
 
     names: tuple[str, ...]
     first_names: tuple[str, ...]
     shown: tuple[int, ...]
     counts_as: tuple[int, ...]
+    keys: tuple[str, ...]
     parts: tuple[tuple[int, ...], ...]
     truths: tuple[tuple[int, int], ...] = ()
 
@@ -142,7 +144,7 @@ def standing(changes: Sequence[ClassChange]) -> list[bool]:
 @lru_cache(32)
 def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
     """The classes of an experiment that began with ``names``, after ``changes``."""
-    first, called = list(names), list(names)
+    first, called, keys = list(names), list(names), [""] * len(names)
     shown = list(range(len(names)))
     into: dict[int, int] = {}  # what a class was merged into, or was a part of before an undo
     parts: dict[int, tuple[int, ...]] = {}
@@ -152,6 +154,7 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
         new = tuple(range(len(first), len(first) + len(change.names))) if _adds(change) else ()
         first += change.names if new else ()
         called += change.names if new else ()
+        keys += [""] * len(new)
         there = [*dict.fromkeys(one for one in change.classes if one in shown)]
         if not stands:
             if change.kind == SPLIT:
@@ -160,6 +163,9 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
             shown += new
         elif change.kind == RENAME:
             called[change.classes[0]] = change.names[0]
+        elif change.kind == KEY:
+            keys = ["" if key == change.names[0] else key for key in keys]
+            keys[change.classes[0]] = change.names[0]
         elif change.kind == ORDER:
             shown = there + [one for one in shown if one not in there]
         elif change.kind == MERGE and change.classes[0] in shown:
@@ -187,7 +193,15 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
         counts_as.append(now if now in shown else SKIPPED if now in retired else OPEN)
     every = tuple(parts.get(one, ()) for one in range(len(first)))
     said = tuple((image, counts_as[one]) for image, one in sorted(truths.items()))
-    return Classes(tuple(called), tuple(first), tuple(shown), tuple(counts_as), every, said)
+    return Classes(
+        names=tuple(called),
+        first_names=tuple(first),
+        shown=tuple(shown),
+        counts_as=tuple(counts_as),
+        keys=tuple(keys),
+        parts=every,
+        truths=said,
+    )
 
 
 def _adds(change: ClassChange) -> bool:
@@ -203,6 +217,11 @@ def in_words(change: ClassChange, classes: Classes) -> str:
             return f"{new} added"
         case "rename":
             return f"{named[0]} got its name"
+        case "key":
+            key = change.names[0].upper()
+            return (
+                f"{named[0]} put on the key {key}" if key else f"{named[0]} has no key of its own"
+            )
         case "order":
             return "another order"
         case "merge":

@@ -100,11 +100,11 @@ class LogPosition:
 class ClassChange:
     """One change of an experiment's classes, or an undo of one; never changed, only followed.
 
-    ``kind``: "add", "rename", "order", "merge", "split", "retire", "undo", or "truth": a test image
-    is of this class. ``classes`` are the numbers of those that it is about: of a merge the first is
-    what the others become. ``names``: the new name, or those of the classes that come, which get
-    the next numbers. ``undoes``: the place of the change that an undo takes back. ``image``: the
-    position of the test image.
+    ``kind``: "add", "rename", "key", "order", "merge", "split", "retire", "undo", or "truth": a
+    test image is of this class. ``classes`` are the numbers of those that it is about: of a merge
+    the first is what the others become. ``names``: the new name, the key or "", or those of the
+    classes that come, which get the next numbers. ``undoes``: the place of the change that an undo
+    takes back. ``image``: the position of the test image.
     """
 
     kind: str

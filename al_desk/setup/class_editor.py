@@ -117,6 +117,11 @@ ACTS: dict[str, tuple[str, list[Field], Callable[..., Make]]] = {
         [_one("Class"), _text("New name")],
         of.rename,
     ),
+    "Key": (
+        "A letter or a digit that labels with this class; empty for none of its own.",
+        [_one("Class"), _text("Key")],
+        of.put_on,
+    ),
     "Merge": (
         "Labels of all of them count as one class.",
         [_many("Classes"), _one("Into")],
