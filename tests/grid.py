@@ -34,16 +34,22 @@ def page():
     query["fail"] = st.checkbox("The disk is full")
     log.with_name(WISHES).write_text(json.dumps(query))
     batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
-    pictures = [(str(i), 32, 32) for i in range(int(query.get("n", 6)))]
+    size = [int(side) for side in query.get("size", "32x32").split("x")]
+    pictures = [(str(i), *size) for i in range(int(query.get("n", 6)))]
     images = [100 + i for i in range(len(pictures))]
     kind = "review" if "review" in query else "batch"
     # A page of one file: the pictures come from nowhere.
     label_grid(Frame(
         Grid(1, kind, batch if kind == "batch" else 0, str(log), "guesses" in query), images,
-        "/nowhere/", pictures, names, range(len(names)),
+        "/nowhere/", pictures, [f"{i}.jpg" for i in images], names,
+        json.loads(query.get("keys", "[]")) or [""] * len(names), range(len(names)),
         dict.fromkeys(images, (1, 0.61)) if "guess" in query else {},
     ))
     st.text_input("Note")
+    st.toggle("Lamp")
+    st.selectbox("Fruit", ["apple", "12 pears"])
+    with st.container(height=400):
+        st.slider("Loud", 0, 9)
     if pressed("Count"):
         st.write(f"counted {len(log.read_text().splitlines())}")
     if st.button("Next batch"):
@@ -123,6 +129,7 @@ class Grid:
         self.page.get_by_role("textbox", name="Note").wait_for()
 
     def close(self) -> None:
+        self.page.evaluate("localStorage.clear()")
         self.page.remove_listener("pageerror", self._hear)
         if self._is_phone:
             self.page.close()

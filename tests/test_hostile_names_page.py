@@ -67,7 +67,7 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
     expect(page.get_by_role("textbox", name="Your name")).to_have_value(ANNOTATOR)
     for name in CLASSES:
         expect(page.locator(".legend button").filter(has_text=name)).to_have_count(1)
-    for key in "012345":
+    for key in "123456":
         page.keyboard.press(key)
     expect(page.get_by_text("6 of 6 saved")).to_be_visible(timeout=WAIT)
     shown = [tile.get_attribute("data-label") for tile in page.get_by_test_id("tile").all()]

@@ -13,7 +13,7 @@ def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):
     press = """() => {
         let typed = 0;
         const timer = setInterval(() => {
-            const key = String(typed % 3);
+            const key = String(1 + typed % 3);
             const init = { key, code: "Digit" + key, bubbles: true, composed: true };
             document.body.dispatchEvent(new KeyboardEvent("keydown", init));
             if (++typed === 60) clearInterval(timer);
@@ -28,7 +28,7 @@ def test_sixty_labels_typed_in_half_a_second_all_arrive_in_order(open_desk):
 @pytest.mark.parametrize("slow", [0, 0.3])
 def test_labels_typed_right_before_the_hand_in_come_before_it_and_once(open_desk, slow):
     desk = open_desk(slow=slow)
-    desk.page.keyboard.type("012012")
+    desk.page.keyboard.type("123123")
     desk.press("Enter", "Enter")
     labels = [(100 + i, i % 3) for i in range(6)]
     assert desk.events(7) == [*labels, (ANY, HAND_IN)]
@@ -37,20 +37,20 @@ def test_labels_typed_right_before_the_hand_in_come_before_it_and_once(open_desk
 def test_the_guess_is_hidden_until_there_is_a_label_that_differs(open_desk):
     desk = open_desk(guess=1)
     assert "61%" not in desk.page.get_by_test_id("label-grid").inner_text()
-    desk.page.keyboard.type("012")
+    desk.page.keyboard.type("123")
     assert desk.guesses() == ["≠ dog · 61%", "", "≠ dog · 61%", "", "", ""]
     assert "prediction dog · 61%" in desk.tiles.first.get_attribute("aria-label")
 
 
 def test_a_setting_shows_the_guesses_from_the_start(open_desk):
     desk = open_desk(guess=1, guesses=1)
-    desk.press("0")
+    desk.press("1")
     assert desk.guesses() == ["≠ dog · 61%"] + ["dog · 61%"] * 5
 
 
 def test_enter_hands_in_once_and_only_when_nothing_is_open(open_desk):
     desk = open_desk()
-    desk.page.keyboard.type("01201")
+    desk.page.keyboard.type("12312")
     desk.press("Home", "Enter")
     assert desk.progress() == "1 still open: label or skip"
     assert desk.current() == 5
@@ -60,13 +60,13 @@ def test_enter_hands_in_once_and_only_when_nothing_is_open(open_desk):
 
 def test_undo_with_nothing_left_in_this_grid_asks_for_what_came_before(open_desk):
     desk = open_desk()
-    desk.press("0", "u", "u")
+    desk.press("1", "u", "u")
     assert desk.events(3) == [(100, 0), (100, UNDO), (ANY, UNDO)]
 
 
 def test_a_review_moves_on_to_the_next_tile_and_hands_nothing_in(open_desk):
     desk = open_desk(review=1)
-    desk.press("1", "2", "Enter", "End", "0", "u", "u", "u", "u")
+    desk.press("2", "3", "Enter", "End", "1", "u", "u", "u", "u")
     assert desk.current() == 0
     assert desk.labels() == [""] * 6
     assert desk.events(6) == [
@@ -87,7 +87,7 @@ def test_why_this_image_is_asked_for_the_tile_in_focus(open_desk):
 
 def test_what_is_saved_is_said_when_it_is(open_desk):
     desk = open_desk(slow=0.5)
-    desk.page.keyboard.type("01")
+    desk.page.keyboard.type("12")
     desk.page.get_by_text("saving…").wait_for()
     desk.page.get_by_text("2 of 6 saved").wait_for()
     assert desk.events(2) == [(100, 0), (101, 1)]
@@ -95,8 +95,8 @@ def test_what_is_saved_is_said_when_it_is(open_desk):
 
 def test_undo_restores_the_label_before_and_goes_back_to_its_tile(open_desk):
     desk = open_desk()
-    desk.page.keyboard.type("01")
-    desk.press("Home", "2")
+    desk.page.keyboard.type("12")
+    desk.press("Home", "3")
     assert (desk.labels()[:3], desk.current()) == (["bird", "dog", ""], 2)
     desk.press("u")
     assert (desk.labels()[:3], desk.current()) == (["cat", "dog", ""], 0)
@@ -108,7 +108,7 @@ def test_undo_restores_the_label_before_and_goes_back_to_its_tile(open_desk):
 def test_class_names_are_text_and_nothing_else(open_desk):
     name = "<script>window.hit = 1</script><img src=x onerror=window.hit=1>"
     desk = open_desk(classes=json.dumps([name, "dog"]))
-    desk.press("0")
+    desk.press("1")
     assert desk.labels()[0] == name
     assert name in desk.tiles.first.inner_text()
     desk.press("l")
@@ -127,18 +127,18 @@ def test_keys_typed_into_a_text_field_label_nothing(open_desk):
 
 def test_a_full_rerun_brings_stored_labels_but_not_over_those_just_given(open_desk):
     desk = open_desk()
-    desk.press("ArrowRight", "1")
+    desk.press("ArrowRight", "2")
     desk.page.get_by_text("Stored").click()
     desk.page.get_by_text("1 of 6 labelled").wait_for(state="detached")
     assert desk.labels() == ["bird", "dog", "", "", "", ""]
-    desk.press("0")
+    desk.press("1")
     assert desk.labels() == ["bird", "dog", "cat", "", "", ""]
     assert desk.events(2) == [(101, 1), (102, 0)]
 
 
 def test_the_next_batch_starts_anew(open_desk):
     desk = open_desk()
-    desk.page.keyboard.type("01")
+    desk.page.keyboard.type("12")
     desk.events(2)
     desk.log.write_text("")
     desk.page.get_by_role("button", name="Next batch").click()
@@ -146,7 +146,7 @@ def test_the_next_batch_starts_anew(open_desk):
     expect(desk.tiles).to_have_count(6)  # the grid that goes may stand beside it for a moment
     expect(desk.tiles.first).to_be_focused()
     assert desk.current() == 0
-    desk.press("2")
+    desk.press("3")
     assert desk.labels() == ["bird"] + [""] * 5
     assert desk.events(1) == [(100, 2)]
 
@@ -157,7 +157,7 @@ def test_labels_that_could_not_be_stored_come_again(open_desk):
     full.click()
     desk.page.get_by_text("Not saved yet: The disk is full.").wait_for()
     desk.tiles.first.click()
-    desk.page.keyboard.type("01")
+    desk.page.keyboard.type("12")
     assert desk.labels() == ["cat", "dog", "", "", "", ""]
     full.click()
     desk.page.get_by_text("2 of 6 saved").wait_for()

@@ -90,7 +90,7 @@ def test_a_wheel_holds_every_module_script_and_style_and_the_settings(wheel: Pat
         for path in ours
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"al_desk/grid/label_grid.js", "al_desk/grid/label_grid.css"} <= expected
+    assert {"al_desk/grid/label_grid.js", "al_desk/grid/tiles.css"} <= expected
     assert any("migrations/versions/" in name for name in expected)
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}

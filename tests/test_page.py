@@ -161,7 +161,7 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         start.click()
         tiles(page, 4)
         expect(page.get_by_text("Initial images, drawn at random")).to_be_visible()
-        for key in "0101":
+        for key in "1212":
             page.keyboard.press(key)
         expect(page.get_by_text("4 of 4 saved")).to_be_visible()
         expect(page.get_by_test_id("tile").nth(1)).to_have_attribute("data-label", "light <b>")

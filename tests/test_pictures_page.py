@@ -28,7 +28,7 @@ def start(home: Path, folder: Path, name: str) -> tuple[Store, int, list[str]]:
 
 def label_all(page: Page) -> None:
     for _ in range(4):
-        page.keyboard.press("0")
+        page.keyboard.press("1")
     expect(page.get_by_text("4 of 4 saved")).to_be_visible()
 
 

@@ -2,10 +2,20 @@
 // The class list: a popup beside a tile with all classes, and Skip and Clear below them. A name that
 // no class has is a new class. Part of one module with label_grid.js.
 
+const FEW = 10; // classes that are listed in their order; of more, those that were given last come first
+const DRAWN = 60; // entries at once: more are drawn as one gets there
+
+// That a class of this name was given.
+function noteGiven(experiment, name) {
+  const before = recall(`recent-${experiment}`, []);
+  if (before[0] === name) return;
+  remember(`recent-${experiment}`, [name, ...before.filter((one) => one !== name)].slice(0, 50));
+}
+
 // `choose` is called with a label's code, or a new class's name; `closed` when the list closes without
 // a choice.
 function createClassList(root, choose, closed) {
-  let anchor, entries, shown, label, following;
+  let anchor, entries, shown, label, following, recent;
   let at = 0; // the entry that Enter chooses
   let dismissed = 0; // when a click outside the list closed it
 
@@ -24,16 +34,19 @@ function createClassList(root, choose, closed) {
     following.abort();
   });
   root.append(box);
+  options.addEventListener("scroll", () => {
+    if (options.scrollTop + 2 * options.clientHeight > options.scrollHeight) draw(DRAWN);
+  }, { passive: true });
 
   // Without case, accents, or how those are composed.
   const folded = (name) => name.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   const isOpen = () => box.matches(":popover-open");
 
-  function open(tile, { classes, shown: order }, code, firstKey) {
+  function open(tile, frame, code, keys) {
     // A click on the list's own tile dismisses it, and must not open it again.
     if (isOpen() || (tile === anchor && performance.now() - dismissed < 300)) return close();
     [anchor, label, following] = [tile, code, new AbortController()];
-    enter({ classes, shown: order }, firstKey);
+    enter(frame, keys);
     filter.value = "";
     box.showPopover();
     fill();
@@ -45,50 +58,65 @@ function createClassList(root, choose, closed) {
   }
 
   // The classes have changed: what was typed stays.
-  function update(frame, firstKey) {
+  function update(frame, keys) {
     if (!isOpen()) return;
-    enter(frame, firstKey);
+    enter(frame, keys);
     fill();
   }
 
-  function enter({ classes, shown: order }, firstKey) {
-    entries = order.map((one, i) => ({ name: classes[one], code: one, key: i - firstKey }));
+  function enter({ classes, shown: order, experiment }, keys) {
+    const given = recall(`recent-${experiment}`, []);
+    recent = new Map(given.map((name, i) => [name, i]));
+    entries = order.map((code) => ({ name: classes[code], code, key: keys.get(code)?.toUpperCase() }));
     for (const [code, name] of Object.entries(SKIPS)) {
       const word = Number(code) === SKIP ? "Skip" : `Skip: ${name.toLowerCase()}`;
       entries.push({ name: word, code: Number(code), key: SKIP_KEYS[code] });
     }
     entries.push({ name: "Clear", code: OPEN, key: "⌫" });
+    for (const entry of entries) entry.text = folded(entry.name);
   }
 
   function fill() {
     const typed = filter.value.trim().replace(/\s+/g, " ");
     const wanted = folded(typed);
-    // The very name first, then names that begin so, or a word of which does; what is typed may be
-    // new; then names within which it stands.
-    const rank = ({ name }) => {
-      const [text, at] = [folded(name), folded(name).indexOf(wanted)];
+    // The very name first, then names that begin so, or a word of which does, then names within which
+    // it stands; what is typed may be new.
+    const rank = ({ text }) => {
+      const at = text.indexOf(wanted);
       if (at <= 0) return at < 0 ? -1 : text === wanted ? 0 : 1;
-      return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 4;
+      return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 3;
     };
-    const found = entries.map((entry) => ({ ...entry, rank: rank(entry) }));
-    if (wanted && !found.some(({ code, name }) => code >= 0 && name === typed)) {
-      found.push({ name: `Add “${typed}”`, code: typed, key: PAGE, rank: 3 });
+    shown = entries.map((entry) => ({ ...entry, rank: wanted ? rank(entry) : Number(entry.code < 0) }))
+      .filter((entry) => entry.rank >= 0);
+    const given = ({ name }) => recent.get(name) ?? Infinity;
+    if (wanted || entries.length > FEW + Object.keys(SKIPS).length + 1) {
+      shown.sort((a, b) => a.rank - b.rank || (given(a) < given(b) ? -1 : Number(given(a) > given(b))));
     }
-    shown = found.filter((entry) => entry.rank >= 0);
-    if (wanted) shown.sort((a, b) => a.rank - b.rank);
-    options.replaceChildren(...shown.map(({ name, code, key }, i) => el("div", {
-      id: `class-${i}`, className: code < 0 ? "option command" : "option", role: "option",
-      ariaSelected: String(code === label && code !== OPEN),
-      onclick: () => pick(code), onpointermove: () => i !== at && mark(i),
-    }, el("span", { className: "text" }, name),
-    ...(key >= PAGE || key < 0 ? [] : [el("kbd", {}, String(key))]))));
+    if (wanted && !entries.some(({ code, name }) => code >= 0 && name === typed)) {
+      const key = shown.length ? "⇧↵" : undefined;
+      shown.push({ name: `Add “${typed}”`, code: typed, key });
+    }
+    options.replaceChildren();
+    draw(DRAWN);
     mark(wanted ? 0 : Math.max(0, shown.findIndex(({ code }) => code === label && code !== OPEN)));
     place();
   }
 
+  function draw(more) {
+    const from = options.children.length;
+    options.append(...shown.slice(from, from + more).map(({ name, code, key }, i) => el("div", {
+      id: `class-${from + i}`, className: code < 0 ? "option command" : "option", role: "option",
+      ariaSelected: String(code === label && code !== OPEN),
+      ariaPosInSet: String(from + i + 1), ariaSetSize: String(shown.length),
+      onclick: () => pick(code), onpointermove: () => from + i !== at && mark(from + i),
+    }, el("span", { className: "text" }, name), ...(key ? [el("kbd", {}, key)] : []))));
+  }
+
   function mark(i) {
+    options.children[at]?.classList.remove("active");
     at = Math.max(0, Math.min(i, shown.length - 1));
-    [...options.children].forEach((option, j) => option.classList.toggle("active", j === at));
+    if (at >= options.children.length) draw(at + DRAWN - options.children.length);
+    options.children[at].classList.add("active");
     options.children[at].scrollIntoView({ block: "nearest" });
     for (const node of [options, filter]) node.setAttribute("aria-activedescendant", `class-${at}`);
   }
@@ -121,7 +149,7 @@ function createClassList(root, choose, closed) {
     closed();
   }
 
-  // Whether a key pressed while the list is open was meant for it.
+  // Whether a key pressed while the list is open was meant for it: all are but those with Ctrl.
   function takes(event) {
     if (!isOpen()) return false;
     const { key } = event;
@@ -129,13 +157,15 @@ function createClassList(root, choose, closed) {
     const move = { ArrowDown: at + 1, ArrowUp: at - 1 }[key]
       ?? (filtering ? undefined : { Home: 0, End: shown.length - 1 }[key]);
     const mine = move !== undefined || ["Enter", "Escape", "Tab"].includes(key);
+    const typed = key.length === 1 && !event.ctrlKey && !event.metaKey;
+    if (!mine && !filtering && !typed) return false;
     // What is typed into the filter must not reach Streamlit, for which "r" means "rerun": it
     // sees the component's outer element as the target, not the text field.
-    if (!mine && !filtering) return false;
     event.stopImmediatePropagation();
     if (mine) event.preventDefault();
+    else if (typed) filter.focus({ preventScroll: true }); // it is typed there
     if (move !== undefined) mark(move);
-    else if (key === "Enter" && shown.length) pick(shown[at].code);
+    else if (key === "Enter") pick(shown[event.shiftKey ? shown.length - 1 : at].code);
     else if (key === "Escape" || key === "Tab") close();
     return true;
   }

@@ -1,20 +1,39 @@
 // @ts-check
-// Keys, wherever the focus is, unless the person is typing into something else.
+// Keys, wherever the focus is, unless the person is typing into something else. Part of one module
+// with label_grid.js.
 
-const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
+const TYPING = "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]";
 const DIALOG = '[role="dialog"]';
 const CONTROL = "a, button, summary, input, [role]";
+const OWN_KEYS = 'input[type=range], [role="slider"], [role="grid"], canvas, [aria-expanded="true"]';
+
+const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/", Minus: "-", Equal: "+" };
+let isForeign = false; // the letter that came last is of a script that is not Latin
 
 // What a key means on any keyboard layout: a name, a digit, a lower-case letter; "" for nothing.
 function keyName(event) {
-  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  // Many layouts type brackets with AltGr, which is reported as Ctrl+Alt.
-  if (event.getModifierState("AltGraph")) return "[]".includes(name) ? name : "";
-  if (event.altKey) return "";
-  if (event.ctrlKey || event.metaKey) return event.shiftKey ? "" : `Ctrl+${name.toUpperCase()}`;
+  const name = byPlace(event, event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  // Many layouts type brackets with AltGr, which is reported as Ctrl+Alt, or with Option.
+  if (event.getModifierState("AltGraph") || event.altKey) {
+    return name === "[" || name === "]" ? name : "";
+  }
+  if (event.ctrlKey || event.metaKey) {
+    return `Ctrl+${event.shiftKey ? "Shift+" : ""}${name.toUpperCase()}`;
+  }
   // The digit row of a French keyboard types "&é" and so on unless shifted.
   const digit = !event.shiftKey && !/^[a-z?[\]]$/.test(name) && /^Digit(\d)$/.exec(event.code);
   return digit ? digit[1] : name;
+}
+
+// Where letters are not Latin, a key means what stands at its place on an English keyboard.
+function byPlace({ code, key, shiftKey }, name) {
+  const isLetter = /^\p{L}$/u.test(name);
+  if (isLetter) isForeign = !/^\p{Script=Latin}$/u.test(name);
+  const isComposed = key === "Process" || key === "Unidentified";
+  if (!isComposed && !(isForeign && name.length === 1)) return name;
+  const letter = /^Key([A-Z])$/.exec(code);
+  if (letter) return letter[1].toLowerCase();
+  return code === "Slash" && shiftKey ? "?" : PLACES[code] ?? name;
 }
 
 // Streamlit opens a dialog when its server is away, and closes it slowly when that is back. It does
@@ -33,15 +52,16 @@ function busyElsewhere(node) {
 }
 
 // `keys.moves` give the next tile, `keys.edits` apply unless a control has the focus, and
-// `keys.commands` always apply.
+// `keys.commands` always apply, as do the keys of classes.
 function listenToKeys(root, keys) {
   function actionFor(event, onControl) {
     const name = keyName(event);
-    if (/^\d$/.test(name)) return () => keys.digit(Number(name));
     if (keys.commands[name]) return keys.commands[name];
+    if (keys.isOfClass(name)) return () => keys.label(name);
     if (onControl) return undefined;
     const move = keys.moves[name];
-    return move ? () => keys.move(move(), event.shiftKey) : keys.edits[name];
+    if (!move) return keys.edits[name];
+    return () => (event.shiftKey && keys.pan(name)) || keys.move(move(), event.shiftKey);
   }
 
   function onKey(event) {
@@ -49,7 +69,7 @@ function listenToKeys(root, keys) {
     const target = event.composedPath()[0];
     const inside = root.contains(target);
     if (!inside && busyElsewhere(target)) return;
-    const onControl = target.matches(inside ? "button" : CONTROL) && !target.matches(DIALOG);
+    const onControl = target.matches(inside ? "button, input" : CONTROL) && !target.matches(DIALOG);
     const action = actionFor(event, onControl);
     if (!action) return;
     event.preventDefault();
@@ -58,13 +78,30 @@ function listenToKeys(root, keys) {
     if (!event.repeat || keys.moves[event.key]) action();
   }
 
-  // What lies over the page takes the keys, and once it is closed its button would; they belong to
-  // the tile, or else the next Space opens it again.
-  for (const closing of ["keydown", "click"]) {
-    document.addEventListener(closing, (event) => {
-      if (!keys.wanted(event) || !busyElsewhere(document.body)) return;
-      setTimeout(() => busyElsewhere(document.activeElement) || keys.focus());
-    }, { capture: true, signal: keys.signal });
+  // Once a field is left by Enter, a list or a dialog is closed, or a toggle or a button is pressed,
+  // elsewhere on the page, keys belong to the tile again: or else what is typed next goes there, and
+  // the next Space presses the button again.
+  function giveBack(event) {
+    if (!keys.isActive() || event.composedPath().includes(root)) return;
+    const [target, wasBusy] = [event.composedPath()[0], busyElsewhere(document.body)];
+    if (event.type === "keydown" && !wasBusy && !leavesField(event, target)) return;
+    setTimeout(() => {
+      const node = document.activeElement ?? document.body;
+      if (!keys.isActive() || busyElsewhere(document.body)) return;
+      const isField = node.closest(TYPING) && !node.closest(OWN_KEYS);
+      const isDone = event.type === "keydown" ? node === target
+        : target.closest?.('[role="option"]') && node.getAttribute("role") === "combobox";
+      if (wasBusy ? !node.closest(TYPING) : isField ? isDone : isPressed(node)) keys.focus();
+    });
+  }
+
+  const leavesField = ({ key, ctrlKey, metaKey }, target) => target.matches(TYPING)
+    && (key === "Escape" || (key === "Enter" && (!target.matches("textarea") || ctrlKey || metaKey)));
+  const isPressed = (node) => node !== document.body && !node.shadowRoot && node.matches(CONTROL)
+    && !node.closest(OWN_KEYS);
+
+  for (const name of ["keydown", "pointerup"]) {
+    document.addEventListener(name, giveBack, { capture: true, signal: keys.signal });
   }
   document.addEventListener("keydown", onKey, { capture: true, signal: keys.signal });
   noteDialogs.observe(document.body, { childList: true, subtree: true });

@@ -27,31 +27,43 @@ export default function ({ data, parentElement }) {
 }
 
 function createGrid(parent, key) {
-  const history = []; // what undo restores: lists of [tile, label before]
   const listening = new AbortController();
   let frame, journal, labels, tiles, drawn, named;
   let ahead; // pictures of the next batch, so that the browser has them by then
-  let current = 0;
-  let page = 0;
-  /** @type {number?} */
-  let awaited = null; // HAND_IN or UNDO until its outcome is shown: what is typed means other images
-  let refusal = ""; // why the last hand-in or undo was refused
+  let current = 0; // -1 once all is answered: then a key changes nothing
+  let last = 0; // the tile that was the current one before
   let seen; // another holder, for whom the page was asked to run
   let untouched = true; // until the person does something, the first open tile is the current one
 
-  const row = el("div", { className: "row", role: "row" });
-  const why = createWhyPanel(() => frame, () => frame.images[current]);
-  const head = createHead({
-    give, undo, handIn, turn, toggleWhy: why.toggle, sendAgain: () => journal.retry(),
+  const pictures = el("div", { className: "tiles", role: "grid", ariaLabel: "Images", tabIndex: -1,
+    ariaMultiSelectable: "true" });
+  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true });
+  const why = createWhyPanel(() => frame, () => current);
+  const layout = createLayout(root, pictures, () => focusTile());
+  const light = createLight(root, focusTile);
+  const legend = createLegend(give);
+  const head = createHead(legend, {
+    give, undo: () => acts.undo(), handIn: () => acts.handIn(), toggleWhy: why.toggle, sendAgain: () => journal.retry(),
+  }, layout.node, light.node);
+  const large = createLarge(root, {
+    frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
+    open: openList, focus: focusTile,
   });
-  const pictures = el("div", { role: "grid", ariaLabel: "Images", ariaMultiSelectable: "true" }, row);
-  const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true }, head.node);
-  const large = createLarge(root, () => frame, () => current, () => tiles[current]);
-  root.append(el("div", { className: "body" }, large.node, pictures, why.panel));
+  root.append(head.node, el("div", { className: "body" }, large.node, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
-  const selection = createSelection(row, {
+  const selection = createSelection(pictures, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
     signal: listening.signal,
+  });
+
+  const acts = createActs({
+    frame: () => frame, labels: () => labels, current: () => current, journal: () => journal,
+    selection, select, paint, list, remind: head.remind,
+    changed() {
+      untouched = false;
+      paintHead();
+      paintProblem();
+    },
   });
 
   // ---- what is drawn ---------------------------------------------------------------------------
@@ -62,17 +74,18 @@ function createGrid(parent, key) {
       journal?.leaveGrid(takeAnswer);
       journal = journalOf(frame);
       journal.listen(takeAnswer);
-      history.length = 0;
+      acts.forget();
     } else journal.begin(frame);
-    const classes = JSON.stringify([frame.classes, frame.shown]);
+    const classes = JSON.stringify([frame.classes, frame.shown, frame.keys]);
     journal.ask(frame.images, classes !== named && named !== undefined);
     if (frame.focus) aimAt(frame.focus);
+    legend.take(frame);
     // The classes are on tiles only where the truth is: else these stay, and the list that is open.
     const isTold = frame.truths.some((truth) => truth !== null);
-    const { address, pictures, images, guesses, truths } = frame;
-    const looks = JSON.stringify([address, pictures, images, guesses, truths, isTold && classes]);
+    const { address, pictures: shown, images, guesses, truths } = frame;
+    const looks = JSON.stringify([address, shown, images, guesses, truths, isTold && classes]);
     if (looks !== drawn) build();
-    else if (classes !== named) list.update(frame, page * PAGE);
+    else if (classes !== named) list.update(frame, legend.keys());
     [drawn, named] = [looks, classes];
     ahead = frame.ahead.map((picture) => createPicture(address, picture));
     takeAnswer({});
@@ -85,21 +98,21 @@ function createGrid(parent, key) {
       return paintProblem();
     }
     if (said.classes) takeClasses(said);
-    if (said.refused) [awaited, refusal] = [null, said.refused];
-    if (awaited === UNDO && journal.isSaved && !said.run) awaited = null;
+    acts.hear(said);
     if (said.focus) aimAt(said.focus);
     const holder = said.holder ?? "";
-    if (said.at && frame.holder && ![frame.holder, seen].includes(holder) && !awaited) {
+    if (said.at && frame.holder && ![frame.holder, seen].includes(holder) && !acts.isWaiting) {
       seen = holder; // the batch was handed in, or somebody else has it
       globalThis.deskLink?.run();
     }
     const focus = takeFocus();
-    if (focus >= 0) awaited = null;
+    if (focus >= 0) acts.arrive();
     const first = labels === undefined;
     labels = journal.labels(frame.images);
     root.hidden = false;
     if (untouched || focus >= 0) {
-      current = focus >= 0 ? focus : Math.max(0, labels.indexOf(OPEN));
+      const open = labels.indexOf(OPEN);
+      current = focus >= 0 ? focus : frame.review ? Math.max(0, open) : open;
       selection.clear(current);
     }
     paintAll();
@@ -111,9 +124,10 @@ function createGrid(parent, key) {
   }
 
   // Sooner than the page is drawn again.
-  function takeClasses({ classes, shown }) {
-    frame = { ...frame, classes, shown };
-    list.update(frame, page * PAGE);
+  function takeClasses({ classes, shown, keys }) {
+    frame = { ...frame, classes, shown, keys };
+    legend.take(frame);
+    list.update(frame, legend.keys());
   }
 
   // An undo leads to an image, which may be of another batch: whichever grid has it.
@@ -129,14 +143,13 @@ function createGrid(parent, key) {
   }
 
   function paintProblem() {
-    head.paintProblem(refusal, journal.problem);
+    head.paintProblem(acts.refusal, journal.problem);
   }
 
   function build() {
-    fitRoot(root, frame);
     list.close();
     tiles = frame.images.map((_, i) => createTile(frame, i, () => aim(i)));
-    row.replaceChildren(...tiles);
+    layout.place(tiles, frame);
     current = Math.min(current, tiles.length - 1);
   }
 
@@ -154,18 +167,18 @@ function createGrid(parent, key) {
   }
 
   function paintHead() {
+    pictures.tabIndex = current < 0 ? 0 : -1;
     head.paint({
-      labels, classes: frame.classes, shown: frame.shown, page, label: labels[current],
-      selected: selection.size,
+      labels, label: labels[current], selected: selection.size,
       onDisk: journal.stored(frame.images),
-      isSaved: journal.isSaved, isReview: frame.review, isWaiting: awaited !== null,
+      isSaved: journal.isSaved, isReview: frame.review, isWaiting: acts.isWaiting,
     });
   }
 
   // A picture below the pointer grows away from the edges, so that nothing is cut off.
   function aim(i) {
     const middle = tiles[i].offsetLeft + tiles[i].offsetWidth / 2;
-    tiles[i].style.setProperty("--from", `${(100 * middle) / row.clientWidth}%`);
+    tiles[i].style.setProperty("--from", `${(100 * middle) / pictures.clientWidth}%`);
   }
 
   // ---- what the person does --------------------------------------------------------------------
@@ -176,99 +189,53 @@ function createGrid(parent, key) {
     head.remind("");
     if (i !== current) journal.touch();
     current = i;
-    aim(i);
-    if (tiles[before]) paint(before);
-    paint(i);
+    if (tiles[before]) [last] = [before, paint(before)];
+    if (tiles[i]) [last] = [i, aim(i), paint(i)];
     paintHead();
     large.paint();
     focusTile();
     why.ask();
   }
 
-  function focusTile() {
+  // The focus is on the current tile; where there is none, or only its large picture, on what there is.
+  function focusTile(isInView = false) {
+    if (labels === undefined) return;
     root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what covers the tiles
-    tiles[current].focus({ preventScroll: true });
-    if (tiles[current].matches(":focus")) tiles[current].scrollIntoView({ block: "nearest" });
+    const node = large.isAlone ? large.node : tiles[current] ?? pictures;
+    node.focus({ preventScroll: true });
+    if (!isInView && node === tiles[current] && node.matches(":focus")) {
+      node.scrollIntoView({ block: "nearest" });
+    }
   }
 
   function select(i) {
-    selection.clear(i);
+    selection.clear(i < 0 ? last : i);
     goTo(i);
   }
 
-  // Label, skip or clear the selection, or else the current tile; then move on to the next open one,
-  // from the top again if need be. In a review there are no open ones: on to the next.
   function give(code) {
-    if (awaited) return;
-    list.close();
-    const chosen = selection.size ? selection.all() : [current];
-    const changed = chosen.filter((i) => labels[i] !== code);
-    if (changed.length) {
-      history.push(changed.map((i) => [i, labels[i]]));
-      record(changed.map((i) => [i, code, code]));
-    }
-    const last = chosen.at(-1);
-    const order = labels.map((_, i) => (last + 1 + i) % labels.length);
-    const next = frame.review ? Math.min(last + 1, labels.length - 1)
-      : order.find((i) => labels[i] === OPEN) ?? last;
-    select(code === OPEN ? current : next);
-  }
-
-  function undo() {
-    if (awaited === HAND_IN) return;
-    const group = history.pop();
-    if (group) {
-      record(group.map(([i, before]) => [i, UNDO, before]));
-      select(group[0][0]);
-    } else if (!frame.review) {
-      sendEvents([[ANY, UNDO]]);
-      awaited = UNDO;
-    }
-  }
-
-  function handIn() {
-    if (frame.review || awaited) return;
-    const open = labels.indexOf(OPEN);
-    if (open >= 0) {
-      select(open);
-      head.remind(`${labels.filter((code) => code === OPEN).length} still open: label or skip`);
-      paintHead();
-      return;
-    }
-    sendEvents([[ANY, HAND_IN]]);
-    awaited = HAND_IN;
-    paintHead();
-  }
-
-  // Each change is a tile, what the person did, and the label that it leads to.
-  function record(changes) {
-    for (const [i, , code] of changes) labels[i] = code;
-    sendEvents(changes.map(([i, act, code]) => [frame.images[i], act, code]));
-    for (const [i] of changes) paint(i);
-  }
-
-  function sendEvents(acts) {
-    [untouched, refusal] = [false, ""];
-    journal.add(acts);
-    paintHead();
-    paintProblem();
-  }
-
-  function turn(step) {
-    const pages = Math.ceil(frame.shown.length / PAGE);
-    page = (page + step + pages) % pages;
-    paintHead();
+    acts.give(code);
   }
 
   function openList() {
-    list.open(tiles[current], frame, labels[current], page * PAGE);
+    if (current < 0) return;
+    list.open(large.isAlone ? large.anchor : tiles[current], frame, labels[current], legend.keys());
+  }
+
+  function leave() {
+    if (!large.close()) select(current);
+  }
+
+  function resize(step) {
+    if (large.isOpen) large.step(step);
+    else layout.resize(step);
   }
 
   const grid = {
     key, takeFrame, calls: 0,
     destroy() {
       list.close();
-      why.stop();
+      for (const part of [why, layout, large]) part.stop();
       listening.abort();
       root.remove();
       journal?.leaveGrid(takeAnswer);
@@ -277,28 +244,34 @@ function createGrid(parent, key) {
   };
   active = grid;
   parent.append(root);
+  const from = () => (current < 0 ? last : current);
   listenToKeys(root, {
     moves: {
-      ArrowLeft: () => Math.max(0, current - 1),
-      ArrowRight: () => Math.min(tiles.length - 1, current + 1),
-      ArrowUp: () => tileInRow(tiles, current, -1), ArrowDown: () => tileInRow(tiles, current, 1),
+      ArrowLeft: () => Math.max(0, from() - 1),
+      ArrowRight: () => Math.min(tiles.length - 1, from() + 1),
+      ArrowUp: () => layout.inRow(from(), -1), ArrowDown: () => layout.inRow(from(), 1),
       Home: () => 0, End: () => tiles.length - 1,
     },
     edits: {
-      " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: handIn,
-      Escape: () => select(current), "Ctrl+A": selection.selectAll,
+      " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: acts.handIn,
+      Escape: leave, "Ctrl+A": selection.selectAll,
     },
     commands: {
       s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: () => give(-8),
-      u: undo, l: openList, w: head.pressWhy,
-      z: large.toggle, "?": head.toggleHelp,
-      "[": () => turn(-1), "]": () => turn(1), "Ctrl+Z": undo,
+      u: acts.undo, l: openList, "/": openList, w: head.pressWhy,
+      z: large.toggle, f: large.toggleAlone, b: light.toggle, "?": head.toggleHelp,
+      "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
+      "[": () => legend.turn(-1), "]": () => legend.turn(1),
+      "Ctrl+Z": acts.undo, "Ctrl+Y": acts.redo, "Ctrl+Shift+Z": acts.redo,
     },
-    focus: focusTile,
+    focus: () => focusTile(true),
     signal: listening.signal,
+    isActive: () => active === grid && labels !== undefined,
     wanted: (event) => active === grid && labels !== undefined && !list.takes(event),
     move: (to, extending) => (extending ? selection.extend : select)(to),
-    digit: (i) => page * PAGE + i < frame.shown.length && give(frame.shown[page * PAGE + i]),
+    pan: large.panTowards,
+    isOfClass: (name) => DIGITS.includes(name) || legend.on(name) !== undefined,
+    label: (name) => legend.on(name) !== undefined && give(legend.on(name)),
   });
   // The page was drawn again, or another tab may have changed something meanwhile.
   for (const name of ["desk-drawn", "focus"]) {

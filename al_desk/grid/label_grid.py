@@ -15,11 +15,17 @@ from al_desk.routes.pictures import Shown
 from al_desk.routes.why import why_address
 from al_desk.widgets.scripts import source
 
-SCRIPTS = "elements head tiles large journal keyboard selection class_list label_grid"
+SCRIPTS = (
+    "elements journal acts legend head tiles layout light stage large why keyboard selection "
+    "class_list label_grid"
+)
 _grid = st.components.v2.component(
     "label_grid",
     js=source("widgets/picture.js", *(f"grid/{name}.js" for name in SCRIPTS.split())),
-    css=source("widgets/picture.css", "grid/label_grid.css", "grid/panels.css"),
+    css=source(
+        "widgets/picture.css",
+        *(f"grid/{name}.css" for name in ("head", "tiles", "large", "panels")),
+    ),
 )
 
 
@@ -28,9 +34,10 @@ class Frame:
     """What a grid shows; their labels the browser asks the log for.
 
     ``grid`` says what is asked, and who answers. ``images`` are positions in the training set,
-    ``pictures`` one for each; the browser asks for ``address/name/thumbnail``, or ``/original``.
-    ``class_names`` are those of all classes by their numbers, ``shown`` the numbers of those that
-    can be given, in their order. ``guesses`` are the model's classes and their probabilities, each
+    ``pictures`` one for each; the browser asks for ``address/name/thumbnail``, or ``/original``;
+    ``names`` are those of their files. ``class_names`` are those of all classes by their numbers,
+    ``class_keys`` the keys on which somebody put them, and ``shown`` the numbers of those that can
+    be given, in their order. ``guesses`` are the model's classes and their probabilities, each
     shown once its tile has a different label, or from the start if the grid says so; ``truths`` are
     shown below the pictures, for demonstrations. ``holder``: who labels the batch (see
     :func:`al_desk.routes.answers.tab_name`). ``focus``: an image to go to, and a number that grows
@@ -42,7 +49,9 @@ class Frame:
     images: Sequence[int]
     address: str
     pictures: Sequence[Shown]
+    names: Sequence[str]
     class_names: Sequence[str]
+    class_keys: Sequence[str]
     shown: Sequence[int]
     guesses: Mapping[int, tuple[int, float]] = field(default_factory=dict)
     truths: Mapping[int, int] = field(default_factory=dict)
@@ -65,6 +74,7 @@ def _as_json(frame: Frame, key: str) -> dict[str, Any]:
     images = [int(image) for image in frame.images]
     return {
         "key": key,
+        "experiment": frame.grid.experiment,
         "grid": name_of(frame.grid),
         "token": token_of(frame.grid),
         "labels": labels_address(),
@@ -73,7 +83,9 @@ def _as_json(frame: Frame, key: str) -> dict[str, Any]:
         "show": frame.grid.guess_shown,
         "address": frame.address,
         "pictures": [list(picture) for picture in frame.pictures],
+        "names": [str(name) for name in frame.names],
         "classes": [str(name) for name in frame.class_names],
+        "keys": [*frame.class_keys],
         "shown": [int(number) for number in frame.shown],
         "images": images,
         "guesses": [g and [int(g[0]), round(100 * g[1])] for g in map(frame.guesses.get, images)],

@@ -1,24 +1,74 @@
 // @ts-check
-// The current picture, large, beside the others. Part of one module with label_grid.js.
+// The current picture, large: beside the others, or alone, one after the other. Part of one module
+// with label_grid.js.
 
-function createLarge(root, frame, current, tile) {
-  const node = el("div", { className: "large", "data-testid": "large" });
-  let drawn; // the place of the picture that is shown
+const PAN = { // as parts of what is seen, by the key that shows more of one side
+  ArrowLeft: [0.2, 0], ArrowRight: [-0.2, 0], ArrowUp: [0, 0.2], ArrowDown: [0, -0.2],
+};
+
+// `grid` gives frame(), tiles(), current() and next(), opens the class list, and sets the focus.
+function createLarge(root, grid) {
+  const stage = createStage((scale) => write(size, `${Math.round(100 * scale)}%`));
+  const size = el("span", { className: "size" });
+  const [file, guess] = [el("span", { className: "file" }), el("span", { className: "guess" })];
+  const selector = createSelector();
+  selector.onclick = grid.open;
+  const end = el("p", { className: "end" });
+  const caption = el("div", { className: "caption" }, selector, guess, file, size);
+  const node = el("div", {
+    className: "large", "data-testid": "large", role: "group", tabIndex: -1,
+  }, end, stage.node, caption);
+  let isBeside = false;
+  let isAlone = recall("alone", false);
+  let drawn; // the picture that is shown
+
+  const isOpen = () => isBeside || isAlone;
 
   function paint() {
-    const wanted = root.classList.contains("zoom") ? current() : undefined;
-    if (drawn === wanted) return;
-    drawn = wanted;
-    const { address, pictures } = frame();
-    node.replaceChildren(
-      ...(wanted === undefined ? [] : [createPicture(address, pictures[wanted], "original")]));
+    root.classList.toggle("zoom", isOpen());
+    root.classList.toggle("alone", isAlone);
+    const [frame, i] = [grid.frame(), grid.current()];
+    const tile = isOpen() ? grid.tiles()[i] : undefined;
+    const wanted = tile && JSON.stringify([frame.address, frame.pictures[i]]);
+    stage.node.hidden = caption.hidden = !tile;
+    write(end, tile ? "" : frame.review ? "That was the last one."
+      : "Everything here is answered: Enter hands the batch in.");
+    if (wanted !== drawn) {
+      drawn = wanted;
+      if (tile) stage.show(frame.address, frame.pictures[i], fetchNext);
+      else stage.clear();
+    }
+    if (!tile) return;
+    const [, width, height] = frame.pictures[i];
+    node.ariaLabel = tile.ariaLabel;
+    paintSelector(selector, tile.querySelector(".name").title);
+    write(guess, tile.querySelector(".guess").textContent);
+    write(file, [`${i + 1} of ${frame.images.length}`, frame.names[i], `${width} × ${height}`]
+      .filter(Boolean).join(" · "));
   }
 
-  function toggle() {
-    const isLarge = root.classList.toggle("zoom");
+  // What is looked at next is there by then.
+  function fetchNext() {
+    const [{ address, pictures }, next] = [grid.frame(), grid.next()];
+    if (next >= 0) createPicture(address, pictures[next], "original");
+  }
+
+  function show(beside, alone) {
+    [isBeside, isAlone] = [beside, alone];
+    remember("alone", isAlone);
     paint();
-    (isLarge ? node : tile()).scrollIntoView({ block: isLarge ? "start" : "nearest" });
+    grid.focus();
+    if (isOpen()) node.scrollIntoView({ block: "nearest" });
   }
 
-  return { node, paint, toggle };
+  return {
+    node, paint, stop: stage.stop, step: stage.step,
+    panTowards: (key) => isOpen() && PAN[key] !== undefined && stage.pan(...PAN[key]),
+    toggle: () => show(!isOpen(), false),
+    toggleAlone: () => show(false, !isAlone),
+    close: () => isOpen() && (show(false, false), true),
+    get isOpen() { return isOpen(); },
+    get isAlone() { return isAlone; },
+    get anchor() { return selector; },
+  };
 }

@@ -6,7 +6,7 @@ const DRAG = 5; // pixels that a pointer moves before it drags
 
 // `grid` gives tiles() and current(), moves the current tile, is told of changes, and opens the class
 // list. An empty selection means the current tile.
-function createSelection(row, grid) {
+function createSelection(area, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins
   /** @type {{from: number[], before: number[]}?} */
@@ -38,14 +38,15 @@ function createSelection(row, grid) {
   const selectAll = () => choose(grid.tiles().keys(), grid.current());
 
   function place(event) {
-    const { left, top } = row.getBoundingClientRect();
+    const { left, top } = area.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   }
 
   function onClick(event) {
     const i = grid.tiles().findIndex((tile) => tile.contains(event.target));
     if (dragged || i < 0) return;
-    if (event.shiftKey) extend(i);
+    if (event.target.closest(".name")) onMenu(event);
+    else if (event.shiftKey) extend(i);
     else if (event.ctrlKey || event.metaKey) {
       if (!chosen.size) chosen.add(anchor);
       if (!chosen.delete(i)) chosen.add(i);
@@ -77,7 +78,7 @@ function createSelection(row, grid) {
     if (!(event.buttons & 1)) return onUp();
     const [[x, y], [toX, toY]] = [drag.from, place(event)];
     if (!dragged && Math.hypot(toX - x, toY - y) < DRAG) return;
-    if (!dragged) row.append(box);
+    if (!dragged) area.append(box);
     dragged = true;
     const [left, right, top, bottom] = [
       Math.min(x, toX), Math.max(x, toX), Math.min(y, toY), Math.max(y, toY)];
@@ -103,9 +104,9 @@ function createSelection(row, grid) {
     box.remove();
   }
 
-  row.addEventListener("click", onClick);
-  row.addEventListener("contextmenu", onMenu);
-  row.parentNode.addEventListener("pointerdown", onDown);
+  area.addEventListener("click", onClick);
+  area.addEventListener("contextmenu", onMenu);
+  area.addEventListener("pointerdown", onDown);
   document.addEventListener("pointermove", onMove, { signal: grid.signal });
   document.addEventListener("pointerup", onUp, { signal: grid.signal });
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from al_core.images.dataset import ImageSet
 from al_core.store.records import Batch
 from al_desk.context import DeskContext
 from al_desk.grid.label_grid import Frame
@@ -25,16 +27,26 @@ def frame_of(context: DeskContext, grid: Grid, images: Sequence[int], guesses: G
     train = context.dataset.train
     truths = {image: int(train.targets[image]) for image in images if context.show_truth}
     known = {image: truth for image, truth in truths.items() if truth >= 0}
-    classes = context.experiment.classes
-    where, pictures = address(context.experiment.id), shown(train, images)
-    return Frame(grid, images, where, pictures, classes.names, classes.shown, guesses, known)
+    return replace(_frame(context, grid, train, images), guesses=guesses, truths=known)
 
 
 def frame_of_tests(context: DeskContext, grid: Grid, images: Sequence[int]) -> Frame:
     """The frame of a grid of test ``images``, by their positions in the test set."""
-    classes, number = context.experiment.classes, context.experiment.id
-    pictures = shown(context.dataset.test, images)
-    return Frame(grid, images, address(number), pictures, classes.names, classes.shown)
+    return _frame(context, grid, context.dataset.test, images)
+
+
+def _frame(context: DeskContext, grid: Grid, of: ImageSet, images: Sequence[int]) -> Frame:
+    classes = context.experiment.classes
+    return Frame(
+        grid=grid,
+        images=images,
+        address=address(context.experiment.id),
+        pictures=shown(of, images),
+        names=[of.keys[image] for image in images],
+        class_names=classes.names,
+        class_keys=classes.keys,
+        shown=classes.shown,
+    )
 
 
 def guesses_of(batch: Batch) -> Guesses:

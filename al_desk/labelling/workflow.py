@@ -62,7 +62,7 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
             done = take_back(context.store, experiment.id, event, who)
             if isinstance(done, str):
                 return done
-            st.session_state[FOCUS] = (done, time.time_ns() // 1_000_000)
+            st.session_state[FOCUS] = (done[0], time.time_ns() // 1_000_000)
             return None
 
         key = f"undo-{experiment.id}"

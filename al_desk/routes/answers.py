@@ -49,10 +49,11 @@ def answer(grid: Grid, message: dict[str, Any]) -> dict[str, Any]:
     yet.
 
     The answer has ``saved``, the number of events that need not come again; ``at``; ``labels``,
-    pairs of an image and its label, of those that changed; ``classes`` and ``shown``, as in a
-    frame, if they changed; ``holder``, see :func:`tab_name`; ``refused``, why something was not
-    done; ``run``, where the page shows something else now; ``focus``, the image that an undo leads
-    to. Raises ActiveLearningError where nothing can be saved now, and GoneForGood.
+    pairs of an image and its label, of those that changed; ``classes``, ``keys`` and ``shown``, as
+    in a frame, if they changed; ``holder``, see :func:`tab_name`; ``refused``, why something was
+    not done; ``run``, where the page shows something else now; ``focus``, the image that an undo
+    leads to, and ``undone``, with the label that it had. Raises ActiveLearningError where nothing
+    can be saved now, and GoneForGood.
     """
     return _Answer(grid).to(message)
 
@@ -229,8 +230,11 @@ class _Answer:
         done = take_back(self.store, self.grid.experiment, event_id, holder)
         if isinstance(done, str):
             self.told["refused"] = done
-        else:
-            self.told |= {"run": True, "focus": [done, time.time_ns() // 1_000_000]}
+            return
+        image, before = done
+        self.told |= {"run": True, "focus": [image, time.time_ns() // 1_000_000]}
+        if before is not None:
+            self.told["undone"] = [image, _code(before)]
 
     # What the log says
 
@@ -253,7 +257,12 @@ class _Answer:
             told["labels"] = labels
         classes = self.classes
         if replace(before, truths=()) != replace(classes, truths=()):
-            told |= {"run": True, "classes": [*classes.names], "shown": [*classes.shown]}
+            told |= {
+                "run": True,
+                "classes": [*classes.names],
+                "keys": [*classes.keys],
+                "shown": [*classes.shown],
+            }
         if self.batch and self._is_mine():
             told["holder"] = tab_name(self.batch.holder)
         return told
