@@ -178,6 +178,6 @@ def test_classes_are_changed_by_command(home, store: Store) -> None:
     )
     assert run("key", "milk", "M").endswith("milk, blue, grass.")
     listed = run("list").splitlines()
-    assert listed[-1].endswith("me: “milk” on the key M")
+    assert listed[-1].endswith("“milk” put on the key M")
     assert [line.partition(":")[0] for line in listed[:3]] == ["milk", "blue", "grass"]
     assert listed[3].endswith("me: “black” and “white” added")
