@@ -42,7 +42,7 @@ from al_desk.setup.import_export import export_and_import
 from al_desk.setup.labelling_settings import labelling_settings
 from al_desk.setup.moved_source import offer_to_move
 from al_desk.setup.new_experiment import new_experiment
-from al_desk.setup.sidebar import choose_experiment, show_experiment
+from al_desk.setup.sidebar import choose_experiment, say_who_deleted_it, show_experiment
 from al_desk.setup.storage import storage
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
@@ -248,8 +248,11 @@ def page() -> None:
         store = open_store()
         link()
         with st.sidebar:
-            experiment_id = choose_experiment(store)
-            annotator = ask_name()
+            chooser, name = st.container(), st.container()
+            with name:
+                annotator = ask_name()
+            with chooser:
+                experiment_id = choose_experiment(store, annotator)
             if experiment_id is not None:
                 labelling_settings(store, experiment_id)
                 class_editor(store, experiment_id, annotator)
@@ -272,6 +275,7 @@ def page() -> None:
         elif experiment_id is not None:
             desk(store, experiment_id, annotator, show_truth)
         if "starting" not in st.session_state and experiment_id is None:
+            say_who_deleted_it(store)
             welcome(store)
     except ActiveLearningError as error:
         show_error(error)

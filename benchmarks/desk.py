@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,15 +36,17 @@ KEY_PAUSE = 0.15  # seconds between two keys of a person who types
 REDRAW = """() => setInterval(() => document.body.dispatchEvent(
     new KeyboardEvent("keydown", {key: "r", code: "KeyR", keyCode: 82, bubbles: true})), 1000)"""
 
-# The first moment at which a grid of other images than before has drawn its pictures.
-WATCH_READY = """(old) => {
+# The first moment at which a grid of other images than before has drawn its pictures, or those of
+# them that are in view.
+WATCH_READY = """([old, inView]) => {
     window.ready = null;
+    const wanted = (tile) => !inView || tile.getBoundingClientRect().top < innerHeight;
     const look = () => {
         for (const host of document.querySelectorAll("*")) {
             const grid = host.shadowRoot?.querySelector("[data-testid=label-grid]:not([hidden])");
             const tiles = grid?.querySelectorAll("[data-testid=tile]") ?? [];
             if (!tiles.length || tiles[0].dataset.image === old) continue;
-            if ([...tiles].every((tile) => tile.querySelector("img").naturalWidth)) {
+            if ([...tiles].filter(wanted).every((tile) => tile.querySelector("img").naturalWidth)) {
                 window.ready = {count: tiles.length, at: Date.now()};
                 return;
             }
@@ -74,7 +77,7 @@ def main(data: str, tries: int, batches: int, typed: int) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = str(home)
-        experiment = prepare(data)
+        experiment = prepare(ExperimentConfig(data=data, initial=500, per_round=BATCH))
         with serving(home, TIMED) as server:
             desk = Desk(home, browser, f"{server.url}/?experiment={experiment}")
             desk.open_another()
@@ -92,26 +95,22 @@ def main(data: str, tries: int, batches: int, typed: int) -> None:
             desk.bursts(tries, 2)
 
 
-def prepare(data: str, per_round: int = BATCH) -> int:
+def prepare(config: ExperimentConfig) -> int:
     """An experiment after its first round, with 5,000 annotations in the log; the next one does not
-    end."""
+    end. It has as many rounds as there are images."""
     from al_core.loop.advance import advance
     from al_core.models.hardware import find_hardware
 
     store = Store()
-    dataset = finish(load(data, cache_dir=Path(os.environ["AL_HOME"]) / "cache"))
-    config = ExperimentConfig(
-        data=data,
-        initial=500,
-        per_round=per_round,
-        rounds=10_000,
-        train=TrainConfig(epochs=1, min_steps=4),
-    )
-    config = replace(config, rounds=(len(dataset.train) - 500) // per_round)
+    home = Path(os.environ["AL_HOME"])
+    dataset = finish(load(config.data, image_size=config.image_size, cache_dir=home / "cache"))
+    rounds = (len(dataset.train) - config.initial) // config.per_round
+    config = replace(config, rounds=rounds, train=TrainConfig(epochs=1, min_steps=4))
     experiment = start_experiment(store, "desk", config, dataset)
     images = open_experiment(store, experiment).pool.labeled.tolist()
     store.append(experiment, [
-        Annotation(i, int(dataset.train.targets[i]), 0, "somebody") for i in images * 9
+        Annotation(i, int(dataset.train.targets[i]), 0, "somebody")
+        for i in images * (4_500 // config.initial)
     ])  # fmt: skip
     finish(advance(store, experiment, dataset, find_hardware()))
     opened = open_experiment(store, experiment)
@@ -123,8 +122,8 @@ def prepare(data: str, per_round: int = BATCH) -> int:
 class Desk:
     """One page on one experiment, and what is measured there."""
 
-    def __init__(self, home: Path, browser: Browser, address: str) -> None:
-        self.home, self.browser, self.address = home, browser, address
+    def __init__(self, home: Path, browser: Browser, address: str, in_view: bool = False) -> None:
+        self.home, self.browser, self.address, self.in_view = home, browser, address, in_view
         self.labels: set[str] = set()  # requests
         self.bodies: dict[str, int] = {}  # bytes of a request and its answer
         self.heads: dict[str, int] = {}
@@ -216,7 +215,8 @@ class Desk:
     def next_batch(self) -> float:
         """Hand in; milliseconds from the choice of the next batch to its tiles."""
         page = self.page
-        page.evaluate(WATCH_READY, page.get_by_test_id("tile").first.get_attribute("data-image"))
+        before = page.get_by_test_id("tile").first.get_attribute("data-image")
+        page.evaluate(WATCH_READY, [before, self.in_view])
         page.keyboard.press("Enter")
         page.wait_for_function("window.ready !== null", timeout=60_000)
         with sqlite3.connect(self.home / "al.db") as database:
@@ -226,10 +226,11 @@ class Desk:
         assert ready["count"] == BATCH, ready
         return float(ready["at"] - 1000 * chosen)
 
-    def batches(self, where: str, count: int) -> None:
-        """Label batches whole and hand them in, again and again."""
+    def batches(self, where: str, count: int, before: Callable[[], None] = lambda: None) -> None:
+        """Label batches whole and hand them in, again and again, after doing ``before``."""
         took = []
         for _ in range(count):
+            before()
             self.page.keyboard.press("Control+a")
             self.page.keyboard.press("1")
             expect(self.page.get_by_text(f"{BATCH} of {BATCH} saved")).to_be_visible(timeout=60_000)

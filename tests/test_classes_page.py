@@ -88,7 +88,7 @@ def test_four_classes_become_sixteen_by_keyboard_and_two_merge_and_one_parts(
     kinds = [int(keys[int(image)][3:5]) for image in images(page, 32)]
     for kind in kinds:
         if kind < 4:
-            page.keyboard.press(str(kind))
+            page.keyboard.press(str(1 + kind))
         else:
             name_in_list(page, NAMES[kind])
     expect(page.get_by_text("32 of 32 saved")).to_be_visible(timeout=A_ROUND)

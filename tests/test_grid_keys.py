@@ -86,7 +86,7 @@ def test_an_open_list_takes_all_letters_and_digits(open_desk):
     desk = open_desk()
     desk.press("l")
     desk.page.keyboard.type("cats 1")
-    assert desk.page.get_by_role("option").all_inner_texts() == ["Add “cats 1”"]
+    assert desk.page.get_by_role("option").all_inner_texts() == ["Add “cats 1”\n⇧↵"]
     desk.press("Escape")
     desk.press("/", "z", "Escape")
     assert desk.labels() == [""] * 6

@@ -99,3 +99,16 @@ def test_labels_changed_elsewhere_are_seen_and_win(desk: Desk) -> None:
     page.keyboard.press("u")
     expect(page.get_by_text("1 of 6 saved")).to_be_visible()
     expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", "1")
+
+
+def test_an_experiment_that_somebody_deleted_meanwhile_says_who_and_is_restored(
+    desk: Desk,
+) -> None:
+    number, page = begin(desk)
+    desk.store.delete_experiment(number, "ada")
+    page.keyboard.press("2")  # it is kept all the same
+    name = next(one.name for one in desk.store.experiments(deleted=True) if one.id == number)
+    expect(page.get_by_text(f"“{name}” was deleted by ada a moment ago.")).to_be_visible()
+    page.get_by_test_id("stMain").get_by_role("button", name=f"Restore “{name}”").click()
+    expect(page.get_by_text("2 of 6 saved")).to_be_visible(timeout=A_ROUND)
+    assert said(desk, number) == [(1, "me"), (2, "me")]

@@ -197,8 +197,9 @@ def test_names_are_shown_as_they_are_the_truth_if_it_is_asked_for_and_experiment
     page.get_by_role("button", name="Delete experiment").click()
     expect(page.get_by_role("heading", name="Active-learning desk")).to_be_visible()
     assert number not in [record.id for record in desk.store.experiments()]
+    expect(page.get_by_text("“second” was deleted by me a moment ago.")).to_be_visible()
     page.get_by_text("Deleted experiments").click()
-    page.get_by_role("button", name="Restore “second”").click()
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Restore “second”").click()
     expect(page.get_by_role("button", name="Restore “second”")).to_have_count(0)
     assert desk.store.experiment(number).name == "second"
     assert number in [record.id for record in desk.store.experiments()]

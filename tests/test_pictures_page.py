@@ -46,8 +46,8 @@ def test_a_person_sees_whole_pictures_and_one_of_them_large(app, tmp_path: Path)
         for _ in range(keys.index("a/wide.png")):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("z")
-        large = page.get_by_test_id("large").locator("img")
-        until(lambda: large.evaluate_all(shape) == [[600, 200]])
+        large = page.get_by_test_id("large").locator("img").last  # over the thumbnail
+        until(lambda: large.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [600, 200])
         assert large.evaluate("i => Math.round(10 * i.clientWidth / i.clientHeight)") == 30
         label_all(page)
 

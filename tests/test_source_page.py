@@ -89,9 +89,9 @@ def test_the_news_take_one_line_and_what_is_closed_gives_the_keys_back_to_the_gr
     body = page.get_by_test_id("stPopoverBody")
     asked = [int(tile.get_attribute("data-image")) for tile in tiles.all()]
     for number, (key, close) in enumerate((
-        ("0", lambda: page.keyboard.press("Escape")),
-        ("1", words.click),
-        ("0", lambda: page.get_by_role("heading", name="mine").click()),
+        ("1", lambda: page.keyboard.press("Escape")),
+        ("2", words.click),
+        ("1", lambda: page.get_by_role("heading", name="mine").click()),
     )):  # fmt: skip
         words.click()
         expect(body.get_by_text("new 11.png")).to_be_visible()
@@ -102,7 +102,7 @@ def test_the_news_take_one_line_and_what_is_closed_gives_the_keys_back_to_the_gr
         expect(page.get_by_text(f"{number} of 4 labelled")).to_be_visible()
         expect(tiles.nth(number)).to_be_focused()
         page.keyboard.press(key)
-    page.keyboard.press("1")
+    page.keyboard.press("2")
     expect(page.get_by_text("4 of 4 saved")).to_be_visible(timeout=WAITS)
     answers = open_experiment(desk.store, 1).pool.answers
     assert [answers[image].label for image in asked] == [0, 1, 0, 1]

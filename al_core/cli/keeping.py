@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from al_core.cli.options import FILE
+from al_core.cli.options import FILE, option
 from al_core.cli.terminal import run_shown, say
 from al_core.files.paths import database_address
 from al_core.names import counted, in_bytes
@@ -15,6 +15,7 @@ from al_core.storage.forget import forget, record_of
 from al_core.storage.kept import CACHES, KINDS, PER_EXPERIMENT, glance
 from al_core.store.backup import back_up
 from al_core.store.backup import restore as bring_back
+from al_core.store.records import annotator_name
 from al_core.store.store import Store
 
 
@@ -42,7 +43,8 @@ def restore(file: Path) -> None:
 @click.argument("experiment")
 @click.option("--for-good", is_flag=True, help="Remove all that is its own; nothing restores it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(experiment: str, for_good: bool, yes: bool) -> None:
+@option("--annotator", default="me", help="Who is said to have deleted it.")
+def delete(experiment: str, for_good: bool, yes: bool, annotator: str) -> None:
     """Hide an experiment, which the page can restore; or remove it for good.
 
     EXPERIMENT is its name or, as #3, its number.
@@ -50,7 +52,7 @@ def delete(experiment: str, for_good: bool, yes: bool) -> None:
     store = Store()
     record = record_of(store, experiment)
     if not for_good:
-        store.delete_experiment(record.id)
+        store.delete_experiment(record.id, annotator_name(annotator))
         say(f"“{record.name}” is deleted; the page can restore it, and --for-good removes it.")
         return
     if not yes:

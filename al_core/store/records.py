@@ -166,6 +166,7 @@ class ExperimentRecord:
     pool_size: int
     created_at: datetime
     deleted_at: datetime | None = None
+    deleted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

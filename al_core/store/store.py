@@ -142,14 +142,15 @@ class Store(Database):
             written = connection.execute(row.values(config=config).returning(config))
             connection.execute(row.values(config=written.scalar_one() | changes))
 
-    def delete_experiment(self, experiment_id: int) -> None:
+    def delete_experiment(self, experiment_id: int, annotator: str | None = None) -> None:
         """Hide an experiment. Its labels stay in the log, and it can be restored."""
-        self.change(_experiment(experiment_id).values(deleted_at=now()))
+        gone = {"deleted_at": now(), "deleted_by": annotator}
+        self.change(_experiment(experiment_id).values(gone))
 
     def restore_experiment(self, experiment_id: int) -> None:
         """Bring a deleted experiment back; raises ConfigError if its name has been taken."""
         taken = "Another experiment has its name by now; rename that one first."
-        self.change(_experiment(experiment_id).values(deleted_at=None), taken)
+        self.change(_experiment(experiment_id).values(deleted_at=None, deleted_by=None), taken)
 
     # The log of one experiment
 

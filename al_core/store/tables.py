@@ -61,6 +61,7 @@ experiments = Table(
     Column("pool_size", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     Column("deleted_at", UtcDateTime),
+    Column("deleted_by", Text),
     Index(
         "one_live_experiment_per_name",
         "name",

@@ -40,6 +40,7 @@ function createClassList(root, choose, closed) {
 
   // Without case, accents, or how those are composed.
   const folded = (name) => name.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const isNew = ({ code }) => typeof code === "string";
   const isOpen = () => box.matches(":popover-open");
 
   function open(tile, frame, code, keys) {
@@ -79,22 +80,21 @@ function createClassList(root, choose, closed) {
   function fill() {
     const typed = filter.value.trim().replace(/\s+/g, " ");
     const wanted = folded(typed);
-    // The very name first, then names that begin so, or a word of which does, then names within which
-    // it stands; what is typed may be new.
+    // The very name first, then names that begin so, or a word of which does; what is typed may be
+    // new; then names within which it stands.
     const rank = ({ text }) => {
       const at = text.indexOf(wanted);
       if (at <= 0) return at < 0 ? -1 : text === wanted ? 0 : 1;
-      return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 3;
+      return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 4;
     };
     shown = entries.map((entry) => ({ ...entry, rank: wanted ? rank(entry) : Number(entry.code < 0) }))
       .filter((entry) => entry.rank >= 0);
+    if (wanted && !entries.some(({ code, name }) => code >= 0 && name === typed)) {
+      shown.push({ name: `Add “${typed}”`, code: typed, rank: 3, key: "⇧↵" });
+    }
     const given = ({ name }) => recent.get(name) ?? Infinity;
     if (wanted || entries.length > FEW + Object.keys(SKIPS).length + 1) {
       shown.sort((a, b) => a.rank - b.rank || (given(a) < given(b) ? -1 : Number(given(a) > given(b))));
-    }
-    if (wanted && !entries.some(({ code, name }) => code >= 0 && name === typed)) {
-      const key = shown.length ? "⇧↵" : undefined;
-      shown.push({ name: `Add “${typed}”`, code: typed, key });
     }
     options.replaceChildren();
     draw(DRAWN);
@@ -165,7 +165,7 @@ function createClassList(root, choose, closed) {
     if (mine) event.preventDefault();
     else if (typed) filter.focus({ preventScroll: true }); // it is typed there
     if (move !== undefined) mark(move);
-    else if (key === "Enter") pick(shown[event.shiftKey ? shown.length - 1 : at].code);
+    else if (key === "Enter") pick(((event.shiftKey && shown.find(isNew)) || shown[at]).code);
     else if (key === "Escape" || key === "Tab") close();
     return true;
   }

@@ -2,7 +2,7 @@
 // Above the pictures: progress, problems, the buttons, the classes. Part of one module with
 // label_grid.js.
 
-function createHead(legend, { give, undo, handIn, toggleWhy, sendAgain }, sizes, light) {
+function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain }, sizes, light) {
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
   const help = createHelp();
@@ -15,7 +15,8 @@ function createHead(legend, { give, undo, handIn, toggleWhy, sendAgain }, sizes,
   const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
   const node = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("s", "Skip", () => give(SKIP)),
-      command("u", "Undo", undo), whyButton, helpButton, sizes, handInButton),
+      command("u", "Undo", undo), whyButton, command("z", "Enlarge", enlarge), helpButton, sizes,
+      handInButton),
     problemBar, legend.node, light, help);
 
   function pressWhy() {

@@ -39,20 +39,22 @@ function createGrid(parent, key) {
     ariaMultiSelectable: "true" });
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true });
   const why = createWhyPanel(() => frame, () => current);
-  const layout = createLayout(root, pictures, () => focusTile());
+  const layout = createLayout(root, pictures, resize, () => focusTile());
   const light = createLight(root, focusTile);
   const legend = createLegend(give);
   const head = createHead(legend, {
     give, undo: () => acts.undo(), handIn: () => acts.handIn(), toggleWhy: why.toggle, sendAgain: () => journal.retry(),
+    enlarge: () => large.toggle(),
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
-    open: openList, focus: focusTile,
+    open: openList, focus: focusTile, brighten: light.toggle,
   });
   root.append(head.node, el("div", { className: "body" }, large.node, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(pictures, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
+    enlarge: large.toggle,
     signal: listening.signal,
   });
 

@@ -6,7 +6,8 @@ const PAN = { // as parts of what is seen, by the key that shows more of one sid
   ArrowLeft: [0.2, 0], ArrowRight: [-0.2, 0], ArrowUp: [0, 0.2], ArrowDown: [0, -0.2],
 };
 
-// `grid` gives frame(), tiles(), current() and next(), opens the class list, and sets the focus.
+// `grid` gives frame(), tiles(), current() and next(), opens the class list, sets the focus, and
+// brightens all pictures.
 function createLarge(root, grid) {
   const stage = createStage((scale) => write(size, `${Math.round(100 * scale)}%`));
   const size = el("span", { className: "size" });
@@ -14,7 +15,9 @@ function createLarge(root, grid) {
   const selector = createSelector();
   selector.onclick = grid.open;
   const end = el("p", { className: "end" });
-  const caption = el("div", { className: "caption" }, selector, guess, file, size);
+  const caption = el("div", { className: "caption" }, selector, guess, file, size,
+    command("b", "Light", () => grid.brighten(), { title: "Brightness and contrast" }),
+    command("f", "One at a time", () => show(false, !isAlone)));
   const node = el("div", {
     className: "large", "data-testid": "large", role: "group", tabIndex: -1,
   }, end, stage.node, caption);

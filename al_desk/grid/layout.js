@@ -4,7 +4,8 @@
 
 const SIZES = [64, 104, 160, 256]; // pixels of a row's height, or of a square's side
 
-function createLayout(root, pictures, changed) {
+// `step` is what the buttons do, as their keys; `changed` is called when the tiles lie otherwise.
+function createLayout(root, pictures, step, changed) {
   let [size, isSquare] = [recall("size", 1), recall("squares", false)];
   let frame;
   /** @type {HTMLElement[]} */
@@ -23,9 +24,9 @@ function createLayout(root, pictures, changed) {
     changed();
   });
   const node = el("div", { className: "sizes" },
-    command("-", "", () => resize(-1), { ariaLabel: "Smaller pictures", title: "Smaller pictures" }),
+    command("-", "", () => step(-1), { ariaLabel: "Smaller pictures", title: "Smaller pictures" }),
     slider,
-    command("+", "", () => resize(1), { ariaLabel: "Larger pictures", title: "Larger pictures" }),
+    command("+", "", () => step(1), { ariaLabel: "Larger pictures", title: "Larger pictures" }),
     shape);
 
   function resize(step) {
@@ -50,8 +51,9 @@ function createLayout(root, pictures, changed) {
     const side = SIZES[size];
     const high = largest > CRISP ? side : Math.max(1, Math.round(side / largest)) * largest;
     slider.value = String(size);
-    write(shape.lastChild, isSquare ? "▦ Squares" : "▤ Rows");
-    shape.title = isSquare ? "Show rows of one height" : "Show squares";
+    write(shape.lastChild, isSquare ? "▦" : "▤");
+    shape.ariaLabel = isSquare ? "Squares" : "Rows";
+    shape.title = isSquare ? "Squares: show rows of one height" : "Rows of one height: show squares";
     root.style.setProperty("--tile", `${high}px`);
     frame.pictures.forEach(([, width, height], i) => {
       const isSmall = Math.max(width, height) <= CRISP;

@@ -4,8 +4,8 @@
 
 const DRAG = 5; // pixels that a pointer moves before it drags
 
-// `grid` gives tiles() and current(), moves the current tile, is told of changes, and opens the class
-// list. An empty selection means the current tile.
+// `grid` gives tiles() and current(), moves the current tile, is told of changes, opens the class
+// list, and enlarges the current tile. An empty selection means the current tile.
 function createSelection(area, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins
@@ -105,6 +105,8 @@ function createSelection(area, grid) {
   }
 
   area.addEventListener("click", onClick);
+  area.addEventListener("dblclick", (event) =>
+    event.target.closest(".tile .picture") && event.pointerType !== "touch" && grid.enlarge());
   area.addEventListener("contextmenu", onMenu);
   area.addEventListener("pointerdown", onDown);
   document.addEventListener("pointermove", onMove, { signal: grid.signal });

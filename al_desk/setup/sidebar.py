@@ -9,20 +9,22 @@ import streamlit as st
 
 from al_core.files.atomic import remove
 from al_core.files.paths import uploads
+from al_core.store.records import ExperimentRecord
 from al_core.store.store import Store
 from al_desk.server.images import look_again
 from al_desk.server.resources import trainer
 from al_desk.setup.storage import delete_for_good
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import plain
+from al_desk.widgets.formatting import ago, plain
 
 
-def choose_experiment(store: Store) -> int | None:
+def choose_experiment(store: Store, annotator: str) -> int | None:
     """Let the person choose an experiment; its id is kept in the page's address."""
+    gone = {str(record.id): record for record in store.experiments(deleted=True)}
     known = {record.id: record.name for record in store.experiments()}
     wanted = st.query_params.get("experiment", "")
     current = next((number for number in known if str(number) == wanted), None)
-    if wanted and current is None:
+    if wanted and current is None and wanted not in gone:
         st.warning(
             f"There is no experiment number {wanted[:20]} here.", icon=":material/search_off:"
         )
@@ -39,20 +41,36 @@ def choose_experiment(store: Store) -> int | None:
     if picked != current:
         show_experiment(picked)
     if current is not None:
-        _manage(store, current, known[current])
-    if deleted := store.experiments(deleted=True):
-        gone = st.expander(
+        _manage(store, current, known[current], annotator)
+    if gone:
+        deleted = st.expander(
             "Deleted experiments",
             icon=":material/restore_from_trash:",
             key="deleted",
             on_change=st.rerun,
         )
-        with gone:
-            for record in deleted if gone.open else ():
-                restore = partial(store.restore_experiment, record.id)
-                button(plain(f"Restore “{record.name}”"), restore, f"restore-{record.id}")
+        with deleted:
+            for record in gone.values() if deleted.open else ():
+                _restore(store, record, f"restore-{record.id}")
                 delete_for_good(store, record)
     return current
+
+
+def say_who_deleted_it(store: Store) -> None:
+    """Who deleted the experiment that the page's address names, if somebody has, and the way
+    back."""
+    wanted = st.query_params.get("experiment", "")
+    for record in store.experiments(deleted=True):
+        if str(record.id) == wanted and record.deleted_at is not None:
+            by = f" by {record.deleted_by}" if record.deleted_by else ""
+            told = f"“{record.name}” was deleted{by} {ago(record.deleted_at)}. Its labels are kept."
+            st.warning(plain(told), icon=":material/delete:")
+            _restore(store, record, "restore-this")
+
+
+def _restore(store: Store, record: ExperimentRecord, key: str) -> None:
+    restore = partial(store.restore_experiment, record.id)
+    button(plain(f"Restore “{record.name}”"), restore, key, icon=":material/restore_from_trash:")
 
 
 def show_experiment(experiment_id: int | None) -> None:
@@ -77,7 +95,7 @@ def _upload_of(store: Store, experiment_id: int) -> Path | None:
     return None if any(folder in (one, *one.parents) for one in found.values()) else folder
 
 
-def _manage(store: Store, experiment_id: int, name: str) -> None:
+def _manage(store: Store, experiment_id: int, name: str, annotator: str) -> None:
     rename, delete = st.columns(2)
     key = f"name-{experiment_id}"
     with rename.popover("Rename", icon=":material/edit:", width="stretch"):
@@ -104,7 +122,7 @@ def _manage(store: Store, experiment_id: int, name: str) -> None:
 
         def act() -> None:
             trainer().cancel_all(f"experiment {experiment_id},")
-            store.delete_experiment(experiment_id)
+            store.delete_experiment(experiment_id, annotator)
             if upload is not None and st.session_state[forget]:
                 remove(upload)
                 look_again()
