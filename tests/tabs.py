@@ -3,13 +3,16 @@ than all that a page does afterwards."""
 
 from playwright.sync_api import BrowserContext, Dialog, Page
 
+SCREEN = {"width": 1280, "height": 720}
 _idle: list[Page] = []
 
 
 def tab(browser: BrowserContext) -> Page:
     """The tab that another test has left, or a new one."""
     if _idle:
-        return _idle.pop()
+        page = _idle.pop()
+        page.set_viewport_size(SCREEN)  # the other test may have made it small
+        return page
     page = browser.new_page()
     page.on("dialog", _answer)
     return page
