@@ -72,7 +72,7 @@ def main(batches: int, originals: int) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = str(home)
-        write(home / "photographs", SIZES, (4 * batches + 3) * BATCH * 5 // 4)
+        write(home / "photographs", SIZES, (4 * batches + 4) * BATCH * 5 // 4)
         config = ExperimentConfig(
             str(home / "photographs"), initial=BATCH, per_round=BATCH, random_baseline=False
         )
@@ -85,15 +85,20 @@ def main(batches: int, originals: int) -> None:
         with serving(home) as server:
             desk = Desk(home, browser, f"{server.url}/?experiment={experiment}", in_view=True)
             desk.open_another()
-            desk.batches("thumbnails there, nothing else runs", batches)
+            desk.page.keyboard.press("Control+a")
+            desk.page.keyboard.press("1")
             desk.start_training()
-            desk.batches("thumbnails there, a round trains", batches)
-            originals_of(desk, "a round trains", largest, originals)
-            remove = partial(shutil.rmtree, home / "cache" / "thumbnails")
-            desk.batches("no thumbnails, a round trains", batches, remove)
-            desk.cancel_training()
-            desk.batches("no thumbnails, nothing else runs", batches, remove)
-            originals_of(desk, "nothing else runs", largest, originals)
+            thumbnails = home / "cache" / "thumbnails"
+            for where in ("a round trains", "nothing else runs"):
+                if where == "nothing else runs":
+                    desk.cancel_training()
+                desk.batches(f"{where}, thumbnails there", batches)
+                thumbnails.rename(home / "aside")
+                remove = partial(shutil.rmtree, thumbnails, ignore_errors=True)
+                desk.batches(f"{where}, no thumbnails", batches, remove)
+                remove()
+                (home / "aside").rename(thumbnails)
+                originals_of(desk, where, largest, originals)
         scroll(home, browser)
 
 

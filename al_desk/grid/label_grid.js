@@ -38,7 +38,7 @@ function createGrid(parent, key) {
   const pictures = el("div", { className: "tiles", role: "grid", ariaLabel: "Images", tabIndex: -1,
     ariaMultiSelectable: "true" });
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true });
-  const why = createWhyPanel(() => frame, () => current);
+  const why = createWhyPanel(root, () => frame, () => current);
   const layout = createLayout(root, pictures, resize, () => focusTile());
   const light = createLight(root, focusTile);
   const legend = createLegend(give);
@@ -192,7 +192,7 @@ function createGrid(parent, key) {
     if (i !== current) journal.touch();
     current = i;
     if (tiles[before]) [last] = [before, paint(before)];
-    if (tiles[i]) [last] = [i, aim(i), paint(i)];
+    if (tiles[i]) [last] = [i, paint(i)];
     paintHead();
     large.paint();
     focusTile();
@@ -202,7 +202,6 @@ function createGrid(parent, key) {
   // The focus is on the current tile; where there is none, or only its large picture, on what there is.
   function focusTile(isInView = false) {
     if (labels === undefined) return;
-    root.style.setProperty("--head", `${head.node.offsetHeight}px`); // what covers the tiles
     const node = large.isAlone ? large.node : tiles[current] ?? pictures;
     node.focus({ preventScroll: true });
     if (!isInView && node === tiles[current] && node.matches(":focus")) {
@@ -238,6 +237,7 @@ function createGrid(parent, key) {
     destroy() {
       list.close();
       for (const part of [why, layout, large]) part.stop();
+      covers.disconnect();
       listening.abort();
       root.remove();
       journal?.leaveGrid(takeAnswer);
@@ -246,6 +246,10 @@ function createGrid(parent, key) {
   };
   active = grid;
   parent.append(root);
+  const covers = new ResizeObserver(() => { // the tiles
+    root.style.setProperty("--head", `${head.node.offsetHeight}px`);
+  });
+  covers.observe(head.node);
   const from = () => (current < 0 ? last : current);
   listenToKeys(root, {
     moves: {

@@ -2,7 +2,7 @@
 // Why the current image was chosen, and which labelled images are most similar. Part of one module
 // with label_grid.js.
 
-function createWhyPanel(frame, current) {
+function createWhyPanel(root, frame, current) {
   const panel = el("aside", { className: "why", hidden: true, ariaLabel: "Why this image",
     ariaLive: "polite" });
   let asking;
@@ -15,6 +15,7 @@ function createWhyPanel(frame, current) {
 
   function toggle() {
     panel.hidden = !panel.hidden;
+    root.classList.toggle("explained", !panel.hidden);
     ask();
     return !panel.hidden;
   }
