@@ -37,6 +37,12 @@ WATCH_SAVED = """(grid) => {
 }"""
 
 
+def class_on(digit: int, data: str) -> int:
+    """The number of the class on a digit: the one that it is called by, or else that of its place,
+    from 1 to 9, and 0."""
+    return digit if data == "digits" else (digit - 1) % 10
+
+
 def heading(about: str) -> None:
     """When, on what and with what a table was made."""
     import streamlit  # heavy, and processes that are measured go without

@@ -26,7 +26,7 @@ from al_core.images.dataset_cache import load
 from al_core.progress import finish
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import CLOCK, WATCH_SAVED, heading, report
+from benchmarks.browser import CLOCK, WATCH_SAVED, class_on, heading, report
 from tests.servers import chromium, serving
 
 TIMED = Path(__file__).with_name("timed_app.py")
@@ -77,7 +77,7 @@ def main(data: str, tries: int, batches: int, typed: int) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = str(home)
-        experiment = prepare(ExperimentConfig(data=data, initial=500, per_round=BATCH))
+        experiment = prepare(of_source(data))
         with serving(home, TIMED) as server:
             desk = Desk(home, browser, f"{server.url}/?experiment={experiment}")
             desk.open_another()
@@ -91,8 +91,13 @@ def main(data: str, tries: int, batches: int, typed: int) -> None:
             desk.batches("a round trains", batches // 2)
             desk.cancel_training()
             desk.batches("nothing else runs", batches - batches // 2)
-            desk.bursts(tries, 1)
-            desk.bursts(tries, 2)
+            desk.bursts(tries, 1, data)
+            desk.bursts(tries, 2, data)
+
+
+def of_source(data: str, per_round: int = BATCH) -> ExperimentConfig:
+    """The settings of the experiment that is measured."""
+    return ExperimentConfig(data=data, initial=500, per_round=per_round)
 
 
 def prepare(config: ExperimentConfig) -> int:
@@ -237,7 +242,7 @@ class Desk:
             took.append(self.next_batch())
         report("batch of 100 chosen to ready, ms", where, took)
 
-    def bursts(self, tries: int, tabs: int) -> None:
+    def bursts(self, tries: int, tabs: int, data: str) -> None:
         """Sixty labels in half a second, in each of so many tabs at once."""
         whole = 0
         pages = [self.page] + [self.open() for _ in range(tabs - 1)]
@@ -260,7 +265,7 @@ class Desk:
                 of_tab: dict[str, list[int]] = {}
                 for event, label in rows:
                     of_tab.setdefault(event.partition(":")[0], []).append(label)
-                typed = [i % 10 for i in range(60)]
+                typed = [class_on(i % 10, data) for i in range(60)]
                 whole += list(of_tab.values()) == [typed] * tabs
         print(f"| 60 labels in half a second, in order | {tabs} tabs at once | {tries} | "
               f"{whole} of {tries} whole | | |")  # fmt: skip

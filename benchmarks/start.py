@@ -16,7 +16,7 @@ import numpy as np
 from playwright.sync_api import Browser, expect
 
 from benchmarks.browser import heading
-from benchmarks.desk import prepare
+from benchmarks.desk import of_source, prepare
 from tests.servers import chromium, serving
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
@@ -49,7 +49,7 @@ def main(data: str, repeat: int) -> None:
     heading(f"{data}, median of {repeat} (worst)")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         os.environ["AL_HOME"] = folder
-        experiment = prepare(data)
+        experiment = prepare(of_source(data))
         print("| page | what | seconds |\n|---|---|---|")
         for name, number in (("welcome", None), ("a reopened experiment", experiment)):
             started(Path(folder), browser, number)  # opened before

@@ -172,3 +172,25 @@ def test_up_and_down_lead_to_the_picture_most_nearly_above_or_below(open_desk):
     assert desk.current() == 1 + columns
     desk.press("ArrowUp", "ArrowUp")
     assert desk.current() == 1
+
+
+def test_two_fingers_zoom_the_large_picture_on_a_touch_screen(open_desk):
+    desk = open_desk(touch=True, size="4000x3000")
+    desk.page.get_by_role("button", name="Enlarge").tap()
+    stage = desk.page.get_by_test_id("large").locator(".stage")
+    expect(stage).to_be_visible()
+    whole, box = scale(desk), stage.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = desk.page.context.new_cdp_session(desk.page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 100)):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert scale(desk) > 3 * whole
+
+
+def test_a_double_click_on_a_tile_enlarges_it(open_desk):
+    desk = open_desk()
+    desk.tiles.nth(2).locator(".picture").dblclick()
+    expect(desk.page.get_by_test_id("large").locator(".file")).to_contain_text("3 of 6 · 102.jpg")
+    assert desk.labels() == [""] * 6

@@ -85,14 +85,20 @@ function listenToKeys(root, keys) {
     if (!keys.isActive() || event.composedPath().includes(root)) return;
     const [target, wasBusy] = [event.composedPath()[0], busyElsewhere(document.body)];
     if (event.type === "keydown" && !wasBusy && !leavesField(event, target)) return;
-    setTimeout(() => {
+    const settle = (left) => {
       const node = document.activeElement ?? document.body;
       if (!keys.isActive() || busyElsewhere(document.body)) return;
+      // A list closes a moment after the choice; one from which several are chosen stays open.
+      if (node.closest('[role="combobox"][aria-expanded="true"]') && left) {
+        setTimeout(settle, 50, left - 1);
+        return;
+      }
       const isField = node.closest(TYPING) && !node.closest(OWN_KEYS);
       const isDone = event.type === "keydown" ? node === target
         : target.closest?.('[role="option"]') && node.getAttribute("role") === "combobox";
       if (wasBusy ? !node.closest(TYPING) : isField ? isDone : isPressed(node)) keys.focus();
-    });
+    };
+    setTimeout(settle, 0, 10);
   }
 
   const leavesField = ({ key, ctrlKey, metaKey }, target) => target.matches(TYPING)

@@ -19,8 +19,8 @@ from playwright.sync_api import Page, expect
 
 from al_core.store.records import Annotation
 from al_core.store.store import Store
-from benchmarks.browser import heading, report
-from benchmarks.desk import prepare
+from benchmarks.browser import class_on, heading, report
+from benchmarks.desk import of_source, prepare
 from benchmarks.load.tabs import TRAINS, WAIT, begin_training, images, open_tab, type_in_turn
 from tests.postgres import installed, running
 from tests.servers import Server, chromium, free_port, serving
@@ -45,7 +45,7 @@ def servers(data: str, tabs: int, each: int, pause: float, kill: bool) -> None:
     ):
         os.environ["AL_HOME"] = folder
         os.environ["AL_DATABASE_URL"] = postgres.database()
-        experiment = prepare(data, each)
+        experiment = prepare(of_source(data, each))
         store = Store()
         with serving(Path(folder)) as one, serving(Path(folder)) as other:
 
@@ -81,14 +81,16 @@ def servers(data: str, tabs: int, each: int, pause: float, kill: bool) -> None:
             print("| what | where | n | median | 99% | worst |\n|---|---|---|---|---|---|")
             for name, mine in (("the one that trains", saved[::2]), ("the other", saved[1::2])):
                 report("key to saved, ms", name, np.concatenate(mine).tolist())
-            print(f"\n{tabs * each:,} keys in {took:.0f} s: {tally(asked, rows, each)}")
+            print(f"\n{tabs * each:,} keys in {took:.0f} s: {tally(asked, rows, each, data)}")
             if len(store.rounds(experiment)) != 1:
                 raise click.ClickException("the round ended, or was trained twice")
 
 
-def tally(asked: list[list[int]], rows: list[Annotation], each: int) -> str:
+def tally(asked: list[list[int]], rows: list[Annotation], each: int, data: str) -> str:
     """What was typed, compared with the rows, image by image."""
-    typed = {image: place % 10 for seen in asked for place, image in enumerate(seen)}
+    typed = {
+        image: class_on(place % 10, data) for seen in asked for place, image in enumerate(seen)
+    }
     there = {row.image: row.label for row in rows}
     wrong = sum(typed.get(image) != label for image, label in there.items())
     return (

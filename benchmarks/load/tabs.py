@@ -17,8 +17,8 @@ import click
 import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import CLOCK, WATCH_SAVED, heading, report
-from benchmarks.desk import prepare
+from benchmarks.browser import CLOCK, WATCH_SAVED, class_on, heading, report
+from benchmarks.desk import of_source, prepare
 from tests.servers import chromium, serving
 
 TRAINS = re.compile("Training: .* left")
@@ -30,22 +30,25 @@ WAIT = 120_000  # milliseconds
 @click.option("--tabs", default=8, show_default=True)
 @click.option("--each", default=200, show_default=True, help="Labels; for the digits at most 100.")
 @click.option("--pause", default=1.0, show_default=True, help="Seconds between two keys of a tab.")
-def tabs(data: str, tabs: int, each: int, pause: float) -> None:
+@click.option("--idle", is_flag=True, help="While nothing trains.")
+def tabs(data: str, tabs: int, each: int, pause: float, idle: bool) -> None:
     """Eight tabs label at once: is every label there, once, and how soon?"""
-    heading(f"{data}, {tabs} tabs, {each} labels each, one in {pause:g} s, while a round trains")
+    heading(f"{data}, {tabs} tabs, {each} labels each, one in {pause:g} s, "
+            f"while {'nothing else runs' if idle else 'a round trains'}")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         os.environ["AL_HOME"] = folder
-        experiment = prepare(data, each)
+        experiment = prepare(of_source(data, each))
         with serving(home) as server:
             address = f"{server.url}/?experiment={experiment}"
-            begin_training(open_tab(browser, address, each), each)
+            if not idle:
+                begin_training(open_tab(browser, address, each), each)
             pages = [open_tab(browser, address, each) for _ in range(tabs)]
             asked = [images(page) for page in pages]
             with sqlite3.connect(home / "al.db") as database:
                 (last,) = database.execute("SELECT max(id) FROM annotations").fetchone()
                 took = type_in_turn(pages, 0, each, pause)
-                expect(pages[0].get_by_text(TRAINS)).to_be_visible()
+                expect(pages[0].get_by_text(TRAINS)).to_have_count(0 if idle else 1)
                 query = "SELECT image, label FROM annotations WHERE id > ?"
                 rows = database.execute(query, (last,)).fetchall()
             saved = [page.evaluate("desk.saved") for page in pages]
@@ -53,7 +56,7 @@ def tabs(data: str, tabs: int, each: int, pause: float) -> None:
         report("key to saved, ms", f"{tabs} tabs", np.concatenate(saved).tolist())
         worst = max(saved, key=lambda values: np.percentile(values, 99))
         report("key to saved, ms", "the slowest of them", worst)
-        typed = {i: place % 10 for seen in asked for place, i in enumerate(seen)}
+        typed = {i: class_on(place % 10, data) for seen in asked for place, i in enumerate(seen)}
         twice, lost = len(rows) - len(dict(rows)), len(typed.keys() - dict(rows).keys())
         wrong = sum(typed.get(image) != label for image, label in rows)
         print(f"\n{tabs * each:,} keys in {took:.0f} s: {len(rows):,} rows, {twice:,} twice, "
