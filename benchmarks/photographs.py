@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from al_core.config import ExperimentConfig
 from al_core.experiment.start import start_experiment
@@ -98,8 +98,22 @@ def main(batches: int, originals: int) -> None:
                 desk.batches(f"{where}, no thumbnails", batches, remove)
                 remove()
                 (home / "aside").rename(thumbnails)
-                originals_of(desk, where, largest, originals)
-        scroll(home, browser)
+                if where == "a round trains":
+                    originals_of(desk.page, where, largest, originals)
+        idle(home, browser, originals)
+
+
+def idle(home: Path, browser: Browser, originals: int) -> None:
+    """Originals and a thousand tiles, while nothing else runs."""
+    many, large = untrained(home, (640, 480), SCROLLED), untrained(home, max(SIZES), BATCH)
+    with serving(home) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{server.url}/?experiment={large}")
+        expect(page.get_by_test_id("tile")).to_have_count(BATCH, timeout=120_000)
+        page.wait_for_timeout(8000)  # their thumbnails are drawn
+        originals_of(page, "nothing else runs", None, originals)
+        page.goto(f"{server.url}/?experiment={many}")
+        scroll(page)
 
 
 def write(folder: Path, sizes: list[tuple[int, int]], count: int) -> None:
@@ -127,39 +141,43 @@ def draw_thumbnails(home: Path, folder: str) -> None:
         list(pool.map(lambda digest: kept.of(lambda: pictures, digest), digests))
 
 
-def originals_of(desk: Desk, where: str, largest: set[int], count: int) -> None:
-    """Enlarge some pictures, each for the first time."""
-    page, took = desk.page, []
+def originals_of(page: Page, where: str, largest: set[int] | None, count: int) -> None:
+    """Enlarge some pictures, of those that are the largest, each for the first time."""
+    took = []
     tiles = page.get_by_test_id("tile")
     expect(tiles).to_have_count(BATCH)
     for i in range(BATCH - 1, -1, -1):  # backwards: what comes next is fetched ahead
-        if len(took) < count and int(tiles.nth(i).get_attribute("data-image")) in largest:
+        if len(took) < count and (
+            largest is None or int(tiles.nth(i).get_attribute("data-image") or "") in largest
+        ):
             tiles.nth(i).click()
             took.append(page.evaluate(ENLARGE))
             page.keyboard.press("z")
     report("enlarging to the original of 12 megapixels, ms", where, took)
 
 
-def scroll(home: Path, browser: Browser) -> None:
-    """A batch of a thousand small photographs."""
-    write(home / "small", [(640, 480)], SCROLLED * 5 // 4)
+def untrained(home: Path, size: tuple[int, int], count: int) -> int:
+    """An experiment whose first batch is so many photographs."""
+    folder = home / f"of {size[0]}"
+    write(folder, [size], count * 5 // 4)
     config = ExperimentConfig(
-        str(home / "small"), initial=SCROLLED, initial_labels="person", random_baseline=False
+        str(folder), initial=count, initial_labels="person", random_baseline=False
     )
     source = finish(load(config.data, cache_dir=home / "cache"))
-    experiment = start_experiment(Store(), "scrolled", config, source)
-    with serving(home) as server:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"{server.url}/?experiment={experiment}")
-        tiles = page.get_by_test_id("tile")
-        expect(tiles).to_have_count(SCROLLED, timeout=120_000)
-        drawn = "tiles => tiles.every((tile) => tile.querySelector('img').naturalWidth)"
-        while not tiles.evaluate_all(drawn):
-            page.wait_for_timeout(500)
-        frames = page.evaluate(FRAMES)
-        report("a frame while 1,000 tiles scroll, ms", "nothing else runs", frames)
-        late = sum(frame > 17.5 for frame in frames)
-        print(f"\n{late} of {len(frames)} frames were late.")
+    return start_experiment(Store(), folder.name, config, source)
+
+
+def scroll(page: Page) -> None:
+    """Once all of its tiles are drawn."""
+    tiles = page.get_by_test_id("tile")
+    expect(tiles).to_have_count(SCROLLED, timeout=120_000)
+    drawn = "tiles => tiles.every((tile) => tile.querySelector('img').naturalWidth)"
+    while not tiles.evaluate_all(drawn):
+        page.wait_for_timeout(500)
+    frames = page.evaluate(FRAMES)
+    report("a frame while 1,000 tiles scroll, ms", "nothing else runs", frames)
+    late = sum(frame > 17.5 for frame in frames)
+    print(f"\n{late} of {len(frames)} frames were late.")
 
 
 if __name__ == "__main__":

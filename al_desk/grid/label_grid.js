@@ -43,8 +43,8 @@ function createGrid(parent, key) {
   const light = createLight(root, focusTile);
   const legend = createLegend(give);
   const head = createHead(legend, {
-    give, undo: () => acts.undo(), handIn: () => acts.handIn(), toggleWhy: why.toggle, sendAgain: () => journal.retry(),
-    enlarge: () => large.toggle(),
+    give, undo: () => acts.undo(), handIn: () => acts.handIn(), enlarge: () => large.toggle(),
+    toggleWhy: why.toggle, sendAgain: () => journal.retry(),
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
@@ -54,8 +54,7 @@ function createGrid(parent, key) {
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(pictures, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
-    enlarge: large.toggle,
-    signal: listening.signal,
+    enlarge: large.toggle, signal: listening.signal,
   });
 
   const acts = createActs({
