@@ -159,9 +159,9 @@ def originals_of(page: Page, where: str, largest: set[int] | None, count: int) -
 def untrained(home: Path, size: tuple[int, int], count: int) -> int:
     """An experiment whose first batch is so many photographs."""
     folder = home / f"of {size[0]}"
-    write(folder, [size], count * 5 // 4)
+    write(folder, [size], count * 3 // 2)  # some lie on the other side of the split
     config = ExperimentConfig(
-        str(folder), initial=count, initial_labels="person", random_baseline=False
+        str(folder), initial=count, rounds=0, initial_labels="person", random_baseline=False
     )
     source = finish(load(config.data, cache_dir=home / "cache"))
     return start_experiment(Store(), folder.name, config, source)
