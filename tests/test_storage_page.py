@@ -52,7 +52,7 @@ def test_a_person_sees_what_is_kept_cleans_it_and_deletes_for_good(app, tmp_path
 
         page.get_by_role("button", name="Delete", exact=True).click()
         page.get_by_role("button", name="Delete experiment").click()
-        expect(page.get_by_text("There is no experiment number")).to_be_visible()
+        expect(page.get_by_text("“pets” was deleted by me")).to_be_visible()
         page.get_by_text("Deleted experiments").click()
         page.get_by_role("button", name="Delete for good").click()
         expect(page.get_by_text("The pictures that were uploaded for it go")).to_be_visible()
