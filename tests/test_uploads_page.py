@@ -68,7 +68,7 @@ def test_who_deletes_an_experiment_may_delete_what_was_uploaded_for_it_alone(
                 too.click()
                 expect(page.get_by_role("checkbox", name="And the pictures")).to_be_checked()
             page.get_by_role("button", name="Delete experiment").click()
-            expect(page.get_by_text("There is no experiment number")).to_be_visible()
+            expect(page.get_by_text("was deleted by me a moment ago")).to_be_visible()
     assert [path.name for path in (tmp_path / "uploads").iterdir()] == ["pets"]
     assert [record.id for record in store.experiments()] == [2]
     store.close()
