@@ -27,8 +27,10 @@ def _answer(dialog: Dialog) -> None:
 
 
 def leave(page: Page) -> None:
-    """Keep a tab for the next test; the page on it stays until then."""
+    """Keep a tab for the next test. Nothing is on it until then: a page on a training that does not
+    end would be drawn for all of the tests that follow."""
     if _idle:
         page.close()
-    else:
-        _idle.append(page)
+        return
+    page.goto("about:blank")
+    _idle.append(page)
