@@ -85,7 +85,7 @@ def test_the_news_take_one_line_and_what_is_closed_gives_the_keys_back_to_the_gr
     look = page.get_by_role("button", name="Look for new images")
     assert line.bounding_box()["height"] <= 50
     assert line.bounding_box()["y"] == look.bounding_box()["y"]
-    top = tiles.first.bounding_box()["y"]
+    page.evaluate("async () => { await document.fonts.ready; }")  # what is written takes its room
     body = page.get_by_test_id("stPopoverBody")
     asked = [int(tile.get_attribute("data-image")) for tile in tiles.all()]
     for number, (key, close) in enumerate((
@@ -93,6 +93,7 @@ def test_the_news_take_one_line_and_what_is_closed_gives_the_keys_back_to_the_gr
         ("2", words.click),
         ("1", lambda: page.get_by_role("heading", name="mine").click()),
     )):  # fmt: skip
+        top = tiles.first.bounding_box()["y"]
         words.click()
         expect(body.get_by_text("new 11.png")).to_be_visible()
         assert tiles.first.bounding_box()["y"] == top  # nothing below has moved
