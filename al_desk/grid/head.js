@@ -15,9 +15,9 @@ function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain 
   const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
   const node = el("div", { className: "head" },
     el("div", { className: "bar" }, progress, saved, command("s", "Skip", () => give(SKIP)),
-      command("u", "Undo", undo), whyButton, command("z", "Enlarge", enlarge), helpButton, sizes,
+      command("u", "Undo", undo), whyButton, command("z", "Enlarge", enlarge), helpButton,
       handInButton),
-    problemBar, legend.node, light, help);
+    problemBar, el("div", { className: "below" }, legend.node, sizes), light, help);
 
   function pressWhy() {
     whyButton.ariaPressed = String(toggleWhy());
