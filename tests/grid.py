@@ -45,6 +45,12 @@ def page():
         json.loads(query.get("keys", "[]")) or [""] * len(names), range(len(names)),
         dict.fromkeys(images, (1, 0.61)) if "guess" in query else {},
     ))
+    if "two" in query:  # as where test images are asked about below a batch
+        more = [image + 500 for image in images]
+        label_grid(Frame(
+            Grid(1, "truth", 0, str(log)), more, "/nowhere/", pictures, [""] * len(more),
+            names, [""] * len(names), range(len(names)),
+        ))
     st.text_input("Note")
     st.toggle("Lamp")
     st.selectbox("Fruit", ["apple", "12 pears"])
@@ -121,7 +127,7 @@ class Grid:
         self.page.on("pageerror", self._hear)
         parts = {"log": log, **query}
         self.page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in parts.items()))
-        self.tiles = self.page.get_by_test_id("tile")
+        self.tiles = self.page.get_by_test_id("label-grid").first.get_by_test_id("tile")
         self.tiles.first.wait_for(timeout=60_000)
         self.page.wait_for_function("document.activeElement !== document.body")
         # Streamlit fetches the code of a text field late, and what is below it moves: not in the

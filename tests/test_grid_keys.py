@@ -183,6 +183,37 @@ def test_once_all_is_answered_a_further_key_changes_nothing(open_desk):
     assert desk.events(8) == [*answers, (104, 0), (-1, HAND_IN)]
 
 
+def test_of_what_is_reloaded_answered_only_what_is_selected_is_labelled(open_desk):
+    desk = open_desk()
+    desk.page.keyboard.type("123123")
+    desk.page.get_by_text("6 of 6 saved").wait_for()
+    desk.page.reload()
+    desk.page.get_by_text("All labelled").wait_for()
+    desk.page.get_by_role("textbox", name="Note").wait_for()
+    desk.tiles.nth(2).click(modifiers=["Control"])
+    assert desk.selected() == [2]
+    desk.press("1")
+    assert desk.labels() == ["cat", "dog", "cat", "cat", "dog", "bird"]
+    desk.press("Control+a", "Backspace", "2")
+    assert (desk.labels(), desk.current()) == (["dog", *[""] * 5], 1)
+
+
+def test_of_two_grids_the_one_that_was_used_last_has_the_keys(open_desk):
+    desk = open_desk(two=1)
+    other = desk.page.get_by_test_id("label-grid").nth(1).get_by_test_id("tile")
+    desk.tiles.nth(2).click()
+    desk.press("3")
+    assert desk.labels()[2] == "bird"
+    other.nth(1).click()
+    desk.press("2")
+    expect(other.nth(1)).to_have_attribute("data-label", "dog")
+    desk.tiles.nth(4).get_by_role("button").click()
+    desk.page.get_by_role("option", name="cat").click()
+    desk.press("2")
+    assert desk.labels() == ["", "", "bird", "", "cat", "dog"]
+    expect(other.first).to_have_attribute("data-label", "")
+
+
 def test_what_was_undone_is_done_again_until_something_else_is(open_desk):
     desk = open_desk()
     desk.page.keyboard.type("12")

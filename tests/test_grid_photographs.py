@@ -122,6 +122,7 @@ def test_one_at_a_time_stays_open_over_batches_and_reloads(open_desk):
     large = desk.page.get_by_test_id("large")
     desk.press("f")
     expect(desk.tiles.first).to_be_hidden()
+    desk.press("Shift+ArrowRight", "Control+a", "ArrowLeft")
     for key, number in (("1", 2), ("2", 3), ("s", 4), ("ArrowLeft", 3)):
         desk.press(key)
         expect(large.locator(".file")).to_have_text(

@@ -17,7 +17,7 @@ from al_core.experiment.experiment import open_experiment
 from al_core.experiment.leases import Holder, take_open_batch
 from al_core.experiment.start import start_experiment
 from al_core.store.erase import erase
-from al_core.store.records import now
+from al_core.store.records import Annotation, now
 from al_core.store.store import Store
 from al_desk.routes import visitors
 from al_desk.routes.app import routes
@@ -165,7 +165,11 @@ def test_undo_leads_back_across_batches(opened: Opened) -> None:
     told = tab.post([ANY, UNDO, 9])
     assert (told["run"], told["focus"][0]) == (True, opened.images[-1])
     assert not opened.store.batches(opened.number)[0].handed_in_at
-    for _ in range(5):
+    assert told["undone"] == [[opened.images[5], 2]]  # what redo gives again
+    opened.store.append(opened.number, [Annotation(opened.images[4], 0, 0, "bob")])
+    told = tab.post([ANY, UNDO, 9], [ANY, UNDO, 9])
+    assert told["undone"] == [[opened.images[4], 1], [opened.images[3], 0]]
+    for _ in range(3):
         tab.post([ANY, UNDO, 9])
     assert tab.post([ANY, UNDO, 9])["refused"] == "There is nothing to undo."
 

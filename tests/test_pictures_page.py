@@ -43,6 +43,9 @@ def test_a_person_sees_whole_pictures_and_one_of_them_large(app, tmp_path: Path)
             "a/wide.png": [320, 107], "a/turned.jpg": [320, 107], "b/nothing.png": [40, 80],
             "b/blue.tif": [320, 320],
         }  # fmt: skip
+        names = page.get_by_test_id("tile").locator(".picture")
+        titles = names.evaluate_all("all => all.map((one) => one.title)")
+        assert titles == [key.split("/")[1] for key in keys]  # the folder is the answer
         for _ in range(keys.index("a/wide.png")):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("z")

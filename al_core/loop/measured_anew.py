@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.experiment.classes import ASIDE, Classes, in_words, standing
+from al_core.experiment.classes import ASIDE, KEY, Classes, in_words, standing
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import load_measured
 from al_core.images.dataset import Dataset
@@ -100,7 +100,7 @@ def where_classes_changed(experiment: Experiment) -> list[tuple[int, str]]:
             for change, there in zip(
                 experiment.class_changes[seen:upto], stands[seen:upto], strict=True
             )
-            if there and change.kind not in ASIDE
+            if there and change.kind not in (*ASIDE, KEY)
         ]
         if told:
             found.append((record.round, "; ".join(told)))

@@ -13,8 +13,9 @@ function createActs(grid) {
 
   // An undo may lead to another batch of the experiment, and redo from there.
   function undone() {
-    const { review, experiment } = grid.frame();
-    return review ? undoneHere : (globalThis.deskUndone ??= {})[experiment] ??= [];
+    const { review, experiment, annotator } = grid.frame();
+    const whose = `${experiment} ${annotator}`;
+    return review ? undoneHere : (globalThis.deskUndone ??= {})[whose] ??= [];
   }
 
   // The next open tile, from the top again if need be; -1 for none. In a review there are no open
@@ -37,7 +38,7 @@ function createActs(grid) {
     const changed = chosen.filter((i) => labels[i] !== code);
     if (changed.length) undone().length = 0;
     change(changed.map((i) => [i, code]));
-    grid.select(code === OPEN ? current : after(chosen[chosen.length - 1]));
+    grid.select(code === OPEN ? (current < 0 ? chosen[0] : current) : after(chosen[chosen.length - 1]));
   }
 
   // Tiles and their new labels, which an undo takes back together.
@@ -99,7 +100,7 @@ function createActs(grid) {
 
   // What an answer of the log says of the last hand-in or undo.
   function hear(said) {
-    if (said.undone) undone().push([said.undone]);
+    for (const one of said.undone ?? []) undone().push([one]);
     if (said.refused) [awaited, refusal] = [null, said.refused];
     if (awaited === UNDO && grid.journal().isSaved && !said.run) awaited = null;
   }

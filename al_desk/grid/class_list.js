@@ -33,6 +33,11 @@ function createClassList(root, choose, closed) {
     dismissed = performance.now();
     following.abort();
   });
+  // A click elsewhere closes it, and leaves the focus nowhere.
+  box.addEventListener("toggle", ({ newState }) => {
+    const isNowhere = !root.getRootNode().activeElement && document.activeElement === document.body;
+    if (newState === "closed" && isNowhere) closed();
+  });
   root.append(box);
   options.addEventListener("scroll", () => {
     if (options.scrollTop + 2 * options.clientHeight > options.scrollHeight) draw(DRAWN);
@@ -61,8 +66,11 @@ function createClassList(root, choose, closed) {
   // The classes have changed: what was typed stays.
   function update(frame, keys) {
     if (!isOpen()) return;
+    const marked = shown[at]?.code;
     enter(frame, keys);
     fill();
+    const i = shown.findIndex(({ code }) => code === marked);
+    if (i >= 0) mark(i);
   }
 
   function enter({ classes, shown: order, experiment }, keys) {
@@ -87,7 +95,12 @@ function createClassList(root, choose, closed) {
       if (at <= 0) return at < 0 ? -1 : text === wanted ? 0 : 1;
       return text.split(/[\s_-]+/).some((word) => word.startsWith(wanted)) ? 2 : 4;
     };
-    shown = entries.map((entry) => ({ ...entry, rank: wanted ? rank(entry) : Number(entry.code < 0) }))
+    const ranked = (entry) => { // classes come before what skips and clears
+      const found = rank(entry);
+      return entry.code < 0 && found >= 0 ? Math.max(found, 2.5) : found;
+    };
+    shown = entries
+      .map((entry) => ({ ...entry, rank: wanted ? ranked(entry) : Number(entry.code < 0) }))
       .filter((entry) => entry.rank >= 0);
     if (wanted && !entries.some(({ code, name }) => code >= 0 && name === typed)) {
       shown.push({ name: `Add “${typed}”`, code: typed, rank: 3, key: "⇧↵" });
@@ -149,7 +162,7 @@ function createClassList(root, choose, closed) {
     closed();
   }
 
-  // Whether a key pressed while the list is open was meant for it: all are but those with Ctrl.
+  // Whether a key pressed while the list is open was meant for it.
   function takes(event) {
     if (!isOpen()) return false;
     const { key } = event;
@@ -162,6 +175,7 @@ function createClassList(root, choose, closed) {
     // What is typed into the filter must not reach Streamlit, for which "r" means "rerun": it
     // sees the component's outer element as the target, not the text field.
     event.stopImmediatePropagation();
+    if (filtering && isComposing(event)) return true;
     if (mine) event.preventDefault();
     else if (typed) filter.focus({ preventScroll: true }); // it is typed there
     if (move !== undefined) mark(move);

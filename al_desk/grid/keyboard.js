@@ -8,13 +8,14 @@ const CONTROL = "a, button, summary, input, [role]";
 const OWN_KEYS = 'input[type=range], [role="slider"], [role="grid"], canvas, [aria-expanded="true"]';
 
 const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/", Minus: "-", Equal: "+" };
-let isForeign = false; // the letter that came last is of a script that is not Latin
+let isForeign = recall("foreign", false); // the letter that came last is of a script that is not Latin
 
 // What a key means on any keyboard layout: a name, a digit, a lower-case letter; "" for nothing.
 function keyName(event) {
-  const name = byPlace(event, event.key.length === 1 ? event.key.toLowerCase() : event.key);
   // Many layouts type brackets with AltGr, which is reported as Ctrl+Alt, or with Option.
-  if (event.getModifierState("AltGraph") || event.altKey) {
+  const isAlt = event.getModifierState("AltGraph") || event.altKey;
+  const name = byPlace(event, event.key.length === 1 ? event.key.toLowerCase() : event.key, isAlt);
+  if (isAlt) {
     return name === "[" || name === "]" ? name : "";
   }
   if (event.ctrlKey || event.metaKey) {
@@ -26,15 +27,22 @@ function keyName(event) {
 }
 
 // Where letters are not Latin, a key means what stands at its place on an English keyboard.
-function byPlace({ code, key, shiftKey }, name) {
-  const isLetter = /^\p{L}$/u.test(name);
-  if (isLetter) isForeign = !/^\p{Script=Latin}$/u.test(name);
+function byPlace({ code, key, shiftKey }, name, isAlt) {
+  const isText = name.length === 1 || /^[^\x00-\x7f]+$/.test(name); // Arabic has a key of two letters
+  if (!isAlt && isText && /^\p{L}+$/u.test(name)) {
+    const before = isForeign;
+    isForeign = !/^\p{Script=Latin}+$/u.test(name);
+    if (isForeign !== before) remember("foreign", isForeign);
+  }
   const isComposed = key === "Process" || key === "Unidentified";
-  if (!isComposed && !(isForeign && name.length === 1)) return name;
+  if (!isComposed && !(isForeign && isText)) return name;
   const letter = /^Key([A-Z])$/.exec(code);
   if (letter) return letter[1].toLowerCase();
   return code === "Slash" && shiftKey ? "?" : PLACES[code] ?? name;
 }
+
+// A key of an input method, which in Safari is told by its number alone.
+const isComposing = ({ isComposing, keyCode }) => isComposing || keyCode === 229;
 
 // Streamlit opens a dialog when its server is away, and closes it slowly when that is back. It does
 // not count: labels typed meanwhile are kept.
@@ -58,6 +66,7 @@ function listenToKeys(root, keys) {
     const name = keyName(event);
     if (keys.commands[name]) return keys.commands[name];
     if (keys.isOfClass(name)) return () => keys.label(name);
+    if (onControl === "inside" && name === "Escape") return keys.focus;
     if (onControl) return undefined;
     const move = keys.moves[name];
     if (!move) return keys.edits[name];
@@ -69,7 +78,8 @@ function listenToKeys(root, keys) {
     const target = event.composedPath()[0];
     const inside = root.contains(target);
     if (!inside && busyElsewhere(target)) return;
-    const onControl = target.matches(inside ? "button, input" : CONTROL) && !target.matches(DIALOG);
+    const onControl = target.matches(inside ? "button, input" : CONTROL) && !target.matches(DIALOG)
+      && (inside ? "inside" : "elsewhere");
     const action = actionFor(event, onControl);
     if (!action) return;
     event.preventDefault();
@@ -78,11 +88,11 @@ function listenToKeys(root, keys) {
     if (!event.repeat || keys.moves[event.key]) action();
   }
 
-  // Once a field is left by Enter, a list or a dialog is closed, or a toggle or a button is pressed,
-  // elsewhere on the page, keys belong to the tile again: or else what is typed next goes there, and
-  // the next Space presses the button again.
+  // Once a field is left by Enter, a list or a dialog is closed, or a toggle or a button is pressed with
+  // the mouse, elsewhere on the page, keys belong to the tile again: or else what is typed next goes
+  // there, and the next Space presses the button again. Who is there by Tab stays there.
   function giveBack(event) {
-    if (!keys.isActive() || event.composedPath().includes(root)) return;
+    if (isComposing(event) || !keys.isActive() || event.composedPath().includes(root)) return;
     const [target, wasBusy] = [event.composedPath()[0], busyElsewhere(document.body)];
     if (event.type === "keydown" && !wasBusy && !leavesField(event, target)) return;
     const settle = (left) => {

@@ -1,13 +1,14 @@
 // @ts-check
 // The labelling grid in the browser. Streamlit calls the default export once per mount and again
-// whenever `data` changes; in between, only this file touches the DOM below the root. What the person
+// whenever `data` changes; in between, only this module touches the DOM below the root. What the person
 // does shows at once, in the event handler itself, and goes to the log right after (see journal.js).
 //
 // `data` is a frame: what is asked. What the log says of it, it is asked for each time.
 
 const grids = new WeakMap(); // shadow root -> grid
+const live = []; // the grids on the page, the oldest first: one may linger until the run ends
 /** @type {object?} */
-let active = null; // the newest grid has the keyboard: an old one may linger until the run ends
+let active = null; // the one that has the keyboard: the newest, or the one that was used last
 
 export default function ({ data, parentElement }) {
   let grid = grids.get(parentElement);
@@ -33,6 +34,7 @@ function createGrid(parent, key) {
   let current = 0; // -1 once all is answered: then a key changes nothing
   let last = 0; // the tile that was the current one before
   let seen; // another holder, for whom the page was asked to run
+  let isLost = false; // the focus, to what was drawn anew around it
   let untouched = true; // until the person does something, the first open tile is the current one
 
   const pictures = el("div", { className: "tiles", role: "grid", ariaLabel: "Images", tabIndex: -1,
@@ -48,13 +50,13 @@ function createGrid(parent, key) {
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
-    open: openList, focus: focusTile, brighten: light.toggle,
+    open: openList, focus: focusTile, unselect: () => selection.clear(Math.max(0, current)), brighten: light.toggle,
   });
   root.append(head.node, el("div", { className: "body" }, large.node, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
   const selection = createSelection(pictures, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
-    enlarge: large.toggle, signal: listening.signal,
+    enlarge: () => large.isOpen || large.toggle(), signal: listening.signal,
   });
 
   const acts = createActs({
@@ -70,6 +72,7 @@ function createGrid(parent, key) {
   // ---- what is drawn ---------------------------------------------------------------------------
 
   function takeFrame(next) {
+    isLost ||= root.contains(root.getRootNode().activeElement);
     frame = next;
     if (journal?.name !== frame.grid) {
       journal?.leaveGrid(takeAnswer);
@@ -111,17 +114,20 @@ function createGrid(parent, key) {
     const first = labels === undefined;
     labels = journal.labels(frame.images);
     root.hidden = false;
+    const [before, open] = [current, labels.indexOf(OPEN)];
     if (untouched || focus >= 0) {
-      const open = labels.indexOf(OPEN);
       current = focus >= 0 ? focus : frame.review ? Math.max(0, open) : open;
-      selection.clear(current);
-    }
+      selection.clear(Math.max(0, current));
+    } else if (current < 0 && !frame.review) current = open; // it was opened elsewhere
+    if (current !== before) why.ask();
     paintAll();
     paintProblem();
     const focused = root.getRootNode().activeElement;
     // The focus follows the current tile, too, where an undo has opened another one meanwhile.
     const follows = focused && (focus >= 0 || (tiles.includes(focused) && focused !== tiles[current]));
-    if (first ? !busyElsewhere(document.activeElement) : follows) focusTile();
+    const back = first || (isLost && !focused);
+    isLost = false;
+    if (back ? !busyElsewhere(document.activeElement) : follows) focusTile();
   }
 
   // Sooner than the page is drawn again.
@@ -240,10 +246,14 @@ function createGrid(parent, key) {
       listening.abort();
       root.remove();
       journal?.leaveGrid(takeAnswer);
-      if (active === grid) active = null;
+      live.splice(live.indexOf(grid), 1);
+      if (active === grid) active = live.at(-1) ?? null;
     },
   };
-  active = grid;
+  live.push(active = grid);
+  for (const name of ["pointerdown", "focusin"]) {
+    root.addEventListener(name, () => { active = grid; }, { signal: listening.signal });
+  }
   parent.append(root);
   const covers = new ResizeObserver(() => { // the tiles
     root.style.setProperty("--head", `${head.node.offsetHeight}px`);
@@ -259,11 +269,11 @@ function createGrid(parent, key) {
     },
     edits: {
       " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: acts.handIn,
-      Escape: leave, "Ctrl+A": selection.selectAll,
+      Escape: leave, "Ctrl+A": () => large.isAlone || selection.selectAll(),
     },
     commands: {
       s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: () => give(-8),
-      u: acts.undo, l: openList, "/": openList, w: head.pressWhy,
+      u: acts.undo, l: openList, "/": openList, w: () => frame.review || head.pressWhy(),
       z: large.toggle, f: large.toggleAlone, b: light.toggle, "?": head.toggleHelp,
       "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
       "[": () => legend.turn(-1), "]": () => legend.turn(1),
@@ -273,7 +283,7 @@ function createGrid(parent, key) {
     signal: listening.signal,
     isActive: () => active === grid && labels !== undefined,
     wanted: (event) => active === grid && labels !== undefined && !list.takes(event),
-    move: (to, extending) => (extending ? selection.extend : select)(to),
+    move: (to, extending) => (extending && !large.isAlone ? selection.extend : select)(to),
     pan: large.panTowards,
     isOfClass: (name) => DIGITS.includes(name) || legend.on(name) !== undefined,
     label: (name) => legend.on(name) !== undefined && give(legend.on(name)),

@@ -75,6 +75,7 @@ def _as_json(frame: Frame, key: str) -> dict[str, Any]:
     return {
         "key": key,
         "experiment": frame.grid.experiment,
+        "annotator": frame.grid.annotator,
         "grid": name_of(frame.grid),
         "token": token_of(frame.grid),
         "labels": labels_address(),

@@ -6,12 +6,13 @@ const PAN = { // as parts of what is seen, by the key that shows more of one sid
   ArrowLeft: [0.2, 0], ArrowRight: [-0.2, 0], ArrowUp: [0, 0.2], ArrowDown: [0, -0.2],
 };
 
-// `grid` gives frame(), tiles(), current() and next(), opens the class list, sets the focus, and
-// brightens all pictures.
+// `grid` gives frame(), tiles(), current() and next(), opens the class list, sets the focus,
+// clears the selection, and brightens all pictures.
 function createLarge(root, grid) {
   const stage = createStage((scale) => write(size, `${Math.round(100 * scale)}%`));
   const size = el("span", { className: "size" });
-  const [file, guess] = [el("span", { className: "file" }), el("span", { className: "guess" })];
+  const file = el("span", { className: "file", role: "status" });
+  const guess = el("span", { className: "guess" });
   const selector = createSelector();
   selector.onclick = grid.open;
   const end = el("p", { className: "end" });
@@ -41,9 +42,10 @@ function createLarge(root, grid) {
       if (tile) stage.show(frame.address, frame.pictures[i], fetchNext);
       else stage.clear();
     }
+    node.ariaLabel = tile ? tile.ariaLabel : end.textContent;
+    node.tabIndex = isAlone ? 0 : -1;
     if (!tile) return;
     const [, width, height] = frame.pictures[i];
-    node.ariaLabel = tile.ariaLabel;
     paintSelector(selector, tile.querySelector(".name").title);
     write(guess, tile.querySelector(".guess").textContent);
     write(file, [`${i + 1} of ${frame.images.length}`, frame.names[i], `${width} × ${height}`]
@@ -59,6 +61,7 @@ function createLarge(root, grid) {
   function show(beside, alone) {
     [isBeside, isAlone] = [beside, alone];
     remember("alone", isAlone);
+    if (isAlone) grid.unselect(); // what is not seen is not labelled
     paint();
     grid.focus();
     if (isOpen()) node.scrollIntoView({ block: "nearest" });

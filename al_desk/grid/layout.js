@@ -15,14 +15,15 @@ function createLayout(root, pictures, step, changed) {
 
   const slider = el("input", {
     type: "range", min: 0, max: SIZES.length - 1, value: size, ariaLabel: "Size of the pictures",
-    tabIndex: -1, oninput: () => resize(Number(slider.value) - size),
+    tabIndex: -1, oninput: () => resize(Number(slider.value) - size), onpointerup: () => changed(),
   });
   const shape = command("", "", () => {
     isSquare = !isSquare;
     remember("squares", isSquare);
     fit();
+    group();
     changed();
-  });
+  }, { tabIndex: 0 });
   const node = el("div", { className: "sizes" },
     command("-", "", () => step(-1), { ariaLabel: "Smaller pictures", title: "Smaller pictures" }),
     slider,
@@ -33,6 +34,7 @@ function createLayout(root, pictures, step, changed) {
     size = Math.max(0, Math.min(size + step, SIZES.length - 1));
     remember("size", size);
     fit();
+    group();
     changed();
   }
 

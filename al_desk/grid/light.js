@@ -6,7 +6,7 @@ function createLight(root, done) {
 
   const slider = (name, value, most, take) => {
     const input = el("input", {
-      type: "range", min: 0.4, max: most, step: 0.1, value, ariaLabel: name, tabIndex: -1,
+      type: "range", min: 0.4, max: most, step: 0.1, value, ariaLabel: name,
       oninput: () => {
         take(Number(input.value));
         paint();

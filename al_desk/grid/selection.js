@@ -48,7 +48,7 @@ function createSelection(area, grid) {
     if (event.target.closest(".name")) onMenu(event);
     else if (event.shiftKey) extend(i);
     else if (event.ctrlKey || event.metaKey) {
-      if (!chosen.size) chosen.add(anchor);
+      if (!chosen.size && grid.current() >= 0) chosen.add(anchor);
       if (!chosen.delete(i)) chosen.add(i);
       choose([...chosen], i);
     } else {
@@ -102,6 +102,7 @@ function createSelection(area, grid) {
     if (drag && dragged && chosen.size) grid.move(anchor);
     drag = null;
     box.remove();
+    setTimeout(() => { dragged = false; }); // after the click that ends it
   }
 
   area.addEventListener("click", onClick);

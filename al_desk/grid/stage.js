@@ -26,7 +26,10 @@ function createStage(told) {
       Object.assign(layer.style, { width: `${width}px`, height: `${height}px` });
     }
     const [small, original] = layers;
-    original.addEventListener("load", () => {
+    original.style.visibility = "hidden";
+    original.addEventListener("load", async () => {
+      await original.decode().catch(() => {});
+      original.style.visibility = "";
       small.style.visibility = "hidden";
       ready();
     });
@@ -45,7 +48,7 @@ function createStage(told) {
     x = within(x, width * scale, node.clientWidth);
     y = within(y, height * scale, node.clientHeight);
     for (const layer of node.children) layer.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-    node.classList.toggle("near", !isFitted);
+    node.classList.toggle("zoomed", !isFitted);
     told(scale * devicePixelRatio);
   }
 
@@ -102,9 +105,7 @@ function createStage(told) {
       place();
     }
   });
-  for (const name of ["pointerup", "pointercancel"]) {
-    node.addEventListener(name, (event) => fingers.delete(event.pointerId));
-  }
+  node.addEventListener("lostpointercapture", (event) => fingers.delete(event.pointerId));
   const watch = new ResizeObserver(place);
   watch.observe(node);
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from al_core.images.dataset import ImageSet
 from al_core.store.records import Batch
@@ -37,12 +38,15 @@ def frame_of_tests(context: DeskContext, grid: Grid, images: Sequence[int]) -> F
 
 def _frame(context: DeskContext, grid: Grid, of: ImageSet, images: Sequence[int]) -> Frame:
     classes = context.experiment.classes
+    # Where folders are classes, a path would give the answer away.
+    tells = bool(of.class_names) and not context.show_truth
+    names = [of.keys[image] for image in images]
     return Frame(
         grid=grid,
         images=images,
         address=address(context.experiment.id),
         pictures=shown(of, images),
-        names=[of.keys[image] for image in images],
+        names=[PurePosixPath(name).name for name in names] if tells else names,
         class_names=classes.names,
         class_keys=classes.keys,
         shown=classes.shown,

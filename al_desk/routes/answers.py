@@ -52,8 +52,8 @@ def answer(grid: Grid, message: dict[str, Any]) -> dict[str, Any]:
     pairs of an image and its label, of those that changed; ``classes``, ``keys`` and ``shown``, as
     in a frame, if they changed; ``holder``, see :func:`tab_name`; ``refused``, why something was
     not done; ``run``, where the page shows something else now; ``focus``, the image that an undo
-    leads to, and ``undone``, with the label that it had. Raises ActiveLearningError where nothing
-    can be saved now, and GoneForGood.
+    leads to, and ``undone``, pairs of such images and the label that each undo took back. Raises
+    ActiveLearningError where nothing can be saved now, and GoneForGood.
     """
     return _Answer(grid).to(message)
 
@@ -234,7 +234,9 @@ class _Answer:
         image, before = done
         self.told |= {"run": True, "focus": [image, time.time_ns() // 1_000_000]}
         if before is not None:
-            self.told["undone"] = [image, _code(before)]
+            (act,) = self.classes.mapped([before])
+            code = CLEAR if act.cleared else _code(act)
+            self.told.setdefault("undone", []).append([image, code])
 
     # What the log says
 

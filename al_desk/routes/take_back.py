@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.leases import is_held, lapses_at
-from al_core.experiment.undo import undo
+from al_core.experiment.undo import last_act, taken_back
 from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_desk.server.resources import is_gone, trainer
@@ -17,8 +17,8 @@ def take_back(
     store: Store, experiment_id: int, event_id: str, holder: tuple[str, str]
 ) -> tuple[int, Annotation | None] | str:
     """Undo the last answer of an annotator, of the tab and name in ``holder``, unless its batch is
-    being labelled by somebody else now: the image that it was of, with its answer until then (None
-    where this event came before), or a sentence where there is nothing to undo.
+    being labelled by somebody else now: the image that it was of, with that answer (None where this
+    event came before), or a sentence where there is nothing to undo.
 
     A batch that was handed in is opened again; if its round is training, that is stopped, and
     starts over with the next hand-in.
@@ -32,10 +32,10 @@ def take_back(
     before = None
     row = next((row for row in experiment.annotations if row.event == event_id), None)
     if row is None:
-        row = undo(experiment.annotations, annotator, asked)
-        if row is None:
+        found = last_act(experiment.annotations, annotator, asked)
+        if found is None:
             return "There is nothing to undo."
-        before = experiment.pool.answers.get(row.image)
+        before, row = found[0], taken_back(*found)
         store.append(experiment.id, [replace(row, event=event_id)])
     source = next(b for b in reversed(experiment.batches) if row.image in b.images)
     if source.handed_in_at is not None:
