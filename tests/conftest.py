@@ -80,6 +80,22 @@ def store(home: Path) -> Store:
 
 
 @pytest.fixture
+def client(home: Path) -> Iterator:
+    """Somebody who has opened the page, for requests without a browser."""
+    from starlette.applications import Starlette
+    from starlette.testclient import TestClient
+
+    from al_desk.routes import visitors
+    from al_desk.routes.app import routes
+    from al_desk.server import resources
+
+    resources._open_store.cache_clear()
+    with TestClient(Starlette(routes=routes()), base_url="http://localhost:8501") as client:
+        assert client.post("/ticket", content=visitors.sign()).status_code == 204
+        yield client
+
+
+@pytest.fixture
 def set_option() -> Iterator[Callable[[str, object], None]]:
     """Sets an option of Streamlit until the test ends."""
     from streamlit import config
