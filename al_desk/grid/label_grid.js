@@ -50,7 +50,8 @@ function createGrid(parent, key) {
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
-    open: openList, focus: focusTile, unselect: () => selection.clear(Math.max(0, current)), brighten: light.toggle,
+    open: openList, focus: focusTile, brighten: light.toggle,
+    unselect: () => selection.clear(Math.max(0, current)),
   });
   root.append(head.node, el("div", { className: "body" }, large.node, pictures, why.panel));
   const list = createClassList(root, give, focusTile);
@@ -196,8 +197,10 @@ function createGrid(parent, key) {
     head.remind("");
     if (i !== current) journal.touch();
     current = i;
-    if (tiles[before]) [last] = [before, paint(before)];
-    if (tiles[i]) [last] = [i, paint(i)];
+    for (const place of [before, i].filter((one) => tiles[one])) {
+      last = place;
+      paint(place);
+    }
     paintHead();
     large.paint();
     focusTile();
