@@ -64,7 +64,7 @@ function createLarge(root, grid) {
     if (isAlone) grid.unselect(); // what is not seen is not labelled
     paint();
     grid.focus();
-    if (isOpen()) node.scrollIntoView({ block: "nearest" });
+    if (isOpen()) node.scrollIntoView({ block: "start" }); // below the head
   }
 
   return {
