@@ -12,6 +12,7 @@ from PIL import Image
 from tiny import encoded, folder_of, loaded, picture, sentence, shard
 
 from al_core.pictures.decoding import MOST_PIXELS, decode
+from al_core.pictures.square import Square
 
 GOOD = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(2)]
 
@@ -61,7 +62,7 @@ def test_a_picture_that_unpacks_to_gigabytes_is_left_out_without_being_unpacked(
 def test_a_large_photo_is_read_since_only_a_part_of_it_is_decoded() -> None:
     photo = encoded(Image.new("L", (9_600, 9_400), 90), "JPEG")
     assert MOST_PIXELS < 9_600 * 9_400
-    assert (decode(photo, 8) == 90).all()
+    assert (decode(photo, Square(8)) == 90).all()
 
 
 def test_whatever_the_name_says_a_file_is_what_it_holds(pets: Path, cache: Path) -> None:
@@ -189,4 +190,4 @@ def test_names_that_are_no_text_are_kept_apart_and_can_be_stored(pets: Path, cac
 
 def test_greys_of_sixteen_bits_keep_their_shade_however_large_the_picture() -> None:
     wide = Image.fromarray(np.full((1050, 1050), 257 * 77, dtype=np.uint16))
-    assert (decode(encoded(wide), 8) == 77).all()
+    assert (decode(encoded(wide), Square(8)) == 77).all()

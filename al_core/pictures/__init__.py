@@ -1,6 +1,7 @@
 """One picture at a time: from its file to pixels, or to what a person sees.
 
 decoding      pictures to pixels
+square        a picture in a square, as networks take it
 values        pictures of more than 8 bits, in one range for a source
 digests       by which pictures and images are known, whatever their names are
 same_picture  whether two files show the same, though their bytes differ

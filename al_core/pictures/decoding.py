@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from al_core.pictures.digests import DIGEST, FILES, digest_of, digest_of_file
 from al_core.pictures.same_picture import JPEG, shows
+from al_core.pictures.square import Square, fitted
 from al_core.pictures.values import (
     COLOURS,
     Range,
@@ -59,8 +60,6 @@ LARGE = 16_000_000  # pixels; larger ones are decoded one at a time, as each tak
 LYING = (5, 6, 7, 8)  # how EXIF says that a picture is turned by a quarter
 AT_ONCE = 64_000_000  # bytes of a file that is read as a whole
 ONE_AT_A_TIME = threading.Lock()
-# What fills a square beside a picture: the mean of ImageNet; of values, what has none.
-BESIDE: dict[str, float | tuple[int, ...]] = {"RGB": (124, 116, 104), "F": math.nan}
 NO_VALUES = np.empty((0, 0), np.float32)  # of a picture whose values lie in a file meanwhile
 
 
@@ -148,16 +147,15 @@ def _timed(picture: Picture, size: int) -> tuple[Row, float]:
 
 
 def decode(
-    picture: Picture, size: int, ranges: Mapping[str, Range] = MappingProxyType({})
+    picture: Picture, square: Square, ranges: Mapping[str, Range] = MappingProxyType({})
 ) -> NDArray[np.uint8]:
-    """Decode all of a picture to RGB, uint8 [3,size,size].
+    """Decode all of a picture to RGB in its ``square``, uint8 [3,S,S].
 
-    The longer side is scaled to ``size``, and what remains beside the shorter one is filled evenly;
-    a picture already of that size keeps its pixels. Transparency becomes white. More than 8 bits
+    A picture already of that size keeps its pixels. Transparency becomes white. More than 8 bits
     are shown in one of ``ranges``, or their own (:mod:`al_core.pictures.values`). Raises what
     :func:`whole` does.
     """
-    row = _row(_upright(picture, size)[0], size)
+    row = _row(_upright(picture, square.size)[0], square)
     if not isinstance(row, Values):
         return row
     return shaded(row, ranges.get(row.kind) or range_of(row.kind, row.low, row.high))
@@ -221,19 +219,19 @@ def _opened(picture: bytes | Path) -> ImageFile:
     return Image.open(file, formats=formats())
 
 
-def _row(picture: PILImage | Values, size: int) -> NDArray[np.uint8] | Values:
-    """A picture in its square: pixels uint8 [3,size,size], or values [size,size] or with [3]."""
+def _row(picture: PILImage | Values, square: Square) -> NDArray[np.uint8] | Values:
+    """A picture in its square: pixels uint8 [3,S,S], or values [S,S] or with [3]."""
     from PIL import Image
 
     if isinstance(picture, Values):
-        each = np.atleast_3d(picture.grey)
-        bands = [_fitted(Image.fromarray(each[..., i]), size) for i in range(each.shape[2])]
-        fitted = np.stack([np.asarray(band, dtype=np.float32) for band in bands], axis=-1)
-        return replace(picture, grey=fitted.reshape(size, size, *picture.grey.shape[2:]))
+        each, size = np.atleast_3d(picture.grey), square.size
+        bands = [fitted(Image.fromarray(each[..., i]), square) for i in range(each.shape[2])]
+        grey = np.stack([np.asarray(band, dtype=np.float32) for band in bands], axis=-1)
+        return replace(picture, grey=grey.reshape(size, size, *picture.grey.shape[2:]))
     if picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(_fitted(picture, size), dtype=np.uint8).transpose(2, 0, 1)
+    return np.asarray(fitted(picture, square), dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _decode_or_none(picture: Picture, size: int) -> Row:
@@ -242,7 +240,7 @@ def _decode_or_none(picture: Picture, size: int) -> Row:
         if isinstance(picture, Path) and picture.stat().st_size <= AT_ONCE:
             picture = picture.read_bytes()  # once for all that is to be known of it
         found, full = _upright(picture, size)
-        return _row(found, size), _about(picture, found, full)
+        return _row(found, Square(size)), _about(picture, found, full)
     except Exception:  # damaged files raise nearly anything: OSError, ValueError, struct.error...
         return None, (bytes(DIGEST), 0, 0, bytes(DIGEST))
 
@@ -271,26 +269,3 @@ def described(picture: Picture) -> tuple[bytes, int, int, bytes]:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
             width, height = image.size[::-1] if turned else image.size
     return digest, width, height, bytes(DIGEST)
-
-
-def place_of(width: int, height: int, size: int) -> tuple[int, int, int, int]:
-    """Where a picture lies in its square: left, top, right and bottom, in pixels of the square."""
-    longer = max(width, height)
-    across, down = (max(round(side * size / longer), 1) for side in (width, height))
-    left, top = (size - across) // 2, (size - down) // 2
-    return left, top, left + across, top + down
-
-
-def _fitted(image: PILImage, size: int) -> PILImage:
-    """All of a picture in the middle of a square."""
-    from PIL import Image
-
-    if image.size == (size, size):
-        return image
-    left, top, right, bottom = place_of(*image.size, size)
-    scaled = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
-    if scaled.size == (size, size):
-        return scaled
-    square = Image.new(image.mode, (size, size), BESIDE[image.mode])
-    square.paste(scaled, (left, top))
-    return square

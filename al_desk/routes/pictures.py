@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from al_core.errors import ActiveLearningError
 from al_core.experiment.manifest import manifest_of
 from al_core.images.dataset import ImageSet
-from al_core.pictures.decoding import place_of
 from al_core.pictures.digests import digest_of
+from al_core.pictures.square import place_of
 from al_core.pictures.thumbnails import CRISP, original, thumbnail
 from al_desk.routes.visitors import base, is_let_in
 from al_desk.server.images import pictures_of, thumbnail_of, thumbnails

@@ -1,0 +1,49 @@
+"""A picture in a square, which is what a network takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+IMAGENET = (124, 116, 104)  # the mean of its colours
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """How a picture is brought into a square of ``size`` pixels: all of it, its longer side scaled
+    to that, and the rest filled with the colour ``beside``; or both sides scaled, as networks that
+    were trained on ``squashed`` pictures expect."""
+
+    size: int
+    beside: tuple[int, int, int] = IMAGENET
+    squashed: bool = False
+
+
+def place_of(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Where a picture lies in its square: left, top, right and bottom, in pixels of the square."""
+    longer = max(width, height)
+    across, down = (max(round(side * size / longer), 1) for side in (width, height))
+    left, top = (size - across) // 2, (size - down) // 2
+    return left, top, left + across, top + down
+
+
+def fitted(image: PILImage, square: Square) -> PILImage:
+    """A picture in its square; of grey values (mode F), what lies beside is NaN."""
+    from PIL import Image
+
+    size = square.size
+    if image.size == (size, size):
+        return image
+    whole = (0, 0, size, size)
+    place = left, top, right, bottom = whole if square.squashed else place_of(*image.size, size)
+    scaled = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
+    if place == whole:
+        return scaled
+    beside: float | tuple[int, int, int] = math.nan if image.mode == "F" else square.beside
+    filled = Image.new(image.mode, (size, size), beside)
+    filled.paste(scaled, (left, top))
+    return filled
