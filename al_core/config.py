@@ -18,10 +18,13 @@ from al_core.names import check_class_names, counted
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
-WEIGHTS = ("none", "imagenet", LEARNED)  # by name; anything else is a file
+WEIGHTS = ("none", "imagenet", LEARNED)  # by name; else an encoder of a library, or a file
+TIMM = "timm/"  # begins the name of an encoder of timm
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 LEAST_IN_A_BATCH = 16  # images, repeated where there are fewer
 ENOUGH = 64  # pixels of a side to compare images by
+SMALL = 32  # the same of images that a network is trained on, unless another is asked for
+SMALL_ALREADY = ("cifar10", "digits")  # sources of so small images
 FEW = 32  # images; fewer tell batch norm too little
 LEAST_TO_LEARN = 16  # images to learn features from; fewer are not a pool
 Head = Literal["fine-tune", "linear"]
@@ -29,7 +32,7 @@ Stem = Literal["auto", "torchvision", "small"]
 InitialLabels = Literal["truth", "person"]
 # The settings of an experiment that may change while it runs. Those that a batch or a round depends
 # on are recorded with it.
-RECORDED = ("strategy", "per_round", "model", "train", "copies_measure")
+RECORDED = ("strategy", "per_round", "model", "image_size", "train", "copies_measure")
 CHANGEABLE = {*RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline"}
 ClassWeights = Literal["off", "on", "full", "auto"]
 POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto: one of them
@@ -37,16 +40,19 @@ POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which ResNet-18: the weights it starts from, what is trained, and its stem.
+    """Which network: the weights it starts from, and what is trained.
 
-    ``weights`` is ``none``, ``imagenet``, ``learned`` (from the images themselves, for
-    ``learn_minutes`` unless that was done before), or the path of a file: ``.safetensors``, or
-    ``.pth``, ``.pt`` and ``.bin`` as torch saves them. Instead of weights, ``embeddings`` may name
-    what they would compute: a file, or a folder written by embed. ``head``: ``fine-tune`` trains
-    the whole network afresh each round; ``linear`` freezes the weights and trains a linear head on
-    their features. Stem ``auto`` is the one that the weights of a file have; otherwise the one for
-    small images on a GPU, and torchvision's on a CPU. Frozen features always use the stem of their
-    weights.
+    ``weights`` is ``none``, ``imagenet`` or ``learned`` (from the images themselves, for
+    ``learn_minutes`` unless that was done before), all of ResNet-18; ``timm/NAME``, an encoder of
+    timm; or the path of a file: ``.safetensors``, or ``.pth``, ``.pt`` and ``.bin`` as torch saves
+    them. A file's ``architecture`` is timm's name for its network; where none is given, a
+    ``config.json`` beside it says it, or its own name, or else it is ResNet-18. Instead of weights,
+    ``embeddings`` may name what they would compute: a file, or a folder written by embed.
+
+    ``head``: ``linear`` freezes the weights and trains a linear head on their features;
+    ``fine-tune`` trains all of a ResNet-18 afresh each round. Its stem: ``auto`` is the one that
+    the weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
+    CPU. Frozen features always use the stem of their weights.
     """
 
     weights: str = "none"
@@ -54,13 +60,20 @@ class ModelConfig:
     head: Head = "fine-tune"
     learn_minutes: float = 30.0
     embeddings: str = ""
+    architecture: str = ""
 
     def __post_init__(self) -> None:
         text("weights", self.weights)
-        if self.weights not in WEIGHTS and not self.weights.strip().lower().endswith(WEIGHTS_FILES):
+        text("architecture", self.architecture)
+        if self.weights not in WEIGHTS and not self.is_of_timm and not self.is_file:
             raise ConfigError(
-                f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, or a "
-                f"file ({', '.join(WEIGHTS_FILES)})."
+                f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, "
+                f"{TIMM} and the name of an encoder, or a file ({', '.join(WEIGHTS_FILES)})."
+            )
+        if self.head == "fine-tune" and (self.is_of_timm or self.architecture):
+            raise ConfigError(
+                "The whole network is trained of ResNet-18 alone; on an encoder train a linear "
+                "head."
             )
         one_of("stem", self.stem, get_args(Stem))
         one_of("head", self.head, get_args(Head))
@@ -74,9 +87,24 @@ class ModelConfig:
             )
         number("minutes", self.learn_minutes, 0.01, 100_000)
 
+    @property
+    def is_of_timm(self) -> bool:
+        """Whether its weights are those of an encoder of timm."""
+        return len(self.weights) > len(TIMM) and self.weights.startswith(TIMM)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether its weights are in a file."""
+        return not self.is_of_timm and self.weights.strip().lower().endswith(WEIGHTS_FILES)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether an encoder sees the pictures, decoded for it at a size of its own."""
+        return self.head == "linear" and self.weights not in ("none", LEARNED)
+
     def located(self) -> ModelConfig:
         """The same with absolute paths, for a process in another folder."""
-        weights = self.weights if self.weights in WEIGHTS else str(located(self.weights))
+        weights = str(located(self.weights)) if self.is_file else self.weights
         return replace(
             self, weights=weights, embeddings=self.embeddings and str(located(self.embeddings))
         )
@@ -129,18 +157,20 @@ class TrainConfig:
         return max(math.ceil(self.epochs * n / self.batch_of(n)), self.min_steps)
 
 
-def size_in_memory(image_size: int, model: ModelConfig) -> int:
-    """The side of the images that are kept as one array, in pixels. Frozen weights see pictures
-    that are decoded for them; the array is there to compare images by."""
-    frozen = model.head == "linear" and model.weights != LEARNED
-    return min(image_size, ENOUGH) if frozen else image_size
+def size_in_memory(data: str, image_size: int | None, model: ModelConfig) -> int:
+    """The side of the images of ``data`` that are kept as one array, in pixels. An encoder sees
+    pictures that are decoded for it; the array is there to compare images by."""
+    if model.is_frozen and data not in SMALL_ALREADY:
+        return min(image_size or ENOUGH, ENOUGH)
+    return SMALL if model.is_frozen else image_size or SMALL
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentConfig:
     """One experiment's settings; raises ConfigError, in a sentence, for those that cannot work.
 
-    ``data``: a source of images, by name or path, scaled to ``image_size`` pixels for the network.
+    ``data``: a source of images, by name or path, scaled to ``image_size`` pixels for the network;
+    None is 32 for one that is trained or learned, and an encoder's own.
     ``initial``: number of images labelled before the first training, by the truth or by the person;
     chosen by the strategy ``start``, which is random or one that needs no labels. ``per_round``:
     images the person is asked about in each of ``rounds`` rounds. ``class_names``: from the source,
@@ -165,7 +195,7 @@ class ExperimentConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
-    image_size: int = 32
+    image_size: int | None = None
     class_names: tuple[str, ...] = ()
     label_while_training: bool = True
     show_guesses: bool = False
@@ -189,7 +219,10 @@ class ExperimentConfig:
         whole_number("number of initial images", self.initial, 2, 10_000_000)
         whole_number("number of images per round", self.per_round, 1, 10_000)
         whole_number("number of rounds", self.rounds, 0, 10_000)
-        whole_number("image size", self.image_size, SMALLEST, LARGEST)
+        if self.image_size is None and not self.model.is_frozen:
+            object.__setattr__(self, "image_size", SMALL)
+        if self.image_size is not None:
+            whole_number("image size", self.image_size, SMALLEST, LARGEST)
         whole_number("seed", self.seed, 0, 2**63 - 1)
         number("share of random images", self.held_out_share, 0, 0.9)
 
@@ -218,7 +251,7 @@ class ExperimentConfig:
     @property
     def size_in_memory(self) -> int:
         """The side of the images that are kept as one array, in pixels."""
-        return size_in_memory(self.image_size, self.model)
+        return size_in_memory(self.data, self.image_size, self.model)
 
     @property
     def recorded(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_core.config import ModelConfig
 from al_core.features.embed import frozen_features
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
@@ -48,7 +49,9 @@ def sources(
     with np.load(grey_pixels(data)) as pixels:
         yield "8 x 8 grey pixels", pixels["train"], pixels["test"]
     for name in weights:
-        features = finish(frozen_features(name, dataset, find_hardware()))
+        features = finish(
+            frozen_features(ModelConfig(name, head="linear"), dataset, find_hardware(), 32)
+        )
         yield Path(name).name, features.train, features.test
 
 

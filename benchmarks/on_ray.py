@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from al_core.config import ExperimentConfig, TrainConfig
+from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.distributed.embed import embed_on_ray
 from al_core.distributed.simulate import simulate_on_ray
 from al_core.features.embed import embed_into
@@ -56,6 +56,7 @@ def main(data: str, repeat: int, simulations: int) -> None:
         torch.manual_seed(0)
         tensors = resnet18(weights=None).state_dict()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, weights)
+        model = ModelConfig(str(weights), head="linear")
         count = len(dataset.train) + len(dataset.test)
         rates: dict[str, list[float]] = {
             "one process, images decoded": [], "one process": [], "Ray": []
@@ -65,14 +66,14 @@ def main(data: str, repeat: int, simulations: int) -> None:
             began = time.perf_counter()
             finish(load(data, cache_dir=home / f"cache-{turn}"))
             decoding = time.perf_counter() - began
-            decoded = rate(embed_into(alone, str(weights), dataset), count)
+            decoded = rate(embed_into(alone, model, dataset, 32), count)
             rates["one process, images decoded"].append(decoded)
             rates["one process"].append(count / (count / decoded + decoding))
-            work = embed_on_ray(data, str(weights), together, 32)
+            work = embed_on_ray(data, model, together, 32)
             rates["Ray"].append(rate(work, count, CORES))
         killed = home / "killed"
-        work = embed_on_ray(data, str(weights), killed, 32)
-        work = killing(work, "_Encoder", lambda p: p.unit == "files" and p.fraction >= 0.3)
+        work = embed_on_ray(data, model, killed, 32)
+        work = killing(work, "_Holder", lambda p: p.unit == "files" and p.fraction >= 0.3)
         rates["Ray, a worker killed"] = [rate(work, count, CORES)]
         report("images a second", rates)
         one = read_features(alone, dataset)

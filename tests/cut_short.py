@@ -27,6 +27,7 @@ from al_core.models.hardware import find_hardware
 from al_core.progress import finish
 from al_core.store.store import Store
 from al_core.store.upgrade import copied, opened
+from tests.encoders import frozen
 from tests.house import House, pictures, told
 from tests.kills import Tally, integrity
 from tests.warm import context
@@ -208,7 +209,7 @@ def amid_a_cleaning(home: Path, weights: Path, first: int = 1, every: int = 1) -
 def used(house: House, folder: Path) -> list[np.ndarray]:
     """What is read from the caches of a folder, or made again."""
     source: Dataset = house.read(folder)
-    features = finish(frozen_features(str(house.weights), source, find_hardware()))
+    features = finish(frozen_features(frozen(house.weights), source, find_hardware()))
     return [source.train.images, features.train]
 
 

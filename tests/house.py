@@ -28,6 +28,7 @@ from al_core.simulation.on_disk import Simulation, open_simulation
 from al_core.store.records import Annotation
 from al_core.store.store import Store
 from al_core.store.tables import metadata
+from tests.encoders import frozen
 from tests.folder_desk import Desk, write
 
 
@@ -70,7 +71,7 @@ class House:
         for image, key in enumerate(images.train.keys):
             new = [Annotation(image, image % 2, 0, f"ada of {number}", key=key)]
             self.store.append(number, new)
-        finish(frozen_features(str(self.weights), images, find_hardware()))
+        finish(frozen_features(frozen(self.weights), images, find_hardware()))
         embeddings = np.zeros((experiment.pool_size, 4), np.float16)
         probs = np.zeros((experiment.pool_size, 2), np.float32)
         save_predictions(self.store.folder(number), PoolPredictions(0, probs, embeddings))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from encoders import at, frozen
 from PIL import Image
 from safetensors.torch import save_file
 from squares import CPU, config, label_batch, of_squares, train
@@ -23,6 +24,7 @@ from al_core.features.embedding_files import (
     read_keys,
     write_file,
 )
+from al_core.features.encoders.find import resnet18
 from al_core.features.read import read_features
 from al_core.images.dataset import Dataset, ImageSet, identities
 from al_core.images.dataset_cache import load
@@ -43,12 +45,12 @@ def small_batches(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset, pretrained = of_squares(), read_weights(weights)
-    whole = finish(embed(dataset, pretrained, CPU, home / "whole"))
+    dataset, encoder = of_squares(), at(weights, 16)
+    whole = finish(embed(dataset, encoder, CPU, home / "whole"))
     assert (whole.train.shape, whole.test.shape) == ((60, 128), (30, 128))  # narrow
     assert whole.train.dtype == np.float16
 
-    work = embed(dataset, pretrained, CPU, home / "stopped")
+    work = embed(dataset, encoder, CPU, home / "stopped")
     while next(work).done < 40:
         pass
     work.close()
@@ -56,15 +58,13 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
         read_features(home / "stopped", dataset)
     min(files_in(home / "stopped")).write_bytes(b"damaged")
     reports = []
-    again = finish(embed(dataset, pretrained, CPU, home / "stopped"), reports.append)
+    again = finish(embed(dataset, encoder, CPU, home / "stopped"), reports.append)
     assert reports[0].done == 48  # of the three blocks that were there two are whole
     assert np.array_equal(again.train, whole.train)
     assert np.array_equal(again.test, whole.test)
 
-    monkeypatch.setattr("al_core.features.embed.predict", None)  # nothing is computed again
-    assert np.array_equal(
-        finish(embed(dataset, pretrained, CPU, home / "stopped")).test, whole.test
-    )
+    monkeypatch.setattr("al_core.features.embed.embed_in_blocks", None)  # nothing is computed again
+    assert np.array_equal(finish(embed(dataset, encoder, CPU, home / "stopped")).test, whole.test)
 
 
 def test_pictures_are_embedded_at_the_size_of_the_encoder_and_not_of_the_array(
@@ -78,12 +78,11 @@ def test_pictures_are_embedded_at_the_size_of_the_encoder_and_not_of_the_array(
     small, large = (
         finish(load(str(folder), image_size=size, cache_dir=home / "cache")) for size in (16, 96)
     )
-    pretrained = read_weights(weights)
     monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 4)  # more than one block
-    from_array = finish(embed(large, pretrained, CPU, home / "whole"))
-    streamed = finish(embed(small, pretrained, CPU, home / "streamed", 96))
+    from_array = finish(embed(large, at(weights, 96), CPU, home / "whole"))
+    streamed = finish(embed(small, at(weights, 96), CPU, home / "streamed"))
     assert np.array_equal(streamed.train, from_array.train)
-    shrunk = finish(embed(small, pretrained, CPU, home / "small"))
+    shrunk = finish(embed(small, at(weights, 16), CPU, home / "small"))
     assert not np.allclose(streamed.train, shrunk.train, atol=0.01)
 
     gone, kept = (
@@ -91,7 +90,7 @@ def test_pictures_are_embedded_at_the_size_of_the_encoder_and_not_of_the_array(
         finish(load(str(folder), image_size=16, cache_dir=home / "cache")),
     )
     gone.unlink()  # after it was listed: it is embedded by what the array holds of it
-    assert np.isfinite(finish(embed(kept, pretrained, CPU, home / "gone", 96)).train).all()
+    assert np.isfinite(finish(embed(kept, at(weights, 96), CPU, home / "gone")).train).all()
 
 
 def some_of(images: ImageSet, rows: list[int]) -> ImageSet:
@@ -102,13 +101,13 @@ def some_of(images: ImageSet, rows: list[int]) -> ImageSet:
 def test_images_that_come_to_a_source_are_embedded_alone_whatever_their_order(
     weights: Path, home: Path
 ) -> None:
-    dataset, pretrained = of_squares(), read_weights(weights)
-    whole = finish(embed(dataset, pretrained, CPU, home / "whole"))
+    dataset, encoder = of_squares(), at(weights, 16)
+    whole = finish(embed(dataset, encoder, CPU, home / "whole"))
     rows = [*range(0, 60, 2)]
     less = replace(dataset, train=some_of(dataset.train, rows), fingerprint="less")
     for start, embedded in ((less, 60), (dataset, 30), (less, 0), (dataset, 0)):
         reports: list[Progress] = []
-        grown = finish(embed(start, pretrained, CPU, home / "grown"), reports.append)
+        grown = finish(embed(start, encoder, CPU, home / "grown"), reports.append)
         assert len(reports) == -(-embedded // 16)
         assert np.array_equal(grown.train, whole.train[rows] if start is less else whole.train)
         assert np.array_equal(grown.test, whole.test)
@@ -121,24 +120,25 @@ def test_features_in_a_folder_of_ones_own_are_read_and_are_not_mixed(
     weights: Path, home: Path
 ) -> None:
     dataset = of_squares()
-    kept = finish(embed_into(home / "mine", str(weights), dataset))
+    kept = finish(embed_into(home / "mine", frozen(weights), dataset))
     read = read_features(home / "mine", dataset)
     assert np.array_equal(kept.train, read.train)
     less = replace(dataset, train=some_of(dataset.train, [3, 1]), fingerprint="less")
-    assert np.array_equal(finish(embed_into(home / "mine", str(weights), less)).test, read.test)
+    assert np.array_equal(finish(embed_into(home / "mine", frozen(weights), less)).test, read.test)
     assert sorted(key for file in files_in(home / "mine") for key in read_keys(file)) == sorted(
         [*less.train.keys, *less.test.keys]
     )
     other = replace(dataset.train, images=255 - dataset.train.images)
+    others = replace(dataset, train=other, test=other)
     with pytest.raises(WeightsError, match="other images, weights"):
-        finish(embed_into(home / "mine", str(weights), replace(dataset, train=other, test=other)))
+        finish(embed_into(home / "mine", frozen(weights), others))
     (home / "nobodys").mkdir()
     digests = identities(dataset.train)[:1].tolist()
     write_file(file_named(home / "nobodys", "0"), ["0"], digests, np.zeros((1, 3), np.float16))
     with pytest.raises(WeightsError, match="other images, weights"):
-        finish(embed_into(home / "nobodys", str(weights), dataset))
+        finish(embed_into(home / "nobodys", frozen(weights), dataset))
     with pytest.raises(WeightsError, match="choose some"):
-        finish(embed_into(home / "none", "none", dataset))
+        finish(embed_into(home / "none", ModelConfig(), dataset))
 
 
 def test_weights_are_read_by_the_names_of_torchvision_and_of_this_project(
@@ -168,7 +168,7 @@ def test_weights_that_see_no_numbers_are_found_out_at_the_first_images(
     pretrained = read_weights(weights)
     pretrained.backbone["layer4.1.bn2.weight"].fill_(1e6)
     with pytest.raises(ConfigError, match=r"of 0 by these weights .* 65,504"):
-        finish(embed(of_squares(), pretrained, CPU, home / "large"))
+        finish(embed(of_squares(), resnet18("mine", pretrained, 16), CPU, home / "large"))
 
 
 def test_paths_are_those_of_the_folder_where_an_experiment_was_started(
@@ -219,8 +219,8 @@ def test_rounds_of_a_linear_head_learn_and_keep_their_features_once(
     assert [record.labeled for record in now.rounds] == [12, 22]
     assert now.rounds[-1].metrics["accuracy"] > 0.9
     said = load_predictions(Store().folder(experiment), 1)
-    frozen = finish(frozen_features(str(weights), dataset, CPU, 32))
-    assert Path(said.embeddings.filename).samefile(frozen.train.filename)
+    features = finish(frozen_features(frozen(weights), dataset, CPU, 32))
+    assert Path(said.embeddings.filename).samefile(features.train.filename)
 
     (home_of := Path(said.embeddings.filename).parent / "probs.npy").unlink()
     again = finish(latest_predictions(now, dataset, CPU))

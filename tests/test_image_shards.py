@@ -12,11 +12,12 @@ from al_core.distributed.image_shards import shards_of, with_images, write_pictu
 from al_core.errors import ConfigError, SourceError
 from al_core.images.dataset import identities
 from al_core.images.dataset_cache import load
+from al_core.pictures.square import Square
 from al_core.progress import finish
 
 
 def names(source: str) -> list[str]:
-    return [shard["name"] for shard in finish(shards_of(source, 16))[0]]
+    return [shard["name"] for shard in finish(shards_of(source, Square(16)))[0]]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_shards_hold_the_images_by_their_keys(
         where = source.as_uri()
     if kind == "one parquet file":
         assert names(source.as_uri()) == names(where)
-    found, _ = finish(shards_of(where, 16))
+    found, _ = finish(shards_of(where, Square(16)))
     assert len({shard["name"] for shard in found}) == len(found) > 1
     images, digests = {}, {}
     for shard in found:
@@ -89,7 +90,7 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
         for path in ("images", "table", "table/train.parquet"):
             bucket.at_once = 0
             there, here = (
-                [with_images(shard) for shard in finish(shards_of(where, 16))[0]]
+                [with_images(shard) for shard in finish(shards_of(where, Square(16)))[0]]
                 for where in (bucket.address(path), (tmp_path / path).as_uri())
             )
             assert len(there) == len(here) > 0
@@ -98,12 +99,12 @@ def test_an_object_store_is_read_side_by_side_by_the_same_keys(
                 assert np.array_equal(shard["images"], same["images"])
             assert path != "images" or bucket.at_once > 4
         with pytest.raises(ConfigError, match="cannot be listed"):
-            finish(shards_of(bucket.address("nothing"), 16))
+            finish(shards_of(bucket.address("nothing"), Square(16)))
 
 
 def test_a_folder_that_a_worker_does_not_have_is_no_folder_without_images(tmp_path: Path) -> None:
     folder_of(tmp_path / "mine", "a.png", "b.png")
-    (shard,), _ = finish(shards_of(str(tmp_path / "mine"), 16))
+    (shard,), _ = finish(shards_of(str(tmp_path / "mine"), Square(16)))
     (tmp_path / "mine").rename(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"There is no folder .*mine on "):
         with_images(shard)
@@ -113,8 +114,8 @@ def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="cannot be listed"):
         finish(shards_of((tmp_path / "nothing").as_uri(), 16))
     with pytest.raises(ConfigError, match="cannot be listed"):
-        finish(shards_of("nosuch://bucket/folder", 16))
+        finish(shards_of("nosuch://bucket/folder", Square(16)))
     with pytest.raises(SourceError, match="must be 8 to 512 pixels"):
-        finish(shards_of("digits", 0))
+        finish(shards_of("digits", Square(0)))
     with pytest.raises(ConfigError, match="holds no images"):
-        finish(shards_of(tmp_path.as_uri(), 16))
+        finish(shards_of(tmp_path.as_uri(), Square(16)))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from encoders import frozen
 from safetensors.torch import save_file
 from tiny import parquet_of, write_rows
 
@@ -89,9 +90,9 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
 ) -> None:
     files = parquet_of(home / "mine")
     dataset = finish(load(str(files), cache_dir=home / "cache"))
-    alone = finish(embed_into(home / "alone", weights, dataset))
+    alone = finish(embed_into(home / "alone", frozen(weights), dataset, 32))
     out = home / "together"
-    work = embed_on_ray(str(files), weights, out, 32)
+    work = embed_on_ray(str(files), frozen(weights), out, 32)
     assert any(report.done >= 3 for report in work if report.unit == "files")
     import ray
 
@@ -109,19 +110,19 @@ def test_features_are_those_of_one_process_whoever_is_stopped_or_killed(
 
     def kill_once(report: Progress) -> None:
         if not killed and report.done == len(there) + 1:
-            kill_a_worker("_Encoder")
+            kill_a_worker("_Holder")
             killed.append(report)
 
-    assert finish(embed_on_ray(str(files), weights, out, 32), kill_once) == (26, 2)
+    assert finish(embed_on_ray(str(files), frozen(weights), out, 32), kill_once) == (26, 2)
     assert killed
     assert {path: path.stat().st_mtime_ns for path in there} == there
     features = read_features(out, dataset)
     assert np.array_equal(features.train, alone.train)
     assert np.array_equal(features.test, alone.test)
     # Complete, it needs no cluster.
-    assert finish(embed_on_ray(str(files), weights, out, 32, "127.0.0.1:9")) == (26, 2)
+    assert finish(embed_on_ray(str(files), frozen(weights), out, 32, "127.0.0.1:9")) == (26, 2)
     with pytest.raises(WeightsError, match="other images, weights"):
-        finish(embed_on_ray(str(files), weights, out, 16))
+        finish(embed_on_ray(str(files), frozen(weights), out, 16))
 
 
 def test_simulations_give_the_rows_of_one_process_whoever_is_killed(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from encoders import at
 from safetensors.torch import load_file
 from squares import CPU
 from tiny import folder_of
@@ -57,7 +58,7 @@ def first(dataset: Dataset, n: int) -> Dataset:
 
 def right_by_neighbours(weights: Path, dataset: Dataset) -> float:
     """The share of test images that five neighbours among the training images classify right."""
-    features = finish(embed(dataset, read_weights(weights), CPU, weights.with_suffix("")))
+    features = finish(embed(dataset, at(weights, dataset.size), CPU, weights.with_suffix("")))
     train, test = torch.from_numpy(features.train), torch.from_numpy(features.test)
     said = by_neighbours(test, train, torch.tensor(dataset.train.targets), 5)
     return (said.numpy() == dataset.test.targets).mean()

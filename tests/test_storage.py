@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from encoders import frozen
 from house import House, al_core, pictures, told
 
 from al_core.cli.main import main
@@ -192,7 +193,7 @@ def test_the_last_pixels_of_a_labelled_picture_are_never_removed(house: House) -
     ), ended.stdout
     images = images_of(open_experiment(house.store, number), house.read(photos))
     assert not images.blank
-    features = finish(frozen_features(str(house.weights), images, find_hardware()))
+    features = finish(frozen_features(frozen(house.weights), images, find_hardware()))
     assert len(features.train) == len(images.train)
     # A disk that is away: nothing can be computed again.
     before = house.files()

@@ -10,7 +10,7 @@ import click
 from al_core.cli import options
 from al_core.cli.options import FILE_TO_WRITE, FOLDER, WEIGHTS_HELP, load_images, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import ModelConfig, Stem, default_train, size_in_memory
+from al_core.config import SMALL, ModelConfig, Stem, default_train, size_in_memory
 from al_core.errors import ConfigError
 from al_core.features.config import Method, PretrainConfig
 from al_core.features.embedding_files import NOTE
@@ -25,10 +25,17 @@ from al_core.names import counted
           "folder, s3://, gs://...")  # fmt: skip
 @required("--weights", help=WEIGHTS_HELP)
 @required("--out", type=FOLDER, help="The folder to write embedding files to.")
+@options.architecture
 @options.image_size
 @options.engine("many files side by side, by all GPUs or cores of a cluster.")
 def embed(
-    data: str, weights: str, out: Path, image_size: int, engine: str, address: str | None
+    data: str,
+    weights: str,
+    out: Path,
+    architecture: str,
+    image_size: int | None,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Compute the features that weights see in all images, float16, a row for each.
 
@@ -39,7 +46,8 @@ def embed(
         raise ConfigError(f"{data} is read by a Ray cluster only: add --engine ray.")
     if ":/" in str(out):  # Path makes s3:/ of s3://
         raise ConfigError("The features go to a folder, which all machines of a cluster share.")
-    model = ModelConfig(weights, head="linear")  # raises where these give no features
+    # Raises where these give no features.
+    model = ModelConfig(weights, head="linear", architecture=architecture)
     source = located(data)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ConfigError(
@@ -52,14 +60,14 @@ def embed(
     if engine == "ray":
         from al_core.distributed.embed import embed_on_ray
 
-        count, unreadable = run_shown(embed_on_ray(data, weights, out, image_size, address))
+        count, unreadable = run_shown(embed_on_ray(data, model, out, image_size, address))
         left_out = f"; {unreadable:,} could not be read" if unreadable else ""
         say(f"The features of {counted(count, 'image')}, written to {out}{left_out}.")
         return
     from al_core.features.embed import embed_into  # with torch, which takes two seconds
 
-    dataset = load_images(data, size_in_memory(image_size, model), weights)
-    features = run_shown(embed_into(out, weights, dataset, image_size))
+    dataset = load_images(data, size_in_memory(data, image_size, model), model)
+    features = run_shown(embed_into(out, model, dataset, image_size))
     n, width = features.train.shape
     say(f"{counted(n + len(features.test), 'image')}, {width} features each, written to {out}.")
 
@@ -86,7 +94,7 @@ def pretrain(
     batch_size: int | None,
     stem: Stem,
     flip: bool | None,
-    image_size: int,
+    image_size: int | None,
     seed: int,
 ) -> None:
     """Learn features from the images alone, and write ResNet-18's weights; no label is read.
@@ -109,7 +117,7 @@ def pretrain(
     from al_core.features.pretrain import pretrain as learn
     from al_core.models.hardware import find_hardware  # with torch, which takes two seconds
 
-    dataset = load_images(data, image_size)
+    dataset = load_images(data, image_size or SMALL)
     path = out or learned_path(dataset.fingerprint)
     report = run_shown(learn(dataset, config, find_hardware(), path), between_steps=True)
     say(f"{report.phase}, in {report.seconds:,.0f} seconds. Written to {path}.")

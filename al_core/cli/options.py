@@ -14,9 +14,12 @@ import click
 from al_core.cli.terminal import run_shown
 from al_core.config import (
     LEARNED,
+    SMALL,
+    TIMM,
     WEIGHTS,
     WEIGHTS_FILES,
     ExperimentConfig,
+    ModelConfig,
     Stem,
     TrainConfig,
 )
@@ -40,9 +43,15 @@ required = partial(click.option, required=True)
 
 data = required("--data", help="cifar10, digits, or a path to images.")
 experiment = required("--experiment", "name", help="The experiment's name.")
-image_size = option("--image-size", default=32, help="Images are brought to it.")
+image_size = click.option(
+    "--image-size", type=int,
+    help="Images are brought to it  [default: 32 for a network that is trained; an encoder's own]",
+)  # fmt: skip
 stem = option("--stem", type=click.Choice(get_args(Stem)), default="auto")
-WEIGHTS_HELP = f"{', '.join(WEIGHTS)}, or a file of ResNet-18 ({', '.join(WEIGHTS_FILES)})."
+WEIGHTS_HELP = f"{', '.join(WEIGHTS)}; {TIMM}NAME; or a file ({', '.join(WEIGHTS_FILES)})."
+architecture = option(
+    "--architecture", default="", help="Timm's name for the network in a file of --weights."
+)
 
 
 def engine(ray: str) -> Callable[[Command], Command]:
@@ -109,12 +118,15 @@ def load_images_of(config: ExperimentConfig, size: int, moved_to: str = "") -> D
 
 
 def load_images(
-    data: str, image_size: int = 32, weights: str = "none", folders_are_classes: bool = True
+    data: str,
+    image_size: int = SMALL,
+    model: ModelConfig | None = None,
+    folders_are_classes: bool = True,
 ) -> Dataset:
-    """The images of a source, loaded with progress bars, and the ``weights`` shown to be good:
-    before the images, unless they are learned from those."""
-    if weights not in ("none", LEARNED):
-        _open(weights)
+    """The images of a source, loaded with progress bars, and the weights of a ``model`` shown to be
+    good: before the images, unless they are learned from those."""
+    if model is not None and model.weights != LEARNED:
+        _open(model)
     dataset = run_shown(
         load(
             data,
@@ -123,15 +135,16 @@ def load_images(
             folders_are_classes=folders_are_classes,
         )
     )
-    if weights == LEARNED:
-        _open(weights, dataset.fingerprint)
+    if model is not None and model.weights == LEARNED:
+        _open(model, dataset.fingerprint)
     return dataset
 
 
-def _open(weights: str, fingerprint: str = "") -> None:
-    from al_core.models.weights import pretrained_weights  # with torch, which takes two seconds
+def _open(model: ModelConfig, fingerprint: str = "") -> None:
+    if model.weights != "none":
+        from al_core.features.encoders.find import opened  # with torch, which takes two seconds
 
-    run_shown(pretrained_weights(weights, fingerprint))
+        run_shown(opened(model, fingerprint))
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:

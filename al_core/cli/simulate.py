@@ -163,7 +163,7 @@ def _checked(simulations: Sequence[Simulation], out: Path, plot: Path | None) ->
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise ConfigError(f"A picture is written as {' or '.join(FORMATS)}, not as {plot.name}.")
     dataset = options.load_images(
-        config.data, config.size_in_memory, model.weights, config.folders_are_classes
+        config.data, config.size_in_memory, model, config.folders_are_classes
     )
     if leaks := len(leaking(dataset)) * (not config.copies_measure):
         click.echo(

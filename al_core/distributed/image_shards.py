@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from al_core.config import SMALL
 from al_core.errors import ConfigError
 from al_core.features.embedding_files import ROWS
 from al_core.files.atomic import whole_file
@@ -29,6 +30,7 @@ from al_core.images.dataset import check_size, identities
 from al_core.images.dataset_cache import load
 from al_core.pictures.decoding import decode
 from al_core.pictures.digests import digest_of
+from al_core.pictures.square import Square
 from al_core.progress import Progress, Work
 from al_core.sources.content import FileStamp
 from al_core.sources.formats import ENDINGS
@@ -44,10 +46,12 @@ MOST_BYTES = 256 << 20  # of pixels in such a shard
 AT_ONCE = 32  # requests to an object store at a time, as each is slow
 
 
-def shards_of(source: str, image_size: int) -> Work[tuple[list[ImageShard], str]]:
-    """The images of a source in shards, and its fingerprint where known. Folders and parquet are
-    read by the workers; other sources are small, and read here. Raises SourceError and ConfigError.
+def shards_of(source: str, square: Square) -> Work[tuple[list[ImageShard], str]]:
+    """The images of a source in shards, each in its ``square``, and its fingerprint where known.
+    Folders and parquet are read by the workers; other sources are small, and read here. Raises
+    SourceError and ConfigError.
     """
+    image_size = square.size
     check_size(image_size)
     fingerprint = ""
     if "://" in source:
@@ -60,7 +64,9 @@ def shards_of(source: str, image_size: int) -> Work[tuple[list[ImageShard], str]
                 where, stamps = where.parent, ((where.name, *stamps[0][1:]),)
             shards = _of_files(where.as_uri(), stamps, image_size)
         else:
-            dataset = yield from load(source, image_size=image_size, cache_dir=home() / "cache")
+            dataset = yield from load(
+                source, image_size=min(image_size, SMALL), cache_dir=home() / "cache"
+            )
             fingerprint = dataset.fingerprint
             shards = [
                 {
@@ -71,7 +77,7 @@ def shards_of(source: str, image_size: int) -> Work[tuple[list[ImageShard], str]
                 for images in dataset.splits
                 for start in range(0, len(images), ROWS)
             ]
-    return [shard | {"name": _name(shard), "size": image_size} for shard in shards], fingerprint
+    return [shard | {"name": _name(shard), "square": square} for shard in shards], fingerprint
 
 
 def _listed(address: str) -> tuple[str, list[FileStamp]]:
@@ -155,15 +161,20 @@ def keys_of(shard: ImageShard) -> list[str]:
 def with_images(shard: ImageShard) -> ImageShard:
     """A shard that holds its images itself, uint8 ``[n,3,S,S]``, without unreadable ones, and the
     digests of their files."""
+    square = shard["square"]
     if "images" in shard:
-        return shard
-    keys, digests, images, size = [], [], [], shard["size"]
+        pixels = shard["images"]
+        if pixels.shape[-1] != square.size:
+            upright = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+            pixels = np.stack([decode(one, square) for one in upright])
+        return {**shard, "images": pixels}
+    keys, digests, images = [], [], []
     for key, picture in pictures_in(shard, set(keys_of(shard))):
         with suppress(Exception):  # damaged files raise nearly anything
-            images.append(decode(picture, size))
+            images.append(decode(picture, square))
             keys.append(key)
             digests.append(digest_of(picture or b""))
-    pixels = np.stack(images) if images else np.empty((0, 3, size, size), np.uint8)
+    pixels = np.stack(images) if images else np.empty((0, 3, square.size, square.size), np.uint8)
     return {"name": shard["name"], "keys": keys, "digests": digests, "images": pixels}
 
 
@@ -233,7 +244,7 @@ def write_pictures(source: str, keys: Sequence[str], path: Path) -> Work[None]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    shards, _ = yield from shards_of(source, 32)
+    shards, _ = yield from shards_of(source, Square(SMALL))
     wanted, found = set(keys), dict[str, bytes]()
     for number, shard in enumerate(shards):
         yield Progress("Gathering images", number, len(shards), "files", 0)

@@ -207,7 +207,7 @@ class _Lesson:
         x = torch.as_tensor(self.images[self.known.labeled[rows]]).to(device)
         train = replace(config.train, class_weights=weighting)
         if train.few_in_a_batch(len(rows)):
-            count = max(64, TO_NORMALISE // config.image_size**2)
+            count = max(64, TO_NORMALISE // config.size_in_memory**2)
             some = np.arange(0, len(self.images), max(1, len(self.images) // count))[:count]
             network.freeze_norms(torch.as_tensor(self.images[some]).to(device))
         return fit(network, x, self.labels[rows].to(device), train, self.hardware, generator)

@@ -42,6 +42,9 @@ class Hardware:
         return replace(self, dtype=torch.float32)
 
 
+CPU = Hardware(torch.device("cpu"), torch.float32)  # there is one everywhere
+
+
 def find_hardware() -> Hardware:
     """The best device here; bf16 where the device has instructions for it, else fp32.
 

@@ -104,12 +104,14 @@ class Network(nn.Module):
 @dataclass(frozen=True, slots=True, eq=False)
 class Pretrained:
     """Weights to start from: the ``backbone`` by torchvision's names, without the last layer; the
-    normalisation it was trained with, per channel; and a ``digest`` that identifies them."""
+    normalisation it was trained with, per channel; a ``digest`` that identifies them; and the
+    ``size`` of the images it learned from, in pixels."""
 
     backbone: dict[str, Tensor]
     mean: Sequence[float]
     std: Sequence[float]
     digest: str
+    size: int
 
     @property
     def stem(self) -> Stem:

@@ -27,6 +27,8 @@ from al_core.progress import Work
 # What is put before the names of a network by whatever it is part of.
 PREFIXES = re.compile(r"^((module|_orig_mod|model|encoder|backbone)\.)+")
 PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")  # of a ResNet, but its last layer
+# The images, in pixels a side, that ResNets learn from: torchvision's, and this project's.
+THEIRS, OURS = 224, 32
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # the part of a checkpoint that is weights
 
 
@@ -129,16 +131,22 @@ def read_weights(path: Path) -> Pretrained:
     Raises WeightsError where the file is missing or holds no such network, or holds numbers that
     no network can compute with. No code in it is run.
     """
+    return _pretrained(read_tensors(path), path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name, inside any WRAPPERS. Raises WeightsError where it
+    is missing or holds none. No code in it is run."""
     try:
         if not path.is_file():
             raise WeightsError(f"There is no file of weights {path}.")
         if path.suffix.lower() == ".safetensors":
-            return _pretrained(load_file(path), path)
+            return load_file(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if not (named := _unwrapped(saved)):
             known = ", ".join(WRAPPERS)
             raise WeightsError(f"{path} holds no tensors by name, neither at once nor in {known}.")
-        return _pretrained(named, path)
+        return named
     except WeightsError:
         raise
     except OSError as error:
@@ -196,14 +204,15 @@ def _pretrained(named: dict[str, Tensor], path: Path) -> Pretrained:
     digest = blake2b(digest_size=8)
     for name, tensor in backbone.items():
         digest.update(name.encode() + tensor.numpy().tobytes())
-    mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+    mean, std, size = list(IMAGENET_MEAN), list(IMAGENET_STD), THEIRS
     if "mean" in tensors and "std" in tensors:
         mean, std = (tensors[name].float().flatten().tolist() for name in ("mean", "std"))
         finite = all(map(math.isfinite, mean + std))
         if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0:
             raise WeightsError(f"{path} has no mean and standard deviation of three colours.")
+        size = OURS
     digest.update(repr((mean, std)).encode())
-    return Pretrained(backbone, mean, std, digest.hexdigest())
+    return Pretrained(backbone, mean, std, digest.hexdigest(), size)
 
 
 def _hash_in(path: Path) -> str:

@@ -162,7 +162,8 @@ def _all_that_matters(
     """Everything the rounds of a simulation depend on, with the digests of its files, but without
     the number of rounds and settings for the page alone."""
     values = config.to_json()
-    for name in ("learn_minutes", "embeddings"):  # the contents of files matter, not their paths
+    # The contents of files matter, not their paths, nor what they are said to hold.
+    for name in ("learn_minutes", "embeddings", "architecture"):
         del values["model"][name]
     file, colon, _ = annotator.rpartition(":")
     if colon:

@@ -25,7 +25,7 @@ UNKNOWN = 10_000  # images, of a source that has not been read yet
 
 def show_cost(config: ExperimentConfig) -> None:
     """A sentence on both ways to train, measured in the background once there is a choice."""
-    stem, size = config.model.stem, config.image_size
+    stem, size = config.model.stem, config.size_in_memory
     if config.model.weights == "none":
         st.caption(
             "With weights to start from, perhaps learned from these images, a linear head can be "

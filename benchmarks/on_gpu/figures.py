@@ -13,7 +13,8 @@ import torch
 
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
 from al_core.experiment.pool import Pool
-from al_core.features.embed import embed, frozen
+from al_core.features.embed import embed
+from al_core.features.encoders.find import resnet18
 from al_core.features.read import Features
 from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
@@ -132,7 +133,10 @@ def features(bench: Bench) -> None:
     """Embedding as features are computed, once and in fp32, at 32 and at 224 pixels."""
     dataset, hardware = bench.dataset(), bench.hardware
     if bench.learned.exists():
-        learned, n = read_weights(bench.learned), len(dataset.train) + len(dataset.test)
+        learned, n = (
+            resnet18("learned", read_weights(bench.learned)),
+            len(dataset.train) + len(dataset.test),
+        )
         bench.attempt(
             "embed 32 x 32",
             lambda: finish(embed(dataset, learned, hardware, Path(tempfile.mkdtemp()))), 3, n,
@@ -153,7 +157,7 @@ def features(bench: Bench) -> None:
                 3,
                 len(large),
             )
-        bench.note("the network that is frozen", of=type(frozen(learned, hardware)).__name__)
+        bench.note("the network that is frozen", of=type(learned.build(hardware)).__name__)
 
 
 def loop(bench: Bench) -> None:

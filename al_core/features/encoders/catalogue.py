@@ -1,0 +1,66 @@
+"""The encoders that are offered: what each is good for, its licence, its cost. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FREE = ("Apache 2.0", "BSD", "MIT")  # licences for any use
+MEASURED_AT = 224  # pixels a side: those of the costs below
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An encoder that is offered: ``name`` as in the settings, ``title`` and ``good_for`` for
+    people; its ``licence``; ``megabytes`` to download; ``width`` of its embeddings; the ``size`` of
+    the images it takes, in pixels a side; and ``gflops``, billions of operations an image."""
+
+    name: str
+    title: str
+    good_for: str
+    licence: str
+    megabytes: int
+    width: int
+    size: int
+    gflops: float
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its licence is for any use."""
+        return self.licence in FREE
+
+    @property
+    def described(self) -> str:
+        """What it is good for, its licence, and its size, in a sentence or two."""
+        licence = self.licence if self.is_free else f"{self.licence}, not for any use: read it"
+        return f"Good for {self.good_for}. {self.megabytes} MB. Licence: {licence}."
+
+
+_ALL = (
+    Offered("timm/vit_base_patch14_dinov2.lvd142m", "DINOv2 base",
+            "nearly all photographs, with a GPU or an hour", "Apache 2.0", 346, 768, 224, 46.4),
+    Offered("timm/vit_small_patch14_dinov2.lvd142m", "DINOv2 small",
+            "nearly all photographs: few labels go far", "Apache 2.0", 88, 384, 224, 12.2),
+    Offered("timm/convnext_tiny.in12k", "ConvNeXt tiny",
+            "everyday things and animals, of which it learned 12,000 kinds", "Apache 2.0",
+            149, 768, 224, 8.9),
+    Offered("timm/resnet50.a1_in1k", "ResNet-50",
+            "comparison with what others have published", "Apache 2.0", 102, 2048, 224, 8.2),
+    Offered("timm/efficientnet_b0.ra_in1k", "EfficientNet-B0",
+            "everyday things, on a slow machine", "Apache 2.0", 21, 1280, 224, 0.8),
+    Offered("timm/resnet18.a1_in1k", "ResNet-18",
+            "everyday things, many pictures", "Apache 2.0", 47, 512, 224, 3.6),
+    Offered("timm/mobilenetv4_conv_small.e2400_r224_in1k", "MobileNetV4 small",
+            "very many pictures, or a small machine", "Apache 2.0", 15, 1280, 224, 0.4),
+    Offered("timm/vit_base_patch16_dinov3.lvd1689m", "DINOv3 base",
+            "the finest differences, with a GPU", "DINOv3 License", 342, 768, 256, 46.6),
+    Offered("timm/vit_small_patch16_dinov3.lvd1689m", "DINOv3 small",
+            "fine differences", "DINOv3 License", 86, 384, 256, 12.1),
+    Offered("timm/convnextv2_tiny.fcmae_ft_in22k_in1k", "ConvNeXt V2 tiny",
+            "everyday things and animals", "CC BY-NC 4.0", 115, 768, 224, 8.9),
+)  # fmt: skip
+ENCODERS = {one.name: one for one in _ALL}
+
+
+def titled(name: str) -> str:
+    """What an encoder is called: its title, or its name where it is not offered."""
+    return ENCODERS[name].title if name in ENCODERS else name

@@ -1,0 +1,75 @@
+"""The encoder of a name, wherever its weights come from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from al_core.config import WEIGHTS, ModelConfig
+from al_core.errors import WeightsError
+from al_core.features.encoders.encoder import Encoder
+from al_core.features.encoders.timm_weights import architecture_of, encoder_of_file, timm_encoder
+from al_core.files.paths import located
+from al_core.models import network as networks
+from al_core.models.fast_inference import InferenceNetwork
+from al_core.models.hardware import CPU, Hardware
+from al_core.models.network import Pretrained
+from al_core.models.weights import pretrained_weights, read_weights
+from al_core.pictures.square import Square
+from al_core.progress import Work
+from al_core.seeds import generator
+
+
+def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) -> Work[Encoder]:
+    """The encoder that a ``model`` names, for images of ``size`` pixels, its own if None;
+    ``learned`` weights are those of the images with this ``fingerprint``. Raises WeightsError where
+    its weights cannot be had or used."""
+    weights = model.weights
+    if model.is_of_timm:
+        return (yield from timm_encoder(weights, size))
+    if weights in WEIGHTS:
+        pretrained = yield from pretrained_weights(weights, fingerprint)
+        if pretrained is None:
+            raise WeightsError("Without weights there are no features; choose some.")
+        return resnet18(weights, pretrained, size)
+    path = located(weights)
+    architecture = model.architecture or architecture_of(path)
+    if architecture and architecture != RESNET18:
+        return encoder_of_file(path, architecture, size)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return resnet18(weights, _read(path, changed), size)
+
+
+def opened(model: ModelConfig, fingerprint: str) -> Work[None]:
+    """Show that the weights of a ``model`` are there and can be used, before anything is begun with
+    them; raises WeightsError as :func:`encoder_of` does."""
+    if model.is_frozen:
+        encoder = yield from encoder_of(model, fingerprint)
+        encoder.build(CPU)
+    else:
+        yield from pretrained_weights(model.weights, fingerprint)
+
+
+RESNET18 = "resnet18"  # its name in timm
+
+
+@lru_cache(2)
+def _read(path: Path, changed: int) -> Pretrained:
+    """Cached: each round of a head asks which features it learns from."""
+    return read_weights(path)
+
+
+def resnet18(name: str, pretrained: Pretrained, size: int | None = None) -> Encoder:
+    """ResNet-18 with the stem and the normalisation of its weights."""
+    square = Square(size or pretrained.size)
+    width = len(pretrained.backbone["layer4.1.bn2.weight"])
+    return Encoder(name, pretrained.digest, width, square, lambda: pretrained, _resnet18)
+
+
+def _resnet18(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
+    nothing = np.empty((0, 3, 1, 1), dtype=np.uint8)
+    chance = generator(0, "unused head")
+    net = networks.build(1, pretrained.stem, hardware, nothing, chance, pretrained)
+    return InferenceNetwork(net, hardware)
