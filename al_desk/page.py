@@ -67,7 +67,7 @@ def offer_new_experiment(store: Store) -> None:
         st.session_state["starting"] = started
         if outline_of(started[1]) is None:
             load_images(started[1], fresh=True)
-        open_weights(started[1].model.weights, fresh=True)
+        open_weights(started[1].model, fresh=True)
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
@@ -75,7 +75,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
     log. Many images are read later, where their list is enough to begin with."""
     let_go_of_other_reading(config)
     begun = outline_of(config)
-    jobs = [(open_weights(config.model.weights), "Opening the weights")]
+    jobs = [(open_weights(config.model), "Opening the weights")]
     if begun is None:
         jobs.append((load_images(config), f"Reading the images of “{config.data}”"))
     for job, title in jobs:

@@ -39,8 +39,8 @@ IN_THE_CORE = {
     "loop": "errors progress seeds files images store strategies config models features experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",
-    "distributed": "errors progress seeds files sources pictures images strategies models features "
-    "loop simulation",
+    "distributed": "errors progress seeds files sources pictures images strategies config models "
+    "features loop simulation",
     "cli": "errors progress names files images store strategies config models features experiment "
     "exchange storage analysis loop simulation distributed",
     "__main__": "cli",

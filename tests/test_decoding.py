@@ -8,6 +8,7 @@ from PIL import Image
 from tiny import encoded, picture
 
 from al_core.pictures.decoding import decode
+from al_core.pictures.square import Square
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from al_core.pictures.decoding import decode
     ],
 )
 def test_every_kind_of_png_becomes_rgb(image, expected):
-    pixels = decode(encoded(image), 8)
+    pixels = decode(encoded(image), Square(8))
     assert pixels.dtype == np.uint8
     assert pixels.shape == (3, 8, 8)
     assert pixels[:, 4, 4].tolist() == list(expected)
@@ -34,17 +35,19 @@ def test_every_kind_of_png_becomes_rgb(image, expected):
 def test_a_transparent_palette_lies_on_white():
     image = Image.new("P", (8, 8), 0)
     image.putpalette([200, 0, 0])
-    assert decode(encoded(image, transparency=0), 8)[:, 0, 0].tolist() == [255, 255, 255]
+    assert decode(encoded(image, transparency=0), Square(8))[:, 0, 0].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.5, 128), (1.0, 255), (32768.0, 128)])
 def test_floats_are_scaled_by_their_range(value, expected):
     tiff = encoded(Image.fromarray(np.full((8, 8), value, dtype=np.float32)), "TIFF")
-    assert decode(tiff, 8)[0, 0, 0] == expected
+    assert decode(tiff, Square(8))[0, 0, 0] == expected
 
 
 def test_cmyk_becomes_rgb():
-    red, green, blue = decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), 8)
+    red, green, blue = decode(
+        encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), Square(8)
+    )
     assert red.min() > 240
     assert max(green.max(), blue.max()) < 15
 
@@ -54,21 +57,21 @@ def test_a_rotation_noted_by_the_camera_is_applied():
     image.paste((255, 255, 255), (0, 0, 8, 4))  # white above
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right to see it as it was
-    pixels = decode(encoded(image, exif=exif), 8)
+    pixels = decode(encoded(image, exif=exif), Square(8))
     assert pixels[0, :, 7].min() == 255
     assert pixels[0, :, 0].max() == 0
 
 
 def test_the_first_frame_of_an_animation_counts():
     gif = encoded(picture(50), "GIF", save_all=True, append_images=[picture(90)])
-    assert decode(gif, 8)[0, 0, 0] == 50
+    assert decode(gif, Square(8))[0, 0, 0] == 50
 
 
 def test_all_of_a_long_picture_is_kept():
     image = picture(0, (40, 20))
     image.paste((200, 200, 200), (0, 0, 20, 20))
     flip = Image.Transpose.TRANSPOSE
-    lying, standing = (decode(encoded(one), 20) for one in (image, image.transpose(flip)))
+    lying, standing = (decode(encoded(one), Square(20)) for one in (image, image.transpose(flip)))
     assert (standing == lying.transpose(0, 2, 1)).all()
     assert (lying[:, 5:15, :8] > 190).all()
     assert (lying[:, 5:15, 12:] < 10).all()
@@ -78,7 +81,7 @@ def test_all_of_a_long_picture_is_kept():
 
 def test_pixels_of_the_right_size_are_left_alone():
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    assert (decode(encoded(Image.fromarray(noise)), 8) == noise.transpose(2, 0, 1)).all()
+    assert (decode(encoded(Image.fromarray(noise)), Square(8)) == noise.transpose(2, 0, 1)).all()
 
 
 @given(
@@ -88,4 +91,4 @@ def test_pixels_of_the_right_size_are_left_alone():
     st.integers(8, 24),
 )
 def test_any_picture_takes_the_asked_shape(mode, width, height, size):
-    assert decode(encoded(Image.new(mode, (width, height))), size).shape == (3, size, size)
+    assert decode(encoded(Image.new(mode, (width, height))), Square(size)).shape == (3, size, size)

@@ -112,7 +112,7 @@ def test_a_folder_that_a_worker_does_not_have_is_no_folder_without_images(tmp_pa
 
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be listed"):
-        finish(shards_of((tmp_path / "nothing").as_uri(), 16))
+        finish(shards_of((tmp_path / "nothing").as_uri(), Square(16)))
     with pytest.raises(ConfigError, match="cannot be listed"):
         finish(shards_of("nosuch://bucket/folder", Square(16)))
     with pytest.raises(SourceError, match="must be 8 to 512 pixels"):

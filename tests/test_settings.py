@@ -45,7 +45,6 @@ def test_a_round_uses_the_settings_of_its_time_and_replay_follows_them(store: St
         ({"rounds": 900}, "not enough unlabelled images"),
         ({"rounds": 0, "per_round": 3}, "Round 1 was trained already"),
         ({"seed": 1}, "Settled when the experiment was started: seed"),
-        ({"image_size": 64}, "Settled when the experiment was started: image size"),
     ],
 )
 def test_settings_that_cannot_work_any_more_are_said_and_nothing_is_changed(

@@ -1,8 +1,9 @@
 """Embeddings that need no labels, computed once and kept; learning them from images alone.
 
+encoders         pictures to embeddings: timm's networks, ResNet-18, files
 config           the settings of learning them
 read             Features, read from files
-embed            computing those of given weights
+embed            computing those of an encoder
 embedding_files  embeddings by the digest of their image, in any number of files
 pretrain         learning from images alone
 learner          the network that learns, and a step of it

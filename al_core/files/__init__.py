@@ -7,4 +7,5 @@ locks      one process at a time
 arrays     reading NumPy files that may be damaged
 csv_cells  rows that a spreadsheet treats as text
 download   from mirrors, resuming where it broke off
+hub        a file of a model hub, from its cache or downloaded
 """

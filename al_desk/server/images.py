@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from al_core.config import LEARNED, WEIGHTS, ExperimentConfig
+from al_core.config import LEARNED, ExperimentConfig, ModelConfig
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.source import bring_up_to_date, images_of
@@ -238,16 +238,16 @@ def thumbnail_of(experiment_id: int, digest: bytes) -> bytes | None:
     return drawn
 
 
-def open_weights(weights: str, fresh: bool = False) -> Job:
-    """The same for weights to start from, which fit if it ends well; those that have yet to be
+def open_weights(model: ModelConfig, fresh: bool = False) -> Job:
+    """The same for the weights of a model, which fit if it ends well; those that have yet to be
     learned do."""
 
     def work() -> Work[None]:
-        if weights not in ("none", LEARNED):
-            from al_core.models.weights import pretrained_weights
+        if model.weights not in ("none", LEARNED):
+            from al_core.features.encoders.find import opened
 
-            if weights not in WEIGHTS:
-                check_may_be_named(weights)
-            yield from pretrained_weights(weights, "")
+            if model.is_file:
+                check_may_be_named(model.weights)
+            yield from opened(model, "")
 
-    return loaded(f"weights {weights}", work, fresh)
+    return loaded(f"weights {model.weights} {model.architecture} {model.head}", work, fresh)

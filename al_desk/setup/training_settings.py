@@ -58,7 +58,7 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
 
     def save() -> str:
         if model.weights not in WEIGHTS:
-            job = open_weights(model.weights, fresh=True)
+            job = open_weights(model, fresh=True)
             if not job.wait(60):
                 raise WeightsError("These weights take long to read; save again in a minute.")
             if job.error:
