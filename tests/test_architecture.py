@@ -191,8 +191,10 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
     lazily = {
         f"al_core.{name}"
         for name in (
+            "features.encoders.find",
             "features.pretrain",
             "loop.advance",
+            "loop.embed_rest",
             "loop.speed",
             "models.hardware",
             "models.weights",

@@ -54,7 +54,7 @@ def test_an_embedding_that_was_stopped_goes_on_where_it_was(
     while next(work).done < 40:
         pass
     work.close()
-    with pytest.raises(ConfigError, match="42 images have none, for one 48"):
+    with pytest.raises(ConfigError, match="42 images have none, for one 32"):
         read_features(home / "stopped", dataset)
     min(files_in(home / "stopped")).write_bytes(b"damaged")
     reports = []

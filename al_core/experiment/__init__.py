@@ -18,6 +18,7 @@ leases       handing batches out and in, closing rounds
 presence     which servers are alive
 undo         taking back an answer, as a later row
 activity     what happened while somebody was away
+embedded     which images an encoder has seen by a log position
 predictions  a network's predictions for every image, on disk
 ready_batch  a batch chosen in advance
 """

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from al_core.store.store import Store
 
 
+SO_FAR = -1  # as many images as happen to have embeddings
+
+
 class Phase(StrEnum):
     """What an experiment waits for."""
 
@@ -62,6 +65,8 @@ class Experiment:
     began_with: int | None = None  # images of the pool; None: as many as now
     class_changes: tuple[ClassChange, ...] = ()
     first_classes: tuple[str, ...] = ()  # the names it began with; none: as now
+    # How many images have embeddings, in the order in which they are embedded; None: all.
+    embedded: int | None = None
 
     @cached_property
     def classes(self) -> Classes:
@@ -139,6 +144,7 @@ class Experiment:
             self.config.recorded,
             len(self.manifest.rows) if self.manifest else 0,
             len(self.class_changes),
+            None if self.embedded == SO_FAR else self.embedded,
         )
 
     def as_of(self, position: LogPosition) -> Experiment:
@@ -161,6 +167,7 @@ class Experiment:
             annotations=self.annotations[: position.annotations],
             batches=tuple(batches),
             rounds=self.rounds[: position.rounds],
+            embedded=position.embedded,
         )
 
     def batch_size(self, number: int) -> int:

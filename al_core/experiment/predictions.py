@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.experiment.embedded import embedding_order
 from al_core.experiment.experiment import Experiment
 from al_core.files.arrays import read_array
 from al_core.files.atomic import PART, remove, whole_file, whole_path
@@ -29,19 +30,27 @@ BEFORE = -1  # the model before the first is trained; it has embeddings only
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
     image, by the network of round ``model``. ``log_position`` is what the network was trained from;
-    ``by_pixels``: there were no features, and the embeddings come from the pixels."""
+    ``by_pixels``: there were no features, and the embeddings come from the pixels. ``embedded``:
+    how many images had embeddings, in the order of :mod:`al_core.experiment.embedded`, besides
+    those with labels; None for all."""
 
     model: int
     probs: NDArray[np.float32]
     embeddings: NDArray[np.float16]
     log_position: LogPosition | None = None
     by_pixels: bool = False
+    embedded: int | None = None
 
     def known_to(self, experiment: Experiment) -> NDArray[np.bool_]:
         """Whether they speak of the picture that is at each position of the pool of ``experiment``,
         which may have changed since, bool ``[pool_size]``. Images that came, or came back, after
         the network was trained wait for the next one."""
         known = np.arange(experiment.pool_size) < len(self.probs)
+        if self.embedded is not None:
+            labels = self.log_position.annotations if self.log_position else 0
+            seen = {a.image for a in experiment.annotations[:labels]}
+            known &= np.isin(np.arange(len(known)), [*seen])
+            known[embedding_order(experiment)[: self.embedded]] = True
         if experiment.manifest is not None and self.log_position is not None:
             known[[*experiment.manifest.otherwise_since(self.log_position.images)]] = False
         return known
@@ -129,7 +138,8 @@ def load_predictions(experiment: Path, model: int) -> PoolPredictions | None:
         if fits:
             kept = json.loads((folder / "log_position.json").read_text(encoding="utf-8"))
             position = kept and LogPosition(**kept)
-            return PoolPredictions(model, probs, embeddings, position)
+            embedded = position.embedded if position else None
+            return PoolPredictions(model, probs, embeddings, position, embedded=embedded)
     return None
 
 

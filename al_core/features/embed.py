@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain, repeat, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +38,13 @@ from al_core.models.hardware import Hardware, find_hardware
 from al_core.models.prediction import Embeds, batch_size, embed_in_blocks
 from al_core.progress import Progress, Work, finish
 
+Orders = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rows to train on and rows to test with, in the order in which they are embedded."""
+
 SMALL = 32  # pixels of a side at which a whole batch is embedded between two reports
-WHOLE = 64  # images are embedded in multiples of it: other kernels compute small batches
+# Images are embedded in multiples of these, up to 64 pixels and above: other kernels compute small
+# batches, and whoever labels meanwhile waits for one.
+WHOLE, FEW = 64, 16
 
 
 def frozen_features(
@@ -45,8 +53,12 @@ def frozen_features(
     """The features of the images of ``dataset`` by the encoder of a ``model``, cached; of ``size``
     pixels, the encoder's own if None. Raises WeightsError as :func:`encoder_of` does."""
     encoder = yield from encoder_of(model, dataset.learned_for, size)
-    of = f"{encoder.digest}-{encoder.square.size}"  # shared by all images
-    return (yield from embed(dataset, encoder, hardware, home() / "cache" / "features" / of))
+    return (yield from embed(dataset, encoder, hardware, features_folder(encoder)))
+
+
+def features_folder(encoder: Encoder) -> Path:
+    """Where the features by an encoder are cached, of all images of a size."""
+    return home() / "cache" / "features" / f"{encoder.digest}-{encoder.square.size}"
 
 
 def features_of(
@@ -88,46 +100,81 @@ def embed(dataset: Dataset, encoder: Encoder, hardware: Hardware, folder: Path) 
     folder belongs to this encoder and the size of its images. Raises WeightsError where nothing can
     be written.
     """
-    try:
+    return (yield from embed_all(dataset, encoder, hardware, folder, in_order(dataset)))
+
+
+def in_order(dataset: Dataset) -> Orders:
+    """The rows of both splits, as they stand."""
+    train, test = (np.arange(len(images)) for images in dataset.splits)
+    return train, test
+
+
+def embed_all(
+    dataset: Dataset, encoder: Encoder, hardware: Hardware, folder: Path, orders: Orders
+) -> Work[Features]:
+    """The same, the rows of both splits in these ``orders``: a block of one and a block of the
+    other, as long as there are both. One process at a time does so in a folder."""
+    with kept_in(folder):
         mapped = mapped_from(folder, dataset)
         if mapped is None:
             with held((yield from wait_for_lock(folder / "lock"))):
-                yield from _fill(folder, dataset, encoder, hardware)
+                yield from embed_rows(dataset, encoder, hardware, folder, orders)
                 settle(folder, dataset)
                 mapped = mapped_from(folder, dataset)
         if mapped is None:
             raise OSError("what was written cannot be read")
+    train, test = mapped
+    return Features(train, test, digest_of(dataset, encoder))
+
+
+def digest_of(dataset: Dataset, encoder: Encoder) -> str:
+    """Tells the features of a dataset by an encoder from all others."""
+    return f"{dataset.fingerprint[:24]}-{encoder.digest}"
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Raise WeightsError where the disk refuses what is kept in a folder."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"The features cannot be kept in {folder} ({error}); make room on the disk, or allow "
             "writing there."
         ) from error
-    train, test = mapped
-    return Features(train, test, f"{dataset.fingerprint[:24]}-{encoder.digest}")
 
 
-def _fill(folder: Path, dataset: Dataset, encoder: Encoder, hardware: Hardware) -> Work[None]:
-    """Embed the images that are in no file yet, a file at a time."""
-    there, n = stored_in(folder).place, sum(map(len, dataset.splits))
+def embed_rows(
+    dataset: Dataset, encoder: Encoder, hardware: Hardware, folder: Path, orders: Orders
+) -> Work[None]:
+    """Embed the images of these rows that are in no file yet, in this order, a file at a time;
+    whoever else does so at the same time is not in the way."""
+    there, n = stored_in(folder).place, sum(map(len, orders))
     names = [identities(images).tolist() for images in dataset.splits]
-    missing = [[i for i, name in enumerate(part) if name not in there] for part in names]
+    missing = [
+        [row for row in order.tolist() if part[row] not in there]
+        for part, order in zip(names, orders, strict=True)
+    ]
     left = sum(map(len, missing))
     if not left:
         return
     # In fp32, since it happens once: heads and strategies amplify small differences.
-    network = encoder.build(hardware.exact)
-    most, square = batch_size(hardware), encoder.square
-    at_once = min(most, max(most * SMALL**2 // square.size**2, WHOLE))
+    network, square = encoder.build(hardware.exact), encoder.square
+    most, least = batch_size(hardware), WHOLE if square.size <= 64 else FEW
+    at_once = min(most, max(most * SMALL**2 // square.size**2, least))
+    blocks = [
+        zip(repeat(part), streamed(images, dataset.pictures, rows, square, at_once), strict=False)
+        for part, (images, rows) in enumerate(zip(dataset.splits, missing, strict=True))
+    ]
     began, start, done = time.perf_counter(), n - left, n - left
-    for images, part, rows in zip(dataset.splits, names, missing, strict=True):
-        for block, pixels in streamed(images, dataset.pictures, rows, square, at_once):
-            embeddings, phase = embedded(network, pixels, encoder.width, hardware)
-            keys = [images.keys[i] for i in block]
-            write_file(file_named(folder), keys, [part[i] for i in block], embeddings)
-            done += len(block)
-            # At the pace of this run: files of earlier runs took it no time.
-            seconds = (time.perf_counter() - began) * done / (done - start)
-            yield Progress(phase, done, n, "images", seconds)
+    for part, (block, pixels) in filter(None, chain.from_iterable(zip_longest(*blocks))):
+        embeddings, phase = embedded(network, pixels, encoder.width, hardware)
+        keys = [dataset.splits[part].keys[i] for i in block]
+        write_file(file_named(folder), keys, [names[part][i] for i in block], embeddings)
+        done += len(block)
+        # At the pace of this run: files of earlier runs took it no time.
+        seconds = (time.perf_counter() - began) * done / (done - start)
+        yield Progress(phase, done, n, "images", seconds)
 
 
 def embedded(
@@ -136,7 +183,8 @@ def embedded(
     """The embeddings ``[n,width]`` of ``images`` ``[n,3,S,S]``; the phase, which says if memory is
     short."""
     reports: list[Progress] = []
-    whole = np.resize(np.arange(len(images)), -(-len(images) // WHOLE) * WHOLE)
+    least = WHOLE if images.shape[-1] <= 64 else FEW
+    whole = np.resize(np.arange(len(images)), -(-len(images) // least) * least)
     embeddings = torch.empty(len(whole), width, dtype=torch.float16)
 
     def keep(rows: slice, features: Tensor) -> None:

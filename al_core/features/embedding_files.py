@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ ROWS = 512  # images in a file, unless their shards have a size of their own
 BLOCK = 8192  # rows looked at together
 PARTS = ("train", "test")
 NOTE = "of.json"
+ABANDONED_S = 60  # after which a file that is half written counts as abandoned
 
 
 def file_named(folder: Path, name: str = "") -> Path:
@@ -121,6 +123,11 @@ def read_keys(path: Path) -> list[str]:
     return _column(path, "key")
 
 
+def read_digests(path: Path) -> list[bytes]:
+    """The digests of the images in a file."""
+    return _column(path, "digest")
+
+
 def read_embeddings(path: Path) -> NDArray[np.float16]:
     """The embeddings of a file, ``[n,D]``, memory-mapped."""
     rows = read_array(path.with_suffix(".npy"))
@@ -161,7 +168,7 @@ def stored_in(folder: Path) -> Stored:
     stored = Stored([], {})
     for path in files_in(folder):
         with suppress(OSError, ValueError):
-            digests, rows = _column(path, "digest"), read_embeddings(path)
+            digests, rows = read_digests(path), read_embeddings(path)
             number = len(stored.arrays)
             alike = not number or rows.shape[1] == stored.arrays[0].shape[1]
             if alike and len(digests) == len(rows) > 0:
@@ -190,7 +197,7 @@ def settle(folder: Path, dataset: Dataset) -> None:
     they can be mapped. The files they came from are removed, unless they hold other images too, or
     belong to another dataset.
 
-    Nobody else may write to the folder meanwhile.
+    Others may write files of their own meanwhile.
     """
     stored, settled, moved = stored_in(folder), settled_files(folder, dataset), set[bytes]()
     for path, images in settled.items():
@@ -200,8 +207,10 @@ def settle(folder: Path, dataset: Dataset) -> None:
     for path in files_in(folder):
         if not path.stem.endswith(PARTS):
             with suppress(OSError, ValueError):
-                if not moved.issuperset(_column(path, "digest")):
+                if not moved.issuperset(read_digests(path)):
                     continue
             remove_files([path])  # a damaged one too
-    for half in folder.glob("*.part"):  # left by a killed program
-        remove(half)
+    for half in folder.glob("*.part"):
+        with suppress(OSError):
+            if time.time() - half.stat().st_mtime > ABANDONED_S:  # left by a killed program
+                remove(half)

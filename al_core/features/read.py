@@ -21,11 +21,18 @@ WIDEST = 1 << 20  # bytes that the features of one image may take in a file
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """Frozen embeddings: ``train`` float16 ``[N,D]``, ``test`` float16 ``[M,D]``, in the order of
-    the images, perhaps memory-mapped; ``digest`` identifies them."""
+    the images, perhaps memory-mapped; ``digest`` identifies them. ``there``, bool ``[N]`` and
+    ``[M]``, says which of them are known yet, the others being zeros; None where all are."""
 
     train: NDArray[np.float16]
     test: NDArray[np.float16]
     digest: str
+    there: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """The test images whose embeddings are known, int64 ``[m]``."""
+        return np.arange(len(self.test)) if self.there is None else np.flatnonzero(self.there[1])
 
 
 def read_features(path: Path, dataset: Dataset) -> Features:

@@ -7,6 +7,8 @@ cold_start     what is known before any label
 query          choosing a batch, and the reasons why
 advance        writing a round to the log, and choosing the batch after it
 replay         choosing each batch of a log again
+features       what a round learns from: all features, or those there so far
+embed_rest     embedding the others, behind whoever labels
 measured_anew  rounds by the classes as they are now
 speed          how long a round takes on this machine
 """

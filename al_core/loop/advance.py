@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import FileNotWritten, StoreUnavailable
-from al_core.experiment.experiment import Experiment, Phase, open_experiment
+from al_core.experiment.experiment import SO_FAR, Experiment, Phase, open_experiment
 from al_core.experiment.leases import draw_random_batch
 from al_core.experiment.pool import without
 from al_core.experiment.predictions import (
@@ -26,10 +26,10 @@ from al_core.experiment.predictions import (
 from al_core.experiment.ready_batch import load_ready, save_ready
 from al_core.experiment.source import images_of
 from al_core.experiment.start import mixed_batch
-from al_core.features.embed import features_of
 from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
+from al_core.loop.features import features_for
 from al_core.loop.learners import HOLD_OUT, RoundTask
 from al_core.loop.query import Choice, choose, explained
 from al_core.loop.round import Outcome, run_round
@@ -42,17 +42,28 @@ from al_core.store.records import Batch
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
+ENOUGH = 5  # times as many images as are asked for, for the first batch to be chosen by a strategy
 
-def advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+
+def advance(
+    store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware, so_far: bool = False
+) -> Work[None]:
     """Run the round an experiment waits for, save its weights, and write its record to the log.
 
     Also choose the batch of the next round, unless somebody is labelling one already. Stopped
     before the end, it logs nothing, and the round starts again cleanly. Where another server is
-    training the round already, this waits for it to finish.
+    training the round already, this waits for it to finish. With ``so_far``, a head is trained and
+    chooses by the embeddings that are there, while the others are computed elsewhere.
     """
     lock = yield from wait_for_lock(lambda: _turn(store, experiment_id))
     with held(lock):
-        yield from _advance(store, experiment_id, dataset, hardware)
+        experiment = _opened(store, experiment_id, so_far)
+        yield from _advance(store, experiment, dataset, hardware)
+
+
+def _opened(store: Store, experiment_id: int, so_far: bool) -> Experiment:
+    experiment = open_experiment(store, experiment_id)
+    return replace(experiment, embedded=SO_FAR) if so_far else experiment
 
 
 def _turn(store: Store, experiment_id: int) -> Lock | None:
@@ -62,11 +73,12 @@ def _turn(store: Store, experiment_id: int) -> Lock | None:
     return None
 
 
-def _advance(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
-    experiment = open_experiment(store, experiment_id)
+def _advance(
+    store: Store, experiment: Experiment, dataset: Dataset, hardware: Hardware
+) -> Work[None]:
     if experiment.phase is not Phase.TRAINING:
         return
-    number = experiment.next_round
+    experiment_id, number = experiment.id, experiment.next_round
     temperature = _temperature(experiment, number)
     outcome, predictions = yield from train(experiment, number, dataset, hardware, temperature)
     yield Progress("Saving", 0, 0, "", 0)
@@ -111,7 +123,7 @@ def train(
     Where it trains a network, ``temperature`` is what to divide its logits by, if that is known.
     """
     dataset = images_of(experiment, dataset)
-    features = yield from features_of(experiment.config, dataset, hardware)
+    experiment, features = yield from features_for(experiment, dataset, hardware)
     task = RoundTask(
         experiment.config,
         number,
@@ -124,7 +136,8 @@ def train(
     )
     outcome = yield from run_round(task, hardware)
     assert outcome.predictions is not None
-    return outcome, replace(outcome.predictions, log_position=experiment.log_position)
+    position, embedded = experiment.log_position, experiment.embedded
+    return outcome, replace(outcome.predictions, log_position=position, embedded=embedded)
 
 
 def _when_free(write: Callable[[], None]) -> Work[None]:
@@ -179,7 +192,7 @@ def latest_predictions(
             return saved.by_classes_of(experiment)
     if number == BEFORE:
         dataset = images_of(experiment, dataset)
-        return (yield from untrained_predictions(experiment.config, dataset, hardware))
+        return (yield from untrained_predictions(experiment, dataset, hardware))
     record = experiment.rounds[number]
     # As of that log position, whatever was labelled since: the same batch with or without the file.
     then = experiment.as_of(record.log_position) if record.log_position else experiment
@@ -216,13 +229,16 @@ def _train_again(
             save_network(outcome.network, weights)
 
 
-def refit(store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware) -> Work[None]:
+def refit(
+    store: Store, experiment_id: int, dataset: Dataset, hardware: Hardware, so_far: bool = False
+) -> Work[None]:
     """Fit a head to all labels so far, with those of the open batch, and choose the next batch.
 
     For experiments with a linear head, while somebody labels, so that the next batch is ready when
-    they are. Nothing is written to the log; the round itself trains on all labels.
+    they are. Nothing is written to the log; the round itself trains on all labels. ``so_far`` as in
+    :func:`advance`.
     """
-    experiment = open_experiment(store, experiment_id)
+    experiment = _opened(store, experiment_id, so_far)
     number = experiment.next_round
     if experiment.config.model.head != "linear" or not experiment.can_train:
         return
@@ -272,17 +288,20 @@ def choose_by(
     """A batch of round ``number`` by a model's predictions, at the log position of ``experiment``;
     None where no images are left.
 
-    Images that came since, and those whose pictures have changed, have no predictions, and wait for
-    the next model; where no others are left, some of them are drawn at random.
+    Images that came since, those whose pictures have changed, and those without embeddings yet have
+    no predictions, and wait for the next model; where no others are left, or before the first model
+    too few to choose from, some are drawn at random.
     """
+    experiment = replace(experiment, embedded=predictions.embedded)
     config, predicted = experiment.config, predictions.known_to(experiment)
     predictions = predictions.by_classes_of(experiment)
     all_free = experiment.free_images
     free = all_free[predicted[all_free]]
-    if len(all_free) and not len(free):
+    count = experiment.batch_size(number)
+    early = predictions.model == BEFORE and predictions.embedded is not None
+    if len(all_free) and len(free) < (ENOUGH * count if early else 1):
         return draw_random_batch(experiment, number)
     strategy = config.start if predictions.model == BEFORE else config.strategy
-    count = experiment.batch_size(number)
     measuring = [image for image in experiment.held_out_due(count) if predicted[image]]
     choice = Choice(strategy, count - len(measuring), len(experiment.batches), config.seed)
     known = experiment.trained_on.without(np.flatnonzero(~predicted).tolist())

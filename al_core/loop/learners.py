@@ -61,6 +61,12 @@ class RoundTask:
     ahead: int = 0
 
     @property
+    def to_test(self) -> NDArray[np.int64]:
+        """The test images that can be predicted, int64 ``[M]``: perhaps not all are embedded."""
+        everything = np.arange(len(self.dataset.test))
+        return everything if self.features is None else self.features.tested
+
+    @property
     def known(self) -> Pool:
         """The pool with the labels to train on."""
         return self.pool.without(self.held_out)

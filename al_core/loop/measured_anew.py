@@ -58,16 +58,20 @@ def seen_by(experiment: Experiment, number: int, dataset: Dataset | None) -> See
 
 
 def measured_anew(experiment: Experiment, dataset: Dataset | None) -> Experiment:
-    """``experiment``, with each of its rounds measured by the classes as they are now. One that
-    cannot be, as its predictions were not kept or the images are not there yet, has no metrics."""
+    """``experiment``, with each of its rounds measured by the classes as they are now, and by all
+    test images that were embedded since. One that cannot be, as its predictions were not kept or
+    the images are not there yet, has no metrics."""
     rounds = []
     for record in experiment.rounds:
-        before = record.log_position.classes if record.log_position else 0
-        then = experiment.classes_after(before)
-        if record.metrics and _counts(then) != _counts(experiment.classes):
+        position = record.log_position
+        then = experiment.classes_after(position.classes if position else 0)
+        changed = record.metrics and _counts(then) != _counts(experiment.classes)
+        early = position is not None and position.embedded is not None and dataset is not None
+        if changed or early:
             seen = seen_by(experiment, record.round, dataset)
             about = (experiment.folder, record.round, experiment.classes)
-            metrics = _metrics(*about, seen.targets.tobytes()) if seen else None
+            otherwise = None if changed else record.metrics
+            metrics = _metrics(*about, seen.targets.tobytes()) if seen else otherwise
             record = replace(record, metrics=metrics)
         rounds.append(record)
     return replace(experiment, rounds=tuple(rounds))

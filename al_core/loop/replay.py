@@ -71,7 +71,7 @@ def replay(
         yield Progress(title, 0, 0, "", 0)
         then = experiment.as_of(_present(batch.log_position))
         if batch.reasons is None and batch.model is None:  # chosen without a model
-            is_first = batch.round == 0 and not then.batches
+            is_first = batch.round == 0 and not then.batches and then.config.start == "random"
             again = (
                 first_batch(then.config, then.pool_size)
                 if is_first
@@ -81,10 +81,11 @@ def replay(
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels
             # Without a model, all images that were there were looked at when the batch was chosen.
             seen = batch.model_position or len(then.manifest.rows if then.manifest else ())
-            if predictions is None or made_from != (batch.model, seen, by_pixels):
-                made_from, predictions = (batch.model, seen, by_pixels), None
+            about = (batch.model, seen, by_pixels, then.embedded)
+            if predictions is None or made_from != about:
+                made_from, predictions = about, None
                 images = images_of(then, dataset)
-                model = _model(experiment, batch, by_pixels, images, hardware)
+                model = _model(experiment, then, batch, by_pixels, (images, hardware))
                 predictions = yield from _titled(title, model)
             again = choose_by(predictions, then, batch.round, hardware)
         replayed.append(Replayed(batch, again, _computed_on(experiment, batch)))
@@ -92,16 +93,20 @@ def replay(
 
 
 def _model(
-    experiment: Experiment, batch: Batch, by_pixels: bool, dataset: Dataset, hardware: Hardware
+    experiment: Experiment,
+    then: Experiment,
+    batch: Batch,
+    by_pixels: bool,
+    on: tuple[Dataset, Hardware],
 ) -> Work[PoolPredictions]:
-    """The predictions a batch was chosen from, their model trained again; without a model, what is
-    known before any label."""
-    number = batch.model
+    """The predictions a batch was chosen from ``then``, their model trained again; without a model,
+    what is known before any label."""
+    number, (dataset, hardware) = batch.model, on
     if number is None:
-        config = experiment.config
         if by_pixels:  # its features may have come since
-            config = replace(config, model=replace(config.model, weights="none", head="fine-tune"))
-        return (yield from untrained_predictions(config, dataset, hardware))
+            model = replace(then.config.model, weights="none", head="fine-tune")
+            then = replace(then, config=replace(then.config, model=model))
+        return (yield from untrained_predictions(then, dataset, hardware))
     # A network's is in its round's record, since it was fit to predictions of the round before.
     temperature = experiment.rounds[number].temperature if number < len(experiment.rounds) else None
     then = experiment.as_of(_present(batch.model_position))

@@ -84,7 +84,8 @@ class LogPosition:
     places of the batches that were ``open``; of the ``settings`` in force, those that may change,
     as plain values; and the numbers of rows of the manifest, ``images``, and of changes of the
     ``classes``, which only grow too. The former is 0 before it was written: then the pool is the
-    one the experiment began with.
+    one the experiment began with. ``embedded``: how many images, in the order in which the pool is
+    embedded, had been by then; None for all.
     """
 
     annotations: int
@@ -94,6 +95,7 @@ class LogPosition:
     settings: Mapping[str, Any]
     images: int = 0
     classes: int = 0
+    embedded: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

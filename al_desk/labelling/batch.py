@@ -8,16 +8,17 @@ import numpy as np
 import streamlit as st
 
 from al_core.analysis.classes import some
-from al_core.experiment.experiment import Experiment
+from al_core.experiment.experiment import SO_FAR, Experiment
 from al_core.experiment.leases import (
     Holder,
+    draw_random_batch,
     is_held,
     round_to_label,
     take_new_batch,
     take_open_batch,
 )
 from al_core.jobs import JobState
-from al_core.progress import Work
+from al_core.progress import Work, finish
 from al_core.store.records import Batch
 from al_core.strategies.registry import FEW_PER_CLASS, FOR_FEW, suits_few_labels, titled
 from al_desk.context import DeskContext
@@ -30,6 +31,7 @@ from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import plain, show_error
 from al_desk.widgets.job_progress import watch
 
+FIRST_S = 2.0  # seconds, after the first, that the first batch may take to choose
 FOCUS = "focus"  # session state: the image an undo leads back to, and when
 
 
@@ -46,7 +48,11 @@ def take_batch(context: DeskContext) -> Batch | None:
     if job is None:
         job = loader().submit(key, lambda: _choose(context, holder))
         job.wait(1)  # usually it is done at once, and the page need not flicker
-    if job.active:
+    if job.active and is_first(experiment) and not job.wait(FIRST_S):
+        job.cancel()  # an encoder that takes long
+        batch = finish(take_new_batch(context.store, experiment.id, holder, _drawn, is_gone))
+        loader().withdraw(key)
+    elif job.active:
         watch(job, "Choosing the next batch")
     elif job.state is JobState.DONE:
         loader().forget(key)
@@ -57,12 +63,23 @@ def take_batch(context: DeskContext) -> Batch | None:
     return batch
 
 
+def is_first(experiment: Experiment) -> bool:
+    """Whether nobody has been asked anything yet, and an encoder is still to see the images."""
+    return not experiment.batches and experiment.config.model.is_frozen
+
+
+def _drawn(experiment: Experiment, number: int) -> Work[Batch | None]:
+    yield from ()
+    return draw_random_batch(experiment, number)
+
+
 def _choose(context: DeskContext, holder: Holder) -> Work[Batch | None]:
     from al_core.loop.advance import choose_batch
     from al_core.models.hardware import find_hardware
 
     def choose(experiment: Experiment, number: int) -> Work[Batch | None]:
-        return choose_batch(experiment, number, context.dataset, find_hardware())
+        so_far = replace(experiment, embedded=SO_FAR)
+        return choose_batch(so_far, number, context.dataset, find_hardware())
 
     store, number = context.store, context.experiment.id
     return (yield from take_new_batch(store, number, holder, choose, is_gone))

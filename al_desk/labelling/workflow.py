@@ -13,6 +13,7 @@ from al_core.experiment.experiment import Phase
 from al_core.experiment.leases import close_round, held_by_others
 from al_core.experiment.settings import add_rounds
 from al_core.features.config import PretrainConfig
+from al_core.jobs import JobState
 from al_core.models.learned_weights import learned_path, waits_for_features
 from al_core.names import counted
 from al_core.progress import Work
@@ -21,12 +22,12 @@ from al_desk.labelling.batch import FOCUS, describe, hint_for_few_labels, label_
 from al_desk.labelling.split_tests import label_split_tests
 from al_desk.results.headline import gain
 from al_desk.routes.take_back import take_back
-from al_desk.server.resources import is_gone, this_tab
-from al_desk.server.rounds import round_key
+from al_desk.server.resources import is_gone, this_tab, trainer
+from al_desk.server.rounds import embedding_of, round_key
 from al_desk.setup.training_settings import training_settings
 from al_desk.widgets.buttons import button
-from al_desk.widgets.formatting import errors_shown
-from al_desk.widgets.job_progress import Task, keep_running
+from al_desk.widgets.formatting import errors_shown, show_error, show_info
+from al_desk.widgets.job_progress import Task, keep_running, watch
 
 
 def train_and_label(context: DeskContext, labelling: bool) -> None:
@@ -47,6 +48,7 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
     waits = waits_for_features(experiment.config, experiment.fingerprint)
     if context.dataset.is_outline:
         return  # no image is read yet, and whoever labels meanwhile needs none
+    embed_behind(context)
     if waits and experiment.phase is not Phase.FINISHED:
         learn_features(context, brief)
     elif experiment.phase is Phase.TRAINING:
@@ -84,6 +86,21 @@ def train(context: DeskContext, brief: bool) -> None:
     keep_running(task, brief)
 
 
+def embed_behind(context: DeskContext) -> None:
+    """Embed the images that are not yet, in the background, and say how far that is."""
+    job = embedding_of(context.experiment, context.dataset)
+    if job is None or job.state is JobState.DONE:
+        return
+    if job.active:
+        watch(job, "Looking at the images, while you label", trainer(), brief=True)
+        return
+    if job.error:
+        show_error(job.error)
+    else:
+        show_info("Looking at the images was stopped: batches are chosen among those seen so far.")
+    button("Go on", lambda: trainer().forget(job.key), f"again-{job.key}", icon=":material/replay:")
+
+
 def _mend(context: DeskContext) -> None:
     """The settings of a training that has failed: what its message advises can be done here."""
     with st.expander("Change its settings first", icon=":material/tune:", expanded=True):
@@ -94,7 +111,8 @@ def _advance(context: DeskContext) -> Work[None]:
     from al_core.loop.advance import advance
     from al_core.models.hardware import find_hardware
 
-    yield from advance(context.store, context.experiment.id, context.dataset, find_hardware())
+    store, number = context.store, context.experiment.id
+    yield from advance(store, number, context.dataset, find_hardware(), so_far=True)
 
 
 def learn_features(context: DeskContext, brief: bool) -> None:

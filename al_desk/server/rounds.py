@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from al_core.experiment.experiment import Experiment, open_experiment
+from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.pool import Pool
 from al_core.images.dataset import Dataset
+from al_core.jobs import Job
 from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Work
 from al_core.store.records import Batch
 from al_core.store.store import Store
 from al_desk.server.images import images_at_hand
-from al_desk.server.resources import trainer
+from al_desk.server.resources import open_store, trainer
 
 SHARES = (0.5, 1.0)  # of a batch; the head is fitted again when this much of it is answered
 KEPT = 100  # batches of which it is known how much is answered
@@ -24,6 +25,30 @@ _answered: dict[int, set[int]] = {}  # by batch
 def round_key(experiment_id: int, number: int) -> str:
     """The key of the job that runs a round."""
     return f"experiment {experiment_id}, round {number}"
+
+
+def embedding_of(experiment: Experiment, images: Dataset) -> Job | None:
+    """The job that embeds the images of an experiment behind whoever labels, begun if need be; None
+    where there is nothing to embed any more, or not yet. It lets rounds go first."""
+    model = experiment.config.model
+    waits = waits_for_features(experiment.config, images.learned_for)
+    if model.head != "linear" or model.embeddings or waits or images.is_outline:
+        return None
+    about = f"{model.weights} {model.architecture} {experiment.config.image_size}"
+    key = f"experiment {experiment.id}, embedding {images.fingerprint} by {about}"
+    job = trainer().job(key)
+    if job is not None:
+        return job
+    if experiment.phase is Phase.FINISHED:
+        return None
+
+    def work() -> Work[None]:
+        from al_core.loop.embed_rest import embed_the_rest
+        from al_core.models.hardware import find_hardware
+
+        yield from embed_the_rest(open_store(), experiment.id, images, find_hardware())
+
+    return trainer().submit(key, work, background=True)
 
 
 def refit_when_due(store: Store, number: int, batch: Batch, answered: Iterable[int]) -> None:
@@ -53,4 +78,4 @@ def _refit(store: Store, experiment: Experiment, images: Dataset) -> Work[None]:
     from al_core.loop.advance import refit
     from al_core.models.hardware import find_hardware
 
-    yield from refit(store, experiment.id, images, find_hardware())
+    yield from refit(store, experiment.id, images, find_hardware(), so_far=True)
