@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -42,7 +43,12 @@ from al_desk.setup.import_export import export_and_import
 from al_desk.setup.labelling_settings import labelling_settings
 from al_desk.setup.moved_source import offer_to_move
 from al_desk.setup.new_experiment import new_experiment
-from al_desk.setup.sidebar import choose_experiment, say_who_deleted_it, show_experiment
+from al_desk.setup.sidebar import (
+    choose_experiment,
+    is_open,
+    say_who_deleted_it,
+    show_experiment,
+)
 from al_desk.setup.storage import storage
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import errors_shown, plain, show_error, show_info
@@ -59,10 +65,14 @@ def command_line() -> argparse.Namespace:
     return parser.parse_known_args(sys.argv[1:])[0]
 
 
+def no_more() -> None:
+    """The form asks nothing more: the name stands above."""
+
+
 @errors_shown()
-def offer_new_experiment(store: Store) -> None:
+def offer_new_experiment(store: Store, ask: Callable[[], object]) -> None:
     """The form; the experiment is started in the page, where there is room for progress."""
-    started = new_experiment(store, command_line().data)
+    started = new_experiment(store, command_line().data, ask)
     if started is not None:
         st.session_state["starting"] = started
         if outline_of(started[1]) is None:
@@ -249,8 +259,10 @@ def page() -> None:
         link()
         with st.sidebar:
             chooser, name = st.container(), st.container()
-            with name:
-                annotator = ask_name()
+            annotator = ""
+            if is_open(store):  # else the form asks
+                with name:
+                    annotator = ask_name()
             with chooser:
                 experiment_id = choose_experiment(store, annotator)
             if experiment_id is not None:
@@ -268,7 +280,7 @@ def page() -> None:
             )
             if new.open:  # while it is closed, its many fields need not be sent
                 with new:
-                    offer_new_experiment(store)
+                    offer_new_experiment(store, ask_name if experiment_id is None else no_more)
             storage(store)
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,47 @@ def cached(repository: str, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def check_can_be_had(repository: str, names: Sequence[str]) -> None:
+    """Raise DownloadError, as :func:`fetched` does, unless one of the files ``names`` of a
+    repository is in the cache, or the hub would give it; it is not downloaded."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    errors: list[Exception] = []
+    for name in names:
+        if cached(repository, name) is not None:
+            return
+        try:
+            _check_reached()
+            get_hf_file_metadata(hf_hub_url(repository, name), timeout=REACH_S)
+            return
+        except Exception as error:
+            errors.append(error)
+    raise _in_words(errors[0], repository, names[0])
+
+
+def is_reached() -> bool:
+    """Whether the hub answers at all."""
+    with suppress(Exception):
+        _check_reached()
+        return True
+    return False
+
+
+def _check_reached() -> None:
+    """Raise what the hub's client does where there is no answer: it would try for half a minute."""
+    from huggingface_hub import constants, errors, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        raise errors.OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
+    get_session().head(constants.ENDPOINT, timeout=REACH_S)
+
+
 def fetched(repository: str, name: str) -> Work[Path]:
     """The file ``name`` of a repository, which is downloaded unless it was before.
 
-    Stopped, it goes on where it was the next time. Raises NotThere, and DownloadError, in a
-    sentence that says what was tried and what can be set.
+    A connection that breaks is taken up where it was; stopped, the next call begins again, as the
+    hub's client keeps no half of a file. Raises NotThere, and DownloadError, in a sentence that
+    says what was tried and what can be set.
     """
     found = cached(repository, name)
     if found is not None:
@@ -79,12 +116,10 @@ class _Download:
             self.over.set()
 
     def _downloaded(self, repository: str, name: str) -> Path:
-        from huggingface_hub import constants, get_session, hf_hub_download
+        from huggingface_hub import hf_hub_download
         from tqdm.auto import tqdm
 
-        if not constants.HF_HUB_OFFLINE:
-            get_session().head(constants.ENDPOINT, timeout=REACH_S)
-
+        _check_reached()
         download = self
 
         class Reported(tqdm):  # type: ignore[misc]
@@ -133,6 +168,6 @@ def _in_words(error: Exception, repository: str, name: str) -> DownloadError:
             f"{where} cannot be written to {constants.HF_HOME}: set HF_HOME to a folder where it "
             "can."
         )
-    if os.environ.get("HF_HUB_OFFLINE") and not said:
+    if constants.HF_HUB_OFFLINE:
         said = "HF_HUB_OFFLINE is set"
     return DownloadError(f"{where} cannot be downloaded ({said or 'no answer'}): {WHAT_TO_SET}.")

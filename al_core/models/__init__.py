@@ -10,6 +10,7 @@ class_weights    labels of rare classes count for more
 prediction       predict()
 metrics          how right predictions are, and where they are wrong
 linear_heads     heads on embeddings: one, a committee, a temperature
+speed            how fast this machine multiplies matrices
 neighbours       the most similar labelled rows
 weights          initial weights, and those of each round, on disk
 learned_weights  where the weights learned from a pool are kept

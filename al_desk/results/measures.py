@@ -98,6 +98,9 @@ def why_no_accuracy(experiment: Experiment) -> str:
     """What is needed before there is one."""
     if not experiment.rounds:
         return "Known after the first training."
+    position = experiment.rounds[-1].log_position
+    if position is not None and position.embedded is not None:
+        return "Known once some of the test images have been embedded, which goes on meanwhile."
     if experiment.config.held_out_share:
         return "Known once images drawn at random, a share of each batch, have been labelled."
     return (

@@ -2,5 +2,6 @@
 
 resources  the store, the workers, which tabs are open
 rounds     what is trained in the background: names, and a head fitted while a batch is labelled
+encoders   which encoders can be had here, and how fast they would embed
 images     the images of experiments: looked at, read, and shown
 """

@@ -2,6 +2,7 @@
 
 sidebar             choose, rename, delete and restore an experiment
 storage             what lies on the disk: shown, cleaned; experiments deleted for good
+defaults            what suits the images an experiment starts on, and why
 new_experiment      the form that starts one
 upload              pictures that the browser sends, for the form
 found               what a source holds, and whether its folders are classes

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count as numbers
 from typing import get_args
 
 import streamlit as st
 
-from al_core.config import (
-    ExperimentConfig,
-    InitialLabels,
-    default_train,
-)
+from al_core.config import ExperimentConfig, InitialLabels
 from al_core.errors import ConfigError
 from al_core.files.paths import located
 from al_core.names import HIDDEN, LENGTH
@@ -27,25 +24,66 @@ from al_core.strategies.registry import (
 )
 from al_desk.server.images import folders, look_again
 from al_desk.setup.before_start import show_cost
+from al_desk.setup.defaults import defaults_for
 from al_desk.setup.found import ask_about, classes_of, has_labels
 from al_desk.setup.training_settings import count, model_and_training, readable
 from al_desk.setup.upload import offer_upload
 from al_desk.widgets.buttons import pressed
 
 PATH = "a folder or a parquet file"
-INITIAL = {"digits": 20, "cifar10": 1000}
 
 
-def new_experiment(store: Store, preselected: str | None) -> tuple[str, ExperimentConfig] | None:
+def new_experiment(
+    store: Store, preselected: str | None, ask: Callable[[], object] = lambda: None
+) -> tuple[str, ExperimentConfig] | None:
     """The form; returns name and settings once the person presses start.
 
-    ``preselected``: the source named on the command line. Raises ConfigError for settings that
-    cannot work.
+    ``preselected``: the source named on the command line. ``ask`` draws the question who labels.
+    Raises ConfigError for settings that cannot work.
     """
     source = _source(preselected)
     are_classes, missing = ask_about(source)
-    defaults = ExperimentConfig(initial=INITIAL.get(source, 100), train=default_train(source))
+    # Always one element: if another appeared, whatever is typed below it would be lost.
+    typed = f"classes-{source}"
+    if source not in SOURCES:
+        st.text_area(
+            "Classes",
+            placeholder="cat\ndog",
+            height=80,
+            key=typed,
+            help="One per line; only for images that come without classes. More can be added at "
+            "any time.",
+        )
+    ask()
+    names = _names(st.session_state.get(typed, ""))
+    defaults, why = defaults_for(source)
+    if source not in SOURCES and not why.known and not missing:
+        missing = "It is not known yet which encoder suits this machine: start in a moment."
+    st.caption(why.words)
     free = _free_name(store, source)
+    with st.expander("More", icon=":material/tune:"):
+        name, config = _more(source, are_classes, free, (defaults, why.key, names))
+    show_cost(config)
+    started = pressed(
+        "Start experiment",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=not source,
+    )
+    if started and missing:
+        raise ConfigError(missing)
+    return (name.strip() or free, config) if started else None
+
+
+def _more(
+    source: str,
+    are_classes: bool,
+    free: str,
+    begun_from: tuple[ExperimentConfig, str, tuple[str, ...]],
+) -> tuple[str, ExperimentConfig]:
+    """Everything that has a default, each with its reason."""
+    defaults, key, names = begun_from
     name = st.text_input(
         "Name",
         key="new-name",
@@ -59,56 +97,53 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         format_func=titled,
         help=f"Which images to ask about next. {MEASURED}",
     )
-    # Always one element: if another appeared, whatever is typed below it would be lost.
-    typed = f"classes-{source}"
-    names = _names(st.session_state.get(typed, ""))
     many = FEW_PER_CLASS * (len(names) or classes_of(source))
-    few = st.session_state.get(f"initial-{source}", defaults.initial) < many
+    few = st.session_state.get(f"initial-{key}", defaults.initial) < many
     hint = few and not suits_few_labels(strategy)
     st.caption(STRATEGIES[strategy].help + f" While there are few labels, try {FOR_FEW}." * hint)
     initial = count(
-        "Initial images", defaults.initial, (2, 10_000_000), "Labelled before the first training.",
-        key=f"initial-{source}",
+        "Initial images", defaults.initial, (2, 10_000_000),
+        "Labelled before the first training: few, where an encoder knows much already; more, where "
+        "a network learns from nothing.",
+        key=f"initial-{key}",
     )  # fmt: skip
     knows = has_labels(source, are_classes)
+    who = get_args(InitialLabels) if knows else ("person",)
     initial_labels = st.radio(
         "Labelled by",
-        get_args(InitialLabels) if knows else ("person",),
-        key=f"by-{source}-{knows}",
+        who,
+        index=who.index(defaults.initial_labels) if defaults.initial_labels in who else 0,
+        key=f"by-{key}-{knows}",
         horizontal=True,
         format_func={"truth": "the truth", "person": "me"}.__getitem__,
         help="Who labels the initial images: you, or the classes that came with them.",
     )
-    start = _start(by_truth=initial_labels == "truth")
+    start = _start(defaults.start, by_truth=initial_labels == "truth", key=key)
     per_round = count(
         "Images per round", defaults.per_round, (1, 10_000),
-        "How many images you are asked about in each round.",
+        "How many images you are asked about in each round: after each, the model is fit anew.",
     )  # fmt: skip
     rounds = count(
         "Rounds", defaults.rounds, (0, 10_000),
         "Rounds of labelling; a last training follows. More can be added later.",
+        key=f"rounds-{key}",
     )  # fmt: skip
-    if source not in SOURCES:
-        st.text_area(
-            "Classes",
-            placeholder="cat\ndog",
-            height=80,
-            key=typed,
-            help="One per line; only for images that come without classes.",
-        )
-    with st.expander("Model and training", icon=":material/tune:"):
-        model, train = model_and_training(defaults.model, defaults.train, f"new-{source}")
-        left, right = st.columns(2)
-        with right:
-            image_size = count("Image size", 32, (8, 512), "Pixels; images are resized to it.")
-        with left:
-            seed = count("Seed", 0, (0, 2**53 - 1), "The same seed gives the same curve.")
-        held_out_share = count(
-            "Random share, %", 10, (0, 90),
-            "Only for images without a test set with known classes: this share of each batch is "
-            "drawn at random and held out, to measure the model.",
+    model, train = model_and_training(defaults.model, defaults.train, f"new-{key}")
+    left, right = st.columns(2)
+    with right:
+        image_size = st.number_input(
+            "Image size", 8, 512, value=None, placeholder="what suits", key=f"size-{key}",
+            help="Pixels a side that images are brought to: 32 for a network that is trained, an "
+            "encoder's own for an encoder, unless you say another.",
         )  # fmt: skip
-    config = ExperimentConfig(
+    with left:
+        seed = count("Seed", 0, (0, 2**53 - 1), "The same seed gives the same curve.")
+    held_out_share = count(
+        "Random share, %", 10, (0, 90),
+        "Only for images without a test set with known classes: this share of each batch is "
+        "drawn at random and held out, to measure the model.",
+    )  # fmt: skip
+    return name, ExperimentConfig(
         data=source,
         strategy=strategy,
         initial=initial,
@@ -124,17 +159,6 @@ def new_experiment(store: Store, preselected: str | None) -> tuple[str, Experime
         folders_are_classes=are_classes,
         held_out_share=held_out_share / 100,
     )
-    show_cost(config)
-    started = pressed(
-        "Start experiment",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        disabled=not source,
-    )
-    if started and missing:
-        raise ConfigError(missing)
-    return (name.strip() or free, config) if started else None
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -144,13 +168,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _start(by_truth: bool) -> str:
+def _start(first: str, by_truth: bool, key: str) -> str:
     """The strategy that chooses the initial images, if a person labels them."""
     others = (name for name in STRATEGIES if STRATEGIES[name].starts and name != "random")
     starts = ["random", *others]
     chosen = st.selectbox(
         "Chosen by",
         starts,
+        index=starts.index(first),
+        key=f"start-{key}",
         format_func=titled,
         disabled=by_truth,  # and not left out: a button that moves is hard to press
         help="No labels are needed: the strategy looks at the images alone (their principal "

@@ -56,6 +56,12 @@ def choose_experiment(store: Store, annotator: str) -> int | None:
     return current
 
 
+def is_open(store: Store) -> bool:
+    """Whether the page's address names an experiment that is there."""
+    wanted = st.query_params.get("experiment", "")
+    return any(str(record.id) == wanted for record in store.experiments())
+
+
 def say_who_deleted_it(store: Store) -> None:
     """Who deleted the experiment that the page's address names, if somebody has, and the way
     back."""

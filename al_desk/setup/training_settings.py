@@ -9,6 +9,7 @@ import streamlit as st
 
 from al_core.config import (
     LEARNED,
+    TIMM,
     WEIGHTS,
     WEIGHTS_FILES,
     ClassWeights,
@@ -21,11 +22,17 @@ from al_core.config import (
 from al_core.errors import WeightsError
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.settings import change_settings
+from al_core.features.encoders.catalogue import ENCODERS, titled
 from al_core.store.store import Store
 from al_desk.server.images import open_weights
 from al_desk.widgets.buttons import attempt, pressed, tell
 
 TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
+ABOUT = {
+    "none": "A ResNet-18 learns from your labels alone, from scratch in each round.",
+    "imagenet": "A ResNet-18 that learned a thousand everyday things. 45 MB. Licence: BSD.",
+    LEARNED: "A ResNet-18 looks at these images alone first; for what no encoder has seen.",
+}
 
 
 def readable(name: str) -> str:
@@ -57,13 +64,17 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
     name = f"settings-{place}-{experiment_id}"
 
     def save() -> str:
-        if model.weights not in WEIGHTS:
+        if model.is_file or model.is_of_timm:
             job = open_weights(model, fresh=True)
             if not job.wait(60):
                 raise WeightsError("These weights take long to read; save again in a minute.")
             if job.error:
                 raise WeightsError(job.error)
-        wanted = replace(config, per_round=per_round, rounds=rounds, model=model, train=train)
+        # An encoder takes images of its own size, a network small ones.
+        size = config.image_size if model.is_frozen == config.model.is_frozen else None
+        wanted = replace(
+            config, per_round=per_round, rounds=rounds, model=model, train=train, image_size=size
+        )
         change_settings(store, open_experiment(store, experiment_id), wanted)
         return "Saved. The next training uses it."
 
@@ -76,18 +87,31 @@ def model_and_training(
     model: ModelConfig, train: TrainConfig, key: str
 ) -> tuple[ModelConfig, TrainConfig]:
     """Fields that begin from ``model`` and ``train``; most people leave them as they are."""
-    known = list(dict.fromkeys((*WEIGHTS, model.weights)))
+    known = list(dict.fromkeys((*WEIGHTS, *ENCODERS, model.weights)))
     weights = st.selectbox(
         "Weights to start from",
         known,
         index=known.index(model.weights),
-        format_func=lambda name: TITLES.get(name, name),
+        format_func=lambda name: TITLES.get(name) or titled(name),
         accept_new_options=True,
         disabled=bool(model.embeddings),
         key=f"{key}-weights",
-        help="Torchvision's ImageNet weights (45 MB, downloaded once); weights learned from the "
-        f"images alone; or type the path of a file of ResNet-18 ({', '.join(WEIGHTS_FILES)}).",
+        help="What a network has seen before decides how far few labels go. An encoder, downloaded "
+        f"once; or type {TIMM} and the name of any other that timm has, or the path of a file "
+        f"({', '.join(WEIGHTS_FILES)}). Torchvision's ImageNet weights of ResNet-18 (45 MB); or "
+        "weights learned from the images alone. Where a hub cannot be reached, HF_ENDPOINT names "
+        "another, and HF_HOME a folder that has its files.",
     )
+    st.caption(ENCODERS[weights].described if weights in ENCODERS else ABOUT.get(weights, ""))
+    is_file = weights not in known and weights.strip().lower().endswith(WEIGHTS_FILES)
+    architecture = st.text_input(
+        "Architecture",
+        model.architecture,
+        placeholder="as the file says, or ResNet-18",
+        disabled=not is_file and weights != model.weights,
+        key=f"{key}-architecture-{weights}",
+        help="Timm's name for the network in a file of weights, like vit_small_patch14_dinov2.",
+    ).strip()
     minutes = max(1, round(model.learn_minutes))
     learn_minutes = count(
         "Minutes of learning features", minutes, (1, 10_000),
@@ -97,7 +121,7 @@ def model_and_training(
         key=f"{key}-minutes",
     )  # fmt: skip
     if weights != model.weights:
-        first: Head = "linear" if weights == LEARNED else "fine-tune"
+        first: Head = "fine-tune" if weights in ("none", "imagenet") else "linear"
     else:
         first = model.head
     head = st.radio(
@@ -106,7 +130,7 @@ def model_and_training(
         index=get_args(Head).index(first),
         horizontal=True,
         format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
-        disabled=weights == "none",
+        disabled=weights == "none" or weights.startswith(TIMM) or bool(architecture),
         help="The whole network, from scratch each round; or a linear head on the features that "
         "the weights give, which are computed once. A head takes about a second a round.",
         key=f"{key}-head-{weights}",
@@ -158,4 +182,7 @@ def model_and_training(
         return model, changed
     new_minutes = model.learn_minutes if learn_minutes == minutes else float(learn_minutes)
     new_head: Head = "fine-tune" if weights == "none" else head
-    return ModelConfig(weights, stem, new_head, new_minutes), changed
+    if weights.startswith(TIMM) or architecture:
+        new_head = "linear"
+    new = ModelConfig(weights, stem, new_head, new_minutes, architecture=architecture)
+    return new, changed

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FREE = ("Apache 2.0", "BSD", "MIT")  # licences for any use
-MEASURED_AT = 224  # pixels a side: those of the costs below
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
     """An encoder that is offered: ``name`` as in the settings, ``title`` and ``good_for`` for
     people; its ``licence``; ``megabytes`` to download; ``width`` of its embeddings; the ``size`` of
-    the images it takes, in pixels a side; and ``gflops``, billions of operations an image."""
+    the images it takes, in pixels a side; and ``cost``: how many billion operations of a matrix
+    product take as long as an image (``benchmarks.embed``)."""
 
     name: str
     title: str
@@ -21,7 +21,7 @@ class Offered:
     megabytes: int
     width: int
     size: int
-    gflops: float
+    cost: float
 
     @property
     def is_free(self) -> bool:
@@ -52,13 +52,31 @@ _ALL = (
     Offered("timm/mobilenetv4_conv_small.e2400_r224_in1k", "MobileNetV4 small",
             "very many pictures, or a small machine", "Apache 2.0", 15, 1280, 224, 0.4),
     Offered("timm/vit_base_patch16_dinov3.lvd1689m", "DINOv3 base",
-            "the finest differences, with a GPU", "DINOv3 License", 342, 768, 256, 46.6),
+            "the finest differences, with a GPU", "DINOv3 License", 343, 768, 256, 46.6),
     Offered("timm/vit_small_patch16_dinov3.lvd1689m", "DINOv3 small",
-            "fine differences", "DINOv3 License", 86, 384, 256, 12.1),
+            "fine differences", "DINOv3 License", 87, 384, 256, 12.1),
     Offered("timm/convnextv2_tiny.fcmae_ft_in22k_in1k", "ConvNeXt V2 tiny",
             "everyday things and animals", "CC BY-NC 4.0", 115, 768, 224, 8.9),
 )  # fmt: skip
 ENCODERS = {one.name: one for one in _ALL}
+
+
+REASONABLE = 600.0  # seconds that embedding a pool may take, while somebody labels
+
+
+def seconds_for(encoder: Offered, images: int, rate: float) -> float:
+    """How long it takes to embed ``images``, on a machine whose matrix products do ``rate`` billion
+    operations a second; without decoding, which goes on beside it."""
+    return images * encoder.cost / rate
+
+
+def best_for(images: int, rate: float, there: frozenset[str]) -> Offered | None:
+    """The encoder that a folder of photographs starts with: the first, best, with a licence for any
+    use, of those that are ``there``, which embeds so many in REASONABLE time; or else the quickest.
+    None where none is there."""
+    free = [one for one in ENCODERS.values() if one.is_free and one.name in there]
+    soon = [one for one in free if seconds_for(one, images, rate) <= REASONABLE]
+    return soon[0] if soon else min(free, key=lambda one: one.cost, default=None)
 
 
 def titled(name: str) -> str:

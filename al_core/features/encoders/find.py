@@ -10,7 +10,12 @@ import numpy as np
 from al_core.config import WEIGHTS, ModelConfig
 from al_core.errors import WeightsError
 from al_core.features.encoders.encoder import Encoder
-from al_core.features.encoders.timm_weights import architecture_of, encoder_of_file, timm_encoder
+from al_core.features.encoders.timm_weights import (
+    architecture_of,
+    check_timm,
+    encoder_of_file,
+    timm_encoder,
+)
 from al_core.files.paths import located
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
@@ -44,8 +49,10 @@ def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) ->
 
 def opened(model: ModelConfig, fingerprint: str) -> Work[None]:
     """Show that the weights of a ``model`` are there and can be used, before anything is begun with
-    them; raises WeightsError as :func:`encoder_of` does."""
-    if model.is_frozen:
+    them, or that a hub would give them; raises WeightsError as :func:`encoder_of` does."""
+    if model.is_of_timm:
+        check_timm(model.weights, None)
+    elif model.is_frozen:
         encoder = yield from encoder_of(model, fingerprint)
         encoder.build(CPU)
     else:

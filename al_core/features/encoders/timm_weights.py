@@ -19,7 +19,7 @@ from al_core.config import TIMM
 from al_core.errors import DownloadError, WeightsError
 from al_core.features.encoders.encoder import Encoder, EncoderNetwork
 from al_core.features.encoders.fast import faster
-from al_core.files.hub import NotThere, fetched
+from al_core.files.hub import NotThere, check_can_be_had, fetched
 from al_core.models.hardware import Hardware
 from al_core.models.weights import PREFIXES, read_tensors
 from al_core.pictures.square import Square
@@ -39,6 +39,17 @@ def timm_encoder(name: str, size: int | None = None) -> Work[Encoder]:
         raise WeightsError(f"timm has the network {of.name}, but no weights of that name.")
     path = yield from _downloaded(repository)
     return _encoder(name, of, path)
+
+
+def check_timm(name: str, size: int | None) -> None:
+    """Raise WeightsError as :func:`timm_encoder` does, without downloading anything."""
+    of = _network(name.removeprefix(TIMM), size)
+    if not (repository := of.config.get("hf_hub_id")):
+        raise WeightsError(f"timm has the network {of.name}, but no weights of that name.")
+    try:
+        check_can_be_had(repository, FILES)
+    except DownloadError as error:
+        raise WeightsError(f"The encoder cannot be had: {error}") from error
 
 
 def encoder_of_file(path: Path, architecture: str, size: int | None = None) -> Encoder:
@@ -130,13 +141,17 @@ class _Network:
         return self._random(pretrained=True, pretrained_cfg_overlay=overlay)
 
     def lacks(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Whether some of its tensors are not there, or of another shape, or there are more than it
-        has, as in a deeper network."""
+        """Whether some of its tensors are not there, or of another shape."""
+        wanted = self.empty().state_dict().items()
+        return any(n not in tensors or tensors[n].shape != t.shape for n, t in wanted)
+
+    def beyond(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """The names of ``tensors`` that it does not have, though it has some that begin alike, as a
+        deeper network would have them."""
         wanted = self.empty().state_dict()
         parts = {name.partition(".")[0] for name in wanted}
         more = [n for n in tensors if n not in wanted and n.partition(".")[0] in parts]
-        same = all(n in tensors and tensors[n].shape == t.shape for n, t in wanted.items())
-        return not same or not all(map(self._is_of_head, more))
+        return [name for name in more if not self._is_of_head(name)]
 
     def _random(self, **how: Any) -> nn.Module:
         """The network as timm makes it: what it draws at random, weights then replace."""
@@ -167,17 +182,16 @@ def _alike(name: str) -> str:
 
 
 def _downloaded(repository: str) -> Work[Path]:
+    problems: list[DownloadError] = []
     for name in FILES:
-        with suppress(NotThere):
-            try:
-                return (yield from fetched(repository, name))
-            except NotThere:
-                raise
-            except DownloadError as error:
-                raise WeightsError(f"The encoder cannot be had: {error}") from error
-    raise WeightsError(
-        f"{repository} has no weights that can be read: neither {' nor '.join(FILES)}."
-    )
+        try:
+            return (yield from fetched(repository, name))
+        except NotThere as error:
+            problems.append(error)
+        except DownloadError as error:
+            problems.insert(0, error)
+            break
+    raise WeightsError(f"The encoder cannot be had: {problems[0]}") from problems[0]
 
 
 def _encoder(name: str, of: _Network, path: Path) -> Encoder:
@@ -207,7 +221,12 @@ def _built(
 ) -> EncoderNetwork:
     """The network with the tensors of a file, checked. Raises WeightsError."""
     tensors = _bare(tensors, path)
-    network = _converted(of, tensors, path) if of.lacks(tensors) else of.loaded(tensors)
+    if of.lacks(tensors):
+        network = _converted(of, tensors, path)
+    elif beyond := of.beyond(tensors):
+        raise WeightsError(f"{path} holds no {of.name}, which has no {beyond[0]}.")
+    else:
+        network = of.loaded(tensors)
     for name, one in [*network.named_parameters(), *network.named_buffers()]:
         if not one.isfinite().all():
             raise WeightsError(f"{path} cannot be used: its {name} has NaN or infinite values.")

@@ -1,0 +1,53 @@
+"""Which encoders this server can have, and how fast it would embed with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from al_core.features.encoders.catalogue import ENCODERS, Offered, best_for, seconds_for
+from al_core.jobs import Job, JobState
+from al_core.progress import Progress, Work
+from al_desk.server.resources import loaded
+
+KEY = "what this machine can embed"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A server: the ``rate`` of its matrix products, in billion operations a second, and which of
+    the encoders that are offered are ``there``, in the cache of the hub or on it."""
+
+    rate: float
+    there: frozenset[str]
+
+    def best_for(self, images: int) -> Offered | None:
+        """The encoder that suits so many photographs; None where none can be had."""
+        return best_for(images, self.rate, self.there)
+
+    def seconds_for(self, encoder: Offered, images: int) -> float:
+        """How long it takes to embed ``images``."""
+        return seconds_for(encoder, images, self.rate)
+
+
+def look_at_machine() -> Job:
+    """The job that looks what this server can embed; its result is a Machine."""
+    return loaded(KEY, _look, wait=False)
+
+
+def machine() -> Machine | None:
+    """What this server can embed; None before that is known."""
+    job = look_at_machine()
+    return job.result if job.state is JobState.DONE else None
+
+
+def _look() -> Work[Machine]:
+    from al_core.features.encoders.timm_weights import FILES
+    from al_core.files.hub import cached, is_reached
+    from al_core.models.hardware import find_hardware
+    from al_core.models.speed import rate_of_products
+
+    yield Progress("Looking which encoder suits this machine", 0, 0, "", 0)
+    # The names of timm's encoders are those of their repositories.
+    kept = (name for name in ENCODERS if cached(name, FILES[0]) is not None)
+    there = frozenset(ENCODERS if is_reached() else kept)
+    return Machine(rate_of_products(find_hardware()), there)

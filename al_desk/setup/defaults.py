@@ -1,0 +1,84 @@
+"""What suits the images an experiment starts on, and why, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from al_core.config import ExperimentConfig, ModelConfig, default_train
+from al_core.features.encoders.catalogue import Offered
+from al_core.jobs import JobState
+from al_core.sources.sources import SOURCES
+from al_core.strategies.registry import titled
+from al_desk.server.encoders import look_at_machine, machine
+from al_desk.server.images import look_at
+from al_desk.widgets.formatting import duration
+from al_desk.widgets.job_progress import redraw_at_end
+
+INITIAL = {"digits": 20, "cifar10": 1000}
+FIRST, START = 20, "typiclust"  # images of the first batch of photographs, and who chooses them
+UNKNOWN = 1000  # photographs, where nobody has looked yet
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why defaults are what they are: in ``words``; ``key`` tells the fields that begin from them
+    from those of others; ``known`` once all that they depend on is."""
+
+    words: str
+    key: str
+    known: bool = True
+
+
+def defaults_for(source: str) -> tuple[ExperimentConfig, Why]:
+    """The settings that a source starts with, and why."""
+    if source in SOURCES:
+        few = ExperimentConfig(initial=INITIAL[source], train=default_train(source))
+        words = f"{few.initial:,} images are labelled already; a network learns from nothing else."
+        return few, Why(words, source)
+    this = machine()
+    if this is None:
+        job = look_at_machine()
+        if job.active:
+            redraw_at_end(job)
+            words = "Looking which encoder suits this machine…"
+        else:
+            words = "Which encoder suits this machine could not be seen."
+        return _from_scratch(), Why(words, source, known=not job.active)
+    to_label, images = _images_in(source)
+    plain = _from_scratch(to_label)
+    encoder = this.best_for(images)
+    if encoder is None:
+        return plain, Why(NONE, f"{source} {to_label}")
+    words = _in_words(encoder, this.seconds_for(encoder, images), plain.initial)
+    settings = replace(plain, start=START, model=ModelConfig(encoder.name, head="linear"))
+    return settings, Why(words, f"{source} {to_label} {encoder.name}")
+
+
+NONE = (
+    "No encoder that learned from other pictures can be had here (its hub does not answer, see "
+    "*Weights to start from* under *More*): a network learns from your labels alone."
+)
+
+
+def _from_scratch(to_label: int = UNKNOWN) -> ExperimentConfig:
+    """The settings of a network that learns from nothing, for as many images ``to_label``; of few
+    there are fewer rounds."""
+    some = ExperimentConfig(initial_labels="person", train=default_train(""))
+    initial = max(min(FIRST, to_label // 2), 2)
+    rounds = max(min(some.rounds, (to_label - initial) // some.per_round), 0)
+    return replace(some, initial=initial, rounds=rounds)
+
+
+def _in_words(encoder: Offered, seconds: float, first: int) -> str:
+    return (
+        f"{encoder.title} looks at the pictures: about {duration(seconds)} on this machine; "
+        f"meanwhile you label. The first {first} are chosen by {titled(START)} among those seen."
+    )
+
+
+def _images_in(source: str) -> tuple[int, int]:
+    """How many images there are to label, and in all."""
+    job = look_at(source, True) if source else None
+    if job is None or job.state is not JobState.DONE:
+        return UNKNOWN, UNKNOWN
+    return job.result[0].train, job.result[0].images
