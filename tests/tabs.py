@@ -34,3 +34,8 @@ def leave(page: Page) -> None:
         return
     page.goto("about:blank")
     _idle.append(page)
+
+
+def more(page: Page) -> None:
+    """Open what the form for a new experiment has besides its three questions."""
+    page.get_by_test_id("stExpander").get_by_text("More", exact=True).click()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
-from tabs import leave, tab
+from tabs import leave, more, tab
 from tiny import encoded, picture
 
 from al_core.experiment.experiment import open_experiment
@@ -29,6 +29,7 @@ def test_the_first_batch_is_labelled_while_many_images_are_read(
         page.goto(server.url)
         expect(page.get_by_text(f"{MANY:,} images")).to_be_visible(timeout=WAITS)
         page.get_by_role("textbox", name="Classes").fill("cat\ndog")
+        more(page)
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Initial images").press("Tab")
         page.get_by_role("button", name="Start experiment").click()

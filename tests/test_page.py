@@ -25,7 +25,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 from playwright.sync_api import Error as PlaywrightError
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
-from tabs import leave, tab
+from tabs import leave, more, tab
 from waiting import until
 
 from al_core.config import ExperimentConfig
@@ -37,10 +37,10 @@ def test_a_person_starts_labels_hands_in_sees_the_curve_grow_reloads_and_goes_on
     desk: Desk,
 ) -> None:
     page = desk.open()
+    more(page)
     page.get_by_role("textbox", name="Name", exact=True).fill("My digits")
     page.get_by_role("spinbutton", name="Initial images").fill("12")
     page.get_by_role("spinbutton", name="Images per round").fill("6")
-    page.get_by_text("Model and training").click()
     page.get_by_role("spinbutton", name="At least steps").fill("5")
     page.get_by_role("spinbutton", name="Epochs").fill("1")
     page.get_by_role("spinbutton", name="Epochs").press("Tab")
@@ -140,6 +140,7 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         assert rows(tmp_path, "SELECT * FROM experiments") == []
         source.fill(str(folder))
         source.press("Tab")
+        more(page)
         # The fields of another source are other fields: they come with its name.
         name = page.get_by_role("textbox", name="Name", exact=True)
         expect(name).to_have_attribute("placeholder", re.compile("pictures"))
@@ -151,7 +152,6 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         expect(page.locator("[data-test-script-state=running]")).to_have_count(0)
         page.get_by_role("spinbutton", name="Initial images").fill("4")
         page.get_by_role("spinbutton", name="Images per round").fill("3")
-        page.get_by_text("Model and training").click()
         page.get_by_role("spinbutton", name="At least steps").fill("5")
         page.get_by_role("spinbutton", name="Images per round").press("Tab")
         # These images know no classes, so nobody else could label the first ones.

@@ -10,7 +10,7 @@ from al_core.jobs import JobState
 from al_core.sources.sources import SOURCES
 from al_core.strategies.registry import titled
 from al_desk.server.encoders import look_at_machine, machine
-from al_desk.server.images import look_at
+from al_desk.server.images import MANY, look_at
 from al_desk.widgets.formatting import duration
 from al_desk.widgets.job_progress import redraw_at_end
 
@@ -49,8 +49,10 @@ def defaults_for(source: str) -> tuple[ExperimentConfig, Why]:
     encoder = this.best_for(images)
     if encoder is None:
         return plain, Why(NONE, f"{source} {to_label}")
-    words = _in_words(encoder, this.seconds_for(encoder, images), plain.initial)
-    settings = replace(plain, start=START, model=ModelConfig(encoder.name, head="linear"))
+    # Of many, the first batch is drawn from their names, before any is read.
+    start = START if images < MANY else plain.start
+    settings = replace(plain, start=start, model=ModelConfig(encoder.name, head="linear"))
+    words = _in_words(encoder, this.seconds_for(encoder, images), settings)
     return settings, Why(words, f"{source} {to_label} {encoder.name}")
 
 
@@ -69,10 +71,12 @@ def _from_scratch(to_label: int = UNKNOWN) -> ExperimentConfig:
     return replace(some, initial=initial, rounds=rounds)
 
 
-def _in_words(encoder: Offered, seconds: float, first: int) -> str:
+def _in_words(encoder: Offered, seconds: float, settings: ExperimentConfig) -> str:
+    by = f"chosen by {titled(START)} among those seen"
+    chosen = by if settings.start == START else "drawn at random"
     return (
         f"{encoder.title} looks at the pictures: about {duration(seconds)} on this machine; "
-        f"meanwhile you label. The first {first} are chosen by {titled(START)} among those seen."
+        f"meanwhile you label. The first {settings.initial} are {chosen}."
     )
 
 
