@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from al_core.experiment.source import images_of as at_positions
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
 from al_core.images.outline import identify
-from al_core.jobs import JobState
+from al_core.jobs import Job, JobState
 from al_core.loop.measured_anew import measured_anew
 from al_core.store.store import Store
 from al_desk.context import DeskContext
@@ -32,6 +32,7 @@ from al_desk.server.images import (
     look_again,
     look_at,
     look_for_changes,
+    open_embeddings,
     open_weights,
     outline_of,
 )
@@ -81,23 +82,21 @@ def offer_new_experiment(store: Store, ask: Callable[[], object]) -> None:
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
-    """Read the images and open the weights, with progress bars, and write the experiment to the
-    log. Many images are read later, where their list is enough to begin with."""
+    """Open what an experiment needs, with progress bars, and write it to the log."""
     let_go_of_other_reading(config)
     begun = outline_of(config)
-    jobs = [(open_weights(config.model), "Opening the weights")]
-    if begun is None:
-        jobs.append((load_images(config), f"Reading the images of “{config.data}”"))
-    for job, title in jobs:
+    for job, title in needed(config, begun):
         if job.active:
             watch(job, title)
             return
         if job.state is not JobState.DONE:
+            loader().forget(job.key)  # it may be there the next time
             break
     del st.session_state["starting"]
     if job.state is JobState.DONE:
         with errors_shown():
-            started = start_experiment(store, name, config, begun or job.result)
+            images = begun or load_images(config).result
+            started = start_experiment(store, name, config, images)
             if begun is not None:
                 load_images(config, fresh=True, wait=False)
             else:
@@ -107,6 +106,18 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
         show_error(job.error)
     else:
         show_info("Cancelled; nothing was started.")
+
+
+def needed(config: ExperimentConfig, begun: Dataset | None) -> Iterator[tuple[Job, str]]:
+    """The jobs that must end well before an experiment starts, each begun when it is asked for, and
+    what they are called. Many images are read later, where their list is enough to begin with."""
+    yield open_weights(config.model), "Opening the weights"
+    if begun is not None:
+        return
+    images = load_images(config)
+    yield images, f"Reading the images of “{config.data}”"
+    if config.model.embeddings:
+        yield open_embeddings(config, images.result), "Reading the embeddings"
 
 
 def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> None:

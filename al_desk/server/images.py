@@ -12,6 +12,7 @@ from al_core.config import LEARNED, ExperimentConfig, ModelConfig
 from al_core.errors import SourceError
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.source import bring_up_to_date, images_of
+from al_core.features.read import read_features
 from al_core.files.paths import home, located, uploads
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load_again
@@ -20,7 +21,7 @@ from al_core.images.survey import Survey, survey
 from al_core.jobs import Job, JobState
 from al_core.pictures.pictures import Pictures
 from al_core.pictures.thumbnails import Thumbnails, thumbnail
-from al_core.progress import Work
+from al_core.progress import Progress, Work
 from al_core.sources.content import Content
 from al_core.sources.sources import SOURCES
 from al_core.storage.clean import limit_in_bytes
@@ -236,6 +237,17 @@ def thumbnail_of(experiment_id: int, digest: bytes) -> bytes | None:
     if kept.is_due:
         loader().submit("room for thumbnails", kept.make_room)
     return drawn
+
+
+def open_embeddings(config: ExperimentConfig, dataset: Dataset) -> Job:
+    """The job that reads the embeddings somebody brings along, which fit if it ends well."""
+
+    def work() -> Work[None]:
+        yield Progress("Reading the embeddings", 0, 0, "", 0)
+        check_may_be_named(config.model.embeddings)
+        read_features(located(config.model.embeddings), dataset)
+
+    return loaded(f"embeddings {config.model.embeddings} of {dataset.fingerprint}", work)
 
 
 def open_weights(model: ModelConfig, fresh: bool = False) -> Job:

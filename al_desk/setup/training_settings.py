@@ -94,7 +94,6 @@ def model_and_training(
         index=known.index(model.weights),
         format_func=lambda name: TITLES.get(name) or titled(name),
         accept_new_options=True,
-        disabled=bool(model.embeddings),
         key=f"{key}-weights",
         help="What a network has seen before decides how far few labels go. An encoder, downloaded "
         f"once; or type {TIMM} and the name of any other that timm has, or the path of a file "
@@ -111,6 +110,15 @@ def model_and_training(
         disabled=not is_file and weights != model.weights,
         key=f"{key}-architecture-{weights}",
         help="Timm's name for the network in a file of weights, like vit_small_patch14_dinov2.",
+    ).strip()
+    embeddings = st.text_input(
+        "Embeddings",
+        model.embeddings,
+        placeholder="a file or a folder, in place of weights",
+        disabled=weights != "none",
+        key=f"{key}-embeddings-{weights}",
+        help="What an encoder of your own made of these images: .npz, .npy, or .parquet with their "
+        "keys; or a folder that “python -m al_core embed” has written. Without weights above.",
     ).strip()
     minutes = max(1, round(model.learn_minutes))
     learn_minutes = count(
@@ -178,8 +186,8 @@ def model_and_training(
             help="Labels of rare classes count for more: by the root of their number, or in full. "
                  "“Auto” chooses by the labels; a network then takes four times as long to train."),
     )  # fmt: skip
-    if model.embeddings:
-        return model, changed
+    if embeddings and weights == "none":
+        return ModelConfig(head="linear", embeddings=embeddings), changed
     new_minutes = model.learn_minutes if learn_minutes == minutes else float(learn_minutes)
     new_head: Head = "fine-tune" if weights == "none" else head
     if weights.startswith(TIMM) or architecture:
