@@ -9,5 +9,6 @@ embedding_files  embeddings by the digest of their image, in any number of files
 pretrain         learning from images alone
 learner          the network that learns, and a step of it
 objectives       the losses it uses: EMP-SSL, SimCLR
+encoders         networks that others trained, made fast
 augmentations    the views of an image it learns from
 """
