@@ -1,7 +1,7 @@
-"""Embedding photographs beside its peers: ``python -m benchmarks.embed [--timm-script inference.py]``.
+"""Embedding photographs beside its peers: ``python -m benchmarks.embed``.
 
-ResNet-18, DINOv2 ViT-S/14 and CLIP ViT-B/32, with random weights, at 224 pixels, from JPEGs of 2 and
-of 0.2 megapixels that are made for it. In one run, in alternating order, medians:
+ResNet-18, DINOv2 ViT-S/14 and CLIP ViT-B/32, with random weights, at 224 pixels, from JPEGs of 2
+and of 0.2 megapixels that are made for it. In one run, in alternating order, medians:
 
     plain     the loop most people write: a DataLoader with two workers, batches of 32, fp32
     timm      timm's own inference script as it comes, where its path is given: it is in timm's
@@ -116,10 +116,8 @@ def ours(dataset: Dataset, encoder: Encoder, hardware: Hardware) -> float:
     with tempfile.TemporaryDirectory() as folder:
         work = embed(dataset, encoder, hardware, Path(folder))
         start = next(work)
-        began, last = time.perf_counter(), start
-        for last in work:
-            pass
-        return (last.done - start.done) / (time.perf_counter() - began)
+        began, reports = time.perf_counter(), [*work]
+        return (reports[-1].done - start.done) / (time.perf_counter() - began)
 
 
 def computed(encoder: Encoder, hardware: Hardware, count: int) -> float:
@@ -167,10 +165,10 @@ def main(images: int, turns: int, timm_script: Path | None, networks: tuple[str,
     """Print a table, a row for each network and size of pictures."""
     hardware = find_hardware()
     print(f"{date.today()}, {os.cpu_count()} cores, torch {torch.__version__}, timm "
-          f"{timm.__version__}, Python {platform.python_version()}, {images} images, {turns} turns, "
-          f"ours in {str(hardware.dtype).removeprefix('torch.')}\n")  # fmt: skip
-    print("| network | pictures | plain | timm | ours | computed | decoded | products, fp32 and ours "
-          "| ours / plain | computed / products | ours / computed |")  # fmt: skip
+          f"{timm.__version__}, Python {platform.python_version()}, {images} images, {turns} "
+          f"turns, ours in {str(hardware.dtype).removeprefix('torch.')}\n")  # fmt: skip
+    print("| network | pictures | plain | timm | ours | computed | decoded | products, fp32 "
+          "and ours | ours / plain | computed / products | ours / computed |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)

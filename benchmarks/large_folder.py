@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -97,7 +98,7 @@ def opened(page: Page, url: str) -> None:
 
 def filled(page: Page, classes: bool) -> None:
     """Say what the folders are, and that a person labels the first images."""
-    page.get_by_test_id("stExpander").get_by_text("More", exact=True).click()
+    page.get_by_role("paragraph").filter(has_text=re.compile(r"^More$")).click()
     page.get_by_role("spinbutton", name="Initial images").fill("20")
     if classes:
         page.get_by_test_id("stRadio").get_by_text("me", exact=True).click()

@@ -1,6 +1,8 @@
 """A tab for test after test: its process has the scripts of a page compiled, which takes longer
 than all that a page does afterwards."""
 
+import re
+
 from playwright.sync_api import BrowserContext, Dialog, Page
 
 SCREEN = {"width": 1280, "height": 720}
@@ -38,4 +40,4 @@ def leave(page: Page) -> None:
 
 def more(page: Page) -> None:
     """Open what the form for a new experiment has besides its three questions."""
-    page.get_by_test_id("stExpander").get_by_text("More", exact=True).click()
+    page.get_by_role("paragraph").filter(has_text=re.compile(r"^More$")).click()

@@ -35,20 +35,16 @@ def defaults_for(source: str) -> tuple[ExperimentConfig, Why]:
         few = ExperimentConfig(initial=INITIAL[source], train=default_train(source))
         words = f"{few.initial:,} images are labelled already; a network learns from nothing else."
         return few, Why(words, source)
-    this = machine()
-    if this is None:
-        job = look_at_machine()
-        if job.active:
-            redraw_at_end(job)
-            words = "Looking which encoder suits this machine…"
-        else:
-            words = "Which encoder suits this machine could not be seen."
-        return _from_scratch(), Why(words, source, known=not job.active)
     to_label, images = _images_in(source)
     plain = _from_scratch(to_label)
-    encoder = this.best_for(images)
-    if encoder is None:
-        return plain, Why(NONE, f"{source} {to_label}")
+    job = look_at_machine()
+    if job.active and source:
+        redraw_at_end(job)
+        return plain, Why("Looking which encoder suits this machine…", source, known=False)
+    this = machine()
+    encoder = this.best_for(images) if this is not None else None
+    if this is None or encoder is None:
+        return plain, Why(NONE * bool(source), f"{source} {to_label}")
     # Of many, the first batch is drawn from their names, before any is read.
     start = START if images < MANY else plain.start
     settings = replace(plain, start=start, model=ModelConfig(encoder.name, head="linear"))
@@ -64,11 +60,12 @@ NONE = (
 
 def _from_scratch(to_label: int = UNKNOWN) -> ExperimentConfig:
     """The settings of a network that learns from nothing, for as many images ``to_label``; of few
-    there are fewer rounds."""
+    less is asked."""
     some = ExperimentConfig(initial_labels="person", train=default_train(""))
-    initial = max(min(FIRST, to_label // 2), 2)
-    rounds = max(min(some.rounds, (to_label - initial) // some.per_round), 0)
-    return replace(some, initial=initial, rounds=rounds)
+    initial = max(min(FIRST, to_label // 4), 2)
+    per_round = max(min(some.per_round, (to_label - initial) // some.rounds), 1)
+    rounds = max(min(some.rounds, (to_label - initial) // per_round), 0)
+    return replace(some, initial=initial, per_round=per_round, rounds=rounds)
 
 
 def _in_words(encoder: Offered, seconds: float, settings: ExperimentConfig) -> str:

@@ -57,9 +57,9 @@ def new_experiment(
     ask()
     names = _names(st.session_state.get(typed, ""))
     defaults, why = defaults_for(source)
-    if source not in SOURCES and not why.known and not missing:
-        missing = "It is not known yet which encoder suits this machine: start in a moment."
     st.caption(why.words)
+    if not why.known:  # what is typed now would go with the defaults that it changes
+        return None
     free = _free_name(store, source)
     with st.expander("More", icon=":material/tune:"):
         name, config = _more(source, are_classes, free, (defaults, why.key, names))
@@ -122,6 +122,7 @@ def _more(
     per_round = count(
         "Images per round", defaults.per_round, (1, 10_000),
         "How many images you are asked about in each round: after each, the model is fit anew.",
+        key=f"per-round-{key}",
     )  # fmt: skip
     rounds = count(
         "Rounds", defaults.rounds, (0, 10_000),

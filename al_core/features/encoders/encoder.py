@@ -46,7 +46,8 @@ class EncoderNetwork(nn.Module):
     Parameters
     ----------
     network
-        Takes normalised images ``[N,3,S,S]`` to embeddings ``[N,D]``, in any dtype.
+        Takes normalised images ``[N,3,S,S]`` to embeddings ``[N,D]``, in the dtype of ``hardware``
+        and there.
     mean, std
         Per channel, for pixels from 0 to 1.
     """
@@ -59,8 +60,7 @@ class EncoderNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.at_most = sys.maxsize
-        self.network = network.to(hardware.device, hardware.dtype).eval().requires_grad_(False)
-        self.network.to(memory_format=torch.channels_last)
+        self.network = network
         for name, each in (("mean", mean), ("std", std)):
             of_pixels = 255 * torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1)
             self.register_buffer(name, of_pixels.to(hardware.device))
