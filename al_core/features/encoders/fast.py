@@ -38,7 +38,11 @@ def faster(network: nn.Module, hardware: Hardware) -> nn.Module:
         plain = plain.float().cpu()
         fast = _fused(plain)
         plain = plain if fast is None else fast
-    return plain.to(hardware.device, hardware.dtype).to(memory_format=torch.channels_last)
+    plain.to(hardware.device, hardware.dtype)
+    for part in plain.modules():  # one by one: it is an error for what has more than two sides
+        if isinstance(part, nn.Conv2d):
+            part.to(memory_format=torch.channels_last)
+    return plain
 
 
 @torch.no_grad()
