@@ -170,3 +170,5 @@ def test_attention_in_parts_is_that_of_torch(monkeypatch: pytest.MonkeyPatch) ->
     ours = attend(*tokens.bfloat16())
     assert ours.shape == right.shape
     assert distance(ours, right) < 0.02
+    windows = attend(*tokens.bfloat16().unflatten(1, (5, 1)))
+    assert torch.equal(windows, ours.unflatten(0, (5, 1)))
