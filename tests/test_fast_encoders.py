@@ -135,6 +135,7 @@ def test_code_that_depends_on_the_image_stays_as_it_is() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Conv2d(3, 4, 3)
+            self.register_buffer("windows", torch.zeros(1, 2, 1, 4, 4))  # as Swin's
 
         def forward(self, images: Tensor) -> Tensor:
             maps = self.body(images)
@@ -169,3 +170,5 @@ def test_attention_in_parts_is_that_of_torch(monkeypatch: pytest.MonkeyPatch) ->
     ours = attend(*tokens.bfloat16())
     assert ours.shape == right.shape
     assert distance(ours, right) < 0.02
+    windows = attend(*tokens.bfloat16().unflatten(1, (5, 1)))
+    assert torch.equal(windows, ours.unflatten(0, (5, 1)))
