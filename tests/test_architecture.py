@@ -192,11 +192,13 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
         f"al_core.{name}"
         for name in (
             "features.encoders.find",
+            "features.encoders.timm_weights",
             "features.pretrain",
             "loop.advance",
             "loop.embed_rest",
             "loop.speed",
             "models.hardware",
+            "models.speed",
             "models.weights",
         )
     }

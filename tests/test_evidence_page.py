@@ -118,7 +118,8 @@ def test_a_training_that_cannot_go_on_offers_its_settings_and_goes_on_with_other
     expect(page.get_by_text("gone.safetensors").first).to_be_visible(timeout=A_ROUND)
     page.get_by_role("button", name="Save settings").wait_for()
     weights = page.get_by_role("combobox", name="Weights to start from")
-    weights.fill("None")  # the list is longer than what it shows
+    weights.click()
+    weights.press_sequentially("None")  # the list is longer than what it shows
     page.get_by_role("option", name="None", exact=True).click()
     page.get_by_role("spinbutton", name="Images per round").fill("7")
     page.get_by_role("spinbutton", name="Rounds", exact=True).fill("500")
