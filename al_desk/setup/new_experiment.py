@@ -94,6 +94,8 @@ def _more(
     strategy = st.selectbox(
         "Strategy",
         list(STRATEGIES),
+        index=list(STRATEGIES).index(defaults.strategy),
+        key=f"strategy-{key}",
         format_func=titled,
         help=f"Which images to ask about next. {MEASURED}",
     )
