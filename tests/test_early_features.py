@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encoders import at, frozen
+from hub import VIT, weights_of
 from squares import CPU, config, label_batch, of_squares
 
 from al_core.experiment.embedded import embedding_order
 from al_core.experiment.experiment import SO_FAR, Experiment, open_experiment
 from al_core.experiment.leases import Holder, take_new_batch
-from al_core.experiment.predictions import load_measured
+from al_core.experiment.predictions import load_measured, load_predictions
+from al_core.experiment.settings import change_settings
 from al_core.experiment.start import start_experiment
 from al_core.features.embed import embed_rows, features_folder
 from al_core.images.dataset import Dataset
@@ -30,6 +32,7 @@ from al_core.store.store import Store
 def desk(home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> "Desk":
     monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 8)
     monkeypatch.setattr("al_core.loop.cold_start.SOON", 0.0)
+    monkeypatch.setattr("al_core.loop.features.SOON", 0.0)
     return Desk(weights)
 
 
@@ -143,3 +146,28 @@ def test_rounds_are_measured_by_what_is_there_and_again_by_all_test_images(desk:
     assert np.sum(later.rounds[0].metrics["confusion"]) == 30
     (known,) = [later.as_of(later.rounds[0].log_position).embedded]
     assert known == 16  # the batch after it was chosen among those, whatever is there by now
+
+
+def test_another_encoder_keeps_every_label_and_goes_on_with_them(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.embed(8)
+    desk.batch()
+    desk.label()
+    desk.train()
+    labels = desk.now.pool.answers
+    tiny = tmp_path / "test_vit.safetensors"
+    tiny.write_bytes(weights_of(VIT))
+    now = desk.now
+    change_settings(Store(), now, replace(now.config, model=frozen(tiny), image_size=None))
+    desk.batch()
+    desk.label()
+    desk.train()
+    assert desk.now.pool.answers.items() >= labels.items()
+    assert desk.now.rounds[1].labeled == 10
+    seen = load_predictions(desk.now.folder, 1)
+    assert seen.embeddings.shape[1] == 64  # those of the other encoder
+    desk.embed_all()
+    assert [one.is_exact for one in finish(replay(Store(), desk.number, desk.dataset, CPU))] == [
+        True, True, True
+    ]  # fmt: skip

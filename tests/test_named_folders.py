@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tiny import folder_of, loaded, shades, shard, zipped
 
 from al_core.cli.main import main
-from al_core.config import ExperimentConfig
+from al_core.config import ExperimentConfig, ModelConfig
 from al_core.experiment.start import start_experiment
 from al_core.jobs import Job, JobState
 from al_core.store.store import Store
@@ -62,12 +62,14 @@ ELSEWHERE = (
 def test_no_other_path_is_read_however_it_is_written(listed: Path, path: str) -> None:
     path = path.format(home=listed.parent)
     config = ExperimentConfig(data=path, **SETTINGS)
+    # What is in the folder of uploads may be read, though the folder may not.
+    weights = f"{path}.pth" if path.endswith("/uploads") else f"{path}/mine.pth"
     for job in (
         look_at(path, True),
         look_at(path, False),
         load_images(config),
         load_images(config, fresh=True, moved_from=str(listed)),
-        open_weights(path),
+        open_weights(ModelConfig(weights)),
     ):
         assert ended(job).state is JobState.FAILED
         assert job.error == (

@@ -14,6 +14,7 @@ from PIL import Image
 from tiny import encoded, loaded
 
 from al_core.pictures.decoding import decode, whole
+from al_core.pictures.square import Square
 from al_core.pictures.thumbnails import original, thumbnail
 from al_core.pictures.values import range_of
 
@@ -127,7 +128,7 @@ def test_colours_of_16_bits_are_turned_and_scaled_as_others_are() -> None:
     assert upright.size == (30, 20)
     assert upright.getpixel((25, 10)) == (255, 128, 0)  # on the right by now
     assert upright.getpixel((5, 10)) == (0, 0, 0)
-    pixels = decode(tiff(values[:10]), 8)
+    pixels = decode(tiff(values[:10]), Square(8))
     assert pixels.shape == (3, 8, 8)
     assert pixels[:, 4, 4].tolist() == [249, 125, 0]  # of 4,095
 

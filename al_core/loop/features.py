@@ -43,7 +43,7 @@ def features_for(
         first = orders[0][: max(experiment.embedded, 0)]
         needed = np.union1d(_labelled(experiment), first).astype(np.int64)
         yield from embed_rows(dataset, encoder, hardware, folder, (needed, NONE))
-        if experiment.embedded == SO_FAR:
+        if experiment.embedded == SO_FAR and (seconds or SOON):
             deadline = time.monotonic() + seconds
             some = (orders[0], NONE) if seconds else orders  # nothing is measured before a label
             for report in embed_rows(dataset, encoder, hardware, folder, some):

@@ -48,6 +48,9 @@ def embedding_of(experiment: Experiment, images: Dataset) -> Job | None:
 
         yield from embed_the_rest(open_store(), experiment.id, images, find_hardware())
 
+    trainer().cancel_all(
+        f"experiment {experiment.id}, embedding"
+    )  # of other images, or another encoder
     return trainer().submit(key, work, background=True)
 
 

@@ -25,6 +25,7 @@ from al_core.models.weights import PREFIXES, read_tensors
 from al_core.pictures.square import Square
 from al_core.progress import Work
 
+logging.getLogger("timm").setLevel(logging.ERROR)  # what is wrong is said in errors
 FILES = ("model.safetensors", "pytorch_model.bin")  # of a repository; the first that is there
 LARGEST = 256  # pixels a side, unless a network takes no others: the cost grows with their square
 HEADS = ("head", "fc", "classifier")  # what networks call the layer that tells classes
@@ -258,6 +259,3 @@ def _bare(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path} holds two networks: it has {short} twice.")
         bare[short] = tensor.float() if tensor.is_floating_point() else tensor
     return bare
-
-
-logging.getLogger("timm").setLevel(logging.ERROR)  # what is wrong is said in errors
