@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,9 @@ def _embed(
             max_restarts=-1,
             max_task_retries=RETRIES,
         )(_Holder).remote
+        about = (encoder.make, encoder.width, encoder.dtype)
         weights = ray.put(encoder.read())  # once for each machine of the cluster
-        holders = [
-            start(weights, encoder.make, encoder.width, out.absolute()) for _ in range(count)
-        ]
+        holders = [start(weights, *about, out.absolute()) for _ in range(count)]
         read = ray.remote(num_cpus=1, max_retries=RETRIES)(with_images).remote
 
         def embed(holder: Any, shard: ImageShard) -> Any:
@@ -99,9 +99,9 @@ def _embed(
 class _Holder:
     """An encoder, in an actor of its own: reads a shard, embeds it, writes its file."""
 
-    def __init__(self, weights: Any, make: Make, width: int, out: Path) -> None:
+    def __init__(self, weights: Any, make: Make, width: int, dtype: Any, out: Path) -> None:
         self._hardware, self._out, self._width = find_hardware(), out, width
-        self._network = make(weights, self._hardware.exact)
+        self._network = make(weights, replace(self._hardware, dtype=dtype))
 
     def embed(self, shard: ImageShard) -> None:
         whole = with_images(shard)

@@ -158,8 +158,7 @@ def embed_rows(
     left = sum(map(len, missing))
     if not left:
         return
-    # In fp32, since it happens once: heads and strategies amplify small differences.
-    network, square = encoder.build(hardware.exact), encoder.square
+    network, square = encoder.build(encoder.on(hardware)), encoder.square
     most, least = batch_size(hardware), WHOLE if square.size <= 64 else FEW
     at_once = min(most, max(most * SMALL**2 // square.size**2, least))
     blocks = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class Encoder:
 
     ``square``: how it takes a picture. ``digest``: of its weights, its normalisation and the way it
     takes pictures, but for their size; embeddings of one digest and size can stand side by side.
-    ``width``: of its embeddings.
+    ``width``: of its embeddings, which are computed in ``dtype``, and are others in another.
     ``read`` gives its weights, and ``make`` a network of them, which may take a second.
     """
 
@@ -33,6 +33,11 @@ class Encoder:
     square: Square
     read: Callable[[], Any]
     make: Make
+    dtype: torch.dtype = torch.float32
+
+    def on(self, hardware: Hardware) -> Hardware:
+        """``hardware`` in the dtype of this encoder."""
+        return replace(hardware, dtype=self.dtype)
 
     def build(self, hardware: Hardware) -> Embeds:
         """The network, on ``hardware``. Raises WeightsError where its weights are another's, or

@@ -20,7 +20,7 @@ from al_core.errors import DownloadError, WeightsError
 from al_core.features.encoders.encoder import Encoder, EncoderNetwork
 from al_core.features.encoders.fast import faster
 from al_core.files.hub import NotThere, check_can_be_had, fetched
-from al_core.models.hardware import Hardware
+from al_core.models.hardware import Hardware, find_hardware
 from al_core.models.weights import PREFIXES, read_tensors
 from al_core.pictures.square import Square
 from al_core.progress import Work
@@ -200,11 +200,13 @@ def _encoder(name: str, of: _Network, path: Path) -> Encoder:
         raise WeightsError(f"There is no file of weights {path}.")
     stat = path.stat()
     digest = _digest(path, stat.st_size, stat.st_mtime_ns)
-    about = repr((of.name.partition(".")[0], of.mean, of.std, of.square.squashed))
+    # The fast one: heads on it are as good, and choices other than in fp32, but no worse
+    # (benchmarks/RESULTS.md).
+    dtype = find_hardware().dtype
+    about = repr((of.name.partition(".")[0], of.mean, of.std, of.square.squashed, dtype))
     whole = blake2b(digest + about.encode(), digest_size=8).hexdigest()
-    return Encoder(
-        name, whole, of.width, of.square, partial(read_tensors, path), partial(_built, of, path)
-    )
+    read, make = partial(read_tensors, path), partial(_built, of, path)
+    return Encoder(name, whole, of.width, of.square, read, make, dtype)
 
 
 @lru_cache(16)
