@@ -101,6 +101,7 @@ def model_and_training(
         "weights learned from the images alone. Where a hub cannot be reached, HF_ENDPOINT names "
         "another, and HF_HOME a folder that has its files.",
     )
+    weights = next((name for name in ENCODERS if titled(name) == weights), weights)  # as typed
     st.caption(ENCODERS[weights].described if weights in ENCODERS else ABOUT.get(weights, ""))
     is_file = weights not in known and weights.strip().lower().endswith(WEIGHTS_FILES)
     architecture = st.text_input(

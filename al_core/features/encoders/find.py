@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from al_core.config import WEIGHTS, ModelConfig
 from al_core.errors import WeightsError
@@ -19,7 +20,7 @@ from al_core.features.encoders.timm_weights import (
 from al_core.files.paths import located
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
-from al_core.models.hardware import CPU, Hardware
+from al_core.models.hardware import CPU, Hardware, find_hardware
 from al_core.models.network import Pretrained
 from al_core.models.weights import pretrained_weights, read_weights
 from al_core.pictures.square import Square
@@ -60,6 +61,7 @@ def opened(model: ModelConfig, fingerprint: str) -> Work[None]:
 
 
 RESNET18 = "resnet18"  # its name in timm
+SMALL = 64  # pixels a side, up to which it computes in fp32
 
 
 @lru_cache(2)
@@ -71,8 +73,11 @@ def _read(path: Path, changed: int) -> Pretrained:
 def resnet18(name: str, pretrained: Pretrained, size: int | None = None) -> Encoder:
     """ResNet-18 with the stem and the normalisation of its weights."""
     square = Square(size or pretrained.size)
+    # Small images are done soon, and their features are kept by earlier releases.
+    dtype = find_hardware().dtype if square.size > SMALL else torch.float32
+    digest = pretrained.digest + "-bf16" * (dtype == torch.bfloat16)
     width = len(pretrained.backbone["layer4.1.bn2.weight"])
-    return Encoder(name, pretrained.digest, width, square, lambda: pretrained, _resnet18)
+    return Encoder(name, digest, width, square, lambda: pretrained, _resnet18, dtype)
 
 
 def _resnet18(pretrained: Pretrained, hardware: Hardware) -> InferenceNetwork:
