@@ -140,6 +140,7 @@ def test_sources_that_cannot_be_used_are_told_and_a_folder_that_knows_no_classes
         assert rows(tmp_path, "SELECT * FROM experiments") == []
         source.fill(str(folder))
         source.press("Tab")
+        expect(page.get_by_text("30 images")).to_be_visible(timeout=A_ROUND)
         more(page)
         # The fields of another source are other fields: they come with its name.
         name = page.get_by_role("textbox", name="Name", exact=True)
