@@ -66,19 +66,15 @@ def command_line() -> argparse.Namespace:
     return parser.parse_known_args(sys.argv[1:])[0]
 
 
-def no_more() -> None:
-    """The form asks nothing more: the name stands above."""
-
-
 @errors_shown()
-def offer_new_experiment(store: Store, ask: Callable[[], object]) -> None:
+def offer_new_experiment(store: Store, ask: Callable[[], object] | None) -> None:
     """The form; the experiment is started in the page, where there is room for progress."""
     started = new_experiment(store, command_line().data, ask)
     if started is not None:
         st.session_state["starting"] = started
         if outline_of(started[1]) is None:
             load_images(started[1], fresh=True)
-        open_weights(started[1].model, fresh=True)
+        open_weights(started[1].model, started[1].image_size, fresh=True)
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> None:
@@ -111,7 +107,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> None:
 def needed(config: ExperimentConfig, begun: Dataset | None) -> Iterator[tuple[Job, str]]:
     """The jobs that must end well before an experiment starts, each begun when it is asked for, and
     what they are called. Many images are read later, where their list is enough to begin with."""
-    yield open_weights(config.model), "Opening the weights"
+    yield open_weights(config.model, config.image_size), "Opening the weights"
     if begun is not None:
         return
     images = load_images(config)
@@ -291,7 +287,7 @@ def page() -> None:
             )
             if new.open:  # while it is closed, its many fields need not be sent
                 with new:
-                    offer_new_experiment(store, ask_name if experiment_id is None else no_more)
+                    offer_new_experiment(store, ask_name if experiment_id is None else None)
             storage(store)
         if "starting" in st.session_state:
             start(store, *st.session_state["starting"])

@@ -16,6 +16,7 @@ from al_core.experiment.leases import Holder, take_new_batch
 from al_core.experiment.predictions import load_measured, load_predictions
 from al_core.experiment.settings import change_settings
 from al_core.experiment.start import start_experiment
+from al_core.experiment.undo import taken_back
 from al_core.features.embed import embed_rows, features_folder
 from al_core.images.dataset import Dataset
 from al_core.loop.advance import advance, choose_batch, refit
@@ -24,7 +25,7 @@ from al_core.loop.features import orders_of
 from al_core.loop.measured_anew import measured_anew
 from al_core.loop.replay import replay
 from al_core.progress import finish
-from al_core.store.records import Batch
+from al_core.store.records import Annotation, Batch
 from al_core.store.store import Store
 
 
@@ -114,6 +115,19 @@ def test_a_head_that_is_fit_again_sees_what_was_embedded_meanwhile(desk: Desk) -
     desk.train()
     third = desk.batch()
     assert third.log_position.embedded == 48
+
+
+def test_an_image_whose_label_was_taken_back_before_it_was_embedded_waits_with_the_others(
+    desk: Desk,
+) -> None:
+    desk.embed(8)
+    later = int(embedding_order(desk.now)[40])
+    desk.batch()
+    given = Annotation(later, 1, 0, "ada")
+    Store().append(desk.number, [given, taken_back(given, None)])
+    desk.label()
+    desk.train()
+    assert not load_predictions(desk.now.folder, 0).known_to(desk.now)[later]
 
 
 def test_batches_chosen_early_are_chosen_again_once_all_is_embedded(desk: Desk) -> None:

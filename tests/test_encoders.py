@@ -146,8 +146,9 @@ def test_a_network_is_shown_images_of_another_size_where_it_can_be(
     images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
     assert at(path, 96).build(CPU).embed(images).shape == (2, 64)
     assert at(path, 96).digest == at(path, 160).digest
-    with pytest.raises(WeightsError, match="takes no images of 100 pixels a side"):
-        at(path, 100)
+    for too_odd in (lambda: at(path, 100), lambda: finish(opened(frozen(path), "", 100))):
+        with pytest.raises(WeightsError, match="takes no images of 100 pixels a side"):
+            too_odd()
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,8 @@ class PoolPredictions:
         the network was trained wait for the next one."""
         known = np.arange(experiment.pool_size) < len(self.probs)
         if self.embedded is not None:
-            labels = self.log_position.annotations if self.log_position else 0
-            seen = {a.image for a in experiment.annotations[:labels]}
-            known &= np.isin(np.arange(len(known)), [*seen])
+            then = experiment.as_of(self.log_position) if self.log_position else None
+            known &= np.isin(np.arange(len(known)), [*then.pool.answers] if then else [])
             known[embedding_order(experiment)[: self.embedded]] = True
         if experiment.manifest is not None and self.log_position is not None:
             known[[*experiment.manifest.otherwise_since(self.log_position.images)]] = False

@@ -5,6 +5,7 @@ learners       what a round trains: a network or a linear head, calibrated
 scoring        predictions for the pool, as exact as a strategy needs them
 cold_start     what is known before any label
 query          choosing a batch, and the reasons why
+next_batch     the batch that follows from predictions and the log
 advance        writing a round to the log, and choosing the batch after it
 replay         choosing each batch of a log again
 features       what a round learns from: all features, or those there so far

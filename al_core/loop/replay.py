@@ -13,8 +13,9 @@ from al_core.experiment.predictions import PoolPredictions
 from al_core.experiment.source import images_of
 from al_core.experiment.start import first_batch
 from al_core.images.dataset import Dataset
-from al_core.loop.advance import choose_by, train
+from al_core.loop.advance import train
 from al_core.loop.cold_start import untrained_predictions
+from al_core.loop.next_batch import choose_by
 from al_core.models.hardware import Hardware
 from al_core.progress import Progress, Work
 from al_core.store.records import Batch, LogPosition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from al_core.features.encoders.catalogue import ENCODERS, Offered, best_for, seconds_for
-from al_core.jobs import Job, JobState
+from al_core.jobs import Job
 from al_core.progress import Progress, Work
 from al_desk.server.resources import loaded
 
@@ -32,12 +32,6 @@ class Machine:
 def look_at_machine() -> Job:
     """The job that looks what this server can embed; its result is a Machine."""
     return loaded(KEY, _look, wait=False)
-
-
-def machine() -> Machine | None:
-    """What this server can embed; None before that is known."""
-    job = look_at_machine()
-    return job.result if job.state is JobState.DONE else None
 
 
 def _look() -> Work[Machine]:

@@ -250,9 +250,9 @@ def open_embeddings(config: ExperimentConfig, dataset: Dataset) -> Job:
     return loaded(f"embeddings {config.model.embeddings} of {dataset.fingerprint}", work)
 
 
-def open_weights(model: ModelConfig, fresh: bool = False) -> Job:
-    """The same for the weights of a model, which fit if it ends well; those that have yet to be
-    learned do."""
+def open_weights(model: ModelConfig, size: int | None = None, fresh: bool = False) -> Job:
+    """The same for the weights of a model and images of ``size`` pixels, which fit if it ends well;
+    those that have yet to be learned do."""
 
     def work() -> Work[None]:
         if model.weights not in ("none", LEARNED):
@@ -260,6 +260,6 @@ def open_weights(model: ModelConfig, fresh: bool = False) -> Job:
 
             if model.is_file:
                 check_may_be_named(model.weights)
-            yield from opened(model, "")
+            yield from opened(model, "", size)
 
-    return loaded(f"weights {model.weights} {model.architecture} {model.head}", work, fresh)
+    return loaded(f"weights {model.weights} {model.architecture} {model.head} {size}", work, fresh)

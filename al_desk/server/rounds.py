@@ -48,9 +48,8 @@ def embedding_of(experiment: Experiment, images: Dataset) -> Job | None:
 
         yield from embed_the_rest(open_store(), experiment.id, images, find_hardware())
 
-    trainer().cancel_all(
-        f"experiment {experiment.id}, embedding"
-    )  # of other images, or another encoder
+    # Of the images as they were, or by another encoder.
+    trainer().cancel_all(f"experiment {experiment.id}, embedding")
     return trainer().submit(key, work, background=True)
 
 

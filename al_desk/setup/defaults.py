@@ -9,7 +9,7 @@ from al_core.features.encoders.catalogue import Offered
 from al_core.jobs import JobState
 from al_core.sources.sources import SOURCES
 from al_core.strategies.registry import titled
-from al_desk.server.encoders import look_at_machine, machine
+from al_desk.server.encoders import Machine, look_at_machine
 from al_desk.server.images import MANY, look_at
 from al_desk.widgets.formatting import duration
 from al_desk.widgets.job_progress import redraw_at_end
@@ -44,7 +44,7 @@ def defaults_for(source: str) -> tuple[ExperimentConfig, Why]:
     if job.active and source:
         redraw_at_end(job)
         return plain, Why("Looking which encoder suits this machine…", source, known=False)
-    this = machine()
+    this: Machine | None = job.result
     encoder = this.best_for(images) if this is not None else None
     if this is None or encoder is None:
         return plain, Why(NONE * bool(source), f"{source} {to_label}")

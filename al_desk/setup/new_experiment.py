@@ -34,12 +34,12 @@ PATH = "a folder or a parquet file"
 
 
 def new_experiment(
-    store: Store, preselected: str | None, ask: Callable[[], object] = lambda: None
+    store: Store, preselected: str | None, ask: Callable[[], object] | None = None
 ) -> tuple[str, ExperimentConfig] | None:
     """The form; returns name and settings once the person presses start.
 
-    ``preselected``: the source named on the command line. ``ask`` draws the question who labels.
-    Raises ConfigError for settings that cannot work.
+    ``preselected``: the source named on the command line. ``ask`` draws the question who labels,
+    unless it stands above. Raises ConfigError for settings that cannot work.
     """
     source = _source(preselected)
     are_classes, missing = ask_about(source)
@@ -54,7 +54,8 @@ def new_experiment(
             help="One per line; only for images that come without classes. More can be added at "
             "any time.",
         )
-    ask()
+    if ask is not None:
+        ask()
     names = _names(st.session_state.get(typed, ""))
     defaults, why = defaults_for(source)
     st.caption(why.words)

@@ -64,14 +64,14 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
     name = f"settings-{place}-{experiment_id}"
 
     def save() -> str:
+        # An encoder takes images of its own size, a network small ones.
+        size = config.image_size if model.is_frozen == config.model.is_frozen else None
         if model.is_file or model.is_of_timm:
-            job = open_weights(model, fresh=True)
+            job = open_weights(model, size, fresh=True)
             if not job.wait(60):
                 raise WeightsError("These weights take long to read; save again in a minute.")
             if job.error:
                 raise WeightsError(job.error)
-        # An encoder takes images of its own size, a network small ones.
-        size = config.image_size if model.is_frozen == config.model.is_frozen else None
         wanted = replace(
             config, per_round=per_round, rounds=rounds, model=model, train=train, image_size=size
         )

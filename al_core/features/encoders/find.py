@@ -48,13 +48,14 @@ def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) ->
     return resnet18(weights, _read(path, changed), size)
 
 
-def opened(model: ModelConfig, fingerprint: str) -> Work[None]:
+def opened(model: ModelConfig, fingerprint: str, size: int | None = None) -> Work[None]:
     """Show that the weights of a ``model`` are there and can be used, before anything is begun with
-    them, or that a hub would give them; raises WeightsError as :func:`encoder_of` does."""
+    them, or that a hub would give them, and that it takes images of ``size`` pixels; raises
+    WeightsError as :func:`encoder_of` does."""
     if model.is_of_timm:
-        check_timm(model.weights, None)
+        check_timm(model.weights, size)
     elif model.is_frozen:
-        encoder = yield from encoder_of(model, fingerprint)
+        encoder = yield from encoder_of(model, fingerprint, size)
         encoder.build(CPU)
     else:
         yield from pretrained_weights(model.weights, fingerprint)

@@ -36,17 +36,13 @@ def timm_encoder(name: str, size: int | None = None) -> Work[Encoder]:
     """The encoder ``timm/NAME``, NAME as timm has it, for images of ``size`` pixels, its own if
     None. Raises WeightsError where timm has none, or its weights cannot be had."""
     of = _network(name.removeprefix(TIMM), size)
-    if not (repository := of.config.get("hf_hub_id")):
-        raise WeightsError(f"timm has the network {of.name}, but no weights of that name.")
-    path = yield from _downloaded(repository)
+    path = yield from _downloaded(of.repository)
     return _encoder(name, of, path)
 
 
 def check_timm(name: str, size: int | None) -> None:
     """Raise WeightsError as :func:`timm_encoder` does, without downloading anything."""
-    of = _network(name.removeprefix(TIMM), size)
-    if not (repository := of.config.get("hf_hub_id")):
-        raise WeightsError(f"timm has the network {of.name}, but no weights of that name.")
+    repository = _network(name.removeprefix(TIMM), size).repository
     try:
         check_can_be_had(repository, FILES)
     except DownloadError as error:
@@ -109,6 +105,13 @@ class _Network:
             raise WeightsError(
                 f"{name} takes no images of {self.size} pixels a side ({cause})."
             ) from error
+
+    @property
+    def repository(self) -> str:
+        """Where a hub has its weights. Raises WeightsError where it has none."""
+        if not (found := self.config.get("hf_hub_id")):
+            raise WeightsError(f"timm has the network {self.name}, but no weights of that name.")
+        return str(found)
 
     @property
     def square(self) -> Square:
