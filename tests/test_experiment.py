@@ -179,7 +179,7 @@ def test_a_round_that_is_stopped_or_fails_leaves_nothing_and_starts_again_the_sa
         assert open_experiment(store, experiment).rounds == ()
     parts = (
         *("learners.fit", "learners.predict", "learners.score_images", "round.evaluate"),
-        *("advance.save_network", "advance.save_predictions", "advance.choose"),
+        *("advance.save_network", "advance.save_predictions", "next_batch.choose"),
     )
     for part, error, said in zip(
         parts,

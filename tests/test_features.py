@@ -258,7 +258,7 @@ def test_the_batch_after_this_one_is_chosen_while_this_one_is_labelled(
     assert not set(ready.images) & set(batch.images)
     assert ready.model == 1  # it has seen labels of the batch in hand
     with monkeypatch.context() as patch:
-        patch.setattr("al_core.loop.advance.choose", None)  # it is there already
+        patch.setattr("al_core.loop.next_batch.choose", None)  # it is there already
         assert chosen(2).images == ready.images
     store.change_config(experiment, {"strategy": "k_center"})
     assert chosen(2).strategy == "k_center"

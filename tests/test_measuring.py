@@ -91,7 +91,7 @@ def test_nothing_is_chosen_by_the_labels_that_measure(
         known.append(set(pool.labeled.tolist()))
         return choose(choice, predictions, pool, *rest)
 
-    monkeypatch.setattr("al_core.loop.advance.choose", watched)
+    monkeypatch.setattr("al_core.loop.next_batch.choose", watched)
     train(store, unmeasured, experiment)
     now = open_experiment(store, experiment)
     assert known == [set(now.pool.labeled.tolist()) - now.held_out]
