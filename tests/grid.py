@@ -26,13 +26,13 @@ def page():
     from al_desk.routes.link import link
     from al_desk.widgets.buttons import pressed
 
-    link()
     query = dict(st.query_params)
     log = Path(query["log"])
     names = json.loads(query.get("classes", '["cat", "dog", "bird"]'))
     query["stored"] = st.checkbox("Stored")
     query["fail"] = st.checkbox("The disk is full")
     log.with_name(WISHES).write_text(json.dumps(query))
+    link()  # the grids ask at once: what they are answered stands before
     batch = int(query.get("batch", 1)) + st.session_state.get("next", 0)
     size = [int(side) for side in query.get("size", "32x32").split("x")]
     pictures = [(str(i), *size) for i in range(int(query.get("n", 6)))]

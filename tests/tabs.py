@@ -3,7 +3,7 @@ than all that a page does afterwards."""
 
 import re
 
-from playwright.sync_api import BrowserContext, Dialog, Page
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
 SCREEN = {"width": 1280, "height": 720}
 _idle: list[Page] = []
@@ -40,4 +40,7 @@ def leave(page: Page) -> None:
 
 def more(page: Page) -> None:
     """Open what the form for a new experiment has besides its three questions."""
-    page.get_by_role("paragraph").filter(has_text=re.compile(r"^More$")).click()
+    heading = page.get_by_role("paragraph").filter(has_text=re.compile(r"^More$"))
+    # While the form is drawn anew, what it was before may stand beside it.
+    expect(heading).to_have_count(1)
+    heading.click()
