@@ -15,11 +15,13 @@ from al_core.files.paths import located
 from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.limits import number, one_of, text, whole_number, yes_or_no
 from al_core.names import check_class_names, counted
+from al_core.prompts import check_prompts
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
 WEIGHTS = ("none", "imagenet", LEARNED)  # by name; else an encoder of a library, or a file
-TIMM = "timm/"  # begins the name of an encoder of timm
+TIMM, OPEN_CLIP = LIBRARIES = ("timm/", "open_clip/")  # begin the names of their encoders
+PROMPTS = "a photo of a {}.\na close-up photo of a {}.\na photo of the {}.\n{}"
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 LEAST_IN_A_BATCH = 16  # images, repeated where there are fewer
 ENOUGH = 64  # pixels of a side to compare images by
@@ -44,15 +46,19 @@ class ModelConfig:
 
     ``weights`` is ``none``, ``imagenet`` or ``learned`` (from the images themselves, for
     ``learn_minutes`` unless that was done before), all of ResNet-18; ``timm/NAME``, an encoder of
-    timm; or the path of a file: ``.safetensors``, or ``.pth``, ``.pt`` and ``.bin`` as torch saves
-    them. A file's ``architecture`` is timm's name for its network; where none is given, a
-    ``config.json`` beside it says it, or its own name, or else it is ResNet-18. Instead of weights,
-    ``embeddings`` may name what they would compute: a file, or a folder written by embed.
+    timm; ``open_clip/MODEL/TAG``, one of open_clip, which knows words; or the path of a file:
+    ``.safetensors``, or ``.pth``, ``.pt`` and ``.bin`` as torch saves them. A file's
+    ``architecture`` is timm's name for its network; where none is given, a ``config.json`` beside
+    it says it, or its own name, or else it is ResNet-18. Instead of weights, ``embeddings`` may
+    name what they would compute: a file, or a folder written by embed.
 
     ``head``: ``linear`` freezes the weights and trains a linear head on their features;
     ``fine-tune`` trains all of a ResNet-18 afresh each round. Its stem: ``auto`` is the one that
     the weights of a file have; otherwise the one for small images on a GPU, and torchvision's on a
     CPU. Frozen features always use the stem of their weights.
+
+    ``prompts``, a line each, are what an encoder that knows words is told of each class, see
+    :mod:`al_core.prompts`.
     """
 
     weights: str = "none"
@@ -61,16 +67,19 @@ class ModelConfig:
     learn_minutes: float = 30.0
     embeddings: str = ""
     architecture: str = ""
+    prompts: str = PROMPTS
 
     def __post_init__(self) -> None:
         text("weights", self.weights)
+        text("prompts", self.prompts)
         text("architecture", self.architecture)
-        if self.weights not in WEIGHTS and not self.is_of_timm and not self.is_file:
+        if self.weights not in WEIGHTS and not self.is_of_library and not self.is_file:
             raise ConfigError(
                 f"There are no weights “{self.weights}”; choose one of {', '.join(WEIGHTS)}, "
-                f"{TIMM} and the name of an encoder, or a file ({', '.join(WEIGHTS_FILES)})."
+                f"{' or '.join(LIBRARIES)} and the name of an encoder, or a file "
+                f"({', '.join(WEIGHTS_FILES)})."
             )
-        if self.head == "fine-tune" and (self.is_of_timm or self.architecture):
+        if self.head == "fine-tune" and (self.is_of_library or self.architecture):
             raise ConfigError(
                 "The whole network is trained of ResNet-18 alone; on an encoder train a linear "
                 "head."
@@ -88,14 +97,14 @@ class ModelConfig:
         number("minutes", self.learn_minutes, 0.01, 100_000)
 
     @property
-    def is_of_timm(self) -> bool:
-        """Whether its weights are those of an encoder of timm."""
-        return len(self.weights) > len(TIMM) and self.weights.startswith(TIMM)
+    def is_of_library(self) -> bool:
+        """Whether its weights are those of an encoder of timm or open_clip, by its name."""
+        return self.weights.startswith(LIBRARIES) and self.weights not in LIBRARIES
 
     @property
     def is_file(self) -> bool:
         """Whether its weights are in a file."""
-        return not self.is_of_timm and self.weights.strip().lower().endswith(WEIGHTS_FILES)
+        return not self.is_of_library and self.weights.strip().lower().endswith(WEIGHTS_FILES)
 
     @property
     def is_frozen(self) -> bool:
@@ -230,6 +239,7 @@ class ExperimentConfig:
         """Raise ConfigError where these settings ask for more than a pool has; ``because`` says why
         that may be less than was said before."""
         check_class_names(self.class_names)
+        check_prompts(self.class_names, self.model.prompts)
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
                 "No truth is known for these images, so the initial ones must be labelled by you."

@@ -30,8 +30,9 @@ BEFORE = -1  # the model before the first is trained; it has embeddings only
 class PoolPredictions:
     """``probs`` float32 ``[N,C]`` and ``embeddings`` float16 ``[N,D]``, a row for each training
     image, by the network of round ``model``. ``log_position`` is what the network was trained from;
-    ``by_pixels``: there were no features, and the embeddings come from the pixels. ``embedded``:
-    how many images had embeddings, in the order of :mod:`al_core.experiment.embedded`, besides
+    ``by_pixels``: there were no features, and the embeddings come from the pixels; ``by_words``: no
+    label was learned, but class names tell something. ``embedded``: how many images had embeddings,
+    in the order of :mod:`al_core.experiment.embedded`, besides
     those with labels; None for all."""
 
     model: int
@@ -39,6 +40,7 @@ class PoolPredictions:
     embeddings: NDArray[np.float16]
     log_position: LogPosition | None = None
     by_pixels: bool = False
+    by_words: bool = False
     embedded: int | None = None
 
     def known_to(self, experiment: Experiment) -> NDArray[np.bool_]:
@@ -53,6 +55,11 @@ class PoolPredictions:
         if experiment.manifest is not None and self.log_position is not None:
             known[[*experiment.manifest.otherwise_since(self.log_position.images)]] = False
         return known
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether some class is likelier than another."""
+        return self.model != BEFORE or self.by_words
 
     def by_classes_of(self, experiment: Experiment) -> PoolPredictions:
         """The same for the classes of ``experiment``, which may have changed since."""
@@ -84,19 +91,26 @@ def _save_embeddings(path: Path, embeddings: NDArray[np.float16]) -> None:
 class MeasuredPredictions:
     """What a round's network says of the M images that measure it: ``probs`` float ``[M,C]``, and
     the positions of those ``images`` int64 ``[M]``, in the test set or, ``on`` "random", in the
-    pool."""
+    pool; and what class names alone say of them, ``words`` float ``[M,C]``, where they do."""
 
     on: str
     images: NDArray[np.int64]
     probs: NDArray[np.floating]
+    words: NDArray[np.floating] | None = None
 
 
 def save_measured(experiment: Path, number: int, measured: MeasuredPredictions) -> None:
     """Keep them for as long as the experiment, in half precision: 280 kB for 10,000 images. Raises
     FileNotWritten."""
-    row = [("image", "<i8"), ("probs", "<f2", (measured.probs.shape[1],))]
-    rows = np.empty(len(measured.images), row)
-    rows["image"], rows["probs"] = measured.images, measured.probs
+    of_each = {"probs": measured.probs, "words": measured.words}
+    there = {name: values for name, values in of_each.items() if values is not None}
+    classes = (measured.probs.shape[1],)
+    rows = np.empty(
+        len(measured.images), [("image", "<i8"), *((name, "<f2", classes) for name in there)]
+    )
+    rows["image"] = measured.images
+    for name, values in there.items():
+        rows[name] = values
     with whole_file(_measured_path(experiment, number, measured.on)) as file:
         np.save(file, rows)
 
@@ -107,8 +121,9 @@ def load_measured(experiment: Path, number: int) -> MeasuredPredictions | None:
         with suppress(OSError, ValueError, TypeError, IndexError):
             rows = read_array(_measured_path(experiment, number, on))
             images, probs = rows["image"], rows["probs"]
+            words = np.array(rows["words"]) if "words" in (rows.dtype.names or ()) else None
             if probs.ndim == 2 and probs.dtype == np.float16 and images.dtype == np.int64:
-                return MeasuredPredictions(on, np.array(images), np.array(probs))
+                return MeasuredPredictions(on, np.array(images), np.array(probs), words)
     return None
 
 

@@ -9,6 +9,7 @@ from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_t
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
 from al_core.names import counted
+from al_core.prompts import check_prompts
 
 if TYPE_CHECKING:
     from al_core.store.store import Store
@@ -42,6 +43,8 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
         more = wanted.rounds - max(done, 0)
         if more and (not left or (more - 1) * wanted.per_round >= left):
             raise ConfigError("There are not enough unlabelled images left for that many rounds.")
+    if wanted.model.prompts != experiment.config.model.prompts:
+        check_prompts(experiment.classes.names, wanted.model.prompts)
     if wanted.model.weights == LEARNED:
         check_enough_to_learn_from(experiment.pool_size)
     store.change_config(experiment.id, changed)

@@ -23,7 +23,7 @@ from al_core.experiment.source import images_of
 from al_core.files.locks import Lock, held, wait_for_lock
 from al_core.images.dataset import Dataset
 from al_core.loop.cold_start import untrained_predictions
-from al_core.loop.features import features_for
+from al_core.loop.features import features_for, words_of
 from al_core.loop.learners import HOLD_OUT, RoundTask
 from al_core.loop.next_batch import choose_by, still_holds
 from al_core.loop.round import Outcome, run_round
@@ -116,12 +116,14 @@ def train(
     """
     dataset = images_of(experiment, dataset)
     experiment, features = yield from features_for(experiment, dataset, hardware)
+    words = yield from words_of(experiment, dataset)
     task = RoundTask(
         experiment.config,
         number,
         experiment.pool_of(number).without(dataset.blank),
         dataset,
         features,
+        words,
         held_out=experiment.held_out,
         temperature=temperature,
         ahead=_ahead(experiment),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.predictions import BEFORE, PoolPredictions
 from al_core.features.embed import frozen_features
 from al_core.images.dataset import Dataset
-from al_core.loop.features import features_for
+from al_core.loop.features import features_for, words_of
 from al_core.models.hardware import Hardware
 from al_core.models.learned_weights import waits_for_features
 from al_core.progress import Progress, Work
@@ -23,8 +24,8 @@ SAMPLE = 5000  # images that the components are fit to, or up to twice as many
 def untrained_predictions(
     experiment: Experiment, dataset: Dataset, hardware: Hardware
 ) -> Work[PoolPredictions]:
-    """What is known about the training images before any label: all classes are equally likely,
-    but images have embeddings.
+    """What is known about the training images before any label: images have embeddings, and all
+    classes are equally likely, but where the encoder knows words.
 
     Those are the experiment's own, or come from the weights it starts from. Without any, or before
     they are learned, they are the first 64 principal components of the pixels: a network with
@@ -43,9 +44,19 @@ def untrained_predictions(
     else:
         embeddings = yield from _principal_components(dataset.train.images)
     classes = len(config.class_names)
-    even = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
-    here = None if features is None else experiment.embedded
-    return PoolPredictions(BEFORE, even, embeddings, by_pixels=features is None, embedded=here)
+    probs = np.full((len(dataset.train), classes), 1 / classes, dtype=np.float32)
+    words = None if features is None else (yield from words_of(experiment, dataset))
+    if words is not None:
+        yield Progress("Reading the names of the classes", 0, 0, "", 0)
+        probs = words.logits(torch.from_numpy(embeddings)).softmax(1).numpy()
+    return PoolPredictions(
+        BEFORE,
+        probs,
+        embeddings,
+        by_pixels=features is None,
+        by_words=words is not None,
+        embedded=None if features is None else experiment.embedded,
+    )
 
 
 def _principal_components(images: NDArray[np.uint8]) -> Work[NDArray[np.float16]]:

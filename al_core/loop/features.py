@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from al_core.config import OPEN_CLIP
 from al_core.experiment.embedded import embedding_order, leading, testing_order
 from al_core.experiment.experiment import SO_FAR, Experiment
 from al_core.features.embed import Orders, embed_rows, features_folder, features_of
 from al_core.features.encoders.find import encoder_of
 from al_core.features.growing import features_there
 from al_core.features.read import Features
+from al_core.features.words import Words, words_for
 from al_core.images.dataset import Dataset
 from al_core.models.hardware import Hardware
 from al_core.progress import Work
@@ -57,6 +59,16 @@ def features_for(
         count = None if there is None or complete else leading(there[0], orders[0])
         experiment = replace(experiment, embedded=count)
     return experiment, features
+
+
+def words_of(experiment: Experiment, dataset: Dataset) -> Work[Words | None]:
+    """The classes of an experiment in words, where its encoder knows some."""
+    model = experiment.config.model
+    if not model.weights.startswith(OPEN_CLIP):
+        return None
+    encoder = yield from encoder_of(model, dataset.learned_for, experiment.config.image_size)
+    classes = experiment.classes
+    return words_for(encoder, classes.names, classes.shown, model.prompts)
 
 
 def orders_of(experiment: Experiment, dataset: Dataset) -> Orders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from al_core import seeds
 from al_core.config import POWERS, ClassWeights, ExperimentConfig
 from al_core.experiment.pool import Pool
 from al_core.features.read import Features
+from al_core.features.words import Words
 from al_core.images.dataset import Dataset
 from al_core.loop.scoring import score_images
 from al_core.models import network as networks
@@ -22,7 +23,7 @@ from al_core.models.class_weights import balanced_loss
 from al_core.models.class_weights import left_out as drawn_to_leave_out
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
-from al_core.models.linear_heads import Heads, fit_head
+from al_core.models.linear_heads import Heads, fit_head, mixture
 from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.network import Network, Pretrained
 from al_core.models.prediction import Predictions, predict
@@ -40,7 +41,8 @@ CROSS_VALIDATION, HOLD_OUT, EARLIER = "cross-validation", "hold-out", "earlier h
 class RoundTask:
     """The input of round ``number`` of an experiment: settings, the labels of the ``pool``, images.
 
-    With ``features``, a linear head on them is trained in place of a network. The held-out images
+    With ``features``, a linear head on them is trained in place of a network, and mixed with what
+    the ``words`` for classes say, where there are some. The held-out images
     ``held_out`` are never trained on, and measure the model where there is no test set. Without
     ``scoring``, the pool is not predicted. A ranking strategy chooses the images that fp32 would,
     even after others have taken the ``ahead`` best ones.
@@ -55,6 +57,7 @@ class RoundTask:
     pool: Pool
     dataset: Dataset
     features: Features | None = None
+    words: Words | None = None
     held_out: Collection[int] = ()
     temperature: float | None = None
     scoring: bool = True
@@ -71,12 +74,23 @@ class RoundTask:
         """The pool with the labels to train on."""
         return self.pool.without(self.held_out)
 
+    def by_words(
+        self, wanted: NDArray[np.int64], of_test: bool = False
+    ) -> NDArray[np.float32] | None:
+        """What the words alone say of some images of the pool, or of the test set: probabilities
+        ``[n,C]``; None without words."""
+        if self.words is None or self.features is None:
+            return None
+        rows = _rows(self.features.test if of_test else self.features.train, wanted)
+        said: NDArray[np.float32] = self.words.logits(rows).softmax(1).numpy()
+        return said
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained(ABC):
     """A round's model. ``history`` is that of its training; ``power``, that of its class weights.
-    Its logits are divided by ``temperature``, found as ``calibrated_by`` says. ``network`` is None
-    for a head on embeddings."""
+    Its logits are divided by ``temperature``, found as ``calibrated_by`` says; ``by_words`` is the
+    weight of those of words, which are added. ``network`` is None for a head on embeddings."""
 
     task: RoundTask
     hardware: Hardware
@@ -85,6 +99,7 @@ class Trained(ABC):
     power: float
     temperature: float
     calibrated_by: str
+    by_words: float | None = None
 
     @abstractmethod
     def predict_test(self, wanted: NDArray[np.int64]) -> Work[Predictions]:
@@ -116,10 +131,10 @@ class TrainedNetwork(Trained):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedHead(Trained):
-    """A linear head on the features of the images."""
+    """A linear head on the features of the images, which words may be added to."""
 
-    head: Heads
-    features: Features
+    head: Heads = field(kw_only=True)
+    features: Features = field(kw_only=True)
 
     def predict_test(self, wanted: NDArray[np.int64]) -> Work[Predictions]:
         """Predict some of the test images, int64 ``[M]``."""
@@ -131,14 +146,19 @@ class TrainedHead(Trained):
 
     def _predict(self, embeddings: Tensor, phase: str) -> Work[Predictions]:
         yield Progress(phase, 0, 0, "", 0)
-        logits = self.head.logits(embeddings.to(self.hardware.device))[0]
+        embeddings = embeddings.to(self.hardware.device)
+        logits = self.head.logits(embeddings)[0]
+        if self.task.words is not None and self.by_words is not None:
+            words = self.task.words.to(self.hardware.device)
+            logits = logits + self.by_words * words.logits(embeddings)
         return Predictions(logits.softmax(1).cpu(), embeddings)
 
 
 def train_head(
     task: RoundTask, hardware: Hardware, generator: torch.Generator
 ) -> Work[TrainedHead]:
-    """A linear head, its penalty and class weights chosen by cross-validation on the labels."""
+    """A linear head; its penalty and class weights, and how much it is worth beside words, chosen
+    by cross-validation on the labels."""
     known, features = task.known, task.features
     assert features is not None
     yield Progress("Training", 0, 0, "", 0)
@@ -146,9 +166,14 @@ def train_head(
     x, y = x.to(hardware.device), y.to(hardware.device)
     classes, weighting = len(task.config.class_names), task.config.train.class_weights
     head, by = fit_head(x, y, classes, generator, weighting)
+    temperature, by_words = by.temperature, None
+    if task.words is not None:
+        of_head, by_words = mixture(by.left_out, task.words.to(hardware.device).logits(x), y)
+        head, temperature = head.calibrated(1 / of_head), temperature / of_head
     return TrainedHead(
-        task, hardware, None, [], by.power, by.temperature, CROSS_VALIDATION, head, features
-    )
+        task, hardware, None, [], by.power, temperature, CROSS_VALIDATION, by_words,
+        head=head, features=features,
+    )  # fmt: skip
 
 
 def _rows(rows: NDArray[np.float16], wanted: NDArray[np.int64]) -> Tensor:

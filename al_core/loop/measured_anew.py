@@ -88,7 +88,8 @@ def _metrics(folder: Path, number: int, classes: Classes, targets: bytes) -> dic
     kept = load_measured(folder, number)
     if kept is None:
         return None
-    now = replace(kept, probs=classes.probabilities(kept.probs))
+    words = None if kept.words is None else classes.probabilities(kept.words)
+    now = replace(kept, probs=classes.probabilities(kept.probs), words=words)
     return measure(now, np.frombuffer(targets, np.int64))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -67,7 +68,20 @@ def choose_by(
     picks, score = choose(choice, predictions, known, free, hardware.device)
     chosen = [*again.tolist(), *picks.tolist()]
     batch = mixed_batch(number, strategy, chosen, measuring, experiment.log_position)
+    if batch is not None and predictions.by_words:
+        batch = replace(batch, images=_by_guess(batch.images, predictions, experiment))
     return batch and explained(batch, predictions, free, known.labeled, score)
+
+
+def _by_guess(
+    images: Sequence[int], predictions: PoolPredictions, experiment: Experiment
+) -> list[int]:
+    """Those of a kind side by side, the surest first: they can be answered at once."""
+    probs = predictions.probs[[*images]]
+    guess, shown = probs.argmax(1), experiment.classes.shown
+    place = {one: place for place, one in enumerate(shown)}
+    order = np.lexsort((-probs.max(1), [place.get(one, len(shown)) for one in guess.tolist()]))
+    return [images[one] for one in order.tolist()]
 
 
 def _asked_again(

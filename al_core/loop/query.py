@@ -117,7 +117,7 @@ def explained(
         ascending, last = np.sort(score), len(score)
         ranks = [None if s is None else 1 + last - int(np.searchsorted(ascending, s, "right"))
                  for s in scores]  # fmt: skip
-    if predictions.model != BEFORE:
+    if predictions.tells_classes:
         probs = torch.from_numpy(predictions.probs[images])
         best = probs.topk(min(TOP_CLASSES, probs.shape[1]), dim=1)
         top = [

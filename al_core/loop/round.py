@@ -53,7 +53,9 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
         # All that can be: somebody may say later what those without a known class are.
         to_test = task.to_test
         test = yield from model.predict_test(to_test)
-        measured = MeasuredPredictions("test", to_test, test.probs.numpy())
+        measured = MeasuredPredictions(
+            "test", to_test, test.probs.numpy(), task.by_words(to_test, of_test=True)
+        )
     evaluated = time.perf_counter()
 
     predictions = None
@@ -68,6 +70,8 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
     metrics = measure(measured, _targets(task, measured)) if measured else None
     if metrics and config.train.class_weights != "off":
         metrics["power"] = model.power
+    if metrics and model.by_words is not None:
+        metrics["by_words"] = model.by_words
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),
@@ -87,12 +91,18 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
 
 def measure(measured: MeasuredPredictions, targets: NDArray[np.int64]) -> dict[str, Any] | None:
     """The metrics of predictions, by the ``targets`` int64 [M] of their images; those of -1 are not
-    known, and measure nothing. None where none are known."""
+    known, and measure nothing. None where none are known. As "words" they have those of what class
+    names alone say, where something does."""
     known = targets >= 0
     if not known.any():
         return None
-    probs = torch.from_numpy(measured.probs[known].astype(np.float32))
-    return asdict(evaluate(probs, torch.from_numpy(targets[known]))) | {"on": measured.on}
+
+    def metrics(probs: NDArray[np.floating]) -> dict[str, Any]:
+        said = torch.from_numpy(probs[known].astype(np.float32))
+        return asdict(evaluate(said, torch.from_numpy(targets[known])))
+
+    words = {} if measured.words is None else {"words": metrics(measured.words)}
+    return metrics(measured.probs) | {"on": measured.on} | words
 
 
 def _held_out(task: RoundTask, predictions: PoolPredictions) -> MeasuredPredictions | None:
@@ -101,7 +111,9 @@ def _held_out(task: RoundTask, predictions: PoolPredictions) -> MeasuredPredicti
     if not task.config.copies_measure:
         held_out -= copies_among(task.dataset, held_out, task.known.labeled.tolist())
     images = pool.labeled[np.isin(pool.labeled, list(held_out))]
-    return MeasuredPredictions("random", images, predictions.probs[images]) if len(images) else None
+    if not len(images):
+        return None
+    return MeasuredPredictions("random", images, predictions.probs[images], task.by_words(images))
 
 
 def _targets(task: RoundTask, measured: MeasuredPredictions) -> NDArray[np.int64]:

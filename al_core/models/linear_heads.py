@@ -6,12 +6,13 @@ go: cross-validation and committees are the same fit with different sample weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from al_core.config import ClassWeights
@@ -24,6 +25,7 @@ ITERATIONS = 100  # of L-BFGS
 SEARCHING = 30  # the same while comparing penalties: the best one shows long before the end
 BLOCK = 8192
 COOLEST, HOTTEST = 0.25, 8.0  # temperatures
+LEAST_OF_HEAD = 1e-3  # its weight beside words: at none, its temperature would be infinite
 ROWS, COLUMNS = 64, 16  # of a matrix product: padded to multiples of these, to fill whole tiles
 
 
@@ -111,11 +113,13 @@ def fit_heads(
 @dataclass(frozen=True, slots=True)
 class Validation:
     """The result of cross-validation on the labelled images: the ``penalty``, and the ``power`` of
-    class weights, with the least loss, and the best ``temperature`` to divide its logits by."""
+    class weights, with the least loss, and the best ``temperature`` to divide its logits by;
+    ``left_out`` are these, float32 ``[L,C]``, of each image by a head that has not seen it."""
 
     penalty: float
     temperature: float
     power: float
+    left_out: Tensor = field(compare=False)
 
 
 def cross_validate(
@@ -160,10 +164,12 @@ def cross_validate(
         return F.cross_entropy(logits, labels).item()
 
     best = int(np.argmin([loss(one) for one in left_out]))
+    coolest = temperature(left_out[best].softmax(1), labels)
     return Validation(
         PENALTIES[best % len(PENALTIES)],
-        temperature(left_out[best].softmax(1), labels),
+        coolest,
         powers[best // len(PENALTIES)],
+        left_out[best] / coolest,
     )
 
 
@@ -203,6 +209,27 @@ def temperature(probs: Tensor, labels: Tensor) -> float:
 
     best = minimize_scalar(loss_at, bounds=np.log((COOLEST, HOTTEST)), method="bounded")
     return float(np.exp(best.x))
+
+
+def mixture(head: Tensor, words: Tensor, labels: Tensor) -> tuple[float, float]:
+    """The weights with which logits of a ``head`` and of ``words``, float ``[n,C]``, add up to
+    those that tell the ``labels`` int64 ``[n]`` best, of images that neither has seen: Heskes,
+    "Selecting weighting factors in logarithmic opinion pools" (1998).
+
+    Few labels say little, so a prior expects both to count in full.
+    """
+
+    def loss_and_slope(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        each = torch.tensor(weights, dtype=torch.float32, device=head.device, requires_grad=True)
+        with torch.enable_grad():
+            loss = F.cross_entropy(each[0] * head + each[1] * words, labels, reduction="sum")
+            loss = loss + (each - 1).square().sum() / 2
+            (slope,) = torch.autograd.grad(loss, each)
+        return loss.item(), slope.double().cpu().numpy()
+
+    bounds = [(LEAST_OF_HEAD, None), (0, None)]
+    found = minimize(loss_and_slope, np.ones(2), jac=True, bounds=bounds, method="L-BFGS-B")
+    return float(found.x[0]), float(found.x[1])
 
 
 def committee(

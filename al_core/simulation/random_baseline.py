@@ -112,6 +112,7 @@ def against_random(experiment: Experiment, measure: Measure = "accuracy") -> str
 def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware) -> Work[None]:
     """Train the missing rounds one by one, each with its settings and its number of labels."""
     from al_core.features.embed import features_of
+    from al_core.loop.features import words_of
     from al_core.loop.learners import RoundTask
     from al_core.loop.round import run_round
 
@@ -119,6 +120,7 @@ def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware)
         config = replace(_settings(experiment, record), initial=record.labeled)
         images = images_of(replace(experiment, config=config), dataset)  # that measured it
         features = yield from features_of(config, images, hardware)
+        words = yield from words_of(replace(experiment, config=config), images)
         labels = [
             Annotation(int(image), int(images.train.targets[image]), record.round, TRUTH)
             for image in initial_images(config, len(images.train))
@@ -130,6 +132,7 @@ def train_baseline(experiment: Experiment, dataset: Dataset, hardware: Hardware)
             pool,
             images,
             features,
+            words,
             temperature=record.temperature,
             scoring=False,
         )

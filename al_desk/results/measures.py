@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import streamlit as st
 
 from al_core.analysis.curves import measured_on
 from al_core.experiment.experiment import Experiment
-from al_core.models.metrics import MEASURABLE, MEASURES, Measure, images_by_class, leading
+from al_core.models.metrics import MEASURABLE, MEASURES, Measure, estimate, images_by_class, leading
 from al_core.names import counted
 from al_core.store.records import RoundRecord
 from al_desk.widgets.formatting import plain
@@ -21,6 +22,25 @@ INTERVALS: dict[Measure, str] = {
     "f1": "The mean over all classes that are measured of the harmonic mean of precision and "
     "recall. The 95% interval is Wilson's, for the effective number of images.",
 }
+
+
+def by_words(experiment: Experiment, measure: Measure) -> tuple[float, str] | None:
+    """What class names alone reach, as a share, and about that in words; None where the encoder
+    knows no words, or nothing is measured."""
+    metrics = experiment.rounds[-1].metrics or {}
+    if not metrics.get("words"):
+        return None
+    share = estimate(metrics["words"], measure).value
+    told = (
+        "Grey, unbroken: what the encoder makes of the class names alone, by the prompts among the "
+        "settings of the training."
+    )
+    if (weight := metrics.get("by_words")) is not None:
+        told += (
+            f" The last round's model adds them to what it learned, {weight:.2f} times, as "
+            "cross-validation on the labels chose."
+        )
+    return None if math.isnan(share) else (share, told)
 
 
 def leads(experiment: Experiment) -> Measure:

@@ -17,6 +17,7 @@ from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
 from al_desk.results.measures import (
     INTERVALS,
+    by_words,
     choose_measure,
     commonest,
     leads,
@@ -77,11 +78,12 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
     drawn = table[["round", "labeled", "images", *names]].rename(columns=names)
     changed = where_classes_changed(experiment)
     labeled = {record.round: record.labeled for record in experiment.rounds}
-    rows = [{"labeled": labeled[number], "words": words} for number, words in changed]
+    rows = [{"labeled": labeled[number], "words": what} for number, what in changed]
     changes = pd.DataFrame(rows) if rows else None
     floor = commonest(experiment) if measure == "accuracy" else None
+    words = by_words(experiment, measure)
     curve = accuracy_curve(drawn, title_of(measure, measured_on(experiment).kind),
-                           Beside(ahead, baseline, floor, changes))  # fmt: skip
+                           Beside(ahead, baseline, floor, words and words[0], changes))  # fmt: skip
     chart.altair_chart(curve, key="accuracy-curve")
     note = (
         f"Each point is one round, with its interval. {INTERVALS[measure]} "
@@ -103,17 +105,19 @@ def _show_accuracy(experiment: Experiment, dataset: Dataset | None) -> None:
             "interval."
         )
     if changed:
-        told = "; ".join(f"{plain(words)} (round {number})" for number, words in changed)
+        told = "; ".join(f"{plain(what)} (round {number})" for number, what in changed)
         note += (
             f" The classes changed: {told}. All rounds are measured by the classes as they are now."
         )
     if floor is not None:
         note += " Dotted: the accuracy of answering the commonest class every time."
+    if words is not None:
+        note += f" {words[1]}"
     if baseline is not None:
         note += " Grey: the random baseline, trained once on as many labels chosen at random."
     chart.caption(note)
-    if words := against_random(experiment, measure):
-        st.markdown(f":material/casino: {words}")
+    if told := against_random(experiment, measure):
+        st.markdown(f":material/casino: {told}")
     show_progress(experiment, training)
 
 

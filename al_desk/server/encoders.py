@@ -35,13 +35,12 @@ def look_at_machine() -> Job:
 
 
 def _look() -> Work[Machine]:
-    from al_core.features.encoders.timm_weights import FILES
-    from al_core.files.hub import cached, is_reached
+    from al_core.features.encoders.find import could_be_had
+    from al_core.files.hub import is_reached
     from al_core.models.hardware import find_hardware
     from al_core.models.speed import rate_of_products
 
     yield Progress("Looking which encoder suits this machine", 0, 0, "", 0)
-    # The names of timm's encoders are those of their repositories.
-    kept = (name for name in ENCODERS if cached(name, FILES[0]) is not None)
-    there = frozenset(ENCODERS if is_reached() else kept)
+    reached = is_reached()
+    there = frozenset(name for name in ENCODERS if could_be_had(name, reached))
     return Machine(rate_of_products(find_hardware()), there)

@@ -26,7 +26,7 @@ UNKNOWN = 10_000  # images, of a source that has not been read yet
 def show_cost(config: ExperimentConfig) -> None:
     """A sentence on both ways to train, measured in the background once there is a choice."""
     stem, size = config.model.stem, config.size_in_memory
-    if config.model.is_of_timm:  # said already, or measured by nobody
+    if config.model.is_of_library:  # said already, or measured by nobody
         return
     if config.model.weights == "none":
         st.caption(

@@ -9,7 +9,8 @@ import streamlit as st
 
 from al_core.config import (
     LEARNED,
-    TIMM,
+    LIBRARIES,
+    OPEN_CLIP,
     WEIGHTS,
     WEIGHTS_FILES,
     ClassWeights,
@@ -66,7 +67,7 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
     def save() -> str:
         # An encoder takes images of its own size, a network small ones.
         size = config.image_size if model.is_frozen == config.model.is_frozen else None
-        if model.is_file or model.is_of_timm:
+        if model.is_file or model.is_of_library:
             job = open_weights(model, size, fresh=True)
             if not job.wait(60):
                 raise WeightsError("These weights take long to read; save again in a minute.")
@@ -96,7 +97,8 @@ def model_and_training(
         accept_new_options=True,
         key=f"{key}-weights",
         help="What a network has seen before decides how far few labels go. An encoder, downloaded "
-        f"once; or type {TIMM} and the name of any other that timm has, or the path of a file "
+        f"once; or type {' or '.join(LIBRARIES)} and the name of any other that they have "
+        "(open_clip/MODEL/TAG, where requirements-text.txt is installed), or the path of a file "
         f"({', '.join(WEIGHTS_FILES)}). Torchvision's ImageNet weights of ResNet-18 (45 MB); or "
         "weights learned from the images alone. Where a hub cannot be reached, HF_ENDPOINT names "
         "another, and HF_HOME a folder that has its files.",
@@ -112,6 +114,16 @@ def model_and_training(
         key=f"{key}-architecture-{weights}",
         help="Timm's name for the network in a file of weights, like vit_small_patch14_dinov2.",
     ).strip()
+    prompts = model.prompts
+    if weights.startswith(OPEN_CLIP):
+        prompts = st.text_area(
+            "Prompts",
+            model.prompts,
+            key=f"{key}-prompts",
+            help="What a class looks like in words, from which this encoder guesses before any "
+            "label. A line each; {} stands for the name of a class. A line that begins with a "
+            "class and a colon is for that class alone: “crane: a photo of a tall bird”.",
+        )
     embeddings = st.text_input(
         "Embeddings",
         model.embeddings,
@@ -139,7 +151,7 @@ def model_and_training(
         index=get_args(Head).index(first),
         horizontal=True,
         format_func={"fine-tune": "the whole network", "linear": "a linear head"}.__getitem__,
-        disabled=weights == "none" or weights.startswith(TIMM) or bool(architecture),
+        disabled=weights == "none" or weights.startswith(LIBRARIES) or bool(architecture),
         help="The whole network, from scratch each round; or a linear head on the features that "
         "the weights give, which are computed once. A head takes about a second a round.",
         key=f"{key}-head-{weights}",
@@ -191,7 +203,9 @@ def model_and_training(
         return ModelConfig(head="linear", embeddings=embeddings), changed
     new_minutes = model.learn_minutes if learn_minutes == minutes else float(learn_minutes)
     new_head: Head = "fine-tune" if weights == "none" else head
-    if weights.startswith(TIMM) or architecture:
+    if weights.startswith(LIBRARIES) or architecture:
         new_head = "linear"
-    new = ModelConfig(weights, stem, new_head, new_minutes, architecture=architecture)
+    new = ModelConfig(
+        weights, stem, new_head, new_minutes, architecture=architecture, prompts=prompts
+    )
     return new, changed

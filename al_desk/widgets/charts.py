@@ -29,11 +29,13 @@ class Beside:
     """What is drawn beside a curve: the forecast ``ahead`` from
     :func:`al_desk.results.stopping.advise`, ``baseline`` from
     :func:`al_desk.results.random_baseline.random_baseline`, and the ``floor``, the commonest class
-    and its share; ``changes`` of the classes, ``labeled, words``: the first round with others."""
+    and its share; ``words``, the share of class names alone; ``changes`` of the classes,
+    ``labeled, words``: the first round with others."""
 
     ahead: pd.DataFrame | None = None
     baseline: pd.DataFrame | None = None
     floor: tuple[str, float] | None = None
+    words: float | None = None
     changes: pd.DataFrame | None = None
 
 
@@ -64,13 +66,18 @@ def accuracy_curve(table: pd.DataFrame, title: str, beside: Beside) -> Layers:
             fit.mark_area(opacity=0.1).encode(y="low:Q", y2="high:Q"),
             fit.mark_line(strokeWidth=2, strokeDash=[5, 5]).encode(y=y),
         ]
+    levels = []
     if beside.floor is not None:
         name, share = beside.floor
-        words = f"Always {name}: {share:.1%}"
-        at = alt.Chart(pd.DataFrame([{"share": share, "words": words}])).encode(y=y)
+        levels.append((f"Always {name}", share, [2, 3]))
+    if beside.words is not None:
+        levels.append(("By the class names alone", beside.words, [1, 0]))
+    for words, share, dash in levels:
+        row = {"share": share, "words": f"{words}: {share:.1%}"}
+        at = alt.Chart(pd.DataFrame([row])).encode(y=y)
         low = at.mark_text(align="left", baseline="top", dx=6, dy=4, color=GREY)
         layers += [
-            at.mark_rule(strokeWidth=1.5, strokeDash=[2, 3], color=GREY),
+            at.mark_rule(strokeWidth=1.5, strokeDash=dash, color=GREY),
             low.encode(x=alt.value(0), text="words:N"),
         ]
     if beside.changes is not None:

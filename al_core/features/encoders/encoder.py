@@ -18,13 +18,23 @@ Make = Callable[[Any, Hardware], Embeds]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """What embeds texts beside images: ``embed`` gives n of them unit vectors, float32 ``[n,D]``.
+    Their cosine to an image's embedding, times ``scale``, is the logit of a pair."""
+
+    embed: Callable[[Sequence[str]], Tensor]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoder:
     """Images in, embeddings out.
 
     ``square``: how it takes a picture. ``digest``: of its weights, its normalisation and the way it
     takes pictures, but for their size; embeddings of one digest and size can stand side by side.
     ``width``: of its embeddings, which are computed in ``dtype``, and are others in another.
-    ``read`` gives its weights, and ``make`` a network of them, which may take a second.
+    ``read`` gives its weights, and ``make`` a network of them, which may take a second; ``texts``,
+    where it knows words, what embeds them, which takes seconds the first time.
     """
 
     name: str
@@ -34,6 +44,7 @@ class Encoder:
     read: Callable[[], Any]
     make: Make
     dtype: torch.dtype = torch.float32
+    texts: Callable[[], Texts] | None = None
 
     def on(self, hardware: Hardware) -> Hardware:
         """``hardware`` in the dtype of this encoder."""

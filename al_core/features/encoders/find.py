@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from al_core.config import WEIGHTS, ModelConfig
+from al_core.config import OPEN_CLIP, WEIGHTS, ModelConfig
 from al_core.errors import WeightsError
 from al_core.features.encoders.encoder import Encoder
+from al_core.features.encoders.open_clip_weights import check_open_clip, is_kept, open_clip_encoder
 from al_core.features.encoders.timm_weights import (
+    FILES,
     architecture_of,
     check_timm,
     encoder_of_file,
     timm_encoder,
 )
+from al_core.files.hub import cached
 from al_core.files.paths import located
 from al_core.models import network as networks
 from al_core.models.fast_inference import InferenceNetwork
@@ -33,8 +37,9 @@ def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) ->
     ``learned`` weights are those of the images with this ``fingerprint``. Raises WeightsError where
     its weights cannot be had or used."""
     weights = model.weights
-    if model.is_of_timm:
-        return (yield from timm_encoder(weights, size))
+    if model.is_of_library:
+        of_library = open_clip_encoder if weights.startswith(OPEN_CLIP) else timm_encoder
+        return (yield from of_library(weights, size))
     if weights in WEIGHTS:
         pretrained = yield from pretrained_weights(weights, fingerprint)
         if pretrained is None:
@@ -52,13 +57,23 @@ def opened(model: ModelConfig, fingerprint: str, size: int | None = None) -> Wor
     """Show that the weights of a ``model`` are there and can be used, before anything is begun with
     them, or that a hub would give them, and that it takes images of ``size`` pixels; raises
     WeightsError as :func:`encoder_of` does."""
-    if model.is_of_timm:
+    if model.weights.startswith(OPEN_CLIP):
+        check_open_clip(model.weights)
+    elif model.is_of_library:
         check_timm(model.weights, size)
     elif model.is_frozen:
         encoder = yield from encoder_of(model, fingerprint, size)
         encoder.build(CPU)
     else:
         yield from pretrained_weights(model.weights, fingerprint)
+
+
+def could_be_had(name: str, reached: bool) -> bool:
+    """Whether an encoder that is offered is on this machine, or a hub that is ``reached`` has it,
+    and what it needs is installed."""
+    if name.startswith(OPEN_CLIP):
+        return find_spec("open_clip") is not None and (reached or is_kept(name))
+    return reached or cached(name, FILES[0]) is not None  # timm's names are their repositories
 
 
 RESNET18 = "resnet18"  # its name in timm

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache, partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from al_core.config import TIMM
-from al_core.errors import DownloadError, WeightsError
+from al_core.errors import WeightsError
 from al_core.features.encoders.encoder import Encoder, EncoderNetwork
 from al_core.features.encoders.fast import faster
-from al_core.files.hub import NotThere, check_can_be_had, fetched
+from al_core.features.encoders.weights_file import (
+    check_download,
+    check_finite,
+    digest_of,
+    downloaded,
+)
 from al_core.models.hardware import Hardware, find_hardware
 from al_core.models.weights import PREFIXES, read_tensors
 from al_core.pictures.square import Square
@@ -36,17 +40,13 @@ def timm_encoder(name: str, size: int | None = None) -> Work[Encoder]:
     """The encoder ``timm/NAME``, NAME as timm has it, for images of ``size`` pixels, its own if
     None. Raises WeightsError where timm has none, or its weights cannot be had."""
     of = _network(name.removeprefix(TIMM), size)
-    path = yield from _downloaded(of.repository)
+    path = yield from downloaded(of.repository, FILES)
     return _encoder(name, of, path)
 
 
 def check_timm(name: str, size: int | None) -> None:
     """Raise WeightsError as :func:`timm_encoder` does, without downloading anything."""
-    repository = _network(name.removeprefix(TIMM), size).repository
-    try:
-        check_can_be_had(repository, FILES)
-    except DownloadError as error:
-        raise WeightsError(f"The encoder cannot be had: {error}") from error
+    check_download(_network(name.removeprefix(TIMM), size).repository, FILES)
 
 
 def encoder_of_file(path: Path, architecture: str, size: int | None = None) -> Encoder:
@@ -185,41 +185,13 @@ def _alike(name: str) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _downloaded(repository: str) -> Work[Path]:
-    problems: list[DownloadError] = []
-    for name in FILES:
-        try:
-            return (yield from fetched(repository, name))
-        except NotThere as error:
-            problems.append(error)
-        except DownloadError as error:
-            problems.insert(0, error)
-            break
-    raise WeightsError(f"The encoder cannot be had: {problems[0]}") from problems[0]
-
-
 def _encoder(name: str, of: _Network, path: Path) -> Encoder:
-    if not path.is_file():
-        raise WeightsError(f"There is no file of weights {path}.")
-    stat = path.stat()
-    digest = _digest(path, stat.st_size, stat.st_mtime_ns)
     # The fast one: heads on it are as good, and choices other than in fp32, but no worse
     # (benchmarks/RESULTS.md).
     dtype = find_hardware().dtype
-    about = repr((of.name.partition(".")[0], of.mean, of.std, of.square.squashed, dtype))
-    whole = blake2b(digest + about.encode(), digest_size=8).hexdigest()
+    about = (of.name.partition(".")[0], of.mean, of.std, of.square.squashed, dtype)
     read, make = partial(read_tensors, path), partial(_built, of, path)
-    return Encoder(name, whole, of.width, of.square, read, make, dtype)
-
-
-@lru_cache(16)
-def _digest(path: Path, size: int, changed: int) -> bytes:
-    """Of a file's bytes: 300 MB take a third of a second, so once for each state of the file."""
-    digest = blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.digest()
+    return Encoder(name, digest_of(path, about), of.width, of.square, read, make, dtype)
 
 
 def _built(
@@ -233,9 +205,7 @@ def _built(
         raise WeightsError(f"{path} holds no {of.name}, which has no {beyond[0]}.")
     else:
         network = of.loaded(tensors)
-    for name, one in [*network.named_parameters(), *network.named_buffers()]:
-        if not one.isfinite().all():
-            raise WeightsError(f"{path} cannot be used: its {name} has NaN or infinite values.")
+    check_finite(network, path)
     return EncoderNetwork(faster(network.eval(), hardware), of.mean, of.std, hardware)
 
 
