@@ -102,6 +102,11 @@ class ModelConfig:
         return self.weights.startswith(LIBRARIES) and self.weights not in LIBRARIES
 
     @property
+    def knows_words(self) -> bool:
+        """Whether its encoder embeds texts, too."""
+        return self.is_of_library and self.weights.startswith(OPEN_CLIP)
+
+    @property
     def is_file(self) -> bool:
         """Whether its weights are in a file."""
         return not self.is_of_library and self.weights.strip().lower().endswith(WEIGHTS_FILES)

@@ -11,5 +11,6 @@ replay         choosing each batch of a log again
 features       what a round learns from: all features, or those there so far
 embed_rest     embedding the others, behind whoever labels
 measured_anew  rounds by the classes as they are now
+search         finding images by words, or by a picture
 speed          how long a round takes on this machine
 """

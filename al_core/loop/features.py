@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.config import OPEN_CLIP
 from al_core.experiment.embedded import embedding_order, leading, testing_order
 from al_core.experiment.experiment import SO_FAR, Experiment
 from al_core.features.embed import Orders, embed_rows, features_folder, features_of
@@ -64,7 +63,7 @@ def features_for(
 def words_of(experiment: Experiment, dataset: Dataset) -> Work[Words | None]:
     """The classes of an experiment in words, where its encoder knows some."""
     model = experiment.config.model
-    if not model.weights.startswith(OPEN_CLIP):
+    if not model.knows_words:
         return None
     encoder = yield from encoder_of(model, dataset.learned_for, experiment.config.image_size)
     classes = experiment.classes

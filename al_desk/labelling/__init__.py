@@ -3,5 +3,6 @@
 workflow     which of these it is: has rounds trained and features learned, waits for others
 batch        the open batch: handed out, and shown
 review       second thoughts: filters, the most suspicious first, agreement
+find         finding images by words, or by a picture
 split_tests  test images whose class was split
 """

@@ -38,7 +38,7 @@ def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) ->
     its weights cannot be had or used."""
     weights = model.weights
     if model.is_of_library:
-        of_library = open_clip_encoder if weights.startswith(OPEN_CLIP) else timm_encoder
+        of_library = open_clip_encoder if model.knows_words else timm_encoder
         return (yield from of_library(weights, size))
     if weights in WEIGHTS:
         pretrained = yield from pretrained_weights(weights, fingerprint)
@@ -57,7 +57,7 @@ def opened(model: ModelConfig, fingerprint: str, size: int | None = None) -> Wor
     """Show that the weights of a ``model`` are there and can be used, before anything is begun with
     them, or that a hub would give them, and that it takes images of ``size`` pixels; raises
     WeightsError as :func:`encoder_of` does."""
-    if model.weights.startswith(OPEN_CLIP):
+    if model.knows_words:
         check_open_clip(model.weights)
     elif model.is_of_library:
         check_timm(model.weights, size)
