@@ -24,7 +24,8 @@ class Encoder:
     ``square``: how it takes a picture. ``digest``: of its weights, its normalisation and the way it
     takes pictures, but for their size; embeddings of one digest and size can stand side by side.
     ``width``: of its embeddings, which are computed in ``dtype``, and are others in another.
-    ``read`` gives its weights, and ``make`` a network of them, which may take a second.
+    ``read`` gives its weights, and ``make`` a network of them, which may take a second. By its
+    ``name``, and timm's for the ``architecture`` of a file, the settings choose it.
     """
 
     name: str
@@ -34,6 +35,17 @@ class Encoder:
     read: Callable[[], Any]
     make: Make
     dtype: torch.dtype = torch.float32
+    architecture: str = ""
+
+    @property
+    def signature(self) -> dict[str, str | int]:
+        """Tells it from all others, and how to choose it again, as plain values."""
+        return {
+            "weights": self.digest,
+            "image_size": self.square.size,
+            "encoder": self.name,
+            "architecture": self.architecture,
+        }
 
     def on(self, hardware: Hardware) -> Hardware:
         """``hardware`` in the dtype of this encoder."""
