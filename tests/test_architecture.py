@@ -196,6 +196,7 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
             "features.pretrain",
             "loop.advance",
             "loop.embed_rest",
+            "loop.encoders_compared",
             "loop.speed",
             "models.hardware",
             "models.speed",
