@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from al_core.config import ExperimentConfig
 from al_core.errors import WeightsError
 from al_core.experiment.experiment import open_experiment
@@ -21,5 +23,8 @@ def save_settings(store: Store, experiment_id: int, wanted: ExperimentConfig) ->
             raise WeightsError("These weights take long to read; save again in a minute.")
         if job.error:
             raise WeightsError(job.error)
-    change_settings(store, open_experiment(store, experiment_id), wanted)
+    now = open_experiment(store, experiment_id)
+    # Classes are no setting once they may have changed: their names are a fold of the log.
+    wanted = replace(wanted, class_names=now.config.class_names)
+    change_settings(store, now, wanted)
     return "Saved. The next training uses it."
