@@ -52,7 +52,7 @@ def test_encoders_are_compared_and_another_one_is_chosen_with_every_label_kept(
             page.get_by_role("textbox", name="Your name").press("Tab")
             page.get_by_role("tab", name="Encoders").click(timeout=WAITS)
             page.get_by_role("button", name="Compare encoders").click()
-            alone = page.get_by_text("alone has looked at them")
+            alone = page.get_by_text("alone has looked at all 24")
             expect(alone).to_contain_text("Weights to start from", timeout=WAITS)
 
             finish(frozen_features(frozen(RESNET), dataset, CPU))

@@ -33,9 +33,9 @@ OTHERS = (
 )
 HOW = (
     "Each labelled image is answered once, by a linear head that has learned the other labels "
-    "(five-fold cross-validation, the same folds for all, copies of an image in one). The strategy "
-    "chose these images, and they are usually harder than the rest of the pool: this ranks "
-    "encoders, and does not measure the model."
+    "(five-fold cross-validation, the same folds for all, copies of an image in one). A strategy "
+    "chose most of these images, and those are usually harder than the rest of the pool: this "
+    "ranks encoders, and does not measure the model."
 )
 PAIRED = (
     "Intervals may overlap where encoders differ: they are told apart image by image, by a paired "
@@ -84,7 +84,7 @@ def _compare(store: Store, experiment_id: int, dataset: Dataset) -> Work[Encoder
 
 def _show(store: Store, experiment: Experiment, found: EncodersCompared) -> None:
     st.markdown(f":material/balance: {in_words(found)}")
-    if found.rows:
+    if len(found.rows) > 1:
         rows = [(row.title, *_figures(row, found), found.images) for row in found.rows]
         table = pd.DataFrame(rows, columns=["encoder", "share", "low", "high", "images"])
         st.altair_chart(encoders_chart(table, MEASURES[found.measure]), key="encoders-chart")
@@ -94,10 +94,8 @@ def _show(store: Store, experiment: Experiment, found: EncodersCompared) -> None
         st.caption(plain(
             f"Left out, since not all of the labelled images were seen: {', '.join(found.partly)}."
         ))  # fmt: skip
-    if len(found.rows) > 1:
-        st.caption(f"{HOW} {INTERVALS[found.measure]} {PAIRED}")
-    elif found.rows:
-        st.caption(f"{HOW} {INTERVALS[found.measure]}")
+    if found.rows:
+        st.caption(f"{HOW} {INTERVALS[found.measure]} {PAIRED * (len(found.rows) > 1)}")
 
 
 def in_words(found: EncodersCompared) -> str:
@@ -106,12 +104,12 @@ def in_words(found: EncodersCompared) -> str:
         return f"No encoder has looked at all {found.images:,} labelled images yet. {OTHERS}"
     best, *others = found.rows
     value = f"{_figures(best, found)[0]:.1%} {within(found.measure)}"
-    on = f"on {found.images:,} labelled images"
     if not others:
-        return f"{plain(best.title)} alone has looked at them: {value} {on}. {OTHERS}"
-    said = f"**{plain(best.title)}** is first, with {value} {on}."
+        looked = f"alone has looked at all {found.images:,} labelled images"
+        return f"**{plain(best.title)}** {looked}: {value}. {OTHERS}"
+    said = f"**{plain(best.title)}** is first, with {value} on {found.images:,} labelled images."
     apart, rest = (
-        [plain(one.title) for one in others if (one.p is not None and one.p < LEVEL) == is_real]
+        [plain(one.title) for one in others if _is_apart(one) == is_real]
         for is_real in (True, False)
     )
     if apart:
@@ -119,6 +117,11 @@ def in_words(found: EncodersCompared) -> str:
     if rest:
         said += f" These labels cannot tell it apart from {_together(rest)}."
     return said
+
+
+def _is_apart(row: Judged) -> bool:
+    """Whether chance is a poor explanation of how far it is from the first."""
+    return row.p is not None and row.p < LEVEL
 
 
 def _together(names: list[str]) -> str:
@@ -135,7 +138,8 @@ def _offer(store: Store, experiment: Experiment, row: Judged, found: EncodersCom
     value, low, high = _figures(row, found)
     said = f"**{plain(row.title)}**: {value:.1%}, {interval(low, high)}"
     if row.p is not None:
-        said += f", {'p < 0.001' if row.p < 0.001 else f'p = {row.p:.3f}'} beside the first"
+        beside = "worse than" if _is_apart(row) else "not told apart from"
+        said += f", {beside} the first (p {'< 0.001' if row.p < 0.001 else f'= {row.p:.2g}'})"
 
     def use() -> str:
         now = open_experiment(store, experiment.id).config
