@@ -38,7 +38,8 @@ IN_THE_CORE = {
     "exchange": "errors progress files sources pictures images store experiment",
     "storage": "errors progress files sources images store features",
     "analysis": "errors progress seeds names files store strategies models experiment",
-    "loop": "errors progress seeds files images store strategies config models features experiment",
+    "loop": "errors progress seeds files pictures images store strategies config models features "
+    "experiment",
     "simulation": "errors progress files images store strategies config models features experiment "
     "analysis loop",
     "distributed": "errors progress seeds files sources pictures images strategies config models "
@@ -195,9 +196,11 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
         for name in (
             "features.encoders.find",
             "features.encoders.timm_weights",
+            "loop.search",
             "features.pretrain",
             "loop.advance",
             "loop.embed_rest",
+            "loop.encoders_compared",
             "loop.speed",
             "models.hardware",
             "models.speed",

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hub import VIT, Hub, hub, weights_of
-from PIL import Image
 from playwright.sync_api import BrowserContext, expect
 from tabs import leave, more, tab
+from tiny import photographs_in
 
 from al_core.experiment.experiment import open_experiment
 from al_core.store.store import Store
@@ -41,14 +40,7 @@ def served() -> Iterator[Hub]:
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    for place in range(120):
-        name, rng = ("red", "green", "blue")[place % 3], np.random.default_rng(place)
-        pixels = rng.integers(0, 90, (48, 64, 3), dtype=np.uint8)
-        pixels[..., place % 3] += 140
-        path = tmp_path / "photographs" / name / f"{place}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-    return tmp_path / "photographs"
+    return photographs_in(tmp_path / "photographs", 120)
 
 
 def test_photographs_start_with_an_encoder_and_are_labelled_while_it_sees_them(

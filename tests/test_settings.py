@@ -6,13 +6,16 @@ import pytest
 from squares import CPU, config, label_batch, of_squares, train
 
 from al_core.analysis.stopping import trained_alike
+from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
+from al_core.experiment.class_acts import add, change_classes
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.settings import change_settings
 from al_core.experiment.start import start_experiment
 from al_core.loop.replay import replay
 from al_core.progress import finish
 from al_core.store.store import Store
+from al_desk.server.settings import save_settings
 
 
 def test_a_round_uses_the_settings_of_its_time_and_replay_follows_them(store: Store) -> None:
@@ -70,3 +73,12 @@ def test_what_another_tab_changed_meanwhile_stays(store: Store) -> None:
     assert open_experiment(store, number).config == replace(
         mine.config, strategy="margin", per_round=7
     )
+
+
+def test_settings_are_saved_from_a_form_that_knows_other_classes(store: Store) -> None:
+    number = start_experiment(store, "mine", config(), of_squares())
+    form = ExperimentConfig.from_json(store.experiment(number).config)
+    change_classes(store, number, "ada", add(["violet"]))
+    save_settings(store, number, replace(form, per_round=5))
+    now = open_experiment(store, number).config
+    assert (now.per_round, now.class_names) == (5, ("red", "green", "blue", "violet"))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from al_core.analysis.curves import Axis, Curve, area, by_name, points, shared_range, student_margin
+from al_core.models import paired
 
 LEVEL = 0.05
 FEWEST = 3  # seeds; two differences leave one degree of freedom, and their interval says nothing
@@ -111,15 +112,9 @@ def _paired(one: str, other: str, areas: Mapping[str, Mapping[int, float]]) -> C
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons, in order, with ``p`` corrected for the number of those tested: Holm, "A
-    simple sequentially rejective multiple test procedure" (1979)."""
-    tested = sorted((c.p, i) for i, c in enumerate(comparisons) if c.p is not None)
-    corrected = list(comparisons)
-    largest = 0.0
-    for rank, (p, i) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - rank) * p))
-        corrected[i] = replace(corrected[i], p=largest)
-    return corrected
+    """The comparisons, in order, with ``p`` corrected for the number of those tested."""
+    corrected = iter(paired.holm([c.p for c in comparisons if c.p is not None]))
+    return [c if c.p is None else replace(c, p=next(corrected)) for c in comparisons]
 
 
 def in_words(found: Comparison, verdict: Verdict) -> str:

@@ -119,7 +119,7 @@ def embed_all(
         if mapped is None:
             with held((yield from wait_for_lock(folder / "lock"))):
                 yield from embed_rows(dataset, encoder, hardware, folder, orders)
-                settle(folder, dataset)
+                settle(folder, dataset, encoder.signature)
                 mapped = mapped_from(folder, dataset)
         if mapped is None:
             raise OSError("what was written cannot be read")
@@ -169,7 +169,8 @@ def embed_rows(
     for part, (block, pixels) in filter(None, chain.from_iterable(zip_longest(*blocks))):
         embeddings, phase = embedded(network, pixels, encoder.width, hardware)
         keys = [dataset.splits[part].keys[i] for i in block]
-        write_file(file_named(folder), keys, [names[part][i] for i in block], embeddings)
+        digests = [names[part][i] for i in block]
+        write_file(file_named(folder), keys, digests, embeddings, encoder.signature)
         done += len(block)
         # At the pace of this run: files of earlier runs took it no time.
         seconds = (time.perf_counter() - began) * done / (done - start)

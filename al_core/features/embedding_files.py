@@ -3,7 +3,8 @@
 A folder holds any number of them, each a pair: ``embeddings-*.npy``, float16 ``[n,D]``, which is
 memory-mapped, and ``embeddings-*.parquet``, the ``digest`` and ``key`` of each row. The table is
 written last: a file exists once its table does. Order means nothing, and files may be added while
-others are read. ``of.json`` records the weights and the image size.
+others are read. ``of.json`` records the weights and the image size; a table may be signed with the
+encoder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ ROWS = 512  # images in a file, unless their shards have a size of their own
 BLOCK = 8192  # rows looked at together
 PARTS = ("train", "test")
 NOTE = "of.json"
+SIGNATURE = b"encoder"  # in the metadata of a table
 ABANDONED_S = 60  # after which a file that is half written counts as abandoned
 
 
@@ -72,9 +74,14 @@ def claimed(folder: Path) -> dict[str, Any] | None:
 
 
 def write_file(
-    path: Path, keys: Sequence[str], digests: Sequence[bytes], embeddings: NDArray[np.float16]
+    path: Path,
+    keys: Sequence[str],
+    digests: Sequence[bytes],
+    embeddings: NDArray[np.float16],
+    signature: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` per image.
+    """Write an embedding file: a key, a digest and a row of ``embeddings`` ``[n,D]`` per image; and
+    the ``signature`` of the encoder, if there is one.
 
     Raises ConfigError where they are not finite, and FileNotWritten.
     """
@@ -86,8 +93,20 @@ def write_file(
     with whole_file(path.with_suffix(".npy")) as file:
         np.save(file, embeddings)
     with whole_file(path) as file:
-        table = pa.table(columns, ["digest", "key"])
+        signed = {SIGNATURE: json.dumps(signature).encode()} if signature else None
+        table = pa.table(columns, ["digest", "key"], metadata=signed)
         pq.write_table(table, file, use_dictionary=False, compression="none")
+
+
+def signature_in(folder: Path) -> dict[str, Any]:
+    """The signature of the encoder whose embeddings are in a folder; empty where there is none."""
+    import pyarrow.parquet as pq
+
+    for path in files_in(folder):
+        with suppress(OSError, ValueError), damage_as_value_error():
+            if signed := (pq.read_schema(path).metadata or {}).get(SIGNATURE):
+                return dict(json.loads(signed))
+    return {}
 
 
 def check_finite(embeddings: NDArray[np.float16], image: Callable[[int], str]) -> None:
@@ -192,17 +211,17 @@ def mapped_from(folder: Path, dataset: Dataset) -> list[NDArray[np.float16]] | N
     return mapped if len(mapped) == 2 else None
 
 
-def settle(folder: Path, dataset: Dataset) -> None:
-    """Put the embeddings of a dataset, of which none may be missing, into its two files, so that
-    they can be mapped. The files they came from are removed, unless they hold other images too, or
-    belong to another dataset.
+def settle(folder: Path, dataset: Dataset, signature: Mapping[str, str | int]) -> None:
+    """Put the embeddings of a dataset, of which none may be missing, into its two files, with the
+    ``signature`` of their encoder, so that they can be mapped. The files they came from are
+    removed, unless they hold other images too, or belong to another dataset.
 
     Others may write files of their own meanwhile.
     """
     stored, settled, moved = stored_in(folder), settled_files(folder, dataset), set[bytes]()
     for path, images in settled.items():
         digests = identities(images).tolist()
-        write_file(path, images.keys, digests, stored.rows(digests))
+        write_file(path, images.keys, digests, stored.rows(digests), signature)
         moved.update(digests)
     for path in files_in(folder):
         if not path.stem.endswith(PARTS):

@@ -23,7 +23,7 @@ from al_core.models.class_weights import balanced_loss
 from al_core.models.class_weights import left_out as drawn_to_leave_out
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
-from al_core.models.linear_heads import Heads, fit_head, mixture
+from al_core.models.linear_heads import Heads, beside_words, fit_head
 from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.network import Network, Pretrained
 from al_core.models.prediction import Predictions, predict
@@ -166,12 +166,11 @@ def train_head(
     x, y = x.to(hardware.device), y.to(hardware.device)
     classes, weighting = len(task.config.class_names), task.config.train.class_weights
     head, by = fit_head(x, y, classes, generator, weighting)
-    temperature, by_words = by.temperature, None
+    by_words = None
     if task.words is not None:
-        of_head, by_words = mixture(by.left_out, task.words.to(hardware.device).logits(x), y)
-        head, temperature = head.calibrated(1 / of_head), temperature / of_head
+        head, by, by_words = beside_words(head, by, task.words.to(hardware.device).logits(x), y)
     return TrainedHead(
-        task, hardware, None, [], by.power, temperature, CROSS_VALIDATION, by_words,
+        task, hardware, None, [], by.power, by.temperature, CROSS_VALIDATION, by_words,
         head=head, features=features,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ training         fit()
 class_weights    labels of rare classes count for more
 prediction       predict()
 metrics          how right predictions are, and where they are wrong
+paired           whether one is right more often than another
 linear_heads     heads on embeddings: one, a committee, a temperature
 speed            how fast this machine multiplies matrices
 neighbours       the most similar labelled rows

@@ -211,6 +211,16 @@ def temperature(probs: Tensor, labels: Tensor) -> float:
     return float(np.exp(best.x))
 
 
+def beside_words(
+    head: Heads, validation: Validation, words: Tensor, labels: Tensor
+) -> tuple[Heads, Validation, float]:
+    """What :func:`fit_head` has found, for logits that are added to those of ``words``, float
+    ``[L,C]`` of the labelled images, and the weight to add these with."""
+    of_head, of_words = mixture(validation.left_out, words, labels)
+    temperature = validation.temperature / of_head
+    return head.calibrated(1 / of_head), replace(validation, temperature=temperature), of_words
+
+
 def mixture(head: Tensor, words: Tensor, labels: Tensor) -> tuple[float, float]:
     """The weights with which logits of a ``head`` and of ``words``, float ``[n,C]``, add up to
     those that tell the ``labels`` int64 ``[n]`` best, of images that neither has seen: Heskes,

@@ -8,6 +8,7 @@ stopping         when to stop
 random_baseline  the same number of labels, chosen at random
 mistakes         classes, confusion, images that the model gets wrong
 pool_map         the pool in two dimensions
+encoders         which encoder, and switching to another
 compare          experiments and simulations side by side
 curve_choice     the choice of them
 """

@@ -15,6 +15,7 @@ from al_core.loop.measured_anew import where_classes_changed
 from al_core.models.learned_weights import card, learned_path
 from al_core.simulation.random_baseline import against_random
 from al_core.store.store import Store
+from al_desk.results.encoders import show_encoders
 from al_desk.results.measures import (
     INTERVALS,
     by_words,
@@ -41,6 +42,8 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
     if not experiment.rounds:
         return
     names = ["Accuracy", "Classes", "Mistakes", "Map", "Rounds", "Training"]
+    if experiment.config.model.head == "linear":
+        names.append("Encoders")
     tabs = dict(zip(names, st.tabs(names, key="results", on_change=st.rerun), strict=True))
     shown = next(name for name, tab in tabs.items() if tab.open)
     with tabs[shown]:
@@ -58,6 +61,8 @@ def show_results(store: Store, experiment: Experiment, dataset: Dataset | None) 
                 show_map(store, experiment.id, dataset)
             case "Rounds":
                 show_rounds(experiment)
+            case "Encoders":
+                show_encoders(store, experiment, dataset)
             case "Training":
                 history = experiment.rounds[_pick_round(experiment, "training")].history
                 if history:

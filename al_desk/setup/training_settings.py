@@ -20,12 +20,9 @@ from al_core.config import (
     Stem,
     TrainConfig,
 )
-from al_core.errors import WeightsError
-from al_core.experiment.experiment import open_experiment
-from al_core.experiment.settings import change_settings
 from al_core.features.encoders.catalogue import ENCODERS, titled
 from al_core.store.store import Store
-from al_desk.server.images import open_weights
+from al_desk.server.settings import save_settings
 from al_desk.widgets.buttons import attempt, pressed, tell
 
 TITLES = {"none": "None", "imagenet": "ImageNet", LEARNED: "Learn features from these images"}
@@ -67,17 +64,10 @@ def training_settings(store: Store, experiment_id: int, place: str) -> None:
     def save() -> str:
         # An encoder takes images of its own size, a network small ones.
         size = config.image_size if model.is_frozen == config.model.is_frozen else None
-        if model.is_file or model.is_of_library:
-            job = open_weights(model, size, fresh=True)
-            if not job.wait(60):
-                raise WeightsError("These weights take long to read; save again in a minute.")
-            if job.error:
-                raise WeightsError(job.error)
         wanted = replace(
             config, per_round=per_round, rounds=rounds, model=model, train=train, image_size=size
         )
-        change_settings(store, open_experiment(store, experiment_id), wanted)
-        return "Saved. The next training uses it."
+        return save_settings(store, experiment_id, wanted)
 
     if pressed("Save settings", suffix=place):
         attempt(name, save)

@@ -162,6 +162,23 @@ def recall_curves(table: pd.DataFrame, lit: Sequence[str]) -> Layers:
     return alt.layer(*filled).properties(height=HEIGHT)
 
 
+def encoders_chart(table: pd.DataFrame, title: str) -> Layers:
+    """A dot with its 95% interval for each encoder, the first on top. ``table``:
+    ``encoder, share, low, high, images``."""
+    ends = [max(table["low"].min() - 0.03, 0), min(table["high"].max() + 0.03, 1)]
+    scale, axis = alt.Scale(domain=ends, nice=False), alt.Axis(format="%", tickCount=6)
+    low, share = (alt.X(f"{x}:Q", title=title, axis=axis, scale=scale) for x in ("low", "share"))
+    order, names = table["encoder"].tolist(), alt.Axis(labelLimit=240)
+    base = alt.Chart(table).encode(
+        y=alt.Y("encoder:N", title=None, sort=order, axis=names),
+        tooltip=[alt.Tooltip("encoder:N", title="Encoder"), *_measured("share", title)[1:]],
+    )
+    # Thin bars, as in a curve: a rule would be black, on a dark page too.
+    whiskers = base.mark_bar(size=2, opacity=0.5).encode(x=low, x2="high:Q")
+    dots = base.mark_point(filled=True, size=110, opacity=1).encode(x=share)
+    return alt.layer(whiskers, dots).properties(height=36 * len(table) + 70)
+
+
 def training_curve(
     history: Sequence[Sequence[float | None]],
     column: Literal["loss", "accuracy"],

@@ -34,7 +34,8 @@ class Encoder:
     takes pictures, but for their size; embeddings of one digest and size can stand side by side.
     ``width``: of its embeddings, which are computed in ``dtype``, and are others in another.
     ``read`` gives its weights, and ``make`` a network of them, which may take a second; ``texts``,
-    where it knows words, what embeds them, which takes seconds the first time.
+    where it knows words, what embeds them, which takes seconds the first time. By its ``name``, and
+    timm's for the ``architecture`` of a file, the settings choose it.
     """
 
     name: str
@@ -45,6 +46,17 @@ class Encoder:
     make: Make
     dtype: torch.dtype = torch.float32
     texts: Callable[[], Texts] | None = None
+    architecture: str = ""
+
+    @property
+    def signature(self) -> dict[str, str | int]:
+        """Tells it from all others, and how to choose it again, as plain values."""
+        return {
+            "weights": self.digest,
+            "image_size": self.square.size,
+            "encoder": self.name,
+            "architecture": self.architecture,
+        }
 
     def on(self, hardware: Hardware) -> Hardware:
         """``hardware`` in the dtype of this encoder."""

@@ -50,7 +50,7 @@ def encoder_of(model: ModelConfig, fingerprint: str, size: int | None = None) ->
     if architecture and architecture != RESNET18:
         return encoder_of_file(path, architecture, size)
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return resnet18(weights, _read(path, changed), size)
+    return resnet18(str(path), _read(path, changed), size)
 
 
 def opened(model: ModelConfig, fingerprint: str, size: int | None = None) -> Work[None]:

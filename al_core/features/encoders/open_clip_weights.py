@@ -120,9 +120,10 @@ def check_open_clip(name: str) -> None:
 
 
 def is_kept(name: str) -> bool:
-    """Whether the weights of towers that open_clip knows are in the hub's cache."""
+    """Whether the weights of towers are in the hub's cache."""
     known = _built_in(name)
-    return known is not None and cached(known.repository, known.files[0]) is not None
+    repository, files = (known.repository, known.files) if known else (_repository(name), FILES)
+    return any(cached(repository, file) is not None for file in files)
 
 
 def _towers(name: str) -> Work[_Towers]:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def check_timm(name: str, size: int | None) -> None:
 def encoder_of_file(path: Path, architecture: str, size: int | None = None) -> Encoder:
     """The same of weights in a file, whose ``architecture`` timm knows by this name. That they are
     those of such a network is seen when it is built."""
-    return _encoder(str(path), _network(architecture, size), path)
+    encoder = _encoder(str(path), _network(architecture, size), path)
+    return replace(encoder, architecture=architecture)
 
 
 def architecture_of(path: Path) -> str:
