@@ -198,6 +198,7 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
             "features.encoders.timm_weights",
             "loop.search",
             "features.pretrain",
+            "features.words",
             "loop.advance",
             "loop.embed_rest",
             "loop.encoders_compared",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from encoders import app_offering
 from hub import VIT, Hub, hub, weights_of
 from playwright.sync_api import BrowserContext, expect
 from tabs import leave, more, tab
@@ -14,21 +15,7 @@ from al_core.store.store import Store
 from tests.servers import APP, serving
 
 WAITS = 90_000
-# The desk, with one encoder to offer.
-TINY = f'''
-import runpy
-from al_core.features.encoders.catalogue import ENCODERS, Offered
-one = Offered("{VIT}", "Tiny ViT", "tests", "Apache 2.0", 2, 64, 160, 0.1)
-if one.name not in ENCODERS:
-    ENCODERS.clear()
-    ENCODERS[one.name] = one
-if __name__ == "__main__":
-    runpy.run_path("{APP}", run_name="__main__")
-else:
-    import streamlit as st
-    from al_desk.routes.app import lifespan, routes
-    app = st.App(__file__, routes=routes(), lifespan=lifespan)
-'''
+OFFERED = (VIT, "Tiny ViT", "tests", "Apache 2.0", 2, 64, 160, 0.1)
 
 
 @pytest.fixture
@@ -46,8 +33,7 @@ def photographs(tmp_path: Path) -> Path:
 def test_photographs_start_with_an_encoder_and_are_labelled_while_it_sees_them(
     browser: BrowserContext, served: Hub, photographs: Path, tmp_path: Path
 ) -> None:
-    home, app = tmp_path / "home", tmp_path / "tiny_app.py"
-    app.write_text(TINY)
+    home, app = tmp_path / "home", app_offering(tmp_path, *OFFERED)
     env = {"HF_ENDPOINT": served.address, "HF_HOME": str(tmp_path / "hub")}
     with serving(home, app, "--data", str(photographs), env=env) as server:
         page = tab(browser)

@@ -22,6 +22,7 @@ from al_core.experiment.experiment import SO_FAR, Experiment, open_experiment
 from al_core.experiment.leases import Holder, take_new_batch
 from al_core.experiment.predictions import load_measured, load_predictions
 from al_core.experiment.settings import change_settings
+from al_core.experiment.source import images_of
 from al_core.experiment.start import start_experiment
 from al_core.features.encoders.catalogue import ENCODERS
 from al_core.features.encoders.find import opened
@@ -215,7 +216,8 @@ def test_prompts_may_change_and_each_batch_is_chosen_again_by_its_own(served: Hu
     # Classes that change are measured anew, by words as well.
     names = desk.now.classes.names
     change_classes(Store(), desk.number, "ada", merge(names[:1], names[1]))
-    metrics = measured_anew(desk.now, desk.dataset).rounds[0].metrics
+    now = desk.now
+    metrics = measured_anew(now, images_of(now, desk.dataset)).rounds[0].metrics
     assert metrics["words"]["accuracy"] >= desk.now.rounds[0].metrics["words"]["accuracy"]
 
 

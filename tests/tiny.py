@@ -15,6 +15,8 @@ from al_core.features.embedding_files import file_named, write_file
 from al_core.images.dataset_cache import load
 from al_core.progress import finish
 
+COLOURS = ("red", "green", "blue")
+
 
 def picture(shade, size=(8, 8)):
     return Image.new("RGB", size, (shade, shade, shade))
@@ -26,15 +28,19 @@ def encoded(image, kind="PNG", **how):
     return buffer.getvalue()
 
 
+def coloured(place):
+    """Noise in one of the COLOURS, in turn: uint8 [48,64,3]."""
+    pixels = np.random.default_rng(place).integers(0, 90, (48, 64, 3), dtype=np.uint8)
+    pixels[..., place % 3] += 140
+    return pixels
+
+
 def photographs_in(root, count):
-    """Write so many pictures of three classes, each of one colour with some noise."""
+    """Write so many pictures of three classes, the COLOURS."""
     for place in range(count):
-        name, rng = ("red", "green", "blue")[place % 3], np.random.default_rng(place)
-        pixels = rng.integers(0, 90, (48, 64, 3), dtype=np.uint8)
-        pixels[..., place % 3] += 140
-        path = root / name / f"{place}.png"
+        path = root / COLOURS[place % 3] / f"{place}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(coloured(place)).save(path)
     return root
 
 

@@ -39,6 +39,8 @@ def train_and_label(context: DeskContext, labelling: bool) -> None:
             st.subheader(describe(batch), anchor=False)
             if batch.round < experiment.next_round:
                 st.caption("Opened again by an undo. Changes count from the next training on.")
+            if batch.model is None and batch.reasons and batch.reasons.top:
+                st.caption("Sorted by what the encoder makes of the names of the classes.")
             if hint := hint_for_few_labels(experiment):
                 st.caption(hint)
         label_batch(context, batch)

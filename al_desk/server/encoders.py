@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from al_core.config import ModelConfig
 from al_core.features.encoders.catalogue import ENCODERS, Offered, best_for, seconds_for
 from al_core.jobs import Job
 from al_core.progress import Progress, Work
@@ -32,6 +34,23 @@ class Machine:
 def look_at_machine() -> Job:
     """The job that looks what this server can embed; its result is a Machine."""
     return loaded(KEY, _look, wait=False)
+
+
+def read_class_names(model: ModelConfig, class_names: Sequence[str]) -> None:
+    """Begin to read the names of classes, where ``model`` names an encoder that knows words and is
+    here: that takes longer than whoever starts should wait for a first batch that is sorted."""
+    if model.knows_words and len(class_names) > 1:
+        key = f"reading {', '.join(class_names)} by {model.weights}: {model.prompts}"
+        loaded(key, lambda: _read(model, class_names), wait=False)
+
+
+def _read(model: ModelConfig, class_names: Sequence[str]) -> Work[None]:
+    from al_core.features.encoders.find import could_be_had, encoder_of
+    from al_core.features.words import words_for
+
+    if could_be_had(model.weights, reached=False):
+        encoder = yield from encoder_of(model, "")
+        words_for(encoder, class_names, range(len(class_names)), model.prompts)
 
 
 def _look() -> Work[Machine]:

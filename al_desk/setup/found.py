@@ -67,10 +67,15 @@ def ask_about(source: str) -> tuple[bool, str]:
 
 def classes_of(source: str) -> int:
     """How many classes the images of a source have, if it was looked at already."""
-    if source in SOURCES:
-        return CLASSES
-    job = look_at(source, True)
-    return len(job.result[0].classes) or CLASSES if job.state is JobState.DONE else CLASSES
+    return CLASSES if source in SOURCES else len(class_names_of(source)) or CLASSES
+
+
+def class_names_of(source: str) -> tuple[str, ...]:
+    """The classes that the images of a folder or file come with, if it was looked at already."""
+    job = look_at(source, True) if source else None
+    if job is None or job.state is not JobState.DONE:
+        return ()
+    return tuple(name for name, _ in job.result[0].classes)
 
 
 def has_labels(source: str, are_classes: bool) -> bool:

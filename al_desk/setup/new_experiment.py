@@ -22,10 +22,11 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
+from al_desk.server.encoders import read_class_names
 from al_desk.server.images import folders, look_again
 from al_desk.setup.before_start import show_cost
 from al_desk.setup.defaults import defaults_for
-from al_desk.setup.found import ask_about, classes_of, has_labels
+from al_desk.setup.found import ask_about, class_names_of, classes_of, has_labels
 from al_desk.setup.training_settings import count, model_and_training, readable
 from al_desk.setup.upload import offer_upload
 from al_desk.widgets.buttons import pressed
@@ -64,6 +65,8 @@ def new_experiment(
     free = _free_name(store, source)
     with st.expander("More", icon=":material/tune:"):
         name, config = _more(source, are_classes, free, (defaults, why.key, names))
+    if source not in SOURCES:
+        read_class_names(config.model, names or class_names_of(source))
     show_cost(config)
     started = pressed(
         "Start experiment",
