@@ -75,7 +75,7 @@ def test_class_names_guess_before_any_label_and_images_are_found_by_words_and_by
             assert new.image not in now().held_out
 
             picture = io.BytesIO()
-            Image.fromarray(coloured(1002)).save(picture, "PNG")
+            Image.fromarray(coloured(1001)).save(picture, "PNG")
             dropped = {"name": "blue.png", "mimeType": "image/png", "buffer": picture.getvalue()}
             page.locator("input[type=file]").first.set_input_files(dropped)
             expect(page.get_by_text("those most like that picture first")).to_be_visible(
