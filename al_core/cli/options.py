@@ -14,6 +14,7 @@ import click
 from al_core.cli.terminal import run_shown
 from al_core.config import (
     LEARNED,
+    OPEN_CLIP,
     SMALL,
     TIMM,
     WEIGHTS,
@@ -48,7 +49,7 @@ image_size = click.option(
     help="Images are brought to it  [default: 32 for a network that is trained; an encoder's own]",
 )  # fmt: skip
 stem = option("--stem", type=click.Choice(get_args(Stem)), default="auto")
-WEIGHTS_HELP = f"{', '.join(WEIGHTS)}; {TIMM}NAME; or a file ({', '.join(WEIGHTS_FILES)})."
+WEIGHTS_HELP = f"{', '.join(WEIGHTS)}; {TIMM}NAME; {OPEN_CLIP}MODEL/TAG; or a file ({', '.join(WEIGHTS_FILES)})."
 architecture = option(
     "--architecture", default="", help="Timm's name for the network in a file of --weights."
 )

@@ -18,7 +18,7 @@ from al_core.analysis.curves import bands, read_curves, title_of
 from al_core.cli import options
 from al_core.cli.options import FILE_OR_FOLDER, FILE_TO_WRITE, WEIGHTS_HELP, option, required
 from al_core.cli.terminal import run_shown, say
-from al_core.config import ExperimentConfig, Head, ModelConfig, Stem, default_train
+from al_core.config import PROMPTS, ExperimentConfig, Head, ModelConfig, Stem, default_train
 from al_core.errors import ConfigError
 from al_core.features.read import read_features
 from al_core.files.atomic import is_stream, whole_text
@@ -66,6 +66,14 @@ if TYPE_CHECKING:
     help="Train the network, or a linear head on --embeddings or the features of --weights.",
 )
 @option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    default=tuple(PROMPTS.splitlines()),
+    help="What an encoder that knows words is told of each class, {} in place of its name; "
+    "repeatable.",
+)
+@option(
     "--embeddings",
     type=FILE_OR_FOLDER,
     help="An .npz file with the arrays train and test, a row for each image, or what embed writes.",
@@ -107,6 +115,7 @@ def simulate(
     weights: str,
     stem: Stem,
     head: Head,
+    prompts: tuple[str, ...],
     embeddings: Path | None,
     annotator: str,
     jobs: int | None,
@@ -124,7 +133,7 @@ def simulate(
     """
     # Embeddings take the place of weights and the features by them.
     model = (
-        ModelConfig(weights, stem, head)
+        ModelConfig(weights, stem, head, prompts="\n".join(prompts))
         if embeddings is None
         else ModelConfig(head=head, embeddings=str(located(str(embeddings))))
     )
