@@ -49,7 +49,10 @@ image_size = click.option(
     help="Images are brought to it  [default: 32 for a network that is trained; an encoder's own]",
 )  # fmt: skip
 stem = option("--stem", type=click.Choice(get_args(Stem)), default="auto")
-WEIGHTS_HELP = f"{', '.join(WEIGHTS)}; {TIMM}NAME; {OPEN_CLIP}MODEL/TAG; or a file ({', '.join(WEIGHTS_FILES)})."
+WEIGHTS_HELP = (
+    f"{', '.join(WEIGHTS)}; {TIMM}NAME; {OPEN_CLIP}MODEL/TAG; or a file "
+    f"({', '.join(WEIGHTS_FILES)})."
+)
 architecture = option(
     "--architecture", default="", help="Timm's name for the network in a file of --weights."
 )
