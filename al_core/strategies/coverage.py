@@ -26,7 +26,7 @@ from al_core.strategies.geometry import (
 from al_core.strategies.uncertainty import margin
 
 CLUSTERS = 500  # of TypiClust, at most, as in the paper
-SMALLEST = 5  # smaller clusters come last
+SMALLEST = 5  # smaller clusters come last, unless most are
 NEIGHBOURS = 20
 MEMBERS = 5000  # of a cluster, compared with one another
 REFERENCES = 10_000  # images to cover
@@ -59,7 +59,8 @@ def typiclust(candidates: Candidates, n: int, generator: torch.Generator) -> Ten
     labels = torch.bincount(cluster[len(order) :], minlength=k).tolist()
     turns = sorted(range(k), key=lambda i: (labels[i], -len(typical_last[i])))
     chosen: list[int] = []
-    for smallest in (SMALLEST, 1):  # small clusters only once the others are used up
+    # Small clusters only once the others are used up; in a small pool those of fewer than the mean.
+    for smallest in (min(SMALLEST, len(points) // k), 1):
         turn = [typical_last[i] for i in turns if len(inside[i]) >= smallest]
         while len(chosen) < n and any(turn):
             chosen += [members.pop() for members in turn if members][: n - len(chosen)]
