@@ -1,5 +1,6 @@
 """Encoders that know words: class names classify before any label, and count beside the labels."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from encoders import at, frozen
 from hub import Hub, hub, use
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 from squares import CPU, config, label_batch, of_squares
 
 from al_core.config import PROMPTS, ModelConfig
@@ -77,6 +79,44 @@ def test_towers_of_a_hub_see_and_read_what_open_clip_does(
     tokens = open_clip.tokenizer.SimpleTokenizer()(texts)
     torch.testing.assert_close(tower.embed(texts), theirs.encode_text(tokens, normalize=True))
     assert tower.scale == pytest.approx(theirs.logit_scale.exp().item())
+
+
+@torch.no_grad()
+def test_a_tokenizer_of_another_repository_is_had_with_the_towers(
+    served: Hub, tmp_path: Path
+) -> None:
+    """As SigLIP 2 has one."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "a", "red", "bird"])}
+    splits = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    splits.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=splits, pad_token="[PAD]", unk_token="[UNK]")
+    fast.save_pretrained(tmp_path / "tokenizer")
+    name, said = "tests/siglip", json.loads(json.dumps(CONFIG))
+    said["model_cfg"]["text_cfg"] |= {
+        "hf_tokenizer_name": "tests/tokenizer", "tokenizer_kwargs": {"clean": "canonicalize"},
+        "vocab_size": len(words), "context_length": 8, "no_causal_mask": True, "pool_type": "last",
+    }  # fmt: skip
+    said["model_cfg"] |= {"custom_text": True, "init_logit_bias": -10}
+    towers = open_clip.model.CustomTextCLIP(
+        **{key: value for key, value in said["model_cfg"].items() if key != "custom_text"}
+    ).eval()
+    served.offer(name, json.dumps(said).encode(), "open_clip_config.json")
+    served.offer(name, save(dict(towers.state_dict())), "open_clip_model.safetensors")
+    with pytest.raises(WeightsError, match="tests/tokenizer"):
+        at(f"open_clip/{name}", 64)
+    for file in (tmp_path / "tokenizer").iterdir():
+        served.offer("tests/tokenizer", file.read_bytes(), file.name)
+    tower = at(f"open_clip/{name}", 64).texts()
+    split = open_clip.tokenizer.HFTokenizer(
+        str(tmp_path / "tokenizer"), context_length=8, clean="canonicalize"
+    )
+    texts = ["A red bird!", "a bird"]
+    right = towers.encode_text(split(texts), normalize=True)
+    torch.testing.assert_close(tower.embed(texts), right)
+    assert not torch.allclose(right[0], right[1])
 
 
 def test_class_names_are_told_by_every_prompt_and_those_that_went_by_none(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ from al_core.config import ModelConfig
 from al_core.features.encoders.catalogue import ENCODERS, Offered, best_for, seconds_for
 from al_core.jobs import Job
 from al_core.progress import Progress, Work
-from al_desk.server.resources import loaded
+from al_desk.server.resources import loaded, loader
 
 KEY = "what this machine can embed"
+AGAIN_S = 60.0  # after which a hub that did not answer is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Machine:
 
     rate: float
     there: frozenset[str]
+    reached: bool  # the hub, at that time, in seconds
+    at: float
 
     def best_for(self, images: int) -> Offered | None:
         """The encoder that suits so many photographs; None where none can be had."""
@@ -34,6 +38,14 @@ class Machine:
 def look_at_machine() -> Job:
     """The job that looks what this server can embed; its result is a Machine."""
     return loaded(KEY, _look, wait=False)
+
+
+def look_for_hub_again() -> None:
+    """Forget that the hub did not answer a while ago: the network may be back."""
+    job = loader().job(KEY)
+    this: Machine | None = job.result if job is not None else None
+    if this is not None and not this.reached and time.monotonic() - this.at > AGAIN_S:
+        loader().forget(KEY)
 
 
 def read_class_names(model: ModelConfig, class_names: Sequence[str]) -> None:
@@ -62,4 +74,4 @@ def _look() -> Work[Machine]:
     yield Progress("Looking which encoder suits this machine", 0, 0, "", 0)
     reached = is_reached()
     there = frozenset(name for name in ENCODERS if could_be_had(name, reached))
-    return Machine(rate_of_products(find_hardware()), there)
+    return Machine(rate_of_products(find_hardware()), there, reached, time.monotonic())

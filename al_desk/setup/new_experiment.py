@@ -22,7 +22,7 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
-from al_desk.server.encoders import read_class_names
+from al_desk.server.encoders import look_for_hub_again, read_class_names
 from al_desk.server.images import folders, look_again
 from al_desk.setup.before_start import show_cost
 from al_desk.setup.defaults import defaults_for
@@ -220,15 +220,20 @@ def _source(preselected: str | None) -> str:
             offered,
             key="path",
             accept_new_options=True,
-            on_change=look_again,
+            on_change=_look_again,
             help=f"{about} Only these folders and what is in them may be named: type what follows.",
         )
     else:
         path = st.text_input(
-            "Path", key="path", placeholder="/home/me/pictures", on_change=look_again, help=about
+            "Path", key="path", placeholder="/home/me/pictures", on_change=_look_again, help=about
         )
     offer_upload("path")
     return (path or "").strip()
+
+
+def _look_again() -> None:
+    look_again()
+    look_for_hub_again()
 
 
 def _free_name(store: Store, source: str) -> str:
