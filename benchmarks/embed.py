@@ -43,15 +43,16 @@ from al_core.config import ModelConfig
 from al_core.features.embed import embed
 from al_core.features.encoders.encoder import Encoder
 from al_core.features.encoders.find import encoder_of
+from al_core.features.lanes import in_lanes
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
-from al_core.images.streaming import streamed
+from al_core.images.streaming import Stream
 from al_core.models.hardware import Hardware, find_hardware
 from al_core.progress import finish
 
 NETWORKS = ("resnet18", "vit_small_patch14_dinov2", "vit_base_patch32_clip_224")
 PICTURES = {"2 MP": (1632, 1224), "0.2 MP": (512, 392)}
-SIDE, PLAIN_BATCH, BLOCK = 224, 32, 16
+SIDE, PLAIN_BATCH, BLOCK = 224, 32, 8
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> None:
@@ -132,10 +133,13 @@ def computed(encoder: Encoder, hardware: Hardware, count: int) -> float:
 
 
 def decoded(dataset: Dataset, encoder: Encoder) -> float:
-    rows, began = list(range(len(dataset.train))), time.perf_counter()
-    for _ in streamed(dataset.train, dataset.pictures, rows, encoder.square, BLOCK):
+    stream = Stream(dataset.train, dataset.pictures, encoder.square)
+    count = len(dataset.train)
+    blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+    began = time.perf_counter()
+    for _ in in_lanes(stream.pixels, blocks):
         pass
-    return len(rows) / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began)
 
 
 def products(dtype: torch.dtype) -> float:

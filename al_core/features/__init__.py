@@ -4,6 +4,7 @@ encoders         pictures to embeddings: timm's networks, ResNet-18, files
 config           the settings of learning them
 read             Features, read from files
 embed            computing those of an encoder
+lanes            each core by itself
 growing          those of them that are there so far
 embedding_files  embeddings by the digest of their image, in any number of files
 pretrain         learning from images alone
