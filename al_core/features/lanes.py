@@ -12,7 +12,8 @@ import torch
 
 MOST = 16  # lanes: each needs memory
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def in_lanes(

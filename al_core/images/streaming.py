@@ -34,7 +34,8 @@ class Stream:
     def pixels(self, rows: Sequence[int]) -> NDArray[np.uint8]:
         """Those of some rows, ``[n,3,S,S]``."""
         if self._pictures is None:
-            return self._images.images[np.asarray(rows)]
+            pixels: NDArray[np.uint8] = self._images.images[np.asarray(rows)]
+            return pixels
         return np.stack([self._decoded(self._pictures, row) for row in rows])
 
     def _decoded(self, pictures: Pictures, row: int) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from al_core.features.encoders.fast import faster
 from al_core.files.hub import NotThere, check_can_be_had, fetched
 from al_core.models.hardware import Hardware, find_hardware
 from al_core.models.weights import PREFIXES, read_tensors
-from al_core.pictures.square import Square
+from al_core.pictures.square import SCALED, Square
 from al_core.progress import Work
 
 logging.getLogger("timm").setLevel(logging.ERROR)  # what is wrong is said in errors
@@ -206,7 +206,7 @@ def _encoder(name: str, of: _Network, path: Path) -> Encoder:
     # The fast one: heads on it are as good, and choices other than in fp32, but no worse
     # (benchmarks/RESULTS.md).
     dtype = find_hardware().dtype
-    about = repr((of.name.partition(".")[0], of.mean, of.std, of.square.squashed, dtype))
+    about = repr((of.name.partition(".")[0], of.mean, of.std, of.square.squashed, dtype, SCALED))
     whole = blake2b(digest + about.encode(), digest_size=8).hexdigest()
     read, make = partial(read_tensors, path), partial(_built, of, path)
     return Encoder(name, whole, of.width, of.square, read, make, dtype)
