@@ -17,6 +17,7 @@ own holds at most, less the weights.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import re
@@ -121,6 +122,17 @@ def ours(dataset: Dataset, encoder: Encoder, hardware: Hardware) -> float:
         return (reports[-1].done - start.done) / (time.perf_counter() - began)
 
 
+def held(pictures: Path, weights: Path) -> None:
+    """Embed in a process of its own, and print the MB that it held at most, less the weights."""
+    encoder = finish(encoder_of(ModelConfig(str(weights), head="linear"), "", SIDE))
+    dataset = finish(load(str(pictures), image_size=64, cache_dir=pictures.parent / "cache"))
+    ours(dataset, encoder, find_hardware())
+    most = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert most is not None
+    print(f"{weights.stem}: {(1024 * int(most[1]) - weights.stat().st_size) / 1e6:.0f} MB beside "
+          "the weights", flush=True)  # fmt: skip
+
+
 def computed(encoder: Encoder, hardware: Hardware, count: int) -> float:
     network = encoder.build(hardware)
     images = torch.randint(0, 256, (BLOCK, 3, SIDE, SIDE), dtype=torch.uint8)
@@ -210,6 +222,11 @@ def main(images: int, turns: int, timm_script: Path | None, networks: tuple[str,
                 cells.append(f"{rate['computed'] * gflops / rate['products']:.2f}")
                 cells.append(f"{rate['ours'] / rate['computed']:.2f}")
                 print(f"| {name} | {size} | {' | '.join(cells)} |", flush=True)
+        for name in networks:
+            what = (home / "2 MP", home / f"{name}.safetensors")
+            process = multiprocessing.get_context("spawn").Process(target=held, args=what)
+            process.start()
+            process.join()
 
 
 if __name__ == "__main__":
