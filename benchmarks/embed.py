@@ -7,7 +7,7 @@ and of 0.2 megapixels that are made for it. In one run, in alternating order, me
     timm      timm's own inference script as it comes, where its path is given: it is in timm's
               repository, not in its package
     ours      ``al_core.features.embed`` as the desk and ``python -m al_core embed`` call it
-    computed  the same without decoding, in the dtype that is used
+    computed  the same without decoding, in the dtype that is used, from pixels in memory
     decoded   our decoding alone
 
 The rate of products of matrices of 2,048 x 2,048 is measured between them, in both dtypes; an
@@ -17,6 +17,7 @@ own holds at most, less the weights.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import re
@@ -43,15 +44,16 @@ from al_core.config import ModelConfig
 from al_core.features.embed import embed
 from al_core.features.encoders.encoder import Encoder
 from al_core.features.encoders.find import encoder_of
+from al_core.features.lanes import in_lanes
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
-from al_core.images.streaming import streamed
+from al_core.images.streaming import Stream
 from al_core.models.hardware import Hardware, find_hardware
 from al_core.progress import finish
 
 NETWORKS = ("resnet18", "vit_small_patch14_dinov2", "vit_base_patch32_clip_224")
 PICTURES = {"2 MP": (1632, 1224), "0.2 MP": (512, 392)}
-SIDE, PLAIN_BATCH, BLOCK = 224, 32, 16
+SIDE, PLAIN_BATCH, BLOCK = 224, 32, 8
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> None:
@@ -120,22 +122,40 @@ def ours(dataset: Dataset, encoder: Encoder, hardware: Hardware) -> float:
         return (reports[-1].done - start.done) / (time.perf_counter() - began)
 
 
+def held(pictures: Path, weights: Path) -> None:
+    """Embed in a process of its own, and print the MB that it held at most, less the weights."""
+    encoder = finish(encoder_of(ModelConfig(str(weights), head="linear"), "", SIDE))
+    dataset = finish(load(str(pictures), image_size=64, cache_dir=pictures.parent / "cache"))
+    ours(dataset, encoder, find_hardware())
+    most = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert most is not None
+    print(f"{weights.stem}: {(1024 * int(most[1]) - weights.stat().st_size) / 1e6:.0f} MB beside "
+          "the weights", flush=True)  # fmt: skip
+
+
 def computed(encoder: Encoder, hardware: Hardware, count: int) -> float:
-    network = encoder.build(hardware)
+    network, blocks = encoder.build(encoder.on(hardware)), range(max(count // BLOCK, 1))
     images = torch.randint(0, 256, (BLOCK, 3, SIDE, SIDE), dtype=torch.uint8)
-    with torch.inference_mode():
-        network.embed(images)
-        began = time.perf_counter()
-        for _ in range(max(count // BLOCK, 1)):
+
+    def work(_: int) -> None:
+        with torch.inference_mode():
             network.embed(images)
-    return max(count // BLOCK, 1) * BLOCK / (time.perf_counter() - began)
+
+    work(0)
+    began = time.perf_counter()
+    for _ in in_lanes(work, blocks):
+        pass
+    return len(blocks) * BLOCK / (time.perf_counter() - began)
 
 
 def decoded(dataset: Dataset, encoder: Encoder) -> float:
-    rows, began = list(range(len(dataset.train))), time.perf_counter()
-    for _ in streamed(dataset.train, dataset.pictures, rows, encoder.square, BLOCK):
+    stream = Stream(dataset.train, dataset.pictures, encoder.square)
+    count = len(dataset.train)
+    blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+    began = time.perf_counter()
+    for _ in in_lanes(stream.pixels, blocks):
         pass
-    return len(rows) / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began)
 
 
 def products(dtype: torch.dtype) -> float:
@@ -206,6 +226,11 @@ def main(images: int, turns: int, timm_script: Path | None, networks: tuple[str,
                 cells.append(f"{rate['computed'] * gflops / rate['products']:.2f}")
                 cells.append(f"{rate['ours'] / rate['computed']:.2f}")
                 print(f"| {name} | {size} | {' | '.join(cells)} |", flush=True)
+        for name in networks:
+            what = (home / "2 MP", home / f"{name}.safetensors")
+            process = multiprocessing.get_context("spawn").Process(target=held, args=what)
+            process.start()
+            process.join()
 
 
 if __name__ == "__main__":

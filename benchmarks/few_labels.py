@@ -41,7 +41,7 @@ from al_core.features.read import Features
 from al_core.files.paths import home
 from al_core.images.dataset import Dataset
 from al_core.images.dataset_cache import load
-from al_core.images.streaming import streamed
+from al_core.images.streaming import Stream
 from al_core.loop.learners import RoundTask
 from al_core.loop.query import Choice, choose
 from al_core.loop.round import run_round
@@ -148,8 +148,9 @@ def embedded(dataset: Dataset, encoder: Encoder, dtype: torch.dtype, at_once: in
     network = encoder.build(Hardware(torch.device("cpu"), dtype))
     parts = []
     for images in dataset.splits:
-        blocks, rows = [], range(len(images))
-        for _, pixels in streamed(images, dataset.pictures, rows, encoder.square, at_once):
+        blocks, stream = [], Stream(images, dataset.pictures, encoder.square)
+        for start in range(0, len(images), at_once):
+            pixels = stream.pixels(range(start, min(start + at_once, len(images))))
             whole = pixels[np.arange(at_once) % len(pixels)]
             with torch.inference_mode():
                 embeddings = network.embed(torch.from_numpy(whole))

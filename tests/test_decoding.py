@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import encoded, picture
 
 from al_core.pictures.decoding import decode
-from al_core.pictures.square import Square
+from al_core.pictures.square import Square, by_pillow, by_torch
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,16 @@ def test_all_of_a_long_picture_is_kept():
 def test_pixels_of_the_right_size_are_left_alone():
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     assert (decode(encoded(Image.fromarray(noise)), Square(8)) == noise.transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize("size", [(97, 73), (224, 168), (12, 9)])
+def test_torch_scales_as_pillow_does(size):
+    noise = np.random.default_rng(0).integers(0, 256, (180, 240, 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    ours, theirs = (np.asarray(by(image, size), np.int16) for by in (by_torch, by_pillow))
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 1
+    assert np.mean(ours != theirs) < 0.02
 
 
 @given(

@@ -114,6 +114,19 @@ def test_a_fast_encoder_gives_what_the_encoder_gives(kind: str) -> None:
 
 
 @torch.inference_mode()
+def test_a_weight_is_kept_once_also_in_another_dtype() -> None:
+    network = ready(KINDS["resnet18"]())
+    images, encoder = images_for(network), faster(network, CPU)
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        encoder.to(dtype)
+        if dtype == torch.float32:
+            assert distance(encoder(images), network(images)) < 1e-5
+            products = [part for part in encoder.modules() if isinstance(part, Convolution)]
+            assert len(products) == 21
+            assert not any(product.weight.numel() for product in products)
+
+
+@torch.inference_mode()
 def test_a_sum_is_not_put_where_somebody_still_looks() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

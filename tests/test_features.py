@@ -81,7 +81,8 @@ def test_pictures_are_embedded_at_the_size_of_the_encoder_and_not_of_the_array(
     monkeypatch.setattr("al_core.features.embed.batch_size", lambda _: 4)  # more than one block
     from_array = finish(embed(large, at(weights, 96), CPU, home / "whole"))
     streamed = finish(embed(small, at(weights, 96), CPU, home / "streamed"))
-    assert np.array_equal(streamed.train, from_array.train)
+    apart = np.linalg.norm(np.float32(streamed.train) - from_array.train)
+    assert apart < 0.01 * np.linalg.norm(np.float32(from_array.train))  # both scaled, by others
     shrunk = finish(embed(small, at(weights, 16), CPU, home / "small"))
     assert not np.allclose(streamed.train, shrunk.train, atol=0.01)
 

@@ -5,6 +5,7 @@ config           the settings of learning them
 read             Features, read from files
 words            class names as a classifier
 embed            computing those of an encoder
+lanes            each core by itself
 growing          those of them that are there so far
 embedding_files  embeddings by the digest of their image, in any number of files
 pretrain         learning from images alone

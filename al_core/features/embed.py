@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
-from itertools import chain, repeat, zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -29,11 +30,12 @@ from al_core.features.embedding_files import (
 )
 from al_core.features.encoders.encoder import Encoder
 from al_core.features.encoders.find import encoder_of
+from al_core.features.lanes import in_lanes
 from al_core.features.read import Features, read_features
 from al_core.files.locks import held, wait_for_lock
 from al_core.files.paths import home, located
 from al_core.images.dataset import Dataset, identities
-from al_core.images.streaming import streamed
+from al_core.images.streaming import Stream
 from al_core.models.hardware import Hardware, find_hardware
 from al_core.models.prediction import Embeds, batch_size, embed_in_blocks
 from al_core.progress import Progress, Work, finish
@@ -44,7 +46,7 @@ Orders = tuple[NDArray[np.int64], NDArray[np.int64]]
 SMALL = 32  # pixels of a side at which a whole batch is embedded between two reports
 # Images are embedded in multiples of these, up to 64 pixels and above: other kernels compute small
 # batches, and whoever labels meanwhile waits for one.
-WHOLE, FEW = 64, 16
+WHOLE, FEW = 64, 8
 
 
 def frozen_features(
@@ -160,18 +162,29 @@ def embed_rows(
         return
     network, square = encoder.build(encoder.on(hardware)), encoder.square
     most, least = batch_size(hardware), WHOLE if square.size <= 64 else FEW
-    at_once = min(most, max(most * SMALL**2 // square.size**2, least))
+    at_once = min(most, max(most * SMALL**2 // square.size**2 // least, 1) * least)
     blocks = [
-        zip(repeat(part), streamed(images, dataset.pictures, rows, square, at_once), strict=False)
-        for part, (images, rows) in enumerate(zip(dataset.splits, missing, strict=True))
+        [(part, rows[start : start + at_once]) for start in range(0, len(rows), at_once)]
+        for part, rows in enumerate(missing)
     ]
+    streams = [Stream(images, dataset.pictures, square) for images in dataset.splits]
+    gate = nullcontext() if hardware.device.type == "cpu" else Lock()  # a card does one at a time
+
+    def work(block: tuple[int, list[int]]) -> tuple[NDArray[np.float16], str]:
+        part, rows = block
+        pixels = streams[part].pixels(rows)
+        with gate:
+            return embedded(network, pixels, encoder.width, hardware)
+
+    order = filter(None, chain.from_iterable(zip_longest(*blocks)))
+    decodes = any(stream.decodes for stream in streams)
+    results = in_lanes(work, order) if decodes else ((block, work(block)) for block in order)
     began, start, done = time.perf_counter(), n - left, n - left
-    for part, (block, pixels) in filter(None, chain.from_iterable(zip_longest(*blocks))):
-        embeddings, phase = embedded(network, pixels, encoder.width, hardware)
-        keys = [dataset.splits[part].keys[i] for i in block]
-        digests = [names[part][i] for i in block]
+    for (part, rows), (embeddings, phase) in results:
+        keys = [dataset.splits[part].keys[i] for i in rows]
+        digests = [names[part][i] for i in rows]
         write_file(file_named(folder), keys, digests, embeddings, encoder.signature)
-        done += len(block)
+        done += len(rows)
         # At the pace of this run: files of earlier runs took it no time.
         seconds = (time.perf_counter() - began) * done / (done - start)
         yield Progress(phase, done, n, "images", seconds)

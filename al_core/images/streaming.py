@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,39 +13,34 @@ from al_core.pictures.decoding import decode
 from al_core.pictures.pictures import Pictures
 from al_core.pictures.square import Square
 
-Block = tuple[NDArray[np.int64], NDArray[np.uint8]]
-"""Rows [n] of an image set, and their pixels [n,3,S,S]."""
 
-
-def streamed(
-    images: ImageSet, pictures: Pictures | None, rows: Sequence[int], square: Square, at_once: int
-) -> Iterator[Block]:
-    """``rows`` of ``images``, ``at_once`` at a time, each in its ``square``.
+class Stream:
+    """``images``, each in its ``square``. Safe to share between threads.
 
     Where its size is that of ``images``, they are taken from there. Otherwise ``pictures`` are
-    decoded, those of the next block while the caller works on this one. A picture that is gone is
-    enlarged from its pixels in ``images``.
+    decoded. A picture that is gone is enlarged from its pixels in ``images``.
     """
-    blocks = [np.array(rows[start : start + at_once]) for start in range(0, len(rows), at_once)]
-    if not blocks:
-        return
-    if pictures is None or square.size == images.images.shape[-1]:
-        for block in blocks:
-            yield block, images.images[block]
-        return
-    digests = identities(images)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        one = partial(_decoded, images, pictures, digests, square=square)
-        ahead = threads.map(one, blocks[0].tolist())
-        for block, after in zip(blocks, [*blocks[1:], np.array([], np.int64)], strict=True):
-            decoded = np.stack(list(ahead))
-            ahead = threads.map(one, after.tolist())
-            yield block, decoded
 
+    def __init__(self, images: ImageSet, pictures: Pictures | None, square: Square) -> None:
+        self._images, self._square = images, square
+        self._pictures = None if square.size == images.images.shape[-1] else pictures
+        self._digests = identities(images)
 
-def _decoded(
-    images: ImageSet, pictures: Pictures, digests: NDArray[np.void], row: int, square: Square
-) -> NDArray[np.uint8]:
-    with suppress(Exception):  # damaged files raise nearly anything
-        return decode(pictures.find(digests[row].tobytes()), square, pictures.ranges)
-    return decode(np.ascontiguousarray(images.images[row].transpose(1, 2, 0)), square)
+    @property
+    def decodes(self) -> bool:
+        """Whether it takes longer than a copy."""
+        return self._pictures is not None
+
+    def pixels(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        """Those of some rows, ``[n,3,S,S]``."""
+        if self._pictures is None:
+            pixels: NDArray[np.uint8] = self._images.images[np.asarray(rows)]
+            return pixels
+        return np.stack([self._decoded(self._pictures, row) for row in rows])
+
+    def _decoded(self, pictures: Pictures, row: int) -> NDArray[np.uint8]:
+        with suppress(Exception):  # damaged files raise nearly anything
+            picture = pictures.find(self._digests[row].tobytes())
+            return decode(picture, self._square, pictures.ranges)
+        upright = np.ascontiguousarray(self._images.images[row].transpose(1, 2, 0))
+        return decode(upright, self._square)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from al_core.pictures.digests import DIGEST, FILES, digest_of, digest_of_file
 from al_core.pictures.same_picture import JPEG, shows
-from al_core.pictures.square import Square, fitted
+from al_core.pictures.square import Resize, Square, by_pillow, by_torch, fitted
 from al_core.pictures.values import (
     COLOURS,
     Range,
@@ -155,7 +155,7 @@ def decode(
     are shown in one of ``ranges``, or their own (:mod:`al_core.pictures.values`). Raises what
     :func:`whole` does.
     """
-    row = _row(_upright(picture, square.size)[0], square)
+    row = _row(_upright(picture, square.size)[0], square, by_torch)
     if not isinstance(row, Values):
         return row
     return shaded(row, ranges.get(row.kind) or range_of(row.kind, row.low, row.high))
@@ -219,7 +219,9 @@ def _opened(picture: bytes | Path) -> ImageFile:
     return Image.open(file, formats=formats())
 
 
-def _row(picture: PILImage | Values, square: Square) -> NDArray[np.uint8] | Values:
+def _row(
+    picture: PILImage | Values, square: Square, resize: Resize = by_pillow
+) -> NDArray[np.uint8] | Values:
     """A picture in its square: pixels uint8 [3,S,S], or values [S,S] or with [3]."""
     from PIL import Image
 
@@ -231,7 +233,7 @@ def _row(picture: PILImage | Values, square: Square) -> NDArray[np.uint8] | Valu
     if picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(fitted(picture, square), dtype=np.uint8).transpose(2, 0, 1)
+    return np.asarray(fitted(picture, square, resize), dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _decode_or_none(picture: Picture, size: int) -> Row:

@@ -24,14 +24,14 @@ CLOSE = 1e-3  # of the embeddings' length, in fp32; what differs by more is anot
 
 def faster(network: nn.Module, hardware: Hardware) -> nn.Module:
     """A network that gives the same for ``[N,3,H,W]`` in the hardware's dtype, by a faster way; the
-    network itself is not changed.
+    network itself is not changed, but its tensors may be shared.
 
     Both are tried on a random image in fp32. Where they differ, or a network cannot be followed, it
     is the plain one. Batches of 8 images are large enough.
     """
     # Weights stay as trainable as they were: where rows do not lie one behind the other, torch's
     # own linear layers are several times faster by weights that may be trained.
-    plain = copy.deepcopy(network).eval()
+    plain = _twin(network).eval()
     on_cpu = hardware.device.type == "cpu"
     knows_dtype = hardware.dtype == torch.float32 or (
         hardware.dtype == torch.bfloat16 and cpu_has_bf16()
@@ -53,7 +53,7 @@ def _fused(plain: nn.Module) -> nn.Module | None:
     image = torch.randn(2, *_size(plain), generator=generator(0, "faster"))
     try:
         right = plain(image)
-        fast = copy.deepcopy(plain)
+        fast = _twin(plain)
         called_with = optional_arguments(fast, image)
         norms_apart(fast)
         fast = graphs_of(fast, called_with)
@@ -66,6 +66,12 @@ def _fused(plain: nn.Module) -> nn.Module | None:
     if not isinstance(right, Tensor) or not isinstance(ours, Tensor) or ours.shape != right.shape:
         return None
     return fast if (ours - right).norm() <= CLOSE * right.norm() else None
+
+
+def _twin(network: nn.Module) -> nn.Module:
+    """A copy that shares the network's tensors: three of hundreds of MB would be too many."""
+    parameters = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in network.parameters()}
+    return copy.deepcopy(network, {**parameters, **{id(b): b for b in network.buffers()}})
 
 
 def _size(network: Any) -> tuple[int, int, int]:

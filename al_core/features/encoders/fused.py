@@ -6,6 +6,8 @@ same pass over memory. Weights are laid out once as its kernels read them, rathe
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,6 +22,7 @@ FUSES = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped
 USUAL_BATCH = 8  # weights are laid out for so many images; others give the same sums
 USUAL_ROWS = 2048
 SCORES_AT_ONCE = 3 << 19  # of attention: what stays in the processor's cache
+_PACKING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Activation:
 
 
 class _Packed(nn.Module):
-    """A weight, and the same as the kernels read it, laid out when it is first used."""
+    """A weight; once it was used, only as the kernels read it. Threads may share it."""
 
     weight: Tensor
     bias: Tensor | None
@@ -42,6 +45,7 @@ class _Packed(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.activation = Activation()
+        self.outputs = len(weight)
         self.packed: Tensor | None = None
 
     def scale(self, factor: Tensor) -> None:
@@ -56,8 +60,16 @@ class _Packed(nn.Module):
         self.bias = offset.clone() if self.bias is None else self.bias + offset
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        self.packed = None  # of another dtype
+        if self.packed is not None:
+            self.weight, self.packed = self.packed.to_dense(), None
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
+    def _pack(self, pack: Callable[[Tensor], Tensor]) -> Tensor:
+        with _PACKING:
+            if self.packed is None:
+                self.packed = pack(self.weight)
+                self.weight = self.weight.new_empty(0)
+            return self.packed
 
     @property
     def _then(self) -> tuple[str, list[float], str]:
@@ -74,18 +86,19 @@ class Linear(_Packed):
     def forward(self, input: Tensor, plus: Tensor | None = None) -> Tensor:
         """``[...,in]`` to ``[...,out]``, or ``[N,H,W,in]`` to ``[N,out,H,W]``; ``plus`` is what
         is added, in the shape of the result."""
-        if self.packed is None:
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, USUAL_ROWS)
+        packed = self.packed
+        if packed is None:
+            packed = self._pack(lambda w: torch.ops.mkldnn._reorder_linear_weight(w, USUAL_ROWS))
         multiply = torch.ops.mkldnn._linear_pointwise
         if plus is None:
-            output = multiply(input, self.packed, self.bias, *self._then)
+            output = multiply(input, packed, self.bias, *self._then)
             return output.permute(0, 3, 1, 2) if self.makes_maps else output  # type: ignore[no-any-return]
         if self.makes_maps:
             plus = plus.permute(0, 2, 3, 1)
-        if plus.shape == (*input.shape[:-1], len(self.weight)):
-            output = multiply.binary(input, plus, self.packed, self.bias, "add")
+        if plus.shape == (*input.shape[:-1], self.outputs):
+            output = multiply.binary(input, plus, packed, self.bias, "add")
         else:
-            output = multiply(input, self.packed, self.bias, *self._then) + plus
+            output = multiply(input, packed, self.bias, *self._then) + plus
         return output.permute(0, 3, 1, 2) if self.makes_maps else output  # type: ignore[no-any-return]
 
 
@@ -129,11 +142,14 @@ class Convolution(_Packed):
             input, padding = self._padded(input)
         input = input.contiguous(memory_format=torch.channels_last)
         how = (padding, self.stride, self.dilation, self.groups)
-        if self.packed is None:
+        packed = self.packed
+        if packed is None:
             size = (USUAL_BATCH, *input.shape[1:])
-            weight = self.weight.contiguous(memory_format=torch.channels_last)
-            self.packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *how, size)
-        what = (self.packed, self.bias, *how)
+            reorder = torch.ops.mkldnn._reorder_convolution_weight
+            packed = self._pack(
+                lambda w: reorder(w.contiguous(memory_format=torch.channels_last), *how, size)
+            )
+        what = (packed, self.bias, *how)
         if plus is None:
             return torch.ops.mkldnn._convolution_pointwise(input, *what, *self._then)  # type: ignore[no-any-return]
         after = None if self.activation == Activation() else self.activation.name
@@ -168,7 +184,7 @@ class Convolution(_Packed):
                 input.shape[2:], padding, self.kernel, self.dilation, self.stride, strict=True
             )
         )
-        return (len(input), len(self.weight), *sides)
+        return (len(input), self.outputs, *sides)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import nn
 
 from al_core.errors import DownloadError, WeightsError
 from al_core.files.hub import NotThere, check_can_be_had, fetched
+from al_core.pictures.square import SCALED
 from al_core.progress import Work
 
 
@@ -37,13 +38,13 @@ def check_download(repository: str, names: Sequence[str]) -> None:
         raise WeightsError(f"The encoder cannot be had: {error}") from error
 
 
-def digest_of(path: Path, about: object) -> str:
-    """Tells a file's weights, and what else embeddings depend on, from all others. Raises
-    WeightsError where there is no file."""
+def digest_of(path: Path, about: tuple[object, ...]) -> str:
+    """Tells a file's weights, and what else embeddings depend on, from all others; how pictures are
+    scaled is a part of that. Raises WeightsError where there is no file."""
     if not path.is_file():
         raise WeightsError(f"There is no file of weights {path}.")
     stat = path.stat()
-    whole = _of_bytes(path, stat.st_size, stat.st_mtime_ns) + repr(about).encode()
+    whole = _of_bytes(path, stat.st_size, stat.st_mtime_ns) + repr((*about, SCALED)).encode()
     return blake2b(whole, digest_size=8).hexdigest()
 
 
