@@ -46,7 +46,7 @@ def words_for(
 ) -> Words | None:
     """Classes in the words of these ``prompts``, of which those ``shown`` can be given, by their
     numbers; None where an encoder knows none. Raises WeightsError as :meth:`Encoder.build` does."""
-    if encoder.texts is None:
+    if encoder.texts is None or not class_names:
         return None
     texts = texts_for(class_names, prompts)
     key = (encoder.digest, tuple(map(tuple, texts)), tuple(shown))

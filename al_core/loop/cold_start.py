@@ -17,7 +17,7 @@ from al_core.progress import Progress, Work
 
 COMPONENTS = 64
 BLOCK = 512  # images reduced at a time
-SOON = 2.5  # seconds that whoever waits for the first batch waits for embeddings
+SOON = 1.5  # seconds that whoever waits for the first batch waits for embeddings
 SAMPLE = 5000  # images that the components are fit to, or up to twice as many
 
 

@@ -31,7 +31,7 @@ from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import plain, show_error
 from al_desk.widgets.job_progress import watch
 
-FIRST_S = 2.0  # seconds, after the first, that the first batch may take to choose
+FIRST_S = 1.2  # seconds, after the first, that the first batch may take to choose
 FOCUS = "focus"  # session state: the image an undo leads back to, and when
 
 

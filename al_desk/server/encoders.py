@@ -48,18 +48,23 @@ def look_for_hub_again() -> None:
         loader().forget(KEY)
 
 
-def read_class_names(model: ModelConfig, class_names: Sequence[str]) -> None:
-    """Begin to read the names of classes, where ``model`` names an encoder that knows words and is
-    here: that takes longer than whoever starts should wait for a first batch that is sorted."""
-    if model.knows_words and len(class_names) > 1:
-        key = f"reading {', '.join(class_names)} by {model.weights}: {model.prompts}"
-        loaded(key, lambda: _read(model, class_names), wait=False)
+def get_ready(model: ModelConfig, class_names: Sequence[str]) -> None:
+    """Begin what a start with an encoder would wait for, while somebody fills in the form: to
+    import what it needs and, where its weights are here, to read them and the names of classes.
+    Nothing is downloaded."""
+    if model.is_of_library:
+        key = f"getting {model.weights} ready for {', '.join(class_names)}: {model.prompts}"
+        loaded(key, lambda: _get_ready(model, class_names), wait=False)
 
 
-def _read(model: ModelConfig, class_names: Sequence[str]) -> Work[None]:
+def _get_ready(model: ModelConfig, class_names: Sequence[str]) -> Work[None]:
+    import timm  # noqa: F401
+
+    import al_core.loop.advance  # noqa: F401
     from al_core.features.encoders.find import could_be_had, encoder_of
     from al_core.features.words import words_for
 
+    yield Progress("Getting ready", 0, 0, "", 0)
     if could_be_had(model.weights, reached=False):
         encoder = yield from encoder_of(model, "")
         words_for(encoder, class_names, range(len(class_names)), model.prompts)

@@ -22,7 +22,7 @@ from al_core.strategies.registry import (
     suits_few_labels,
     titled,
 )
-from al_desk.server.encoders import look_for_hub_again, read_class_names
+from al_desk.server.encoders import get_ready, look_for_hub_again
 from al_desk.server.images import folders, look_again
 from al_desk.setup.before_start import show_cost
 from al_desk.setup.defaults import defaults_for
@@ -66,7 +66,7 @@ def new_experiment(
     with st.expander("More", icon=":material/tune:"):
         name, config = _more(source, are_classes, free, (defaults, why.key, names))
     if source not in SOURCES:
-        read_class_names(config.model, names or class_names_of(source))
+        get_ready(config.model, names or class_names_of(source))
     show_cost(config)
     started = pressed(
         "Start experiment",
