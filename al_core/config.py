@@ -244,7 +244,7 @@ class ExperimentConfig:
         """Raise ConfigError where these settings ask for more than a pool has; ``because`` says why
         that may be less than was said before."""
         check_class_names(self.class_names)
-        check_prompts(self.class_names, self.model.prompts)
+        check_prompts([(name,) for name in self.class_names], self.model.prompts)
         if self.initial_labels == "truth" and not truth_known:
             raise ConfigError(
                 "No truth is known for these images, so the initial ones must be labelled by you."

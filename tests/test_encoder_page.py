@@ -39,7 +39,7 @@ def test_photographs_start_with_an_encoder_and_are_labelled_while_it_sees_them(
         page = tab(browser)
         page.goto(server.url)
         said = page.get_by_text("Tiny ViT looks at the pictures: about")
-        expect(said).to_contain_text("meanwhile you label. The first 20 are chosen", timeout=WAITS)
+        expect(said).to_contain_text("once 2 MB are downloaded; meanwhile you label", timeout=WAITS)
         assert served.sent == []  # nobody has asked for it yet
         page.get_by_role("textbox", name="Your name").fill("ada")
         page.get_by_role("textbox", name="Your name").press("Tab")

@@ -19,7 +19,7 @@ from squares import CPU, config, label_batch, of_squares
 
 from al_core.config import PROMPTS, ModelConfig
 from al_core.errors import ConfigError, WeightsError
-from al_core.experiment.class_acts import change_classes, merge
+from al_core.experiment.class_acts import change_classes, merge, retire
 from al_core.experiment.experiment import SO_FAR, Experiment, open_experiment
 from al_core.experiment.leases import Holder, take_new_batch
 from al_core.experiment.predictions import load_measured, load_predictions
@@ -123,7 +123,8 @@ def test_class_names_are_told_by_every_prompt_and_those_that_went_by_none(
     served: Hub, theirs: torch.nn.Module
 ) -> None:
     encoder, prompts = at(CLIP, 64), "a photo of a {}.\na {}\ncrane: a tall bird\n"
-    words = words_for(encoder, ["traffic_light", "crane", "gone"], [1, 0], prompts)
+    called = [("traffic_light",), ("bird", "crane"), ("gone",)]
+    words = words_for(encoder, called, [1, 0], prompts)
     split = open_clip.tokenizer.SimpleTokenizer()
     both = ["a photo of a traffic light.", "a traffic light"]
     with torch.no_grad():
@@ -144,12 +145,23 @@ def test_class_names_are_told_by_every_prompt_and_those_that_went_by_none(
 )
 def test_a_prompt_for_no_class_is_refused(prompts: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        check_prompts(["cat", "dog"], prompts)
+        check_prompts([("cat",), ("dog",)], prompts)
+    check_prompts([("cat",), ("dog",)], prompts, before=prompts)  # it was of a class that went
+
+
+def test_a_line_for_one_class_is_for_that_alone_whatever_it_was_called_and_is_called_now() -> None:
+    prompts = "a {}\ncrane: a {}, a bird\na: b: tall"
+    called = [("crane",), ("dog",), ("a",), ("a: b",)]
+    assert texts_for(called, prompts) == [["a crane, a bird"], ["a dog"], ["a a"], ["tall"]]
+    renamed = [("heron", "crane"), ("dog",)]
+    assert texts_for(renamed, prompts)[0] == ["a heron, a bird"]
+    taken = [("heron", "crane"), ("crane",)]
+    assert texts_for(taken, prompts) == [["a heron"], ["a crane, a bird"]]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1), st.text())
 def test_each_class_has_a_text_whatever_the_prompts(names: list[str], prompts: str) -> None:
-    texts = texts_for(names, prompts)
+    texts = texts_for([(name,) for name in names], prompts)
     assert len(texts) == len(names)
     assert all(texts)
 
@@ -198,11 +210,11 @@ class Desk:
     def now(self) -> Experiment:
         return open_experiment(Store(), self.number)
 
-    def batch(self) -> Batch:
+    def batch(self, who: str = "ada") -> Batch:
         def choose(now: Experiment, number: int):
             return choose_batch(replace(now, embedded=SO_FAR), number, self.dataset, CPU)
 
-        return finish(take_new_batch(Store(), self.number, Holder("tab", "ada"), choose))
+        return finish(take_new_batch(Store(), self.number, Holder(f"tab of {who}", who), choose))
 
     def round(self) -> None:
         label_batch(Store(), self.dataset, self.number)
@@ -223,12 +235,12 @@ def test_words_sort_the_first_batch_and_are_measured_beside_each_round(served: H
     desk.round()
     now = desk.now
     _, features = finish(features_for(now, desk.dataset, CPU))
-    words = words_for(at(CLIP, 16), now.config.class_names, now.classes.shown, PROMPTS)
+    words = words_for(at(CLIP, 16), now.classes.called, now.classes.shown, PROMPTS)
     right = words.logits(torch.from_numpy(features.test)).argmax(1).numpy()
     share = (right == desk.dataset.test.targets).mean()
     metrics = now.rounds[0].metrics
     assert metrics["words"]["accuracy"] == pytest.approx(share)
-    assert metrics["by_words"] >= 0
+    assert len(metrics["mixed"]) == 2
     # What the model says is the mixture: neither the head's nor the words' alone.
     said = load_predictions(now.folder, 0).probs
     alone = words.logits(torch.from_numpy(features.train)).softmax(1).numpy()
@@ -259,6 +271,21 @@ def test_prompts_may_change_and_each_batch_is_chosen_again_by_its_own(served: Hu
     now = desk.now
     metrics = measured_anew(now, images_of(now, desk.dataset)).rounds[0].metrics
     assert metrics["words"]["accuracy"] >= desk.now.rounds[0].metrics["words"]["accuracy"]
+
+
+def test_batches_before_the_first_round_are_chosen_again_by_the_settings_of_their_time(
+    served: Hub, weights: Path
+) -> None:
+    desk = Desk()
+    desk.batch("ada")
+    change_settings(Store(), desk.now, replace(desk.now.config, model=frozen(weights)))
+    desk.batch("bob")
+    change_settings(Store(), desk.now, replace(desk.now.config, model=frozen(CLIP)))
+    change_classes(Store(), desk.number, "ada", retire(desk.now.classes.names[0]))
+    desk.batch("eve")
+    replayed = finish(replay(Store(), desk.number, desk.dataset, CPU))
+    assert len(replayed) == 3
+    assert all(one.is_exact for one in replayed)
 
 
 def test_what_is_missing_is_said_in_a_sentence(

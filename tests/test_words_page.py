@@ -52,7 +52,7 @@ def test_class_names_guess_before_any_label_and_images_are_found_by_words_and_by
             expect(page.get_by_text("20 of 20 saved")).to_be_visible()
             page.keyboard.press("Enter")
             expect(page.get_by_text("Round 1: ")).to_be_visible(timeout=WAITS)
-            said = page.get_by_text("Grey, unbroken: what the encoder makes of the class names")
+            said = page.get_by_text("Grey, dashed: what the encoder makes of the class names")
             expect(said).to_be_visible(timeout=WAITS)
             assert now().rounds[0].metrics["words"]["accuracy"] == 1.0
             batch = now().open_batch

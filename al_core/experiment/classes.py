@@ -34,12 +34,12 @@ OPEN, SKIPPED = -1, -2  # what a label counts as where it is of no class any mor
 class Classes:
     """C classes, by their numbers, as they are after some changes.
 
-    ``names`` are what they are called now, and ``first_names`` what they were called when they
-    came. ``shown``: those that can be given, in the order in which they are shown. ``counts_as``:
-    what a label of each counts as, one of ``shown``, OPEN where its image is to be asked about
-    again, or SKIPPED. ``keys``: the key on which somebody put each, "" for none. ``parts``: by a
-    class that was split, what became of it. ``truths``: what people have said of test images, by
-    their positions, as numbers of classes.
+    ``names`` are what they are called now, ``first_names`` what they were called when they came,
+    and ``called`` all that each was ever called, the name of now first. ``shown``: those that can
+    be given, in the order in which they are shown. ``counts_as``: what a label of each counts as,
+    one of ``shown``, OPEN where its image is to be asked about again, or SKIPPED. ``keys``: the key
+    on which somebody put each, "" for none. ``parts``: by a class that was split, what became of
+    it. ``truths``: what people have said of test images, by their positions, as numbers of classes.
     """
 
     names: tuple[str, ...]
@@ -49,6 +49,7 @@ class Classes:
     keys: tuple[str, ...]
     parts: tuple[tuple[int, ...], ...]
     truths: tuple[tuple[int, int], ...] = ()
+    called: tuple[tuple[str, ...], ...] = ()
 
     @property
     def as_at_first(self) -> bool:
@@ -150,6 +151,7 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
     parts: dict[int, tuple[int, ...]] = {}
     retired: set[int] = set()
     truths: dict[int, int] = {}
+    former: dict[int, list[str]] = {}
     for change, stands in zip(changes, standing(changes), strict=True):
         new = tuple(range(len(first), len(first) + len(change.names))) if _adds(change) else ()
         first += change.names if new else ()
@@ -162,6 +164,7 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
         elif change.kind == ADD:
             shown += new
         elif change.kind == RENAME:
+            former.setdefault(change.classes[0], []).append(called[change.classes[0]])
             called[change.classes[0]] = change.names[0]
         elif change.kind == KEY:
             keys = ["" if key == change.names[0] else key for key in keys]
@@ -201,6 +204,7 @@ def fold(names: tuple[str, ...], changes: tuple[ClassChange, ...]) -> Classes:
         keys=tuple(keys),
         parts=every,
         truths=said,
+        called=tuple((name, *former.get(one, ())) for one, name in enumerate(called)),
     )
 
 

@@ -43,8 +43,7 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
         more = wanted.rounds - max(done, 0)
         if more and (not left or (more - 1) * wanted.per_round >= left):
             raise ConfigError("There are not enough unlabelled images left for that many rounds.")
-    if wanted.model.prompts != experiment.config.model.prompts:
-        check_prompts(experiment.classes.names, wanted.model.prompts)
+    check_prompts(experiment.classes.called, wanted.model.prompts, experiment.config.model.prompts)
     if wanted.model.weights == LEARNED:
         check_enough_to_learn_from(experiment.pool_size)
     store.change_config(experiment.id, changed)

@@ -42,13 +42,14 @@ class Words:
 
 
 def words_for(
-    encoder: Encoder, class_names: Sequence[str], shown: Sequence[int], prompts: str
+    encoder: Encoder, called: Sequence[Sequence[str]], shown: Sequence[int], prompts: str
 ) -> Words | None:
-    """Classes in the words of these ``prompts``, of which those ``shown`` can be given, by their
-    numbers; None where an encoder knows none. Raises WeightsError as :meth:`Encoder.build` does."""
-    if encoder.texts is None or not class_names:
+    """Classes in the words of these ``prompts``, by the names that each has had, the one of now
+    first; those ``shown`` can be given, by their numbers. None where an encoder knows no words.
+    Raises WeightsError as :meth:`Encoder.build` does."""
+    if encoder.texts is None or not called:
         return None
-    texts = texts_for(class_names, prompts)
+    texts = texts_for(called, prompts)
     key = (encoder.digest, tuple(map(tuple, texts)), tuple(shown))
     if (known := _known.get(key)) is None:
         while len(_known) >= KEPT:

@@ -33,7 +33,7 @@ from al_core.images.dataset import Dataset, identities
 from al_core.loop.features import words_of
 from al_core.loop.labels_so_far import FOLDS, LabelsSoFar, labels_so_far
 from al_core.models.hardware import Hardware
-from al_core.models.linear_heads import beside_words, fit_head
+from al_core.models.linear_heads import fit_head, mixture
 from al_core.models.metrics import Measure, estimate, evaluate, leading_on
 from al_core.models.paired import holm, p_of_gap
 from al_core.progress import Progress, Work
@@ -155,7 +155,9 @@ def ranked(
     if not rows:
         return ()
     best, *others = sorted(rows, key=lambda row: -estimate(row.metrics, measure).value)
-    tested = holm([p_of_gap(best.right, one.right, targets, measure) for one in others])
+    # Any could have come first, so all pairs count.
+    pairs = len(rows) * len(others) // 2
+    tested = holm([p_of_gap(best.right, one.right, targets, measure) for one in others], pairs)
     return best, *(replace(one, p=p) for one, p in zip(others, tested, strict=True))
 
 
@@ -164,12 +166,13 @@ def _by_words(
 ) -> Work[Tensor | None]:
     """The logits of class names ``[L,C]``, by the experiment's prompts, for an encoder that knows
     words and whose weights are still here."""
-    if not one.model.knows_words or not is_kept(one.model.weights):
-        return None
     model = replace(experiment.config.model, weights=one.model.weights)
     config = replace(experiment.config, model=model, image_size=one.image_size)
-    words = yield from words_of(replace(experiment, config=config), dataset)
-    return None if words is None else words.to(embeddings.device).logits(embeddings)
+    with suppress(ActiveLearningError):  # what it needs may not be installed any more
+        if one.model.knows_words and is_kept(one.model.weights):
+            words = yield from words_of(replace(experiment, config=config), dataset)
+            return None if words is None else words.to(embeddings.device).logits(embeddings)
+    return None
 
 
 def _cross_validated(
@@ -191,11 +194,10 @@ def _cross_validated(
         y = labels[learned]
         head, by = fit_head(embeddings[learned], y, classes, chance, weighting)
         asked = out.nonzero()[:, 0].to(embeddings.device)
-        if words is None:
-            logits = head.logits(embeddings[asked])[0]
-        else:
-            head, _, weight = beside_words(head, by, words[learned], y)
-            logits = head.logits(embeddings[asked])[0] + weight * words[asked]
+        logits = head.logits(embeddings[asked])[0]
+        if words is not None:
+            of_head, of_words = mixture(by.left_out, words[learned], y)
+            logits = of_head * logits + of_words * words[asked]
         probs[out] = logits.softmax(1).cpu()
     return probs
 

@@ -67,7 +67,7 @@ def words_of(experiment: Experiment, dataset: Dataset) -> Work[Words | None]:
         return None
     encoder = yield from encoder_of(model, dataset.learned_for, experiment.config.image_size)
     classes = experiment.classes
-    return words_for(encoder, classes.names, classes.shown, model.prompts)
+    return words_for(encoder, classes.called, classes.shown, model.prompts)
 
 
 def orders_of(experiment: Experiment, dataset: Dataset) -> Orders:

@@ -23,7 +23,7 @@ from al_core.models.class_weights import balanced_loss
 from al_core.models.class_weights import left_out as drawn_to_leave_out
 from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import Hardware, on_device
-from al_core.models.linear_heads import Heads, beside_words, fit_head
+from al_core.models.linear_heads import Heads, fit_head, mixture
 from al_core.models.linear_heads import temperature as best_temperature
 from al_core.models.network import Network, Pretrained
 from al_core.models.prediction import Predictions, predict
@@ -89,8 +89,8 @@ class RoundTask:
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained(ABC):
     """A round's model. ``history`` is that of its training; ``power``, that of its class weights.
-    Its logits are divided by ``temperature``, found as ``calibrated_by`` says; ``by_words`` is the
-    weight of those of words, which are added. ``network`` is None for a head on embeddings."""
+    Its logits are divided by ``temperature``, found as ``calibrated_by`` says; where those of words
+    are added, ``mixed`` are the weights of both. ``network`` is None for a head on embeddings."""
 
     task: RoundTask
     hardware: Hardware
@@ -99,7 +99,7 @@ class Trained(ABC):
     power: float
     temperature: float
     calibrated_by: str
-    by_words: float | None = None
+    mixed: tuple[float, float] | None = None
 
     @abstractmethod
     def predict_test(self, wanted: NDArray[np.int64]) -> Work[Predictions]:
@@ -148,9 +148,9 @@ class TrainedHead(Trained):
         yield Progress(phase, 0, 0, "", 0)
         embeddings = embeddings.to(self.hardware.device)
         logits = self.head.logits(embeddings)[0]
-        if self.task.words is not None and self.by_words is not None:
-            words = self.task.words.to(self.hardware.device)
-            logits = logits + self.by_words * words.logits(embeddings)
+        if self.task.words is not None and self.mixed is not None:
+            words = self.task.words.to(self.hardware.device).logits(embeddings)
+            logits = self.mixed[0] * logits + self.mixed[1] * words
         return Predictions(logits.softmax(1).cpu(), embeddings)
 
 
@@ -166,11 +166,11 @@ def train_head(
     x, y = x.to(hardware.device), y.to(hardware.device)
     classes, weighting = len(task.config.class_names), task.config.train.class_weights
     head, by = fit_head(x, y, classes, generator, weighting)
-    by_words = None
+    mixed = None
     if task.words is not None:
-        head, by, by_words = beside_words(head, by, task.words.to(hardware.device).logits(x), y)
+        mixed = mixture(by.left_out, task.words.to(hardware.device).logits(x), y)
     return TrainedHead(
-        task, hardware, None, [], by.power, by.temperature, CROSS_VALIDATION, by_words,
+        task, hardware, None, [], by.power, by.temperature, CROSS_VALIDATION, mixed,
         head=head, features=features,
     )  # fmt: skip
 

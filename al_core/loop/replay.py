@@ -82,7 +82,8 @@ def replay(
             by_pixels = batch.reasons is not None and batch.reasons.by_pixels
             # Without a model, all images that were there were looked at when the batch was chosen.
             seen = batch.model_position or len(then.manifest.rows if then.manifest else ())
-            about = (batch.model, seen, by_pixels, then.embedded)
+            asked = (then.config.model, then.config.image_size, then.classes)
+            about = (batch.model, seen, by_pixels, then.embedded, asked)
             if predictions is None or made_from != about:
                 made_from, predictions = about, None
                 images = images_of(then, dataset)

@@ -70,8 +70,8 @@ def run_round(task: RoundTask, hardware: Hardware) -> Work[Outcome]:
     metrics = measure(measured, _targets(task, measured)) if measured else None
     if metrics and config.train.class_weights != "off":
         metrics["power"] = model.power
-    if metrics and model.by_words is not None:
-        metrics["by_words"] = model.by_words
+    if metrics and model.mixed is not None:
+        metrics["mixed"] = model.mixed
     record = RoundRecord(
         round=number,
         labeled=len(pool.labeled),

@@ -74,7 +74,9 @@ def _of_picture(encoder: Encoder, hardware: Hardware, picture: bytes) -> Tensor:
     try:
         pixels = decode(picture, encoder.square)
     except Exception as error:  # damaged files raise nearly anything
-        raise SourceError("This is no picture that can be read.") from error
+        many = "Bomb" in type(error).__name__ or "pixels" in str(error)
+        what = "has too many pixels" if many else "is none that can be read"
+        raise SourceError(f"The picture to look for {what}; drop another one.") from error
     network = encoder.build(encoder.on(hardware))
     rows, _ = embedded(network, pixels[None], encoder.width, hardware)
     return F.normalize(torch.from_numpy(rows[0]).float(), dim=0)

@@ -25,7 +25,6 @@ ITERATIONS = 100  # of L-BFGS
 SEARCHING = 30  # the same while comparing penalties: the best one shows long before the end
 BLOCK = 8192
 COOLEST, HOTTEST = 0.25, 8.0  # temperatures
-LEAST_OF_HEAD = 1e-3  # its weight beside words: at none, its temperature would be infinite
 ROWS, COLUMNS = 64, 16  # of a matrix product: padded to multiples of these, to fill whole tiles
 
 
@@ -211,16 +210,6 @@ def temperature(probs: Tensor, labels: Tensor) -> float:
     return float(np.exp(best.x))
 
 
-def beside_words(
-    head: Heads, validation: Validation, words: Tensor, labels: Tensor
-) -> tuple[Heads, Validation, float]:
-    """What :func:`fit_head` has found, for logits that are added to those of ``words``, float
-    ``[L,C]`` of the labelled images, and the weight to add these with."""
-    of_head, of_words = mixture(validation.left_out, words, labels)
-    temperature = validation.temperature / of_head
-    return head.calibrated(1 / of_head), replace(validation, temperature=temperature), of_words
-
-
 def mixture(head: Tensor, words: Tensor, labels: Tensor) -> tuple[float, float]:
     """The weights with which logits of a ``head`` and of ``words``, float ``[n,C]``, add up to
     those that tell the ``labels`` int64 ``[n]`` best, of images that neither has seen: Heskes,
@@ -237,8 +226,9 @@ def mixture(head: Tensor, words: Tensor, labels: Tensor) -> tuple[float, float]:
             (slope,) = torch.autograd.grad(loss, each)
         return loss.item(), slope.double().cpu().numpy()
 
-    bounds = [(LEAST_OF_HEAD, None), (0, None)]
-    found = minimize(loss_and_slope, np.ones(2), jac=True, bounds=bounds, method="L-BFGS-B")
+    found = minimize(
+        loss_and_slope, np.ones(2), jac=True, bounds=[(0, None)] * 2, method="L-BFGS-B"
+    )
     return float(found.x[0]), float(found.x[1])
 
 

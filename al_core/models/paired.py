@@ -36,11 +36,11 @@ def p_of_gap(
     return float((1 + (drawn >= observed - 1e-9).sum()) / (1 + DRAWS))
 
 
-def holm(tested: Sequence[float]) -> list[float]:
-    """Values of p, in order, corrected for their number: Holm, "A simple sequentially rejective
-    multiple test procedure" (1979)."""
+def holm(tested: Sequence[float], among: int = 0) -> list[float]:
+    """Values of p, in order, corrected for their number, or for that of all that could have been
+    tested, ``among``: Holm, "A simple sequentially rejective multiple test procedure" (1979)."""
     corrected, largest = [*tested], 0.0
     for rank, i in enumerate(np.argsort(tested, kind="stable").tolist()):
-        largest = max(largest, min(1.0, (len(tested) - rank) * tested[i]))
+        largest = max(largest, min(1.0, (max(among, len(tested)) - rank) * tested[i]))
         corrected[i] = largest
     return corrected

@@ -58,6 +58,7 @@ class Simulation:
             "weights": config.model.weights,
             "stem": config.model.stem,
             "image_size": config.image_size,
+            **({"prompts": config.model.prompts} if config.model.knows_words else {}),
             **asdict(config.train),
         }
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from al_core.loop.search import Found
 
 PAGE = 60  # images shown at once
-STATE = "found"  # session state: what is shown, so that it stays while it is labelled
+LONGEST = 300  # characters; encoders read no more
+# Session state: what is shown, so that it stays while it is labelled; what is looked for by; words.
+STATE, BY, KEPT = "found", "found-by", "found-words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +45,41 @@ class Shown:
 @st.fragment
 @errors_shown()
 def find(context: DeskContext) -> None:
-    """A box for words, one for a picture, and the grid of what was found."""
-    by_words, by_picture = _lacks(context.experiment.config.model)
+    """A box for words, one for a picture, and the grid of what was found by the last of the two."""
+    no_words, no_picture = _lacks(context.experiment.config.model)
     left, right = st.columns(2, vertical_alignment="top")
+    # Streamlit forgets a field that is not on the page; who comes back finds it as it was.
+    st.session_state.setdefault("find-words", st.session_state.get(KEPT, ""))
     text = left.text_input(
         "In words",
         placeholder="a red tractor in snow",
-        disabled=bool(by_words),
+        max_chars=LONGEST,
+        disabled=bool(no_words),
         key="find-words",
+        on_change=_look_by,
+        args=("words",),
         help="The encoder compares what you write with each picture: whole phrases do best.",
-    )
+    ).strip()
+    st.session_state[KEPT] = text
     labelled = left.toggle("Also those with labels", key="find-labelled")
     file = right.file_uploader(
-        "By a picture like them", [*ENDINGS], disabled=bool(by_picture), key="find-picture"
+        "By a picture like them",
+        [*ENDINGS],
+        disabled=bool(no_picture),
+        key="find-picture",
+        on_change=_look_by,
+        args=("picture",),
     )
-    for sentence in dict.fromkeys(filter(None, (by_words, by_picture))):
+    for sentence in dict.fromkeys(filter(None, (no_words, no_picture))):
         show_info(sentence)
-    query: str | bytes = file.getvalue() if file is not None else text.strip()
-    if query and not (by_picture if file is not None else by_words):
-        _results(context, query, labelled)
+    if file is not None and not no_picture and (st.session_state.get(BY) == "picture" or not text):
+        _results(context, file.getvalue(), labelled)
+    elif text and not no_words:
+        _results(context, text, labelled)
+
+
+def _look_by(what: str) -> None:
+    st.session_state[BY] = what
 
 
 def _lacks(model: ModelConfig) -> tuple[str, str]:
@@ -92,7 +110,8 @@ def _results(context: DeskContext, query: str | bytes, labelled: bool) -> None:
     experiment = context.experiment
     of = query if isinstance(query, bytes) else query.encode()
     digest = blake2b(of, digest_size=8).hexdigest()
-    key = f"find in {experiment.id} {type(query).__name__} {digest} {labelled}"
+    by = experiment.config.model.weights
+    key = f"find in {experiment.id} by {by} {type(query).__name__} {digest} {labelled}"
     shown: Shown | None = st.session_state.get(STATE)
     if shown is None or shown.key != key:
         job = loaded(key, lambda: _find(context, query, labelled))

@@ -35,7 +35,8 @@ HOW = (
     "Each labelled image is answered once, by a linear head that has learned the other labels "
     "(five-fold cross-validation, the same folds for all, copies of an image in one). A strategy "
     "chose most of these images, and those are usually harder than the rest of the pool: this "
-    "ranks encoders, and does not measure the model."
+    "ranks encoders, and does not measure the model. Beside an encoder that knows words, its head "
+    "counts them as rounds do; the class names alone have learned no label."
 )
 PAIRED = (
     "Intervals may overlap where encoders differ: they are told apart image by image, by a paired "

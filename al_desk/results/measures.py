@@ -32,13 +32,16 @@ def by_words(experiment: Experiment, measure: Measure) -> tuple[float, str] | No
         return None
     share = estimate(metrics["words"], measure).value
     told = (
-        "Grey, unbroken: what the encoder makes of the class names alone, by the prompts among the "
+        "Grey, dashed: what the encoder makes of the class names alone, by the prompts among the "
         "settings of the training."
     )
-    if (weight := metrics.get("by_words")) is not None:
+    if (mixed := metrics.get("mixed")) is not None:
+        of_labels, of_names = (
+            f"{weight:.2f} times" if weight else "not at all" for weight in mixed
+        )
         told += (
-            f" The last round's model adds them to what it learned, {weight:.2f} times, as "
-            "cross-validation on the labels chose."
+            f" The last round's model counts what the labels taught it {of_labels}, and the names "
+            f"{of_names}, as cross-validation on the labels chose."
         )
     return None if math.isnan(share) else (share, told)
 

@@ -23,6 +23,7 @@ class Machine:
 
     rate: float
     there: frozenset[str]
+    kept: frozenset[str]  # of those, what need not be downloaded
     reached: bool  # the hub, at that time, in seconds
     at: float
 
@@ -67,7 +68,9 @@ def _get_ready(model: ModelConfig, class_names: Sequence[str]) -> Work[None]:
     yield Progress("Getting ready", 0, 0, "", 0)
     if could_be_had(model.weights, reached=False):
         encoder = yield from encoder_of(model, "")
-        words_for(encoder, class_names, range(len(class_names)), model.prompts)
+        words_for(
+            encoder, [(name,) for name in class_names], range(len(class_names)), model.prompts
+        )
 
 
 def _look() -> Work[Machine]:
@@ -78,5 +81,8 @@ def _look() -> Work[Machine]:
 
     yield Progress("Looking which encoder suits this machine", 0, 0, "", 0)
     reached = is_reached()
-    there = frozenset(name for name in ENCODERS if could_be_had(name, reached))
-    return Machine(rate_of_products(find_hardware()), there, reached, time.monotonic())
+    there, kept = (
+        frozenset(name for name in ENCODERS if could_be_had(name, by_hub))
+        for by_hub in (reached, False)
+    )
+    return Machine(rate_of_products(find_hardware()), there, kept, reached, time.monotonic())

@@ -52,7 +52,7 @@ def defaults_for(source: str) -> tuple[ExperimentConfig, Why]:
     start = START if images < MANY else plain.start
     model = ModelConfig(encoder.name, head="linear")
     settings = replace(plain, start=start, strategy=THEN, model=model)
-    words = _in_words(encoder, this.seconds_for(encoder, images), settings)
+    words = _in_words(encoder, this, images, settings)
     return settings, Why(words, f"{source} {to_label} {encoder.name}")
 
 
@@ -72,11 +72,13 @@ def _from_scratch(to_label: int = UNKNOWN) -> ExperimentConfig:
     return replace(some, initial=initial, per_round=per_round, rounds=rounds)
 
 
-def _in_words(encoder: Offered, seconds: float, settings: ExperimentConfig) -> str:
+def _in_words(encoder: Offered, this: Machine, images: int, settings: ExperimentConfig) -> str:
+    seconds = this.seconds_for(encoder, images)
+    first = f", once {encoder.megabytes:,} MB are downloaded" * (encoder.name not in this.kept)
     by = f"chosen by {titled(START)} among those seen"
-    chosen = by if settings.start == START else "drawn at random"
+    chosen = by if settings.start == START and not first else "drawn at random"
     return (
-        f"{encoder.title} looks at the pictures: about {duration(seconds)} on this machine; "
+        f"{encoder.title} looks at the pictures: about {duration(seconds)} on this machine{first}; "
         f"meanwhile you label. The first {settings.initial} are {chosen}."
     )
 

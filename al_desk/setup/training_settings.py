@@ -190,7 +190,7 @@ def model_and_training(
                  "“Auto” chooses by the labels; a network then takes four times as long to train."),
     )  # fmt: skip
     if embeddings and weights == "none":
-        return ModelConfig(head="linear", embeddings=embeddings), changed
+        return ModelConfig(head="linear", embeddings=embeddings, prompts=prompts), changed
     new_minutes = model.learn_minutes if learn_minutes == minutes else float(learn_minutes)
     new_head: Head = "fine-tune" if weights == "none" else head
     if weights.startswith(LIBRARIES) or architecture:

@@ -71,7 +71,7 @@ def accuracy_curve(table: pd.DataFrame, title: str, beside: Beside) -> Layers:
         name, share = beside.floor
         levels.append((f"Always {name}", share, [2, 3]))
     if beside.words is not None:
-        levels.append(("By the class names alone", beside.words, [1, 0]))
+        levels.append(("By the class names alone", beside.words, [8, 4]))
     for words, share, dash in levels:
         row = {"share": share, "words": f"{words}: {share:.1%}"}
         at = alt.Chart(pd.DataFrame([row])).encode(y=y)

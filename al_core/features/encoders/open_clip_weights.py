@@ -34,6 +34,7 @@ NOTE = "open_clip_config.json"  # in a repository that says itself what its towe
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that is there
 OF_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 AT_ONCE = 64  # texts
+SOME = 5  # names that an error lists
 INSTALL = "install it by “pip install -r requirements-text.txt”"
 
 
@@ -152,8 +153,14 @@ def _built_in(name: str) -> _Towers | None:
     shown = open_clip.get_pretrained_cfg(model, tag)
     if not shown:
         if model in open_clip.list_models():
-            tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
-            raise WeightsError(f"open_clip has no {model} “{tag}”; it has: {tags}.")
+            tags = open_clip.list_pretrained_tags_by_model(model)
+            some = ", ".join(tags[:SOME]) + ", …" * (len(tags) > SOME) if tags else "none"
+            raise WeightsError(f"open_clip has no {model} “{tag}”; it has: {some}.")
+        if not model:
+            raise WeightsError(
+                f"{name} is no encoder: {OPEN_CLIP}MODEL/TAG is one, as open_clip calls it, or "
+                f"{OPEN_CLIP}ORGANISATION/REPOSITORY of a hub."
+            )
         return None
     if not (where := shown.get("hf_hub")):
         raise WeightsError(f"The weights of {name} are on no hub; choose others of its kind.")
