@@ -2,8 +2,9 @@
 than all that a page does afterwards."""
 
 import re
+from contextlib import suppress
 
-from playwright.sync_api import BrowserContext, Dialog, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Error, Page, expect
 
 SCREEN = {"width": 1280, "height": 720}
 _idle: list[Page] = []
@@ -34,13 +35,30 @@ def leave(page: Page) -> None:
     if _idle:
         page.close()
         return
-    page.goto("about:blank")
-    _idle.append(page)
+    try:
+        page.goto("about:blank")
+    except Error:  # it hangs: another one will do
+        page.close()
+    else:
+        _idle.append(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until the page is drawn to its end: before, what is on it may be drawn anew, and what
+    was done to it lost."""
+    page.locator("[data-test-script-state=notRunning]").wait_for(timeout=60_000)
 
 
 def more(page: Page) -> None:
     """Open what the form for a new experiment has besides its three questions."""
     heading = page.get_by_role("paragraph").filter(has_text=re.compile(r"^More$"))
-    # While the form is drawn anew, what it was before may stand beside it.
-    expect(heading).to_have_count(1)
-    heading.click()
+    inside = page.get_by_role("combobox", name="Weights to start from")
+    for _ in range(5):
+        settled(page)
+        # While the form is drawn anew, what it was before may stand beside it.
+        expect(heading).to_have_count(1)
+        heading.click()
+        with suppress(AssertionError):  # a job that ends meanwhile has the form drawn anew
+            expect(inside).to_be_visible(timeout=5_000)
+            return
+    expect(inside).to_be_visible()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import expect
+from tabs import settled
 from tiny import folder_of, loaded, shades, shard, zipped
 
 from al_core.cli.main import main
@@ -133,6 +134,7 @@ def test_the_form_offers_those_folders_and_refuses_any_other(
         path.fill(f"{listed}/../private")
         path.press("Enter")
         expect(page.get_by_text("This desk reads files in")).to_be_visible()
+        settled(page)
         box = page.get_by_test_id("upload")
         archive = tmp_path / "pets.zip"
         archive.write_bytes(zipped(shades(*NAMES)))
