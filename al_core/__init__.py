@@ -5,7 +5,6 @@ From the bottom up; tests/test_architecture.py says which may import which.
     errors, progress     sentences for a person; long work as a generator
     seeds                named streams of random numbers
     names, limits        which names are allowed, and which values of settings
-    prompts              what an encoder is told a class looks like
     jobs                 background jobs, with progress and cancel
     files                paths, all-or-nothing writing, locks, arrays, CSV cells, downloads
     sources              where images come from: digits, CIFAR-10, folders, tables, uploads

@@ -14,8 +14,7 @@ from al_core.errors import ConfigError
 from al_core.files.paths import located
 from al_core.images.dataset import LARGEST, SMALLEST
 from al_core.limits import number, one_of, text, whole_number, yes_or_no
-from al_core.names import check_class_names, counted
-from al_core.prompts import check_prompts
+from al_core.names import check_class_names, check_prompts, counted
 from al_core.strategies.registry import STRATEGIES
 
 LEARNED = "learned"  # from the pool's own images
@@ -58,7 +57,7 @@ class ModelConfig:
     CPU. Frozen features always use the stem of their weights.
 
     ``prompts``, a line each, are what an encoder that knows words is told of each class, see
-    :mod:`al_core.prompts`.
+    :func:`al_core.names.texts_for`.
     """
 
     weights: str = "none"

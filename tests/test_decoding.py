@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import encoded, picture
 
 from al_core.pictures.decoding import decode
-from al_core.pictures.square import Square, by_pillow, by_torch
+from al_core.pictures.square import Square, by_pillow, by_torch, scaling
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,22 @@ def test_torch_scales_as_pillow_does(size):
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 1
     assert np.mean(ours != theirs) < 0.02
+
+
+@pytest.mark.parametrize("problem", [ValueError, NotImplementedError])
+def test_a_torch_that_does_not_know_the_filter_leaves_scaling_to_pillow(problem, monkeypatch):
+    def refuse(*_, **__):
+        raise problem("only bilinear and bicubic")
+
+    monkeypatch.setattr("torch.nn.functional.interpolate", refuse)
+    scaling.cache_clear()
+    image = Image.effect_noise((64, 64), 90).convert("RGB")
+    try:
+        pixels, called = decode(encoded(image), Square(32)), scaling()[0]
+    finally:
+        scaling.cache_clear()
+    assert (pixels == np.asarray(by_pillow(image, (32, 32))).transpose(2, 0, 1)).all()
+    assert called == "by pillow"  # other embeddings than by torch
 
 
 @given(

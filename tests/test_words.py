@@ -34,8 +34,8 @@ from al_core.loop.features import features_for
 from al_core.loop.measured_anew import measured_anew
 from al_core.loop.replay import replay
 from al_core.models.linear_heads import mixture
+from al_core.names import check_prompts, texts_for
 from al_core.progress import finish
-from al_core.prompts import check_prompts, texts_for
 from al_core.seeds import generator
 from al_core.store.records import Batch
 from al_core.store.store import Store

@@ -23,7 +23,7 @@ from al_core.files.atomic import PART, remove, whole_file, whole_path
 from al_core.store.records import LogPosition
 
 ABANDONED_SECONDS = 3600  # after which an unfinished file counts as abandoned
-BEFORE = -1  # the model before the first is trained; it has embeddings only
+BEFORE = -1  # the model before the first is trained; it has learned no label
 
 
 @dataclass(frozen=True, slots=True, eq=False)

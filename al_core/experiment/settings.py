@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError
 from al_core.experiment.experiment import Experiment
-from al_core.names import counted
-from al_core.prompts import check_prompts
+from al_core.names import check_prompts, counted
 
 if TYPE_CHECKING:
     from al_core.store.store import Store

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from al_core.features.encoders.encoder import Encoder, Texts
-from al_core.prompts import texts_for
+from al_core.names import texts_for
 
 BLOCK = 8192  # images at a time
 KEPT = 8  # classes and prompts

@@ -176,7 +176,7 @@ def latest_predictions(
 
     They are of the images as they were when it was trained; which of them hold for those that are
     there now, :meth:`PoolPredictions.known_to` says. Before the first round all classes are
-    equally likely, but images have embeddings. Raises WeightsError for a damaged file.
+    equally likely, but where the encoder knows words. Raises WeightsError for a damaged file.
     """
     size, classes = experiment.pool_size, len(experiment.config.class_names)
     number = experiment.next_round - 1

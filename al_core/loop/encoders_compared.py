@@ -25,8 +25,7 @@ from al_core.experiment.experiment import Experiment
 from al_core.features.embed import features_folder
 from al_core.features.embedding_files import signature_in, stored_in
 from al_core.features.encoders.catalogue import ENCODERS, titled
-from al_core.features.encoders.find import encoder_of
-from al_core.features.encoders.open_clip_weights import is_kept
+from al_core.features.encoders.find import could_be_had, encoder_of
 from al_core.features.read import read_features
 from al_core.files.paths import home, located
 from al_core.images.dataset import Dataset, identities
@@ -168,8 +167,8 @@ def _by_words(
     words and whose weights are still here."""
     model = replace(experiment.config.model, weights=one.model.weights)
     config = replace(experiment.config, model=model, image_size=one.image_size)
-    with suppress(ActiveLearningError):  # what it needs may not be installed any more
-        if one.model.knows_words and is_kept(one.model.weights):
+    with suppress(ActiveLearningError):  # its tokenizer may be missing
+        if one.model.knows_words and could_be_had(one.model.weights, reached=False):
             words = yield from words_of(replace(experiment, config=config), dataset)
             return None if words is None else words.to(embeddings.device).logits(embeddings)
     return None

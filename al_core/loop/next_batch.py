@@ -48,7 +48,8 @@ def choose_by(
 
     Images that came since, those whose pictures have changed, and those without embeddings yet have
     no predictions, and wait for the next model; where no others are left, or before the first model
-    too few to choose from, some are drawn at random.
+    too few to choose from, some are drawn at random. A batch by class names alone is sorted by
+    what they say.
     """
     experiment = replace(experiment, embedded=predictions.embedded)
     config, predicted = experiment.config, predictions.known_to(experiment)

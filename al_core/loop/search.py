@@ -71,10 +71,12 @@ def find_images(
 
 
 def _of_picture(encoder: Encoder, hardware: Hardware, picture: bytes) -> Tensor:
+    from PIL import Image
+
     try:
         pixels = decode(picture, encoder.square)
     except Exception as error:  # damaged files raise nearly anything
-        many = "Bomb" in type(error).__name__ or "pixels" in str(error)
+        many = isinstance(error, Image.DecompressionBombError) or "too many pixels" in str(error)
         what = "has too many pixels" if many else "is none that can be read"
         raise SourceError(f"The picture to look for {what}; drop another one.") from error
     network = encoder.build(encoder.on(hardware))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from al_core.pictures.digests import DIGEST, FILES, digest_of, digest_of_file
 from al_core.pictures.same_picture import JPEG, shows
-from al_core.pictures.square import Resize, Square, by_pillow, by_torch, fitted
+from al_core.pictures.square import Resize, Square, by_pillow, fitted, scaling
 from al_core.pictures.values import (
     COLOURS,
     Range,
@@ -155,7 +155,7 @@ def decode(
     are shown in one of ``ranges``, or their own (:mod:`al_core.pictures.values`). Raises what
     :func:`whole` does.
     """
-    row = _row(_upright(picture, square.size)[0], square, by_torch)
+    row = _row(_upright(picture, square.size)[0], square, scaling()[1])
     if not isinstance(row, Values):
         return row
     return shaded(row, ranges.get(row.kind) or range_of(row.kind, row.low, row.high))

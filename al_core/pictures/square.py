@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 Resize = Callable[["PILImage", tuple[int, int]], "PILImage"]
 
 IMAGENET = (124, 116, 104)  # the mean of its colours
-SCALED = "by torch"  # how encoders' pictures are; a part of what tells embeddings from others
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,28 @@ def by_pillow(image: PILImage, size: tuple[int, int]) -> PILImage:
 
 
 def by_torch(image: PILImage, size: tuple[int, int]) -> PILImage:
-    """The same of mode RGB in a fifth of the time; of 250 values one differs, by one."""
+    """The same of mode RGB in a fifth of the time; of 250 values one differs, by one. For a torch
+    that knows the filter, see :func:`scaling`."""
     import torch
     from PIL import Image
     from torch.nn.functional import interpolate
 
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    try:
-        scaled = interpolate(pixels, size[::-1], mode="lanczos", antialias=True)
-    except NotImplementedError:  # torch before it knew this filter
-        return by_pillow(image, size)
+    scaled = interpolate(pixels, size[::-1], mode="lanczos", antialias=True)
     return Image.fromarray(scaled[0].permute(1, 2, 0).contiguous().numpy())
+
+
+@cache
+def scaling() -> tuple[str, Resize]:
+    """How pictures are scaled for encoders, and what that is called, which is a part of what tells
+    embeddings from others: an older torch does not know the filter, and says so in several ways."""
+    from PIL import Image
+
+    try:
+        by_torch(Image.new("RGB", (4, 4)), (2, 2))
+    except (ValueError, NotImplementedError):
+        return "by pillow", by_pillow
+    return "by torch", by_torch
 
 
 def fitted(image: PILImage, square: Square, resize: Resize = by_pillow) -> PILImage:

@@ -176,9 +176,10 @@ class Reasons:
     """Why each of the n images of a batch was chosen.
 
     ``pool`` images were compared; ``top`` ``[n][k]`` are the most likely classes with their
-    probabilities, best first, None before there was a model; ``rank`` ``[n]`` is the place by
-    score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the most
-    similar labelled images. ``by_pixels``: similarity was judged by pixels, for lack of features.
+    probabilities, best first, None while nothing told one from another; ``rank`` ``[n]`` is the
+    place by score, 1 the best, None where the strategy has no score; ``nearest`` ``[n][k]`` are the
+    most similar labelled images. ``by_pixels``: similarity was judged by pixels, for lack of
+    features.
     """
 
     pool: int

@@ -54,6 +54,7 @@ def _frame(context: DeskContext, grid: Grid, of: ImageSet, images: Sequence[int]
 
 
 def guesses_of(batch: Batch) -> Guesses:
-    """The model's guess for each image of a batch; empty before there was a model."""
+    """The guess for each image of a batch, the model's or that of class names; empty before there
+    was either."""
     top = batch.reasons.top if batch.reasons else None
     return {i: best[0] for i, best in zip(batch.images, top, strict=True)} if top else {}

@@ -19,12 +19,13 @@ AGAIN_S = 60.0  # after which a hub that did not answer is asked again
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A server: the ``rate`` of its matrix products, in billion operations a second, and which of
-    the encoders that are offered are ``there``, in the cache of the hub or on it."""
+    the encoders that are offered are ``there``, in the cache of the hub, where they are ``kept``,
+    or on it, if it was ``reached``; ``at`` a time, in seconds of a monotonic clock."""
 
     rate: float
     there: frozenset[str]
-    kept: frozenset[str]  # of those, what need not be downloaded
-    reached: bool  # the hub, at that time, in seconds
+    kept: frozenset[str]
+    reached: bool
     at: float
 
     def best_for(self, images: int) -> Offered | None:

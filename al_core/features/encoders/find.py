@@ -27,7 +27,7 @@ from al_core.models.fast_inference import InferenceNetwork
 from al_core.models.hardware import CPU, Hardware, find_hardware
 from al_core.models.network import Pretrained
 from al_core.models.weights import pretrained_weights, read_weights
-from al_core.pictures.square import SCALED, Square
+from al_core.pictures.square import Square, scaling
 from al_core.progress import Work
 from al_core.seeds import generator
 
@@ -93,7 +93,7 @@ def resnet18(name: str, pretrained: Pretrained, size: int | None = None) -> Enco
     dtype = find_hardware().dtype if square.size > SMALL else torch.float32
     digest = pretrained.digest + "-bf16" * (dtype == torch.bfloat16)
     if square.size > SMALL:
-        digest += "-" + SCALED.replace(" ", "-")
+        digest += "-" + scaling()[0].replace(" ", "-")
     width = len(pretrained.backbone["layer4.1.bn2.weight"])
     return Encoder(name, digest, width, square, lambda: pretrained, _resnet18, dtype)
 

@@ -91,9 +91,7 @@ class _Towers:
                 towers: nn.Module = open_clip.create_model(
                     of, str(path) if self.built_in else None, force_quick_gelu=quick, **sized
                 )
-        except (
-            Exception
-        ) as error:  # torch, safetensors and open_clip each raise errors of their own
+        except Exception as error:  # each library that takes part raises errors of its own
             cause = " ".join(str(error).split())[:200].rstrip(".")
             raise WeightsError(f"{path} holds no {self.name} ({cause}).") from error
         check_finite(towers, path)

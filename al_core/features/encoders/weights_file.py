@@ -11,7 +11,7 @@ from torch import nn
 
 from al_core.errors import DownloadError, WeightsError
 from al_core.files.hub import NotThere, check_can_be_had, fetched
-from al_core.pictures.square import SCALED
+from al_core.pictures.square import scaling
 from al_core.progress import Work
 
 
@@ -44,7 +44,7 @@ def digest_of(path: Path, about: tuple[object, ...]) -> str:
     if not path.is_file():
         raise WeightsError(f"There is no file of weights {path}.")
     stat = path.stat()
-    whole = _of_bytes(path, stat.st_size, stat.st_mtime_ns) + repr((*about, SCALED)).encode()
+    whole = _of_bytes(path, stat.st_size, stat.st_mtime_ns) + repr((*about, scaling()[0])).encode()
     return blake2b(whole, digest_size=8).hexdigest()
 
 
