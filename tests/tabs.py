@@ -62,3 +62,23 @@ def more(page: Page) -> None:
             expect(inside).to_be_visible(timeout=5_000)
             return
     expect(inside).to_be_visible()
+
+
+def choose(page: Page, field: str, value: str) -> None:
+    """Choose from a list, or add to it where it takes what it has not; again where a run that ended
+    meanwhile has closed it."""
+    named = [page.get_by_role("option", name=n, exact=True) for n in (value, f"Add: {value}")]
+    box = page.get_by_role("combobox", name=field, exact=True)
+    around = page.get_by_test_id(re.compile("^st(Select|MultiSelect)")).filter(has=box)
+    for _ in range(5):
+        settled(page)
+        box.click()  # first, for its list closes as the page scrolls to it
+        box.fill("")  # or Streamlit takes what was added to the value alone
+        box.fill(value)
+        with suppress(Error):
+            named[0].or_(named[1]).first.click(timeout=5_000)
+            page.keyboard.press("Escape")  # a list from which several are chosen stays open
+            settled(page)
+            if box.input_value() == value or around.get_by_text(value, exact=True).count() > 0:
+                return
+    raise AssertionError(f"{value} could not be chosen as {field}")

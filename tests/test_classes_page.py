@@ -1,15 +1,14 @@
 """Classes that change while somebody labels, in a real browser."""
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from desk import A_ROUND, BY_HAND, QUICK, Desk, batch, hand_in, images
 from PIL import Image
-from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
+from tabs import choose
 from tiny import encoded
 from waiting import until
 
@@ -41,23 +40,6 @@ def labels(page: Page) -> list[str]:
     return page.get_by_test_id("tile").evaluate_all(
         "tiles => tiles.map(tile => tile.dataset.label)"
     )
-
-
-def choose(page: Page, field: str, value: str) -> None:
-    """Choose from a list, again where a run that ended meanwhile has closed it."""
-    box = page.get_by_role("combobox", name=field, exact=True)
-    field_ = page.get_by_test_id(re.compile("^st(Select|MultiSelect)")).filter(has=box)
-
-    def is_chosen() -> bool:
-        return box.input_value() == value or field_.get_by_text(value, exact=True).count() > 0
-
-    while not is_chosen():
-        expect(page.locator("[data-test-script-state=running]")).to_have_count(0)
-        box.click()
-        box.fill(value)
-        with suppress(PlaywrightError):
-            page.get_by_role("option", name=value, exact=True).first.click(timeout=5_000)
-        page.keyboard.press("Escape")  # a list from which several are chosen stays open
 
 
 def change(page: Page, act: str, **fields: str) -> None:

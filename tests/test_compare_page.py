@@ -11,6 +11,7 @@ import pytest
 from desk import A_ROUND, QUICK, Desk, prepared, read
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
+from tabs import choose
 
 from al_core.analysis.curves import Curve
 from al_core.experiment.class_acts import change_classes, merge
@@ -73,11 +74,8 @@ def test_two_experiments_and_a_table_are_compared_with_no_experiment_open(desk: 
     page = desk.open()
     page.get_by_text("Compare", exact=True).click(timeout=A_ROUND)
     expect(page.get_by_text("Choose experiments or simulations above")).to_be_visible()
-    chooser = page.get_by_role("combobox", name="Experiments and simulations")
     for name in (one, other):
-        chooser.fill(name)
-        page.get_by_role("option", name=name, exact=True).click()
-    page.keyboard.press("Escape")
+        choose(page, "Experiments and simulations", name)
     alone = f"{other} and {one}: one run each says nothing about chance"
     expect(
         page.get_by_text(alone).or_(page.get_by_text(f"{one} and {other}: one run"))

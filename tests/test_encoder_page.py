@@ -7,7 +7,7 @@ import pytest
 from encoders import app_offering
 from hub import VIT, Hub, hub, weights_of
 from playwright.sync_api import BrowserContext, expect
-from tabs import leave, more, tab
+from tabs import choose, leave, more, tab
 from tiny import photographs_in
 
 from al_core.experiment.experiment import open_experiment
@@ -81,9 +81,7 @@ def test_without_a_hub_the_form_says_so_and_starts_without_an_encoder(
         more(page)
         weights = page.get_by_role("combobox", name="Weights to start from")
         expect(weights).to_have_value("None")
-        weights.click()
-        weights.press_sequentially("DINOv2 small")
-        page.keyboard.press("Enter")
+        choose(page, "Weights to start from", "DINOv2 small")
         expect(page.get_by_text("few labels go far. 88 MB. Licence: Apache 2.0")).to_be_visible()
         page.get_by_role("button", name="Start experiment").click()
         told = page.get_by_test_id("stAlert").filter(has_text="The encoder cannot be had")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from desk import A_ROUND, QUICK, Desk, hand_in, label_all, tiles
 from playwright.sync_api import expect
+from tabs import choose
 from tiny import picture
 
 from al_core.config import ExperimentConfig, ModelConfig, TrainConfig
@@ -98,8 +99,7 @@ def test_the_strategy_of_an_experiment_is_changed_and_its_next_batch_is_chosen_b
     expect(hint).to_be_visible()
     grid = page.get_by_test_id("label-grid")
     grid.evaluate("grid => { grid.isTheSame = true; }")
-    page.get_by_role("combobox", name="Strategy").click()
-    page.get_by_role("option", name="MaxHerding").click()
+    choose(page, "Strategy", "MaxHerding")
     tiles(page, 6).first.click()  # back from the sidebar
     label_all(page, 6)
     expect(hint).to_have_count(0)
@@ -117,10 +117,7 @@ def test_a_training_that_cannot_go_on_offers_its_settings_and_goes_on_with_other
     page = desk.open(experiment)
     expect(page.get_by_text("gone.safetensors").first).to_be_visible(timeout=A_ROUND)
     page.get_by_role("button", name="Save settings").wait_for()
-    weights = page.get_by_role("combobox", name="Weights to start from")
-    weights.click()
-    weights.press_sequentially("None")  # the list is longer than what it shows
-    page.get_by_role("option", name="None", exact=True).click()
+    choose(page, "Weights to start from", "None")
     page.get_by_role("spinbutton", name="Images per round").fill("7")
     page.get_by_role("spinbutton", name="Rounds", exact=True).fill("500")
     page.keyboard.press("Tab")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from desk import A_ROUND, QUICK, Desk, hand_in, tiles
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+from tabs import choose
 from tiny import encoded
 
 from al_core.experiment.start import start_experiment
@@ -94,9 +95,7 @@ def test_names_that_try_to_be_code_are_shown_and_run_nothing(desk: Desk, tmp_pat
 
     page.get_by_text("Review", exact=True).click()
     expect(page.get_by_test_id("tile").first).to_be_visible(timeout=WAIT)
-    page.get_by_role("combobox", name="Annotator").click()
-    expect(page.get_by_role("option", name=ANNOTATOR, exact=True)).to_be_visible(timeout=WAIT)
-    page.keyboard.press("Escape")
+    choose(page, "Annotator", ANNOTATOR)
     nothing_ran(page, wrong)
     page.get_by_text("Compare", exact=True).click()
     expect(page.get_by_text("How to read this")).to_be_visible(timeout=WAIT)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from desk import A_ROUND, QUICK, Desk, batch, hand_in, label_all
 from playwright.sync_api import Page, expect
+from tabs import choose
 
 PICTURE = ".wall figure"
 
@@ -38,10 +39,7 @@ def test_the_mistakes_of_a_round_are_shown_and_filtered(desk: Desk) -> None:
         ("Truth", truth, rf"is {truth}"),
         ("Prediction", predicted, rf"{predicted} \d+%"),
     ):
-        chooser = page.get_by_role("combobox", name=name, exact=True)
-        chooser.click()  # first, for its list closes as the page scrolls to it
-        chooser.fill(digit)
-        page.get_by_role("option", name=digit, exact=True).click()
+        choose(page, name, digit)
         expect(pictures.filter(has_not_text=re.compile(words))).to_have_count(0)
         expect(pictures.first).to_be_visible()
 

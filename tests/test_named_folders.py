@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import expect
-from tabs import settled
+from tabs import choose, settled
 from tiny import folder_of, loaded, shades, shard, zipped
 
 from al_core.cli.main import main
@@ -124,15 +124,13 @@ def test_the_form_offers_those_folders_and_refuses_any_other(
 ) -> None:
     (listed / "all.zip").unlink()
     with app() as page:
-        page.get_by_role("combobox", name="Images").click()
-        page.get_by_role("option", name="My own folder or parquet file").click()
+        choose(page, "Images", "My own folder or parquet file")
         expect(page.get_by_text("8 images")).to_be_visible()
         path = page.get_by_role("combobox", name="Path")
         path.click()
         expect(page.get_by_role("option", name=f"{listed}", exact=True)).to_be_visible()
         expect(page.get_by_role("option", name=f"{listed.parent}/scans")).to_be_visible()
-        path.fill(f"{listed}/../private")
-        path.press("Enter")
+        choose(page, "Path", f"{listed}/../private")
         expect(page.get_by_text("This desk reads files in")).to_be_visible()
         settled(page)
         box = page.get_by_test_id("upload")

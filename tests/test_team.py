@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from desk import A_ROUND, BY_HAND, QUICK, Desk, batch, hand_in, images, label_all, tiles, toggle
 from playwright.sync_api import expect
+from tabs import choose
 from waiting import until
 
 from al_core.store.records import Annotation
@@ -107,8 +108,7 @@ def test_a_review_shows_the_most_suspicious_first_and_one_key_relabels(desk: Des
     page.wait_for_function("document.activeElement !== document.body")
 
     page.get_by_role("button", name="Look again").click()
-    page.get_by_role("combobox", name="Annotator").click()
-    page.get_by_role("option", name="me").click()
+    choose(page, "Annotator", "me")
     expect(page.get_by_text("1 image, the most suspicious first")).to_be_visible()
     assert images(page, 1) == [str(image)]
     expect(page.get_by_test_id("tile").first).to_have_attribute("data-label", after)

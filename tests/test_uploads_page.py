@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
+from tabs import choose
 from tiny import folder_of, loaded, shades, zipped
 from waiting import until
 
@@ -12,8 +13,7 @@ from al_core.store.store import Store
 
 
 def upload_box(page: Page) -> Locator:
-    page.get_by_role("combobox", name="Images").click()
-    page.get_by_role("option", name="My own folder or parquet file").click()
+    choose(page, "Images", "My own folder or parquet file")
     return page.get_by_test_id("upload")
 
 

@@ -221,7 +221,7 @@ def _source(preselected: str | None) -> str:
             key="path",
             accept_new_options=True,
             on_change=_look_again,
-            help=f"{about} Only these folders and what is in them may be named: type what follows.",
+            help=f"{about} Only these folders and what is in them may be named, by the whole path.",
         )
     else:
         path = st.text_input(
