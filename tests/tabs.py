@@ -31,7 +31,8 @@ def _answer(dialog: Dialog) -> None:
 
 def leave(page: Page) -> None:
     """Keep a tab for the next test. Nothing is on it until then: a page on a training that does not
-    end would be drawn for all of the tests that follow."""
+    end would be drawn for all of the tests that follow, and a cookie would name who labelled."""
+    page.context.clear_cookies()
     if _idle:
         page.close()
         return

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from tabs import settled
 from test_metadata import SECRET, photograph
 from tiny import folder_of, loaded
 from waiting import until
@@ -30,6 +31,7 @@ def started(home: Path, name: str, folder: Path) -> int:
 def open_storage(page: Page) -> None:
     page.get_by_text("Storage", exact=True).click()
     expect(page.get_by_role("button", name="Clean", exact=True)).to_be_visible()
+    settled(page)
 
 
 def test_a_person_sees_what_is_kept_cleans_it_and_deletes_for_good(app, tmp_path: Path) -> None:
@@ -54,6 +56,8 @@ def test_a_person_sees_what_is_kept_cleans_it_and_deletes_for_good(app, tmp_path
         page.get_by_role("button", name="Delete experiment").click()
         expect(page.get_by_text("“pets” was deleted by me")).to_be_visible()
         page.get_by_text("Deleted experiments").click()
+        expect(page.get_by_role("button", name="Delete for good")).to_be_visible()
+        settled(page)
         page.get_by_role("button", name="Delete for good").click()
         expect(page.get_by_text("The pictures that were uploaded for it go")).to_be_visible()
         assert [record.id for record in store.experiments(deleted=True)] == [pets]

@@ -105,7 +105,9 @@ def embed_behind(context: DeskContext) -> None:
 
 def _mend(context: DeskContext) -> None:
     """The settings of a training that has failed: what its message advises can be done here."""
-    with st.expander("Change its settings first", icon=":material/tune:", expanded=True):
+    with st.expander(
+        "Change its settings first", icon=":material/tune:", expanded=True, key="settings-of-failed"
+    ):
         training_settings(context.store, context.experiment.id, "failed")
 
 

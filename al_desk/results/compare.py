@@ -85,7 +85,7 @@ def compare(store: Store, current: int | None) -> None:
     else:
         _show_areas(verdict, judged, within(measure))
         _show_comparisons(verdict)
-    with st.expander("How to read this", icon=":material/help:"):
+    with st.expander("How to read this", icon=":material/help:", key="how-to-read"):
         st.markdown(HELP)
 
 

@@ -63,7 +63,7 @@ def new_experiment(
     if not why.known:  # what is typed now would go with the defaults that it changes
         return None
     free = _free_name(store, source)
-    with st.expander("More", icon=":material/tune:"):
+    with st.expander("More", icon=":material/tune:", key="more"):
         name, config = _more(source, are_classes, free, (defaults, why.key, names))
     if source not in SOURCES:
         get_ready(config.model, names or class_names_of(source))
