@@ -26,7 +26,7 @@ def accept(store: Store, experiment_id: int, wanted: Acceptance) -> int:
             return 0
         if wanted.label not in experiment.classes.shown:
             raise ConfigError("This class is not given any more; look again.")
-        free = {*experiment.free_images.tolist()}
+        free = {*experiment.free_images.tolist()} - experiment.taken_out
         images = sorted(free.intersection(wanted.images))
         if not images:
             raise ConfigError("Nothing is left to accept: all of these have an answer by now.")

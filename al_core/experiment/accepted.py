@@ -139,12 +139,13 @@ def accepted(experiment: Experiment) -> Accepted:
         label = experiment.classes.counts_as[act.label]
         if act.undoes >= 0 or place in undone or label < 0:
             continue
-        labels |= dict.fromkeys(act.images, label)
-        who |= dict.fromkeys(act.images, act)
+        images = {*act.images} - experiment.taken_out
+        labels |= dict.fromkeys(images, label)
+        who |= dict.fromkeys(images, act)
         looks_before = len({at for at, _ in audits if at <= place})
         group = groups.setdefault((looks_before, act.annotator), {})
         # Of those seen before, a person has said what they are.
-        group |= dict.fromkeys({*act.images} - former, label)
+        group |= dict.fromkeys(sorted(images - former), label)
     asked = {image for _, images in audits for image in images}
     drawn = numpy_generator(experiment.config.seed, "audit", began).random(experiment.pool_size)
     every = [_group(who, of, asked, drawn) for (_, who), of in groups.items() if of]

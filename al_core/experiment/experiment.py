@@ -20,7 +20,7 @@ from al_core.config import ExperimentConfig
 from al_core.experiment.accepted import Accepted, Certificate, accepted, certificate_of, looks_due
 from al_core.experiment.classes import OPEN, Classes, fold
 from al_core.experiment.manifest import Manifest, manifest_of
-from al_core.experiment.pool import Pool, without
+from al_core.experiment.pool import Pool, taken_out, without
 from al_core.experiment.start import reserved_images
 from al_core.store.records import (
     Acceptance,
@@ -75,6 +75,11 @@ class Experiment:
     def accepted(self) -> Accepted:
         """What was accepted without a look."""
         return accepted(self)
+
+    @cached_property
+    def taken_out(self) -> frozenset[int]:
+        """The images that are not to be accepted without a look: somebody has looked."""
+        return taken_out(self.annotations)
 
     @cached_property
     def certificate(self) -> Certificate:

@@ -54,6 +54,8 @@ class Annotation:
     reason: str | None = None
 
 
+# Why an answer is cleared that there was none of: it is not of the class that was offered for it.
+TAKEN_OUT = "taken out"
 REASONS = ("unsure", "none of these", "bad picture")  # why an image is skipped
 
 

@@ -31,12 +31,13 @@ function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain 
   let reminder = ""; // in place of the progress, until the person does something
   const remind = (text) => { reminder = text; };
 
-  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, label }) {
+  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, isWall, label }) {
     const total = labels.length;
-    const skipped = labels.filter((code) => typeof code !== "string" && code in SKIPS).length;
+    const skipped = labels.filter(isAside).length;
     const done = labels.filter((code) => code !== OPEN).length - skipped;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
     write(progress, reminder || (selected ? `${selected} selected`
+      : isWall ? `${total} shown, ${done + skipped} of them left out`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`));
     write(saved, !isSaved ? `${onDisk} saved, saving…`
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);
