@@ -154,13 +154,14 @@ class Desk(RuleBasedStateMachine):
         ))  # fmt: skip
 
     @rule(who=PEOPLE)
-    def answer_a_batch(self, who: str) -> None:
-        """All of it: else few batches would be handed in, and no round would train."""
+    def finish_a_batch(self, who: str) -> None:
+        """All of it, and hand it in: else few would be, and no round would train."""
         experiment = open_experiment(self.stores[who], self.number)
         batch = take_open_batch(self.stores[who], experiment, Holder(who, who))
         shown = experiment.classes.shown
         for image in batch.images if batch else ():
             self.say(who, image, shown[image % len(shown)])
+        self.hand_a_batch_in(who)
 
     @rule(who=PEOPLE)
     def hand_a_batch_in(self, who: str) -> None:
