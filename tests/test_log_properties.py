@@ -147,11 +147,21 @@ class Desk(RuleBasedStateMachine):
     def take_a_batch(self, who: str) -> None:
         def choose(experiment: object, number: int) -> Work[Batch | None]:
             yield from ()
-            return draw_random_batch(experiment, number, 4)
+            return draw_random_batch(experiment, number)
 
         finish(take_new_batch(
             self.stores[who], self.number, Holder(who, who), choose
         ))  # fmt: skip
+
+    @rule(who=PEOPLE)
+    def finish_a_batch(self, who: str) -> None:
+        """All of it, and hand it in: else few would be, and no round would train."""
+        experiment = open_experiment(self.stores[who], self.number)
+        batch = take_open_batch(self.stores[who], experiment, Holder(who, who))
+        shown = experiment.classes.shown
+        for image in batch.images if batch else ():
+            self.say(who, image, shown[image % len(shown)])
+        self.hand_a_batch_in(who)
 
     @rule(who=PEOPLE)
     def hand_a_batch_in(self, who: str) -> None:
@@ -172,7 +182,7 @@ class Desk(RuleBasedStateMachine):
         if experiment.phase == "training" and experiment.next_round <= experiment.config.rounds:
             number = experiment.next_round
             record = RoundRecord(number, len(experiment.pool.labeled), None, [], 0, 0, 0, 0, 0)
-            batch = draw_random_batch(experiment, number + 1, 4)
+            batch = draw_random_batch(experiment, number + 1)
             self.stores[who].add_round(self.number, record, batch, len(experiment.batches))
 
     def answers(self) -> dict[int, int | str | None]:

@@ -50,7 +50,7 @@ _ALL = (
     Offered("timm/resnet50.a1_in1k", "ResNet-50",
             "comparison with what others have published", "Apache 2.0", 102, 2048, 224, 8.9),
     Offered("timm/efficientnet_b0.ra_in1k", "EfficientNet-B0",
-            "everyday things, on a slow machine", "Apache 2.0", 21, 1280, 224, 2.6),
+            "everyday things, on a slow machine", "Apache 2.0", 21, 1280, 224, 3.8),
     Offered("timm/resnet18.a1_in1k", "ResNet-18",
             "everyday things, many pictures", "Apache 2.0", 47, 512, 224, 3.8),
     Offered("timm/mobilenetv4_conv_small.e2400_r224_in1k", "MobileNetV4 small",
