@@ -86,8 +86,7 @@ def moved(wrong: int, helps: bool, rng: np.random.Generator) -> Run:
         if move == MOVES or not len(third):
             return Run(looks + size, ())
         looks += int(third[0])
-        unseen = size - int(third[0])
-        size = unseen - unseen // 4
+        size = size * 3 // 4
         # To no purpose: as many are left as make it just too bad again.
         few = allowed([Audited(size)], TARGET) + 1
         wrong = (wrong - 3) // 4 if helps else min(few, wrong - 3)

@@ -2,10 +2,10 @@
 // Above the pictures: progress, problems, the buttons, the classes. Part of one module with
 // label_grid.js.
 
-function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain }, sizes, light) {
+function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain, isWall }, sizes, light) {
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
-  const help = createHelp();
+  const help = createHelp(isWall);
   const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
     "Hand in batch", el("kbd", {}, "↵"));
   const whyButton = command("w", "Why", pressWhy, { ariaPressed: "false" });

@@ -47,7 +47,7 @@ function createGrid(parent, { key, wall: isWall }) {
   const legend = createLegend(give);
   const head = createHead(legend, {
     give, undo: () => acts.undo(), handIn: () => acts.handIn(), enlarge: () => large.toggle(),
-    toggleWhy: why.toggle, sendAgain: () => journal.retry(),
+    toggleWhy: why.toggle, sendAgain: () => journal.retry(), isWall,
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),

@@ -26,8 +26,9 @@ from al_desk.widgets.formatting import ago, errors_shown, number_column, plain, 
 PAGE = 200  # images shown at once
 # Session state: what is offered, so that it stays while some is taken out; and its order.
 STATE, KINDS = "accept", "accept-kinds"
+WIDE = 560  # pixels of the table by class
 ALL = 0.8  # of what was accepted; whoever looks at more may as well look at all
-ORDERS = ("Surest first", "By kind")
+ORDERS = ("Surest first", "By kind")  # those that look alike beside each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,9 @@ def accept_guesses(context: DeskContext) -> None:
     offer = offers[label]
     first = round(100 * offer.suggested(experiment.config.target))
     lowest = int(100 * offer.probabilities[-1])
-    threshold = (
-        first
-        if lowest >= 100
-        else right.slider(
+    threshold = first
+    if lowest < 100:
+        threshold = right.slider(
             "At least so sure, %",
             lowest,
             100,
@@ -91,24 +91,21 @@ def accept_guesses(context: DeskContext) -> None:
             help="The model's probability of this class, calibrated on labels that it has not "
             "learned from. It begins where as many are likely to be right as you want.",
         )
-    )
-    order = st.segmented_control(
-        "Order", ORDERS, default=ORDERS[0], required=True, key=f"accept-order-{experiment.id}",
-        label_visibility="collapsed",
-        help="By kind, images that look alike to the model stand together: what does not belong "
-        "is then seen at once.",
-    )  # fmt: skip
     offer = offer.above(threshold / 100)
     if not len(offer.images):
         show_info("Of none is it so sure: move the threshold.")
         return
     expected = float(offer.probabilities.mean())
+    st.caption(
+        f"**{counted(len(offer.images), 'image')}**, about {expected:.0%} right, by what the model "
+        "says. Click what does not belong, or give it its class: the rest is accepted"
+        f"{', also on the other pages' * (len(offer.images) > PAGE)}."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            f"**{counted(len(offer.images), 'image')}**, about {expected:.0%} right, by what the "
-            "model says. Click what does not belong, or give it its class: the rest is accepted"
-            f"{', also on the other pages' * (len(offer.images) > PAGE)}."
-        )
+        order = st.segmented_control(
+            "Order", ORDERS, default=ORDERS[0], required=True, key=f"accept-order-{experiment.id}",
+            label_visibility="collapsed",
+        )  # fmt: skip
         button(
             f"Accept as “{plain(names[label])}”",
             lambda: _accept(context, offer, threshold / 100),
@@ -197,7 +194,7 @@ def _show_certificate(context: DeskContext, experiment: Experiment) -> None:
         st.success if found.holds else st.info,
     )
     kind(words, icon=":material/verified:" if found.holds else ":material/fact_check:")
-    if not found.holds and found.looks_needed:
+    if found.looks and not found.holds and found.looks_needed:
         st.progress(found.looks / (found.looks + found.looks_needed))
     with st.container(horizontal=True, vertical_alignment="center"):
         _target(context.store, experiment)
@@ -233,7 +230,7 @@ def _classes(experiment: Experiment) -> None:
                 "Looks needed": "–" if found.holds else "all" if few else f"{needed:,}",
             })  # fmt: skip
         columns = {"Right at least": number_column("Right at least", "%.1f%%")}
-        st.dataframe(rows, hide_index=True, column_config=columns)
+        st.dataframe(rows, hide_index=True, column_config=columns, width=WIDE)
 
 
 def _target(store: Store, experiment: Experiment) -> None:
