@@ -5,11 +5,11 @@ Somebody accepts 4,000 labels, wants 97% of them to be right, and looks at one a
 random order, asking after each whether the certificate holds: until it does, or all were seen. The
 truth is known, so it is counted how many of the certificates that were given are wrong.
 
-*Drifting*: four that come one after another, each when
-the certificate of those before holds, and each worse. *Moved*: at the third wrong label, four times
-at most, the threshold moves, which leaves out a quarter of the labels that nobody has seen, and
-begins anew; it is moved to no purpose, or leaves out three quarters of the wrong ones. *Skipped*: a
-third of the wrong labels and one of 200 right ones are, and count as wrong.
+*Skipped*: a third of the wrong labels and one of 200 right ones are, and count as wrong. *Moved*:
+at the third wrong label, four times at most, the threshold moves, which leaves out a quarter of the
+labels, and begins anew; it is moved to no purpose, or leaves out three quarters of the wrong ones.
+*Drifting*: four groups that come one after another, each when the certificate of those before
+holds, and each worse.
 
 Beside it what an exact binomial bound takes, Clopper and Pearson's: how many looks, fixed before
 the first, for it to hold in four runs of five; and how many of its certificates are wrong where
