@@ -34,7 +34,16 @@ InitialLabels = Literal["truth", "person"]
 # The settings of an experiment that may change while it runs. Those that a batch or a round depends
 # on are recorded with it.
 RECORDED = ("strategy", "per_round", "model", "image_size", "train", "copies_measure")
-CHANGEABLE = {*RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline"}
+CHANGEABLE = {
+    *RECORDED,
+    "rounds",
+    "label_while_training",
+    "show_guesses",
+    "random_baseline",
+    "target",
+    "confidence",
+    "look_share",
+}
 ClassWeights = Literal["off", "on", "full", "auto"]
 POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto: one of them
 
@@ -194,6 +203,8 @@ class ExperimentConfig:
     images, drawn at random and never trained on, that measure the model. ``random_baseline``: where
     the truth is known, a model is trained beside each round on as many random labels.
     ``folders_are_classes``: whether the folders of the images say what is on them.
+    Of labels that were accepted without a look a share ``target`` has to be right, with this
+    ``confidence``; for each image of a batch ``look_share`` accepted ones are looked at.
     ``copies_measure``: whether images measure that show, or nearly show, what an image to train on
     shows, as they do in figures that others have published.
     """
@@ -216,6 +227,9 @@ class ExperimentConfig:
     random_baseline: bool = True
     folders_are_classes: bool = True
     copies_measure: bool = False
+    target: float = 0.97
+    confidence: float = 0.95
+    look_share: float = 0.2
 
     def __post_init__(self) -> None:
         text("images", self.data)
@@ -238,6 +252,9 @@ class ExperimentConfig:
             whole_number("image size", self.image_size, SMALLEST, LARGEST)
         whole_number("seed", self.seed, 0, 2**63 - 1)
         number("share of random images", self.held_out_share, 0, 0.9)
+        number("share that has to be right", self.target, 0.5, 0.999)
+        number("confidence", self.confidence, 0.5, 0.999)
+        number("looks for each image", self.look_share, 0, 10)
 
     def check_against(self, pool_size: int, truth_known: bool, because: str = "") -> None:
         """Raise ConfigError where these settings ask for more than a pool has; ``because`` says why

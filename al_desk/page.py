@@ -20,6 +20,7 @@ from al_core.jobs import Job, JobState
 from al_core.loop.measured_anew import measured_anew
 from al_core.store.store import Store
 from al_desk.context import DeskContext
+from al_desk.labelling.accept import accept_guesses, leave_accept
 from al_desk.labelling.find import find, leave_find
 from al_desk.labelling.review import leave_review, review
 from al_desk.labelling.workflow import train_and_label
@@ -123,7 +124,7 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
     if experiment.phase is Phase.LABELLING and not experiment.is_untouched(experiment.next_round):
         close_round(store, experiment_id, experiment.next_round, is_gone)
         experiment = open_experiment(store, experiment_id)
-    view = title_and_view(experiment.name, "Label", "Review", "Find", "Compare")
+    view = title_and_view(experiment.name, "Label", "Review", "Find", "Accept", "Compare")
     # Streamlit (1.67) knows a fragment by its place, and drops a press in one that has moved
     # meanwhile: what comes and goes above does not move these.
     glance, news, work, outcome = (st.container() for _ in range(4))
@@ -150,6 +151,10 @@ def desk(store: Store, experiment_id: int, annotator: str, show_truth: bool) -> 
                 find(context)
             else:
                 leave_find()
+            if view == "Accept":
+                accept_guesses(context)
+            else:
+                leave_accept()
             train_and_label(context, labelling=view == "Label")
     # Imported after the batch is drawn: altair takes as long as everything else together.
     from al_desk.results.compare import compare

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
 from al_core.exchange.labels import import_labels, read_labels
+from al_core.experiment.accept import accept, take_back_last
 from al_core.experiment.class_acts import change_classes
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.leases import (
@@ -38,7 +39,7 @@ from al_core.experiment.start import start_experiment
 from al_core.experiment.undo import undo
 from al_core.images.dataset import Dataset, ImageSet
 from al_core.progress import Work, finish
-from al_core.store.records import Annotation, Batch, RoundRecord
+from al_core.store.records import Acceptance, Annotation, Batch, RoundRecord
 from al_core.store.store import Store
 from tests.postgres import Postgres
 
@@ -163,6 +164,23 @@ class Desk(RuleBasedStateMachine):
             self.say(who, image, shown[image % len(shown)])
         self.hand_a_batch_in(who)
 
+    @rule(who=PEOPLE, data=st.data())
+    def accept_some(self, who: str, data: st.DataObject) -> None:
+        experiment = open_experiment(self.stores[who], self.number)
+        images = data.draw(st.sets(st.integers(0, SIZE - 1), min_size=1))
+        label = data.draw(st.sampled_from(experiment.classes.shown))
+        free = {*experiment.free_images.tolist()} & images
+        wanted = Acceptance(sorted(images), label, 0, 0.5, who)
+        with suppress(ConfigError):  # where none of them is free
+            assert accept(self.stores[who], self.number, wanted) == len(free)
+        after = open_experiment(self.stores[who], self.number).accepted
+        assert all(after.labels[image] == label for image in free)
+
+    @rule(who=PEOPLE)
+    def take_back_what_was_accepted(self, who: str) -> None:
+        with suppress(ConfigError):  # where there is none
+            take_back_last(self.stores[who], self.number, who)
+
     @rule(who=PEOPLE)
     def hand_a_batch_in(self, who: str) -> None:
         experiment = open_experiment(self.stores[who], self.number)
@@ -209,6 +227,13 @@ class Desk(RuleBasedStateMachine):
         assert dict(zip(pool.labeled.tolist(), pool.labels.tolist(), strict=True)) == labelled
         asked = [image for batch in experiment.open_batches for image in batch.images]
         assert len(asked) == len(set(asked)), "an image is asked of two at once"
+        accepted = experiment.accepted
+        assert not accepted.labels.keys() & {*experiment.free_images.tolist()}
+        audits = {i for batch in experiment.batches for i in batch.audits or ()}
+        for group in accepted.groups:
+            asked_first = [i in audits for i in group.order.tolist()]
+            assert asked_first == sorted(asked_first, reverse=True), "a look was left out"
+            assert sum(asked_first) == group.asked
 
 
 def test_whatever_two_people_do_on_a_file(tmp_path: Path) -> None:

@@ -182,12 +182,13 @@ def _in_short(text: str) -> str:
 
 
 def export_labels(experiment: Experiment, file: TextIO) -> int:
-    """Write the last label of each image to ``file`` as CSV, a row for each file of it; return the
-    number of rows.
+    """Write the last label of each image to ``file`` as CSV, a row for each file of it, those that
+    were accepted without a look last; return the number of rows.
 
     A skipped image has an empty label and class name, and perhaps a reason; ``seconds`` is how long
     the person looked, empty if that was not measured. ``strategy`` and ``score`` are those by which
-    the image was chosen, "random" for the initial images that the truth labelled.
+    the image was chosen, "random" for the initial images that the truth labelled, "accepted" for
+    what nobody looked at: then the round is that of the model.
     """
     chosen = {
         image: (batch.strategy, "" if score is None else score)
@@ -211,7 +212,22 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
             answer.created_at.isoformat(timespec="milliseconds"),
             "" if answer.milliseconds is None else answer.milliseconds / 1000,
         ])  # fmt: skip
-    return len(rows)
+    return len(rows) + _export_accepted(experiment, file)
+
+
+def _export_accepted(experiment: Experiment, file: TextIO) -> int:
+    """Write the class of each image that was accepted without a look, and that no person has
+    answered since."""
+    count, answers, names = 0, experiment.pool.answers, experiment.config.class_names
+    for image, label in sorted(experiment.accepted.labels.items()):
+        act = experiment.accepted.who[image]
+        when = act.created_at.isoformat(timespec="milliseconds")
+        of = Annotation(image, label, act.model, act.annotator)
+        for key in experiment.names_of(of) if image not in answers else ():
+            row = (key, image, label, names[label], "", act.model, "accepted", "", act.annotator)
+            write_row(file, [*row, when, ""])
+            count += 1
+    return count
 
 
 def export_predictions(

@@ -14,6 +14,9 @@ moved        a source at a new path
 classes      classes, folded from what people did with them
 class_acts   what people do with classes: add, merge, split, undo
 pool         which images are labelled
+accepted     what was accepted without a look, folded; the looks due, the certificate
+accept       accepting the guesses for many images at once
+certificate  how many accepted labels are wrong at most, from looks at some
 leases       handing batches out and in, closing rounds
 presence     which servers are alive
 undo         taking back an answer, as a later row

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.config import ExperimentConfig
+from al_core.experiment.accepted import Accepted, Certificate, accepted, certificate_of, looks_due
 from al_core.experiment.classes import OPEN, Classes, fold
 from al_core.experiment.manifest import Manifest, manifest_of
-from al_core.experiment.pool import Pool, without
+from al_core.experiment.pool import Pool, taken_out, without
 from al_core.experiment.start import reserved_images
 from al_core.store.records import (
+    Acceptance,
     Annotation,
     Batch,
     ClassChange,
@@ -67,6 +69,22 @@ class Experiment:
     first_classes: tuple[str, ...] = ()  # the names it began with; none: as now
     # How many images have embeddings, in the order in which they are embedded; None: all.
     embedded: int | None = None
+    acceptances: tuple[Acceptance, ...] = ()
+
+    @cached_property
+    def accepted(self) -> Accepted:
+        """What was accepted without a look."""
+        return accepted(self)
+
+    @cached_property
+    def taken_out(self) -> frozenset[int]:
+        """The images that are not to be accepted without a look: somebody has looked."""
+        return taken_out(self.annotations)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """How right that is, all of it together."""
+        return certificate_of(self)
 
     @cached_property
     def classes(self) -> Classes:
@@ -145,6 +163,7 @@ class Experiment:
             len(self.manifest.rows) if self.manifest else 0,
             len(self.class_changes),
             None if self.embedded == SO_FAR else self.embedded,
+            len(self.acceptances),
         )
 
     def as_of(self, position: LogPosition) -> Experiment:
@@ -168,6 +187,7 @@ class Experiment:
             batches=tuple(batches),
             rounds=self.rounds[: position.rounds],
             embedded=position.embedded,
+            acceptances=self.acceptances[: position.acceptances],
         )
 
     def batch_size(self, number: int) -> int:
@@ -198,9 +218,9 @@ class Experiment:
     @cached_property
     def left(self) -> NDArray[np.int64]:
         """The images without an answer that somebody is or will be asked about, ascending, int64
-        ``[U]``: those that are there, but for those that became test images."""
+        ``[U]``: those that are there, but for those that became test images, or were accepted."""
         tested = () if self.config.held_out_share else self.drawn_later
-        return without(self.pool.unlabeled, [*self.away, *tested])
+        return without(self.pool.unlabeled, [*self.away, *tested, *self.accepted.labels])
 
     @cached_property
     def free_images(self) -> NDArray[np.int64]:
@@ -253,7 +273,7 @@ class Experiment:
             return all(batch.handed_in_at for batch in of_round)
         if number == 0:
             return bool(self.annotations)  # labelled by the truth
-        return not len(self.free_images) and not self.open_batches
+        return not (len(self.free_images) or self.open_batches or looks_due(self, 1, ""))
 
     def is_untouched(self, number: int) -> bool:
         """Whether nothing of round ``number`` has been handed in yet."""
@@ -286,7 +306,8 @@ class Experiment:
             for batch in self.batches
             if batch.round == number and batch.reasons is not None and batch.reasons.top is not None
             for image, top in zip(batch.images, batch.reasons.top, strict=True)
-            if (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
+            if top
+            and (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
         ]
         disagreed = sum(first.label != guess for first, guess in pairs)
         return len(pairs), disagreed, any(first.guess_shown for first, _ in pairs)
@@ -316,4 +337,5 @@ def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = Fa
         record.pool_size,
         changes,
         config.class_names,
+        acceptances=store.acceptances(record.id),
     )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from al_core.errors import ConfigError
+from al_core.experiment.accepted import looks_alone, with_audits
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.start import mixed_batch
 from al_core.models.learned_weights import waits_for_features
@@ -75,9 +76,11 @@ def take_open_batch(
     mine = [batch for batch in candidates if batch.holder == holder.tab]
     free = [batch for batch in candidates if not is_held(batch, is_gone)]
     for batch in mine + sorted(free, key=lambda batch: batch.annotator != holder.annotator):
-        until = lapses_at()
-        if store.lease(batch, holder.tab, holder.annotator, until):
-            return _leased(batch, holder, until)
+        leased = _leased(batch, holder, lapses_at())
+        if batch.holder is None:
+            leased = with_audits(leased, experiment, holder.annotator)
+        if store.lease(batch, leased):
+            return leased
     return None
 
 
@@ -105,9 +108,10 @@ def take_new_batch(
             chosen = draw_random_batch(experiment, number)
         else:
             chosen = yield from choose(experiment, number)
+        chosen = chosen or looks_alone(experiment, number, holder.annotator)
         if chosen is None:
             return None
-        held = _leased(chosen, holder, lapses_at())
+        held = with_audits(_leased(chosen, holder, lapses_at()), experiment, holder.annotator)
         batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
         if batch_id is not None:
             return replace(held, id=batch_id)

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.store.records import Annotation, what_stands
+from al_core.store.records import TAKEN_OUT, Annotation, what_stands
 
 
 def without(images: NDArray[np.int64], others: Collection[int]) -> NDArray[np.int64]:
     """Those of ``images`` that are not among the ``others``, in their order; of a million in ten
     milliseconds, which ``np.setdiff1d`` hashes for a second."""
     return images[np.isin(images, np.array([*others], np.int64), invert=True)]
+
+
+def taken_out(annotations: Iterable[Annotation]) -> frozenset[int]:
+    """The images of which a person has said that they are not of the class that was offered, and
+    nothing since."""
+    annotations = list(annotations)
+    images = {a.image for a in annotations if a.reason == TAKEN_OUT}
+    standing = what_stands(a for a in annotations if a.image in images) if images else {}
+    last = {image: rows[-1] for image, rows in standing.items() if rows}
+    return frozenset(i for i, a in last.items() if a.cleared and a.reason == TAKEN_OUT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

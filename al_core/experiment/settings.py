@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from al_core.config import CHANGEABLE, LEARNED, ExperimentConfig, check_enough_to_learn_from
 from al_core.errors import ConfigError
+from al_core.experiment.accepted import looks_due
 from al_core.experiment.experiment import Experiment
 from al_core.names import check_prompts, counted
 
@@ -35,6 +36,7 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
         raise ConfigError(f"Settled when the experiment was started: {names}.")
     if changed.keys() & {"rounds", "per_round"}:
         done, left = experiment.next_round - 1, len(experiment.left)
+        left += len(looks_due(experiment, wanted.rounds * wanted.per_round, ""))
         if wanted.rounds < done:
             raise ConfigError(
                 f"Round {done} was trained already; choose at least {counted(done, 'round')}."

@@ -14,5 +14,6 @@ labels_so_far      the labels to train on, dealt into folds
 encoders_compared  which encoder, by cross-validation on those
 measured_anew      rounds by the classes as they are now
 search             finding images by words, or by a picture
+kinds              an order in which what looks alike stands together
 speed              how long a round takes on this machine
 """

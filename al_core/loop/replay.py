@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from al_core.errors import StoreError
+from al_core.experiment.accepted import LOOKS, without_audits
 from al_core.experiment.experiment import Experiment, open_experiment
 from al_core.experiment.leases import draw_random_batch
 from al_core.experiment.predictions import PoolPredictions
@@ -68,6 +69,8 @@ def replay(
     replayed: list[Replayed] = []
     made_from, predictions = None, None
     for place, batch in enumerate(experiment.batches):
+        if batch.strategy == LOOKS:  # nothing chose them but chance
+            continue
         title = f"Batch {place + 1} of {len(experiment.batches)}"
         yield Progress(title, 0, 0, "", 0)
         then = experiment.as_of(_present(batch.log_position))
@@ -90,6 +93,7 @@ def replay(
                 model = _model(experiment, then, batch, by_pixels, (images, hardware))
                 predictions = yield from _titled(title, model)
             again = choose_by(predictions, then, batch.round, hardware)
+        batch = without_audits(batch)
         replayed.append(Replayed(batch, again, _computed_on(experiment, batch)))
     return replayed
 

@@ -54,6 +54,8 @@ class Annotation:
     reason: str | None = None
 
 
+# Why an answer is cleared that there was none of: it is not of the class that was offered for it.
+TAKEN_OUT = "taken out"
 REASONS = ("unsure", "none of these", "bad picture")  # why an image is skipped
 
 
@@ -85,7 +87,7 @@ class LogPosition:
     as plain values; and the numbers of rows of the manifest, ``images``, and of changes of the
     ``classes``, which only grow too. The former is 0 before it was written: then the pool is the
     one the experiment began with. ``embedded``: how many images, in the order in which the pool is
-    embedded, had been by then; None for all.
+    embedded, had been by then; None for all. ``acceptances`` only grow as well.
     """
 
     annotations: int
@@ -96,6 +98,27 @@ class LogPosition:
     images: int = 0
     classes: int = 0
     embedded: int | None = None
+    acceptances: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A class given at once to images that nobody looked at one by one, or an undo of that; never
+    changed, only followed.
+
+    ``images`` are positions in the pool. The model of round ``model`` found ``label`` the likeliest
+    class of each, with at least the probability ``threshold``. ``undoes``: the place of the
+    acceptance that an undo takes back; -1 for none. ``event`` as of an annotation.
+    """
+
+    images: Sequence[int]
+    label: int
+    model: int
+    threshold: float
+    annotator: str
+    undoes: int = -1
+    event: str | None = None
+    created_at: datetime = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +218,12 @@ class Batch:
 
     ``round`` is the first round that trains on their labels; ``model`` the round whose network
     chose them, None before there was one. ``scores`` is None where the strategy gives none.
-    ``held_out`` are those among ``images``, which no strategy chose: drawn evenly
-    from the whole pool to measure the model, and never trained on. ``handed_in_at`` is None while
-    open. Whoever labels the batch holds a lease: ``holder`` names the browser tab, ``annotator``
-    the person, ``leased_until`` is when it lapses. ``log_position`` is how much of the log was read
+    ``held_out`` are those among ``images``, which no strategy chose: drawn evenly from the whole
+    pool to measure the model, and never trained on. ``audits`` are those that were accepted without
+    a look, drawn when the batch was handed out, after so many ``acceptances``; they have neither
+    score nor reason. ``handed_in_at`` is None while open. Whoever labels the batch holds a lease:
+    ``holder`` names the browser tab, ``annotator`` the person, ``leased_until`` is when it lapses.
+    ``log_position`` is how much of the log was read
     to choose the batch, ``model_position`` how much to train its model.
     """
 
@@ -217,6 +242,8 @@ class Batch:
     id: int = 0
     created_at: datetime | None = None
     handed_in_at: datetime | None = None
+    audits: Sequence[int] | None = None
+    acceptances: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
 """Rows of the log: each is written only once, and annotations are read only once."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from al_core.errors import StoreError
-from al_core.store.records import Annotation, Batch, Reasons
+from al_core.store.records import Acceptance, Annotation, Batch, ClassChange, Reasons
 from al_core.store.tables import annotations, batches, experiments
 
 KEPT = 4  # experiments whose annotations stay in memory; 50,000 are 20 MB
 COLUMNS = [annotations.c[slot] for slot in Annotation.__slots__]
+
+Act = TypeVar("Act", ClassChange, Acceptance)
 
 
 def insert_once(connection: Connection, table: Table) -> Any:
@@ -48,6 +50,26 @@ def write_batch(
     written = insert_once(connection, batches).values(values).returning(batches.c.id)
     batch_id: int | None = connection.execute(written).scalar()
     return batch_id
+
+
+def acts_of(
+    connection: Connection, table: Table, kind: type[Act], experiment_id: int
+) -> tuple[Act, ...]:
+    """The rows of an experiment in a table of acts that have a place each, in their order."""
+    columns = [table.c[one.name] for one in fields(kind)]
+    query = select(*columns).where(table.c.experiment_id == experiment_id)
+    rows = connection.execute(query.order_by(table.c.place))
+    act: Callable[..., Act] = kind
+    return tuple(act(*(tuple(v) if isinstance(v, list) else v for v in row)) for row in rows)
+
+
+def add_act(connection: Connection, table: Table, experiment_id: int, act: Act, place: int) -> bool:
+    """Add an act after ``place`` others; False if there are more by now, or it is there already."""
+    one = select(experiments.c.id).where(experiments.c.id == experiment_id)
+    connection.execute(one.with_for_update(key_share=True))
+    values = asdict(act) | {"experiment_id": experiment_id, "place": place}
+    added = insert_once(connection, table).values(values).returning(table.c.id)
+    return connection.execute(added).scalar() is not None
 
 
 def batch_of(row: Row[Any]) -> Batch:

@@ -23,6 +23,7 @@ from al_core.store.glance import Glance, glance, since
 from al_core.store.image_rows import ImageRows
 from al_core.store.manifests import Manifests, append_images
 from al_core.store.records import (
+    Acceptance,
     Annotation,
     Batch,
     ClassChange,
@@ -35,12 +36,15 @@ from al_core.store.records import (
 from al_core.store.rows import (
     COLUMNS,
     Log,
+    acts_of,
+    add_act,
     append_annotations,
     batch_of,
     insert_once,
     write_batch,
 )
 from al_core.store.tables import (
+    acceptances,
     annotations,
     batches,
     class_changes,
@@ -206,19 +210,23 @@ class Store(Database):
 
     def class_changes(self, experiment_id: int) -> tuple[ClassChange, ...]:
         """The changes of an experiment's classes, in the order they were made."""
-        columns = [class_changes.c[slot] for slot in ClassChange.__slots__]
-        query = select(*columns).where(class_changes.c.experiment_id == experiment_id)
-        rows = self.rows(query.order_by(class_changes.c.place))
-        return tuple(ClassChange(k, tuple(c), tuple(n), *rest) for k, c, n, *rest in rows)
+        with self.reading() as connection:
+            return acts_of(connection, class_changes, ClassChange, experiment_id)
 
     def add_class_change(self, experiment_id: int, change: ClassChange, place: int) -> bool:
         """Add a change of the classes after ``place`` others; False if there are more by now."""
-        values = asdict(change) | {"experiment_id": experiment_id, "place": place}
         with self.writing() as connection:
-            one = select(experiments.c.id).where(experiments.c.id == experiment_id)
-            connection.execute(one.with_for_update(key_share=True))
-            added = insert_once(connection, class_changes).values(values)
-            return connection.execute(added.returning(class_changes.c.id)).scalar() is not None
+            return add_act(connection, class_changes, experiment_id, change, place)
+
+    def acceptances(self, experiment_id: int) -> tuple[Acceptance, ...]:
+        """What was accepted without a look, in the order in which that was done."""
+        with self.reading() as connection:
+            return acts_of(connection, acceptances, Acceptance, experiment_id)
+
+    def add_acceptance(self, experiment_id: int, new: Acceptance, place: int) -> bool:
+        """Add one after ``place`` others; False if there are more by now, or its event is there."""
+        with self.writing() as connection:
+            return add_act(connection, acceptances, experiment_id, new, place)
 
     def annotations(
         self, experiment_id: int, images: Collection[int] | None = None
@@ -253,16 +261,20 @@ class Store(Database):
         with self.writing() as connection:
             return write_batch(connection, experiment_id, batch, place)
 
-    def lease(self, batch: Batch, holder: str, annotator: str, until: datetime) -> bool:
-        """Give an open batch to ``holder``, who may have it already; False if its lease is no
-        longer as in ``batch``."""
+    def lease(self, batch: Batch, leased: Batch) -> bool:
+        """Give an open batch to the holder of ``leased``, who may have it already, with the images
+        of that; False if its lease is no longer as in ``batch``."""
         row = _batch(batch.id).where(
             batches.c.handed_in_at.is_(None),
             batches.c.holder.is_not_distinct_from(batch.holder),
         )
-        if batch.holder != holder:  # else a label may have renewed it just now
+        if batch.holder != leased.holder:  # else a label may have renewed it just now
             row = row.where(batches.c.leased_until.is_not_distinct_from(batch.leased_until))
-        return self.change(row.values(holder=holder, annotator=annotator, leased_until=until))
+        changed = [
+            slot for slot in Batch.__slots__ if getattr(leased, slot) != getattr(batch, slot)
+        ]
+        values = {slot: value for slot, value in asdict(leased).items() if slot in changed}
+        return self.change(row.values(values)) if values else True
 
     def reopen(self, batch_id: int, holder: str, annotator: str, until: datetime) -> None:
         """Reopen a batch that was handed in, for ``holder``."""

@@ -91,6 +91,8 @@ batches = Table(
     Column("holder", Text),
     Column("annotator", Text),
     Column("leased_until", UtcDateTime),
+    Column("audits", JSON(none_as_null=True)),
+    Column("acceptances", Integer, nullable=False, server_default="0"),
     # Two servers may choose a batch at the same moment; the second to write chooses again.
     Index("one_batch_per_place", "experiment_id", "place", unique=True),
 )
@@ -170,6 +172,25 @@ class_changes = Table(
     Column("annotator", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("experiment_id", "place"),
+)
+
+# Classes given to many images at once; see Acceptance. ``place`` counts those before.
+acceptances = Table(
+    "acceptances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiments.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("images", JSON, nullable=False),
+    Column("label", Integer, nullable=False),
+    Column("model", Integer, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("undoes", Integer, nullable=False),
+    Column("event", String(64)),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("experiment_id", "place"),
+    UniqueConstraint("experiment_id", "event"),
 )
 
 # What servers sign with, the same for all of a database.

@@ -28,7 +28,7 @@ function createActs(grid) {
   }
 
   // Label, skip or clear the selection, or else the current tile; then move on.
-  function give(code) {
+  function give(code, stays = false) {
     if (awaited) return;
     grid.list.close();
     const [frame, labels, current] = [grid.frame(), grid.labels(), grid.current()];
@@ -38,7 +38,15 @@ function createActs(grid) {
     const changed = chosen.filter((i) => labels[i] !== code);
     if (changed.length) undone().length = 0;
     change(changed.map((i) => [i, code]));
+    if (stays) return;
     grid.select(code === OPEN ? (current < 0 ? chosen[0] : current) : after(chosen[chosen.length - 1]));
+  }
+
+  // Of another class than what is offered, or, where all of them were said to be, of it after all.
+  function takeOut(stays = false) {
+    const [labels, { selection }] = [grid.labels(), grid];
+    const chosen = selection.size ? selection.all() : [grid.current()];
+    give(chosen.every((i) => labels[i] === OUT) ? OPEN : OUT, stays);
   }
 
   // Tiles and their new labels, which an undo takes back together.
@@ -106,7 +114,7 @@ function createActs(grid) {
   }
 
   return {
-    give, undo, redo, handIn, after, hear,
+    give, takeOut, undo, redo, handIn, after, hear,
     forget: () => { history.length = 0; },
     arrive: () => { awaited = null; },
     get isWaiting() { return awaited !== null; },

@@ -28,11 +28,13 @@ function remember(name, value) {
   } catch { /* it stays until the page goes */ }
 }
 
-function createHelp() {
+function createHelp(isWall) {
   const keys = [
     ["0 – 9", "label with that key's class"], ["[  ]", "put other classes on the keys"],
     ["/ or L", "class list: type to find a class, or to add one"],
-    ["Space or S", "skip"], ["Q, N, X", "skip: unsure, none of these, bad picture"],
+    ...(isWall ? [["Click, Space, X or Backspace", "take out, or put back"], ["S", "skip"]]
+      : [["Space or S", "skip"]]),
+    ["Q, N, X", "skip: unsure, none of these, bad picture"],
     ["Backspace", "clear the label"],
     ["U or Ctrl+Z", "undo, also across batches"], ["Ctrl+Y", "redo"],
     ["Enter", "hand in the batch"],

@@ -2,10 +2,10 @@
 // Above the pictures: progress, problems, the buttons, the classes. Part of one module with
 // label_grid.js.
 
-function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain }, sizes, light) {
+function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain, isWall }, sizes, light) {
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
-  const help = createHelp();
+  const help = createHelp(isWall);
   const handInButton = el("button", { type: "button", className: "primary", onclick: handIn },
     "Hand in batch", el("kbd", {}, "↵"));
   const whyButton = command("w", "Why", pressWhy, { ariaPressed: "false" });
@@ -31,12 +31,13 @@ function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain 
   let reminder = ""; // in place of the progress, until the person does something
   const remind = (text) => { reminder = text; };
 
-  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, label }) {
+  function paint({ labels, selected, onDisk, isSaved, isReview, isWaiting, isWall, label }) {
     const total = labels.length;
-    const skipped = labels.filter((code) => typeof code !== "string" && code in SKIPS).length;
+    const skipped = labels.filter(isAside).length;
     const done = labels.filter((code) => code !== OPEN).length - skipped;
     const rest = done === total ? "All labelled" : done + skipped === total ? "None left open" : "";
     write(progress, reminder || (selected ? `${selected} selected`
+      : isWall ? `${total} shown, ${done + skipped} of them left out`
       : `${done} of ${total} labelled${skipped ? `, ${skipped} skipped` : ""}${rest && `. ${rest}`}`));
     write(saved, !isSaved ? `${onDisk} saved, saving…`
       : isReview ? "Saved" : `${onDisk} of ${total} saved`);

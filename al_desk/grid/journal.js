@@ -6,6 +6,7 @@
 const SKIP = -1;
 const SKIPS = { [SKIP]: "Skipped", [-6]: "Unsure", [-7]: "None of these", [-8]: "Bad picture" };
 const SKIP_KEYS = { [SKIP]: "S", [-6]: "Q", [-7]: "N", [-8]: "X" };
+const OUT = -9; // of what is offered as one class: of another, and still open
 const OPEN = -2; // as an event: cleared
 const UNDO = -3; // of one image, or, with image -1, of whatever came before this mount
 const HAND_IN = -4;

@@ -14,7 +14,7 @@ export default function ({ data, parentElement }) {
   let grid = grids.get(parentElement);
   if (grid?.key !== data.key) {
     grid?.destroy();
-    grid = createGrid(parentElement, data.key);
+    grid = createGrid(parentElement, data);
     grids.set(parentElement, grid);
   }
   grid.takeFrame(data);
@@ -27,7 +27,7 @@ export default function ({ data, parentElement }) {
   };
 }
 
-function createGrid(parent, key) {
+function createGrid(parent, { key, wall: isWall }) {
   const listening = new AbortController();
   let frame, journal, labels, tiles, drawn, named;
   let ahead; // pictures of the next batch, so that the browser has them by then
@@ -41,12 +41,13 @@ function createGrid(parent, key) {
     ariaMultiSelectable: "true" });
   const root = el("div", { className: "root", "data-testid": "label-grid", hidden: true });
   const why = createWhyPanel(root, () => frame, () => current);
-  const layout = createLayout(root, pictures, resize, () => focusTile());
+  root.classList.toggle("wall", isWall);
+  const layout = createLayout(root, pictures, resize, () => focusTile(), isWall);
   const light = createLight(root, focusTile);
   const legend = createLegend(give);
   const head = createHead(legend, {
     give, undo: () => acts.undo(), handIn: () => acts.handIn(), enlarge: () => large.toggle(),
-    toggleWhy: why.toggle, sendAgain: () => journal.retry(),
+    toggleWhy: why.toggle, sendAgain: () => journal.retry(), isWall,
   }, layout.node, light.node);
   const large = createLarge(root, {
     frame: () => frame, tiles: () => tiles, current: () => current, next: () => acts.after(current),
@@ -58,6 +59,7 @@ function createGrid(parent, key) {
   const selection = createSelection(pictures, {
     tiles: () => tiles, current: () => current, move: goTo, changed: () => paintAll(), open: openList,
     enlarge: () => large.isOpen || large.toggle(), signal: listening.signal,
+    pressed: () => isWall && (acts.takeOut(true), true),
   });
 
   const acts = createActs({
@@ -179,7 +181,7 @@ function createGrid(parent, key) {
     head.paint({
       labels, label: labels[current], selected: selection.size,
       onDisk: journal.stored(frame.images),
-      isSaved: journal.isSaved, isReview: frame.review, isWaiting: acts.isWaiting,
+      isSaved: journal.isSaved, isReview: frame.review, isWaiting: acts.isWaiting, isWall,
     });
   }
 
@@ -224,6 +226,11 @@ function createGrid(parent, key) {
 
   function give(code) {
     acts.give(code);
+  }
+
+  function clear() {
+    if (isWall) acts.takeOut();
+    else give(OPEN);
   }
 
   function openList() {
@@ -271,11 +278,12 @@ function createGrid(parent, key) {
       Home: () => 0, End: () => tiles.length - 1,
     },
     edits: {
-      " ": () => give(SKIP), Backspace: () => give(OPEN), Delete: () => give(OPEN), Enter: acts.handIn,
+      " ": isWall ? clear : () => give(SKIP), Enter: acts.handIn,
+      Backspace: clear, Delete: clear,
       Escape: leave, "Ctrl+A": () => large.isAlone || selection.selectAll(),
     },
     commands: {
-      s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: () => give(-8),
+      s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: isWall ? clear : () => give(-8),
       u: acts.undo, l: openList, "/": openList, w: () => frame.review || head.pressWhy(),
       z: large.toggle, f: large.toggleAlone, b: light.toggle, "?": head.toggleHelp,
       "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),

@@ -81,6 +81,7 @@ def _as_json(frame: Frame, key: str) -> dict[str, Any]:
         "labels": labels_address(),
         "why": why_address(),
         "review": frame.grid.kind != "batch",
+        "wall": frame.grid.kind == "accept",
         "show": frame.grid.guess_shown,
         "address": frame.address,
         "pictures": [list(picture) for picture in frame.pictures],

@@ -5,8 +5,9 @@
 const SIZES = [64, 104, 160, 256]; // pixels of a row's height, or of a square's side
 
 // `step` is what the buttons do, as their keys; `changed` is called when the tiles lie otherwise.
-function createLayout(root, pictures, step, changed) {
-  let [size, isSquare] = [recall("size", 1), recall("squares", false)];
+function createLayout(root, pictures, step, changed, isWall) {
+  const sizes = isWall ? "wall-size" : "size"; // many are looked at as small pictures
+  let [size, isSquare] = [recall(sizes, isWall ? 0 : 1), recall("squares", false)];
   let frame;
   /** @type {HTMLElement[]} */
   let tiles = [];
@@ -32,7 +33,7 @@ function createLayout(root, pictures, step, changed) {
 
   function resize(step) {
     size = Math.max(0, Math.min(size + step, SIZES.length - 1));
-    remember("size", size);
+    remember(sizes, size);
     fit();
     group();
     changed();

@@ -5,7 +5,7 @@
 const DRAG = 5; // pixels that a pointer moves before it drags
 
 // `grid` gives tiles() and current(), moves the current tile, is told of changes, opens the class
-// list, and enlarges the current tile. An empty selection means the current tile.
+// list, and enlarges the current tile. A click may do something by itself: pressed() says so. An empty selection means the current tile.
 function createSelection(area, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins
@@ -54,7 +54,7 @@ function createSelection(area, grid) {
     } else {
       clear(i);
       grid.move(i);
-      if (event.pointerType === "touch") grid.open();
+      if (!grid.pressed(i) && event.pointerType === "touch") grid.open();
     }
   }
 

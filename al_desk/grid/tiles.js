@@ -20,14 +20,17 @@ function createSelector() {
   }, el("span"));
 }
 
+// Skipped, or taken out.
+const isAside = (code) => typeof code !== "string" && (code in SKIPS || code === OUT);
+
 // A class that was typed just now is its name, until the server has given it a number.
 function labelText(code, classes) {
-  return typeof code === "string" ? code : SKIPS[code] ?? classes[code] ?? "";
+  return typeof code === "string" ? code : isAside(code) ? SKIPS[code] ?? "Taken out" : classes[code] ?? "";
 }
 
 // The model's guess, as far as the person may see it: blind first, unless the setting says otherwise.
 function guessText(guess, code, showGuess, classes) {
-  const hidden = code in SKIPS || (code === OPEN && !showGuess);
+  const hidden = isAside(code) || (code === OPEN && !showGuess);
   if (!guess || hidden || guess[0] === code) return "";
   return `${code === OPEN ? "" : "≠ "}${classes[guess[0]]} · ${guess[1]}%`;
 }
@@ -43,7 +46,7 @@ function paintTile(tile, i, { classes, guesses }, { code, showGuess, count, isCu
   if (tile.looks === looks) return;
   tile.looks = looks;
   const text = labelText(code, classes);
-  const isSkipped = typeof code !== "string" && code in SKIPS;
+  const isSkipped = isAside(code);
   tile.dataset.label = isSkipped ? "" : text;
   if (isSkipped) tile.dataset.skipped = "true";
   else delete tile.dataset.skipped;

@@ -19,7 +19,7 @@ Guesses = Mapping[int, tuple[int, float]]  # image -> the model's class and its 
 def grid_of(context: DeskContext, kind: str, batch: int = 0) -> Grid:
     """The grid of that kind, one of KINDS, for whoever has the page open."""
     settings = context.experiment.config
-    shown = kind == "review" or (kind == "batch" and settings.show_guesses)
+    shown = kind in ("review", "accept") or (kind == "batch" and settings.show_guesses)
     return Grid(context.experiment.id, kind, batch, context.annotator, shown, whose_page())
 
 
@@ -57,4 +57,4 @@ def guesses_of(batch: Batch) -> Guesses:
     """The guess for each image of a batch, the model's or that of class names; empty before there
     was either."""
     top = batch.reasons.top if batch.reasons else None
-    return {i: best[0] for i, best in zip(batch.images, top, strict=True)} if top else {}
+    return {i: best[0] for i, best in zip(batch.images, top, strict=True) if best} if top else {}

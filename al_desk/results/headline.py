@@ -49,6 +49,9 @@ def at_a_glance(experiment: Experiment, dataset: Dataset | None) -> None:
         width="content",
         help=f"{skipped:,} more were skipped and will not be asked about again.",
     )
+    if accepted := len(experiment.accepted.labels.keys() - experiment.pool.answers.keys()):
+        about = "A class by the model, accepted under *Accept* without a look at each."
+        row.metric("Accepted", f"{accepted:,}", width="content", help=about)
     row.metric("Round", f"{done} of {experiment.config.rounds}", width="content")
     if not experiment.rounds or not experiment.rounds[-1].metrics:
         what = title_of("accuracy", measured_on(experiment).kind)

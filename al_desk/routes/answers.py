@@ -21,11 +21,21 @@ from al_core.experiment.classes import Classes, fold
 from al_core.experiment.experiment import open_experiment
 from al_core.experiment.leases import LEASE, hand_in, lapses_at
 from al_core.experiment.manifest import manifest_of
-from al_core.experiment.pool import Pool
+from al_core.experiment.pool import Pool, taken_out
 from al_core.experiment.undo import undo
-from al_core.store.records import Annotation, now
+from al_core.store.records import TAKEN_OUT, Annotation, now
 from al_core.store.store import Store
-from al_desk.routes.events import ANY, CLEAR, HAND_IN, NEW, SKIPS, UNDO, GridEvent, parse_events
+from al_desk.routes.events import (
+    ANY,
+    CLEAR,
+    HAND_IN,
+    NEW,
+    OUT,
+    SKIPS,
+    UNDO,
+    GridEvent,
+    parse_events,
+)
 from al_desk.routes.grids import Grid
 from al_desk.routes.take_back import take_back
 from al_desk.server.images import images_read
@@ -136,6 +146,8 @@ class _Answer:
             if event.act == UNDO or (grid.kind == "opinion" and event.act == CLEAR):
                 undone = undo([*log, *new], grid.annotator, [event.image])
                 row = undone and replace(undone, event=event.event_id)
+            elif (event.act == OUT) > (grid.kind == "accept"):
+                continue
             elif grid.kind != "opinion" or event.act not in SKIPS:
                 label = numbers[event.name] if event.act == NEW else event.act
                 row = Annotation(
@@ -143,12 +155,12 @@ class _Answer:
                     label=label if label >= 0 else None,
                     round=number,
                     annotator=grid.annotator,
-                    cleared=event.act == CLEAR,
+                    cleared=event.act in (CLEAR, OUT),
                     key=names[event.image],
                     event=event.event_id,
                     milliseconds=event.milliseconds,
                     guess_shown=grid.guess_shown,
-                    reason=SKIPS.get(event.act),
+                    reason=TAKEN_OUT if event.act == OUT else SKIPS.get(event.act),
                 )
             if row is not None:
                 new.append(row)
@@ -279,7 +291,10 @@ class _Answer:
         if self.grid.kind == "opinion":
             log = [row for row in log if row.annotator == self.grid.annotator]
         answers = Pool.fold(0, self.classes.mapped(log)).answers
-        return [[image, _code(answers.get(image))] for image in found]
+        codes = {image: _code(answers.get(image)) for image in found}
+        if self.grid.kind == "accept":
+            codes |= dict.fromkeys(taken_out(log), OUT)
+        return [[image, code] for image, code in codes.items()]
 
 
 @lru_cache(KEPT)

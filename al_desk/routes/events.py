@@ -14,6 +14,7 @@ CLEAR = -2
 UNDO = -3
 HAND_IN = -4
 NEW = -5
+OUT = -9  # of what is offered as one class: of another, and still open
 SKIPS = {SKIP: None} | {-6 - i: reason for i, reason in enumerate(REASONS)}  # with their reasons
 ANY = -1  # the image of an event that is about none in particular
 _DAY = 24 * 60 * 60 * 1000  # milliseconds
@@ -22,7 +23,8 @@ _DAY = 24 * 60 * 60 * 1000  # milliseconds
 @dataclass(frozen=True, slots=True)
 class GridEvent:
     """One thing the person did: ``act`` is the number of a class, one of ``SKIPS``, ``CLEAR``,
-    ``UNDO``, ``HAND_IN``, or ``NEW``: a class that is called ``name`` and may have to be added.
+    ``UNDO``, ``HAND_IN``, ``OUT``, or ``NEW``: a class that is called ``name`` and may have to be
+    added.
 
     ``UNDO`` takes back the last act on ``image`` or, if that is ``ANY``, the last act before this
     grid was drawn. ``event_id`` ("mount:number") is unique. ``milliseconds`` is the time since the
@@ -63,7 +65,9 @@ def parse_events(
         if not (isinstance(row, list) and [type(part) for part in row] == [int, int, int]):
             continue
         image, act, milliseconds = row
-        about_one = image in images and (UNDO <= act < classes or act in SKIPS or name != "")
+        about_one = image in images and (
+            UNDO <= act < classes or act in SKIPS or act == OUT or name != ""
+        )
         about_none = image == ANY and act in (UNDO, HAND_IN)
         if milliseconds >= 0 and (about_one or about_none):
             event = GridEvent(f"{mount}:{number}", image, act, min(milliseconds, _DAY), name)

@@ -12,8 +12,8 @@ from streamlit import user
 
 from al_desk.routes.visitors import ENDS, asks_for_login, hour, person, signer
 
-# An opinion is given blind, a truth is of a test image.
-KINDS = ("batch", "review", "opinion", "truth")
+# An opinion is given blind, a truth is of a test image; what is left in a wall is accepted.
+KINDS = ("batch", "review", "opinion", "truth", "accept")
 AT_ONCE = 100  # tokens that a page may ask for
 _SALT = "grid"
 

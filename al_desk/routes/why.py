@@ -55,13 +55,15 @@ def explained(experiment_id: int, batch: Batch, image: int) -> dict[str, Any]:
     images = images_at_hand(experiment)
     place = list(batch.images).index(image)
     reasons = batch.reasons
-    near = list(reasons.nearest[place]) if reasons and images else []
+    near = list(reasons.nearest[place]) if reasons and images else []  # of an audit none
     log = store.annotations(experiment.id, [image, *near])
     answers = Pool.fold(experiment.pool_size, experiment.classes.mapped(log)).answers
     answered = image in answers and answers[image].label is not None
     near = [i for i in near if i in answers and answers[i].label is not None]
     top = reasons.top[place] if reasons and reasons.top else None
-    if top is None:
+    if image in (batch.audits or ()):
+        hidden = "None: you are asked what it is, not whether somebody was right."
+    elif top is None:
         hidden = "None: there was no model yet when this image was chosen."
     else:
         hidden = "Shown once the image has a label."
@@ -76,6 +78,8 @@ def explained(experiment_id: int, batch: Batch, image: int) -> dict[str, Any]:
 
 
 def _chosen(batch: Batch, place: int) -> str:
+    if batch.images[place] in (batch.audits or ()):
+        return "Drawn at random, to tell how many of those that were accepted are right."
     if batch.images[place] in (batch.held_out or ()):
         return "Drawn at random from the whole pool to measure the model, which never trains on it."
     if batch.reasons is None or batch.strategy == "random":

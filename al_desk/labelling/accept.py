@@ -1,0 +1,289 @@
+"""Finishing the pool: the guesses for a class, looked at as a wall, and accepted in one act; and
+how right all that was accepted so is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from al_core.experiment.accept import accept, take_back_last
+from al_core.experiment.accepted import Certificate, certificate_of
+from al_core.experiment.experiment import Experiment
+from al_core.experiment.predictions import load_predictions
+from al_core.names import counted
+from al_core.store.records import Acceptance
+from al_core.store.store import Store
+from al_desk.context import DeskContext
+from al_desk.grid.label_grid import label_grid
+from al_desk.grid.tiles import frame_of, grid_of
+from al_desk.widgets.buttons import attempt, button, tell
+from al_desk.widgets.formatting import ago, errors_shown, number_column, plain, show_info
+
+PAGE = 200  # images shown at once
+# Session state: what is offered, so that it stays while some is taken out; and its order.
+STATE, KINDS = "accept", "accept-kinds"
+WIDE = 560  # pixels of the table by class
+ALL = 0.8  # of what was accepted; whoever looks at more may as well look at all
+ORDERS = ("Surest first", "By kind")  # those that look alike beside each other
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The images that the latest model takes for a class, the surest first, and how sure it is."""
+
+    model: int
+    label: int
+    images: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    def above(self, threshold: float) -> Offer:
+        """Those of which it is at least so sure."""
+        count = int((self.probabilities >= threshold - 1e-6).sum())  # which are in single precision
+        return replace(self, images=self.images[:count], probabilities=self.probabilities[:count])
+
+    def suggested(self, target: float) -> float:
+        """The threshold from which on a share ``target`` is right, if the model is as often right
+        as it says; else that of its surest guess. In whole per cent."""
+        so_far = np.cumsum(self.probabilities) / np.arange(1, len(self.probabilities) + 1)
+        enough = np.flatnonzero(so_far >= target)
+        last = self.probabilities[enough[-1] if len(enough) else 0]
+        return float(np.floor(100 * last) / 100)
+
+
+@st.fragment
+@errors_shown()
+def accept_guesses(context: DeskContext) -> None:
+    """The certificate; then a class, a threshold, the wall, and the button that accepts it."""
+    experiment = context.reread()
+    _show_certificate(context, experiment)
+    offers = _offers(experiment)
+    if offers is None:
+        show_info("Once a model has learned from your labels, its guesses can be accepted here.")
+        return
+    if not offers:
+        show_info("Nothing is left to accept: all images have a class, or are being asked about.")
+        return
+    names = experiment.classes.names
+    # After each act the fields begin anew: with the class of which the most is left.
+    begun_from = f"{experiment.id}-{len(experiment.rounds)}-{len(experiment.acceptances)}"
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    label = left.selectbox(
+        "Class",
+        list(offers),
+        format_func=lambda one: f"{names[one]} · {len(offers[one].images):,}",
+        key=f"accept-class-{begun_from}",
+    )
+    offer = offers[label]
+    first = round(100 * offer.suggested(experiment.config.target))
+    lowest = int(100 * offer.probabilities[-1])
+    threshold = first
+    if lowest < 100:
+        threshold = right.slider(
+            "At least so sure, %",
+            lowest,
+            100,
+            first,
+            key=f"accept-at-{begun_from}-{label}",
+            help="The model's probability of this class, calibrated on labels that it has not "
+            "learned from. It begins where as many are likely to be right as you want.",
+        )
+    offer = offer.above(threshold / 100)
+    if not len(offer.images):
+        show_info("Of none is it so sure: move the threshold.")
+        return
+    expected = float(offer.probabilities.mean())
+    st.caption(
+        f"**{counted(len(offer.images), 'image')}**, about {expected:.0%} right, by what the model "
+        "says. Click what does not belong, or give it its class: the rest is accepted"
+        f"{', also on the other pages' * (len(offer.images) > PAGE)}."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        order = st.segmented_control(
+            "Order", ORDERS, default=ORDERS[0], required=True, key=f"accept-order-{experiment.id}",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        button(
+            f"Accept as “{plain(names[label])}”",
+            lambda: _accept(context, offer, threshold / 100),
+            key=f"accept-{experiment.id}",
+            type="primary",
+            icon=":material/done_all:",
+        )
+    page = 0
+    if len(offer.images) > PAGE:
+        pages = -(-len(offer.images) // PAGE)
+        page = st.pagination(pages, key=f"accept-page-{label}-{threshold}") - 1
+    shown = offer.images if order == ORDERS[0] else _by_kind(experiment, offer)
+    images = shown[PAGE * page : PAGE * (page + 1)].tolist()
+    label_grid(frame_of(context, grid_of(context, "accept"), images, {}))
+
+
+def leave_accept() -> None:
+    """Have the next visit look at the pool again."""
+    st.session_state.pop(STATE, None)
+
+
+def _accept(context: DeskContext, offer: Offer, threshold: float) -> str:
+    wanted = Acceptance(
+        offer.images.tolist(), offer.label, offer.model, threshold, context.annotator,
+        event=f"button:{uuid4().hex}",
+    )  # fmt: skip
+    count = accept(context.store, context.experiment.id, wanted)
+    leave_accept()
+    return f"{counted(count, 'image')} accepted."
+
+
+def _by_kind(experiment: Experiment, offer: Offer) -> NDArray[np.int64]:
+    """The images of an offer, those that look alike beside each other; of one that has been ordered
+    before, from memory: it is drawn again with each press."""
+    from al_core.loop.kinds import by_kind
+
+    key = (experiment.id, offer.model, offer.label, offer.images.tobytes())
+    kept: tuple[object, NDArray[np.int64]] | None = st.session_state.get(KINDS)
+    if kept is None or kept[0] != key:
+        predictions = load_predictions(experiment.folder, offer.model)
+        assert predictions is not None
+        order = by_kind(predictions.embeddings[offer.images], experiment.config.seed)
+        kept = st.session_state[KINDS] = key, offer.images[order]
+    return kept[1]
+
+
+def _offers(experiment: Experiment) -> dict[int, Offer] | None:
+    """What can be accepted, by class, the most first; None before there is a model. It stays while
+    somebody looks at it, until something is accepted or another model comes."""
+    kept: tuple[object, dict[int, Offer] | None] | None = st.session_state.get(STATE)
+    about = (experiment.id, len(experiment.rounds), len(experiment.acceptances),
+             len(experiment.class_changes), len(experiment.batches))  # fmt: skip
+    if kept is None or kept[0] != about:
+        kept = st.session_state[STATE] = about, _look(experiment)
+    return kept[1]
+
+
+def _look(experiment: Experiment) -> dict[int, Offer] | None:
+    predictions = load_predictions(experiment.folder, experiment.next_round - 1)
+    if predictions is None or predictions.model < 0:
+        return None
+    known = predictions.known_to(experiment)
+    free = experiment.free_images
+    free = free[known[free] & ~np.isin(free, [*experiment.taken_out])]
+    probs = predictions.by_classes_of(experiment).probs[free]
+    best, sure = probs.argmax(1), probs.max(1)
+    offers = {}
+    for label in experiment.classes.shown:
+        mine = np.flatnonzero(best == label)
+        mine = mine[np.argsort(-sure[mine], kind="stable")]
+        if len(mine):
+            offers[label] = Offer(predictions.model, label, free[mine], sure[mine])
+    return dict(sorted(offers.items(), key=lambda one: -len(one[1].images)))
+
+
+def _show_certificate(context: DeskContext, experiment: Experiment) -> None:
+    found = experiment.certificate
+    if not found.size:
+        st.caption(
+            "When the model is right about most of the rest, look at its guesses many at once, and "
+            "accept them. Some of them will be mixed into your batches, to tell how many are right."
+        )
+        return
+    words, kind = (
+        _in_words(found, experiment.config.confidence),
+        st.success if found.holds else st.info,
+    )
+    kind(words, icon=":material/verified:" if found.holds else ":material/fact_check:")
+    if found.looks and not found.holds and found.looks_needed:
+        st.progress(found.looks / (found.looks + found.looks_needed))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _target(context.store, experiment)
+        _classes(experiment)
+        last = [act for act in experiment.acceptances if act.undoes < 0][-1]
+        st.caption(f"Accepted last by {plain(last.annotator)}, {ago(last.created_at)}.")
+        button(
+            "Take back",
+            lambda: take_back_last(context.store, experiment.id, context.annotator),
+            key=f"take-back-{experiment.id}",
+            icon=":material/undo:",
+            help="What was accepted last is open again. After looks at it, the others are drawn "
+            "anew: who chooses by the outcome has to begin again.",
+        )
+
+
+def _classes(experiment: Experiment) -> None:
+    """The same of each class, which takes about as many looks as all together."""
+    with st.popover("By class", icon=":material/category:"):
+        rows = []
+        for label, name in experiment.classes.named.items():
+            found = certificate_of(experiment, label)
+            if not found.size:
+                continue
+            needed = found.looks_needed
+            few = needed is None or found.looks + needed >= ALL * found.size
+            rows.append({
+                "Class": name,
+                "Accepted": found.size,
+                "Looks": found.looks,
+                "Wrong": found.wrong,
+                "Right at least": 100 * (1 - found.most_wrong / found.size),
+                "Looks needed": "–" if found.holds else "all" if few else f"{needed:,}",
+            })  # fmt: skip
+        columns = {"Right at least": number_column("Right at least", "%.1f%%")}
+        st.dataframe(rows, hide_index=True, column_config=columns, width=WIDE)
+
+
+def _target(store: Store, experiment: Experiment) -> None:
+    """How right it has to be, and how much is looked at, where somebody wants it otherwise."""
+    config = experiment.config
+    with st.popover("Target", icon=":material/tune:"):
+        for name, label, (low, high), note in TARGETS:
+            key = f"{name}-{experiment.id}"
+
+            def save(name: str = name, key: str = key) -> None:
+                changed = {name: st.session_state[key] / 100}
+                replace(config, **changed)  # raises if there is something wrong with it
+                store.change_config(experiment.id, changed)
+
+            # The log decides what the field shows: another tab may have changed it.
+            st.session_state[key] = round(100 * getattr(config, name), 1)
+            st.number_input(
+                label, low, high, key=key, help=note, on_change=attempt, args=(key, save),
+                format="%g",
+            )  # fmt: skip
+            tell(key)
+
+
+# Settings in per cent: each with its label, its limits and its help.
+TARGETS = (
+    ("target", "Right, %", (50.0, 99.9), "Of all labels that were accepted."),
+    ("confidence", "Confidence, %", (50.0, 99.9),
+     "That nothing said here of them is wrong, in all and of each class, however often one looks."),
+    ("look_share", "Looks, %", (0.0, 1000.0),
+     "For so many in a hundred images of a batch, one that was accepted is mixed in."),
+)  # fmt: skip
+
+
+def _in_words(found: Certificate, confidence: float) -> str:
+    right = 1 - found.most_wrong / found.size
+    if found.holds:
+        return (
+            f"**{right:.1%} or more of {found.size:,} accepted labels are right**, with "
+            f"{confidence:.0%} confidence: {counted(found.looks, 'look')}, {found.wrong:,} wrong."
+        )
+    so_far = f"{counted(found.size, 'label')} accepted, "
+    if found.looks:
+        so_far += (
+            f"{counted(found.looks, 'look')} at them, {found.wrong:,} wrong or not answered: "
+            f"{right:.1%} or more are right. "
+        )
+    else:
+        so_far += "and nobody has looked at any yet. "
+    if found.looks_needed is None:
+        return so_far + (
+            f"It will not come to {found.target:.0%}: take something back, and accept less of it."
+        )
+    return so_far + (
+        f"For {found.target:.0%} it takes about {counted(found.looks_needed, 'more look')}, which "
+        "are mixed into the batches under *Label*."
+    )
