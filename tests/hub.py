@@ -27,7 +27,8 @@ def weights_of(name: str) -> bytes:
 
 class Hub:
     """Its ``files`` by repository and name; those ``gated`` are refused. It counts in ``sent`` what
-    was asked for, and stops in the middle of an answer where a test has set ``breaks_after``."""
+    was asked for, and stops in the middle of an answer where a test has set ``breaks_after``; while
+    ``flows`` is not set, it sends nothing."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -35,6 +36,8 @@ class Hub:
         self.gated: set[str] = set()
         self.sent: list[str] = []
         self.breaks_after: int | None = None
+        self.flows = threading.Event()
+        self.flows.set()
 
     def offer(self, repository: str, content: bytes, name: str = "model.safetensors") -> None:
         self.files[f"{repository}/{name}"] = content
@@ -78,6 +81,7 @@ def hub() -> Iterator[Hub]:
             self.head(206 if start else 200, len(content) - start, about)
             if body:
                 served.sent.append(f"{self.path} from {start}")
+                served.flows.wait(60)
                 self.wfile.write(content[start : served.breaks_after])
                 if served.breaks_after is not None:
                     self.close_connection = True

@@ -200,6 +200,7 @@ def test_a_page_waits_for_neither_torch_nor_what_draws_charts() -> None:
             "loop.advance",
             "loop.embed_rest",
             "loop.encoders_compared",
+            "loop.kinds",
             "loop.speed",
             "models.hardware",
             "models.speed",

@@ -9,6 +9,7 @@ from hub import VIT, Hub, hub, weights_of
 from playwright.sync_api import BrowserContext, expect
 from tabs import choose, leave, more, tab
 from tiny import photographs_in
+from waiting import until
 
 from al_core.experiment.experiment import open_experiment
 from al_core.store.store import Store
@@ -67,6 +68,37 @@ def test_photographs_start_with_an_encoder_and_are_labelled_while_it_sees_them(
         assert opened.config.model.weights == VIT
         assert opened.rounds[-1].metrics["accuracy"] > 0.8
         assert len(served.sent) == 1
+        leave(page)
+
+
+def test_while_an_encoder_comes_one_more_batch_is_drawn_at_random(
+    browser: BrowserContext, served: Hub, photographs: Path, tmp_path: Path
+) -> None:
+    home, app = tmp_path / "home", app_offering(tmp_path, *OFFERED)
+    env = {"HF_ENDPOINT": served.address, "HF_HOME": str(tmp_path / "hub")}
+    store = Store(f"sqlite:///{home / 'al.db'}")
+    served.flows.clear()
+    with serving(home, app, "--data", str(photographs), env=env) as server:
+        page = tab(browser)
+        page.goto(server.url)
+        expect(page.get_by_text("once 2 MB are downloaded")).to_be_visible(timeout=WAITS)
+        page.get_by_role("button", name="Start experiment").click()
+        for asked, heading in ((20, "Initial images, drawn at random"), (15, "Round 1: Random")):
+            expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=WAITS)
+            expect(page.get_by_text(f"0 of {asked} labelled")).to_be_visible(timeout=WAITS)
+            now = open_experiment(store, 1)
+            assert not now.rounds
+            kinds = [row.key.partition("/")[0] for row in now.manifest.pool]
+            for image in now.open_batch.images:
+                page.keyboard.press(str(1 + now.config.class_names.index(kinds[image])))
+            expect(page.get_by_text(f"{asked} of {asked} saved")).to_be_visible()
+            page.keyboard.press("Enter")
+        # With more, all rounds would be over before anything was learned.
+        expect(page.get_by_text("Downloading").first).to_be_visible(timeout=WAITS)
+        assert len(open_experiment(store, 1).batches) == 2
+        served.flows.set()
+        expect(page.get_by_role("heading", name="Round 2: ")).to_be_visible(timeout=WAITS)
+        until(lambda: [r.labeled for r in open_experiment(store, 1).rounds] == [20, 35])
         leave(page)
 
 

@@ -25,7 +25,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 # What the mixture is of: shares of wrong labels, in those that the target allows, with weights; the
 # same share in all groups, or in each another, drawn from a beta distribution of this size.
@@ -108,6 +107,8 @@ def _looked_at(group: Audited, share: float, rate: float) -> Audited:
 def _bound(groups: Sequence[Audited], target: float, error: float, further: int) -> int:
     """:func:`most_wrong`, or where that is more than ``further`` labels beside those found wrong,
     as many as these."""
+    from scipy.special import logsumexp  # which a page does not wait for
+
     likely = logsumexp(sum(_by_mixture(group, 1 - target) for group in groups) + np.log(WEIGHTS))
     # That of w wrong labels of a group is concave in w: those that together are likeliest with W
     # are found by taking the next one where it costs least.
@@ -120,6 +121,8 @@ def _bound(groups: Sequence[Audited], target: float, error: float, further: int)
 
 def _by_mixture(group: Audited, allowed: float) -> NDArray[np.float64]:
     """The logarithm of how likely what was seen of a group is under each part of the mixture."""
+    from scipy.special import betaln, xlog1py, xlogy
+
     share = SHARES * allowed
     alike = xlogy(group.wrong, share) + xlog1py(group.right, -share)
     size = np.where(np.isinf(SIZES), 1.0, SIZES)
@@ -131,6 +134,8 @@ def _by_mixture(group: Audited, allowed: float) -> NDArray[np.float64]:
 def _likelihood(group: Audited, further: int) -> NDArray[np.float64]:
     """The logarithm of how likely it is at most with as many wrong labels as were found, or more;
     with one more than that, or more; and so on."""
+    from scipy.special import gammaln
+
     looks, most = group.right + group.wrong, group.size - group.right
     best = min((group.size + 1) * group.wrong // looks, most) if looks else 0
     wrong = np.maximum(np.arange(group.wrong, group.wrong + min(group.unseen, further) + 1), best)

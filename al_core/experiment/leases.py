@@ -29,10 +29,15 @@ LEASE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A browser tab of a server, by a name of its own, and the annotator in it."""
+    """A browser tab of a server, by a name of its own, and the annotator in it.
+
+    ``is_early``: before there is a model it may have a batch of round 1, drawn at random, since the
+    first training waits for a download.
+    """
 
     tab: str
     annotator: str
+    is_early: bool = False
 
 
 IsGone = Callable[[str], bool]  # whether a tab or its server is known to be gone
@@ -101,10 +106,11 @@ def take_new_batch(
         experiment = open_experiment(store, experiment_id)
         if batch := take_open_batch(store, experiment, holder, is_gone):
             return batch
-        number = round_to_label(experiment, holder.tab)
+        number = round_to_label(experiment, holder)
         if number is None:
             return None
-        if experiment.next_round == 0 and experiment.config.start == "random":
+        by_chance = experiment.config.start == "random" or (number and holder.is_early)
+        if experiment.next_round == 0 and by_chance:
             chosen = draw_random_batch(experiment, number)
         else:
             chosen = yield from choose(experiment, number)
@@ -122,20 +128,20 @@ def _leased(batch: Batch, holder: Holder, until: datetime) -> Batch:
     return replace(batch, holder=holder.tab, annotator=holder.annotator, leased_until=until)
 
 
-def round_to_label(experiment: Experiment, tab: str) -> int | None:
-    """The round that a further batch for ``tab`` would belong to, or None for no batch."""
+def round_to_label(experiment: Experiment, holder: Holder) -> int | None:
+    """The round that a further batch for ``holder`` would belong to, or None for no batch."""
     if experiment.phase is Phase.FINISHED:
         return None
-    given = {batch.round for batch in experiment.batches if batch.holder == tab}
+    given = {batch.round for batch in experiment.batches if batch.holder == holder.tab}
     for number in range(experiment.next_round, experiment.config.rounds + 1):
         if number in given or experiment.is_closed(number):
             continue
         now_or_ahead = number == experiment.next_round or experiment.config.label_while_training
         has_model = number == 0 or experiment.next_round > 0
-        # Learning features may take half an hour, so one batch is chosen without a model. With
-        # more, all rounds would be over before anything was learned.
-        blind = number == 1 and waits_for_features(experiment.config, experiment.fingerprint)
-        return number if now_or_ahead and (has_model or blind) else None
+        # Learning features may take half an hour, and so may a download: one batch is chosen
+        # without a model. With more, all rounds would be over before anything was learned.
+        waits = holder.is_early or waits_for_features(experiment.config, experiment.fingerprint)
+        return number if now_or_ahead and (has_model or (number == 1 and waits)) else None
     return None
 
 

@@ -26,6 +26,7 @@ from al_desk.grid.label_grid import label_grid
 from al_desk.grid.tiles import frame_of, grid_of, guesses_of
 from al_desk.routes.answers import tab_name
 from al_desk.routes.pictures import Shown, shown
+from al_desk.server.encoders import waits_for_download
 from al_desk.server.resources import is_gone, loader, this_tab, warm_up
 from al_desk.widgets.buttons import button
 from al_desk.widgets.formatting import plain, show_error
@@ -37,9 +38,10 @@ FOCUS = "focus"  # session state: the image an undo leads back to, and when
 
 def take_batch(context: DeskContext) -> Batch | None:
     """The batch that this tab labels, chosen now if need be; None while there is nothing to do."""
-    holder, experiment = Holder(this_tab(), context.annotator), context.experiment
+    experiment = context.experiment
+    holder = Holder(this_tab(), context.annotator, is_early=waits_for_download(experiment))
     batch = take_open_batch(context.store, experiment, holder, is_gone)
-    waits = context.dataset.is_outline or round_to_label(experiment, holder.tab) is None
+    waits = context.dataset.is_outline or round_to_label(experiment, holder) is None
     if batch is not None or waits:
         warm_up()
         return batch

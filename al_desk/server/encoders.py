@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from al_core.config import ModelConfig
+from al_core.experiment.experiment import Experiment
 from al_core.features.encoders.catalogue import ENCODERS, Offered, best_for, seconds_for
 from al_core.jobs import Job
 from al_core.progress import Progress, Work
@@ -48,6 +49,16 @@ def look_for_hub_again() -> None:
     this: Machine | None = job.result if job is not None else None
     if this is not None and not this.reached and time.monotonic() - this.at > AGAIN_S:
         loader().forget(KEY)
+
+
+def waits_for_download(experiment: Experiment) -> bool:
+    """Whether the first training of an experiment waits for the weights of its encoder."""
+    model = experiment.config.model
+    if experiment.rounds or not experiment.batches or not model.is_of_library:
+        return False
+    from al_core.features.encoders.find import could_be_had
+
+    return not could_be_had(model.weights, reached=False)
 
 
 def get_ready(model: ModelConfig, class_names: Sequence[str]) -> None:
