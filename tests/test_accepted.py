@@ -12,9 +12,10 @@ from squares import CPU, QUICK, squares, train
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
-from al_core.exchange.labels import export_labels
+from al_core.exchange.labels import export_labels, read_labels
 from al_core.experiment.accept import accept, take_back_last
 from al_core.experiment.accepted import LOOKS
+from al_core.experiment.certificate import Audited
 from al_core.experiment.class_acts import change_classes, merge, split
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.leases import Holder, hand_in, take_new_batch
@@ -50,7 +51,9 @@ class Desk:
         return open_experiment(self.store, self.number, with_reasons=True)
 
     def accept(self, label: int, images, who: str = "ada", event: str | None = None) -> int:
-        wanted = Acceptance([*map(int, images)], label, 0, 0.9, who, event=event)
+        images = [*map(int, images)]
+        keys = [self.dataset.train.keys[image] for image in images]
+        wanted = Acceptance(images, label, 0, 0.9, who, event=event, keys=keys)
         return accept(self.store, self.number, wanted)
 
     def accept_all(self, wrong: int = 0, who: str = "ada") -> None:
@@ -148,7 +151,51 @@ def test_what_is_skipped_counts_as_wrong_until_somebody_says_what_it_is(desk: De
     desk.store.append(desk.number, [given])
     assert desk.now.certificate.wrong == 0
     desk.take()  # handed out, and nobody has answered
-    assert (desk.now.certificate.looks, desk.now.certificate.wrong) == (20, 10)
+    found = desk.now.certificate
+    assert (found.looks, found.wrong, found.waiting) == (20, 0, 10)
+    assert found.most_wrong > replace(found, groups=(Audited(found.size, 20),)).most_wrong
+    assert found.looks_needed is not None  # those that wait say nothing of how it will be
+
+
+def test_looks_that_nobody_answered_are_asked_again_first(desk: Desk) -> None:
+    desk.accept_all()
+    desk.answer(desk.take())
+    train(desk.store, desk.dataset, desk.number)
+    add_rounds(desk.store, desk.now, 3)
+    lost = desk.take("ada")
+    desk.store.hand_in(lost.id)  # as where its tab is gone
+    assert desk.now.certificate.waiting == len(lost.audits) == 10
+    train(desk.store, desk.dataset, desk.number)
+    again = desk.take("ben")
+    assert {*again.audits} == {*lost.audits}
+    desk.answer(again, "ben")
+    assert (desk.now.certificate.waiting, desk.now.certificate.wrong) == (0, 0)
+
+
+def test_what_a_person_has_said_by_other_ways_is_no_look(desk: Desk) -> None:
+    desk.accept_all(wrong=30)
+    table = StringIO()
+    export_labels(desk.now, table)
+    keys = desk.dataset.train.keys
+    rows = list(csv.DictReader(StringIO(table.getvalue())))
+    assert all(row["key"] == keys[int(row["image"])] for row in rows)
+    read = read_labels(table.getvalue().encode(), desk.dataset, desk.now.classes.numbers)
+    assert len(read.labels) == len(desk.now.pool.answers)  # what was accepted is nobody's answer
+    said = [*desk.now.accepted.labels.items()][:50]
+    desk.store.append(desk.number, [Annotation(i, label, 1, "ada") for i, label in said])
+    batch = desk.round()
+    assert not {*batch.audits} & {image for image, _ in said}
+    assert desk.now.certificate.size == 380 - 50
+    assert desk.now.certificate.looks == len(batch.audits)
+
+
+def test_a_batch_of_images_that_were_accepted_meanwhile_loses_them(desk: Desk) -> None:
+    waiting = desk.now.open_batches[0]
+    kept, *gone = waiting.images
+    act = Acceptance(gone, 0, 0, 0.9, "eve")  # as in the moment in which the batch was written
+    assert desk.store.add_acceptance(desk.number, act, 0)
+    batch = desk.take()
+    assert [*batch.images] == [kept]
 
 
 def test_what_is_taken_back_is_open_and_a_choice_by_looks_begins_anew(desk: Desk) -> None:
@@ -164,7 +211,8 @@ def test_what_is_taken_back_is_open_and_a_choice_by_looks_begins_anew(desk: Desk
     assert desk.now.accepted.opened_again == 1
     assert after.looks == 0
     assert after.error < before.error / 2
-    assert not {*batch.images} & {*desk.now.accepted.groups[0].order}  # a person has seen these
+    left = {*desk.now.accepted.groups[0].order.tolist()}
+    assert not {*batch.images} & left  # a person has said what these are
     take_back_last(desk.store, desk.number, "eve")
     with pytest.raises(ConfigError, match="Nothing was accepted"):
         take_back_last(desk.store, desk.number, "eve")
@@ -182,6 +230,7 @@ def test_whoever_accepted_is_not_asked_where_there_is_somebody_else(desk: Desk) 
     train(desk.store, desk.dataset, desk.number)
     add_rounds(desk.store, desk.now, 2)
     assert desk.take("ada").audits is None
+    desk.answer(desk.now.open_batch, "ada")
 
 
 def test_accepted_classes_follow_the_classes(desk: Desk) -> None:
@@ -191,7 +240,12 @@ def test_accepted_classes_follow_the_classes(desk: Desk) -> None:
     batch = desk.take()
     desk.answer(batch)
     assert desk.now.certificate.wrong == 0
+    looks = desk.now.certificate.looks
+    assert looks == len(batch.audits)
+    assert desk.now.accepted.opened_again == 0  # the merge came before any look
     change_classes(desk.store, desk.number, "ada", split("blue", ["navy", "sky"]))
+    assert desk.now.accepted.opened_again == 1
+    assert desk.now.certificate.looks == 0
     assert {*desk.now.accepted.labels.values()} == {1}
     assert {*desk.truth[desk.now.free_images]} == {2}
 

@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from al_core.experiment.experiment import open_experiment
 from al_core.experiment.leases import Holder, take_open_batch
 from al_core.experiment.start import start_experiment
 from al_core.store.erase import erase
-from al_core.store.records import Annotation, now
+from al_core.store.records import Annotation, Batch, now
 from al_core.store.store import Store
 from al_desk.routes import visitors
 from al_desk.routes.app import routes
@@ -142,18 +142,22 @@ def test_an_opinion_is_given_blind_and_changes_nothing_of_others(opened: Opened)
     assert open_experiment(opened.store, opened.number).pool.answers[two].annotator == "ada"
 
 
+def leased(batch: Batch, holder: str, who: str, until: datetime) -> Batch:
+    return replace(batch, holder=holder, annotator=who, leased_until=until)
+
+
 def test_a_batch_that_went_to_another_tab_is_told_and_its_labels_are_kept(opened: Opened) -> None:
     one, *_ = opened.images
     tab = opened.tab()
     (batch,) = opened.store.batches(opened.number)
-    opened.store.lease(batch, "tab", "ada", now() + timedelta(minutes=1))
+    opened.store.lease(batch, leased(batch, "tab", "ada", now() + timedelta(minutes=1)))
     held = tab.post([one, 0, 9])["holder"]
     (batch,) = opened.store.batches(opened.number)
     assert batch.leased_until > now() + timedelta(minutes=9)  # a label renews the lease
-    opened.store.lease(batch, "other tab", "ada", batch.leased_until)
+    opened.store.lease(batch, leased(batch, "other tab", "ada", batch.leased_until))
     assert tab.post([one, 1, 9])["holder"] not in ("", held)
     (batch,) = opened.store.batches(opened.number)
-    opened.store.lease(batch, "other tab", "bob", batch.leased_until)
+    opened.store.lease(batch, leased(batch, "other tab", "bob", batch.leased_until))
     assert "holder" not in tab.post([one, 2, 9])
     assert [label for _, label, _ in opened.rows()] == [0, 1, 2]
 

@@ -74,8 +74,8 @@ def test_a_lease_is_taken_again_by_its_holder_while_a_label_renews_it(store: Sto
     store.add_batch(experiment, Batch(1, "x", [3, 9], None, holder="tab", leased_until=until), 0)
     (batch,) = store.batches(experiment)
     store.append(experiment, [said(3, 0)], (batch, until + timedelta(minutes=1)))
-    assert not store.lease(batch, "other", "ben", until)
-    assert store.lease(batch, "tab", "ada", until)
+    assert not store.lease(batch, replace(batch, holder="other", annotator="ben"))
+    assert store.lease(batch, replace(batch, holder="tab", annotator="ada"))
 
 
 def test_an_event_that_is_sent_twice_is_kept_once(store: Store) -> None:

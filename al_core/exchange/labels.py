@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_core.errors import ConfigError
+from al_core.experiment.accepted import LOOKS
 from al_core.experiment.experiment import Experiment
 from al_core.experiment.manifest import Manifest
 from al_core.files.csv_cells import as_meant, write_row
@@ -25,7 +26,8 @@ from al_core.store.records import REASONS, Annotation
 if TYPE_CHECKING:
     from al_core.store.store import Store
 
-KEY, IMAGE, REASON = "key", "image", "reason"
+KEY, IMAGE, REASON, STRATEGY = "key", "image", "reason", "strategy"
+ACCEPTED = "accepted"  # as the strategy of a row: nobody has looked at the image
 CLASS = ("class_name", "class name", "class", "label")  # the first that the table has is used
 MOST_PROBLEMS = 1000  # that are listed one by one
 LONGEST = 200  # characters of a cell that an error quotes
@@ -105,10 +107,12 @@ def _read(table: bytes) -> Iterator[tuple[int, str, str, str, str]]:
     for row, cells in enumerate(rows if has_head else chain([head], rows), start=1 + has_head):
         if any(map(str.strip, cells)):
             cells += [""] * len(head)  # a row may be shorter
-            place, reason = (
+            place, reason, by = (
                 cells[named.index(column)].strip() if column in named else ""
-                for column in (IMAGE, REASON)
+                for column in (IMAGE, REASON, STRATEGY)
             )
+            if by == ACCEPTED:  # nobody's answer
+                continue
             yield row, cells[key], cells[name], place, reason
 
 
@@ -195,6 +199,7 @@ def export_labels(experiment: Experiment, file: TextIO) -> int:
         for batch in experiment.batches
         for image, score in zip(batch.images, batch.scores or repeat(None), strict=False)
     } | dict.fromkeys(experiment.held_out, ("random", ""))
+    chosen |= {image: (LOOKS, "") for batch in experiment.batches for image in batch.audits or ()}
     write_row(file, COLUMNS)
     answers = sorted(experiment.pool.answers.values(), key=lambda answer: answer.image)
     rows = [(name, answer) for answer in answers for name in experiment.names_of(answer)]
@@ -219,12 +224,14 @@ def _export_accepted(experiment: Experiment, file: TextIO) -> int:
     """Write the class of each image that was accepted without a look, and that no person has
     answered since."""
     count, answers, names = 0, experiment.pool.answers, experiment.config.class_names
+    acts = experiment.acceptances
+    keys = {i: key for act in acts for i, key in zip(act.images, act.keys, strict=False)}
     for image, label in sorted(experiment.accepted.labels.items()):
         act = experiment.accepted.who[image]
         when = act.created_at.isoformat(timespec="milliseconds")
-        of = Annotation(image, label, act.model, act.annotator)
+        of = Annotation(image, label, act.model, act.annotator, key=keys.get(image, ""))
         for key in experiment.names_of(of) if image not in answers else ():
-            row = (key, image, label, names[label], "", act.model, "accepted", "", act.annotator)
+            row = (key, image, label, names[label], "", act.model, ACCEPTED, "", act.annotator)
             write_row(file, [*row, when, ""])
             count += 1
     return count

@@ -30,7 +30,8 @@ def accept(store: Store, experiment_id: int, wanted: Acceptance) -> int:
         images = sorted(free.intersection(wanted.images))
         if not images:
             raise ConfigError("Nothing is left to accept: all of these have an answer by now.")
-        new = replace(wanted, images=images)
+        keys = dict(zip(wanted.images, wanted.keys, strict=True)) if wanted.keys else {}
+        new = replace(wanted, images=images, keys=[keys[i] for i in images] if keys else ())
         if store.add_acceptance(experiment_id, new, len(experiment.acceptances)):
             return len(images)
 

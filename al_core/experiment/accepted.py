@@ -1,25 +1,34 @@
 """What was accepted without a look, and the looks at some of it: a fold over the log.
 
 Labels that were accepted between two looks are one group. The images of a group are looked at in an
-order that the experiment's seed draws, so the first of them are an even sample of it. Who takes a
-group back after some of it was seen has chosen by what was seen: then all that stands is drawn
-anew (see :mod:`al_core.experiment.certificate`).
+order that the experiment's seed draws, so the first of them are an even sample of it. Who takes
+some back after looks, or changes its classes, may have chosen by what was seen: then all that
+stands is drawn anew (see :mod:`al_core.experiment.certificate`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_core.experiment.certificate import Audited, error_left, holds, looks_needed, most_wrong
+from al_core.experiment.certificate import (
+    Audited,
+    allowed,
+    error_left,
+    holds,
+    looks_needed,
+    most_wrong,
+)
+from al_core.experiment.pool import without
 from al_core.seeds import numpy_generator
-from al_core.store.records import TRUTH, Acceptance, Batch
+from al_core.store.records import TRUTH, Acceptance, Batch, now
 
 if TYPE_CHECKING:
     from al_core.experiment.experiment import Experiment
@@ -29,19 +38,14 @@ if TYPE_CHECKING:
 class Group:
     """Labels that were accepted by one person between two looks.
 
-    ``order``: the images in the order in which they are looked at, int64 ``[n]``, the first of
-    which somebody was ``asked`` about; ``labels`` are what they were accepted as, in that order.
+    ``order``: the images in the order in which they are looked at, int64 ``[n]``; ``labels`` are
+    what they were accepted as, and ``asked``, bool ``[n]``, those that somebody was asked about.
     """
 
     order: NDArray[np.int64]
     labels: NDArray[np.int64]
-    asked: int
+    asked: NDArray[np.bool_]
     annotator: str
-
-    @property
-    def share(self) -> float:
-        """How much of it somebody was asked about."""
-        return self.asked / len(self.order)
 
 
 @dataclass(frozen=True)
@@ -49,32 +53,36 @@ class Accepted:
     """All that was accepted in an experiment and stands.
 
     ``labels``: by image, those that count; of images without an answer by a person they are what
-    an image is. ``who``: by image, the acceptance. ``opened_again``: how often something was taken
-    back after looks at it.
+    an image is. ``who``: by image, the acceptance. ``waiting`` were to be looked at, and are in no
+    open batch any more. ``opened_again``: how often somebody has changed what is accepted by what
+    looks had shown.
     """
 
     labels: Mapping[int, int]
     who: Mapping[int, Acceptance]
     groups: tuple[Group, ...]
+    waiting: frozenset[int]
     opened_again: int
 
-    def due(self, count: int, but_of: str) -> list[int]:
-        """The next ``count`` images to look at, each of the group of which the least was seen, but
-        for those that somebody of that name accepted."""
-        groups = [g for g in self.groups if g.asked < len(g.order) and g.annotator != but_of]
-        drawn: list[int] = []
-        while groups and len(drawn) < count:
-            place = min(range(len(groups)), key=lambda place: groups[place].share)
-            group = groups[place]
-            drawn.append(int(group.order[group.asked]))
-            groups[place] = replace(group, asked=group.asked + 1)
-            if group.asked + 1 == len(group.order):
-                del groups[place]
+    def due(self, count: int, but_of: str, but: Collection[int]) -> list[int]:
+        """The next ``count`` images to look at: those left without an answer, then of the group of
+        which the least was seen; not those that somebody of that name accepted, nor others."""
+        groups = [g for g in self.groups if g.annotator != but_of]
+        asked = [i for g in groups for i in g.order[g.asked].tolist()]
+        drawn = [i for i in asked if i in self.waiting and i not in but][:count]
+        queues = [without(g.order[~g.asked], but)[:count].tolist() for g in groups]
+        seen = [int(g.asked.sum()) for g in groups]
+        while any(queues) and len(drawn) < count:
+            shares = [n / len(g.order) for n, g in zip(seen, groups, strict=True)]
+            place = min((p for p, queue in enumerate(queues) if queue), key=shares.__getitem__)
+            drawn.append(queues[place].pop(0))
+            seen[place] += 1
         return drawn
 
 
-NOTHING = Accepted({}, {}, (), 0)
+NOTHING = Accepted({}, {}, (), frozenset(), 0)
 LOOKS = "looks"  # the strategy of a batch of accepted images alone
+HERE = timedelta(hours=1)  # since the last answer of somebody who is still there
 OF_POOL = 0.75  # of the error: for all that was accepted; the classes share the rest
 
 
@@ -99,13 +107,28 @@ class Certificate:
 
     @property
     def wrong(self) -> int:
-        """How many of these were found wrong, or have no answer yet."""
-        return sum(group.wrong for group in self.groups)
+        """How many of these were found wrong, or skipped."""
+        return sum(group.wrong - group.waiting for group in self.groups)
+
+    @property
+    def waiting(self) -> int:
+        """How many of these have no answer yet, and count as wrong until they have."""
+        return sum(group.waiting for group in self.groups)
+
+    @property
+    def most_right(self) -> float:
+        """The share that is right at least, rounded down to a tenth of a per cent."""
+        return math.floor(1000 * (1 - self.most_wrong / self.size)) / 1000
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether more were found wrong than the target allows, so that no look can help."""
+        return self.wrong > allowed(self.groups, self.target)
 
     @cached_property
     def most_wrong(self) -> int:
         """How many of all are wrong at most."""
-        return most_wrong(self.groups, self.target, self.error)
+        return most_wrong(self.groups, self.error)
 
     @cached_property
     def holds(self) -> bool:
@@ -123,93 +146,117 @@ def accepted(experiment: Experiment) -> Accepted:
     acts = experiment.acceptances
     if not acts:
         return NOTHING
-    undone = {act.undoes: place for place, act in enumerate(acts) if act.undoes >= 0}
-    audits = [(batch.acceptances, batch.audits) for batch in experiment.batches if batch.audits]
+    draws = sorted((tuple(b.drawn_at), b.audits) for b in experiment.batches
+                   if b.audits and b.drawn_at)  # fmt: skip
     began, opened_again = 0, 0
+    for before in sorted(_openings(experiment, [at for at, _ in draws])):
+        if before > began:
+            began, opened_again = before, opened_again + 1
+    asked = {image for _, images in draws[began:] for image in images}
+    undone = {act.undoes for act in acts}
+    counts_as, answers = experiment.classes.counts_as, experiment.pool.answers
+    of: dict[int, int] = {}  # the act that counts for an image, by its place
     for place, act in enumerate(acts):
-        # Looks since it was accepted, up to where it was taken back.
-        if act.undoes >= 0 and any(max(began, act.undoes + 1) <= at <= place for at, _ in audits):
-            began, opened_again = place + 1, opened_again + 1
-    former = {image for at, asked in audits if at < began for image in asked}
-    audits = [(at, asked) for at, asked in audits if at >= began]
-    labels: dict[int, int] = {}
-    who: dict[int, Acceptance] = {}
-    groups: dict[tuple[int, str], dict[int, int]] = {}
-    for place, act in enumerate(acts):
-        label = experiment.classes.counts_as[act.label]
-        if act.undoes >= 0 or place in undone or label < 0:
-            continue
-        images = {*act.images} - experiment.taken_out
-        labels |= dict.fromkeys(images, label)
-        who |= dict.fromkeys(images, act)
-        looks_before = len({at for at, _ in audits if at <= place})
-        group = groups.setdefault((looks_before, act.annotator), {})
-        # Of those seen before, a person has said what they are.
-        group |= dict.fromkeys(sorted(images - former), label)
-    asked = {image for _, images in audits for image in images}
-    drawn = numpy_generator(experiment.config.seed, "audit", began).random(experiment.pool_size)
-    every = [_group(who, of, asked, drawn) for (_, who), of in groups.items() if of]
-    return Accepted(labels, who, tuple(every), opened_again)
+        if act.undoes < 0 and place not in undone and counts_as[act.label] >= 0:
+            of |= dict.fromkeys(act.images, place)
+    ever_asked = {image for _, images in draws for image in images}
+    gone = experiment.away | (experiment.taken_out - ever_asked)
+    labels = {i: counts_as[acts[place].label] for i, place in of.items() if i not in gone}
+    groups: dict[tuple[int, str], list[int]] = {}
+    for image, place in of.items():
+        # Of the others a person has said by other ways what they are, or they cannot be seen.
+        if image in asked or (image in labels and image not in answers):
+            looks_before = sum(at[0] <= place for at, _ in draws[began:])
+            groups.setdefault((looks_before, acts[place].annotator), []).append(image)
+    chance = numpy_generator(experiment.config.seed, "audit", began).random(experiment.pool_size)
+    every = []
+    for (_, who), images in groups.items():
+        order = np.array(sorted(images, key=chance.__getitem__), np.int64)
+        as_what = np.array([counts_as[acts[of[i]].label] for i in order.tolist()], np.int64)
+        every.append(Group(order, as_what, np.isin(order, [*asked]), who))
+    waiting = frozenset(asked - answers.keys() - experiment.open_images - experiment.away)
+    return Accepted(labels, {i: acts[of[i]] for i in labels}, tuple(every), waiting, opened_again)
 
 
-def _group(
-    annotator: str, labels: Mapping[int, int], asked: Collection[int], drawn: NDArray[np.float64]
-) -> Group:
-    images = np.array([*labels], np.int64)
-    order = images[np.argsort(drawn[images])]  # the rest keep theirs where some are taken out
-    count = int(np.isin(order, [*asked]).sum())
-    return Group(order, np.array([labels[i] for i in order.tolist()], np.int64), count, annotator)
+def _openings(experiment: Experiment, draws: Sequence[Sequence[int]]) -> Iterator[int]:
+    """Where what was accepted was changed by somebody who had seen looks at it: after so many
+    ``draws``, each with its place in the log. By taking back, or by classes that count as others
+    than before."""
+    acts, changes = experiment.acceptances, experiment.class_changes
+    for place, act in enumerate(acts):
+        if act.undoes >= 0 and any(act.undoes < at[0] <= place for at in draws):
+            yield sum(at[0] <= place for at in draws)
+    used = {act.label for act in acts}
+    before = experiment.classes_after(0).counts_as
+    for place in range(len(changes)):
+        now = experiment.classes_after(place + 1).counts_as
+        if any(label < len(before) and now[label] != before[label] for label in used):
+            yield sum(at[1] <= place for at in draws)
+        before = now
 
 
 def certificate_of(experiment: Experiment, label: int | None = None) -> Certificate:
     """How right is what was accepted, in all or as one class. All of these statements together are
     wrong with the probability that the settings allow at most."""
-    config, now = experiment.config, experiment.accepted
-    error = error_left(1 - config.confidence, now.opened_again)
+    config, found_so_far = experiment.config, experiment.accepted
+    error = error_left(1 - config.confidence, found_so_far.opened_again)
     error *= OF_POOL if label is None else (1 - OF_POOL) / len(experiment.classes.shown)
     answers = experiment.pool.answers
     groups = []
-    for group in now.groups:
+    for group in found_so_far.groups:
         mine = group.labels == (group.labels if label is None else label)
-        asked = zip(group.order[: group.asked], group.labels[: group.asked], strict=True)
-        said = [i in answers and answers[i].label == as_what for i, as_what in asked]
-        right = int(np.sum(np.array(said, bool) & mine[: group.asked]))
-        groups.append(Audited(int(mine.sum()), right, int(mine[: group.asked].sum()) - right))
+        asked = mine & group.asked
+        pairs = zip(group.order[asked].tolist(), group.labels[asked].tolist(), strict=True)
+        found = [answers[i].label == as_what if i in answers else None for i, as_what in pairs]
+        right, waiting = found.count(True), found.count(None)
+        groups.append(Audited(int(mine.sum()), right, len(found) - right, waiting))
     return Certificate(tuple(one for one in groups if one.size), config.target, error)
 
 
-def looks_due(experiment: Experiment, count: int, annotator: str) -> list[int]:
-    """Up to ``count`` accepted images that are to be looked at next; none once the certificate of
-    the pool holds."""
-    now = experiment.accepted
-    if not now.groups or experiment.certificate.holds:
+def looks_due(
+    experiment: Experiment, count: int, but_of: str = "", but: Collection[int] = ()
+) -> list[int]:
+    """Up to ``count`` accepted images that are to be looked at next, not those that somebody of
+    that name accepted, nor others; none once the certificate of the pool holds."""
+    found = experiment.accepted
+    if not found.groups or experiment.certificate.holds:
         return []
-    others = {a.annotator for a in experiment.annotations} - {TRUTH, annotator}
-    return now.due(count, annotator if others else "")
+    return found.due(count, but_of, {*but} | experiment.open_images)
 
 
 def with_audits(batch: Batch, experiment: Experiment, annotator: str) -> Batch:
-    """A batch that nobody has had yet, with some accepted images at random places among the others;
-    as it is where no more looks are needed."""
-    count = math.ceil(experiment.config.look_share * len(batch.images))
-    audits = looks_due(experiment, count, annotator)
-    if not audits or batch.audits is not None:
+    """A batch that nobody has had yet with some accepted images at random places among the others,
+    where more looks are needed; and without those that were accepted since it was chosen."""
+    if batch.audits is not None:
         return batch
-    chance = numpy_generator(len(batch.images), "places of audits", *audits)
-    rows = _rows(batch)
+    free = [row for row in _rows(batch) if row[0] not in experiment.accepted.labels]
+    rows = free or _rows(batch)
+    count = math.ceil(experiment.config.look_share * len(rows))
+    # Whoever is here beside the annotator looks with other eyes.
+    since = now() - HERE
+    others = {a.annotator for a in experiment.annotations if a.created_at > since} - {TRUTH}
+    but_of = annotator if others - {annotator} else ""
+    audits = looks_due(experiment, count, but_of, [row[0] for row in rows])
+    if not audits:
+        return batch if len(rows) == len(batch.images) else _with(batch, rows)
+    chance = numpy_generator(len(rows), "places of audits", *audits)
     for image in audits:
         rows.insert(int(chance.integers(len(rows) + 1)), (image, None, (), None, ()))
-    return replace(_with(batch, rows), audits=audits, acceptances=len(experiment.acceptances))
+    return replace(_with(batch, rows), audits=audits, drawn_at=_place(experiment))
 
 
-def looks_alone(experiment: Experiment, number: int, annotator: str) -> Batch | None:
+def looks_alone(experiment: Experiment, number: int) -> Batch | None:
     """A batch of round ``number`` of accepted images alone, where no others are left; None where no
-    more looks are needed."""
-    audits = looks_due(experiment, experiment.batch_size(number), annotator)
+    more looks are needed. Whoever asks has them: nobody else may come."""
+    audits = looks_due(experiment, experiment.batch_size(number))
     if not audits:
         return None
     batch = Batch(number, LOOKS, audits, None, log_position=experiment.log_position)
-    return replace(batch, audits=audits, acceptances=len(experiment.acceptances))
+    return replace(batch, audits=audits, drawn_at=_place(experiment))
+
+
+def _place(experiment: Experiment) -> tuple[int, int]:
+    return len(experiment.acceptances), len(experiment.class_changes)
 
 
 def without_audits(batch: Batch) -> Batch:

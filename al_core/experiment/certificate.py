@@ -26,23 +26,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-# What the mixture is of: shares of wrong labels, in those that the target allows, with weights; the
-# same share in all groups, or in each another, drawn from a beta distribution of this size.
-SHARES = np.array([0.0, 0.06, 0.15, 0.3, 0.45, 0.6, 0.75, 0.15, 0.45])
-SIZES = np.array([*[np.inf] * 7, 10, 10])
-WEIGHTS = np.array([0.24, 0.12, 0.12, 0.08, 0.08, 0.08, 0.08, 0.1, 0.1])
+# What the mixture is of, with weights: shares of wrong labels, the same in all groups, or in each
+# another, drawn from a beta distribution of this mean and size.
+SHARES = np.array([0.0, 0.002, 0.005, 0.01, 0.018, 0.03, 0.05, 0.1, 0.2, 0.005, 0.018])
+SIZES = np.array([*[np.inf] * 9, 10, 10])
+WEIGHTS = np.array([0.24, 0.12, 0.12, 0.1, 0.1, 0.06, 0.04, 0.03, 0.03, 0.08, 0.08])
 FIRST, NEXT = 0.75, 0.25  # of the error: what is used before anything is opened again, and the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
     """Labels that were accepted in one act: ``size`` of them, of which ``right`` and ``wrong`` were
-    found so. A label that was drawn for a look and has no answer yet is among the wrong: whichever
-    are skipped may be the hard ones."""
+    found so. A label that was drawn for a look and has no answer yet is among the wrong, since
+    whichever are skipped may be the hard ones; ``waiting`` says how many of these are."""
 
     size: int
     right: int = 0
     wrong: int = 0
+    waiting: int = 0
 
     @property
     def unseen(self) -> int:
@@ -56,23 +57,24 @@ def allowed(groups: Sequence[Audited], target: float) -> int:
     return size - math.ceil(round(target * size, 6))
 
 
-def most_wrong(groups: Sequence[Audited], target: float, error: float) -> int:
+def most_wrong(groups: Sequence[Audited], error: float) -> int:
     """How many labels of ``groups`` are wrong at most; with probability ``error`` at most this was
-    ever too few. The bound is closest where it is about what ``target`` allows."""
-    unseen = sum(group.unseen for group in groups)
-    return _bound(groups, target, error, unseen)
+    ever too few."""
+    return _bound(groups, error, sum(group.unseen for group in groups))
 
 
 def holds(groups: Sequence[Audited], target: float, error: float) -> bool:
     """Whether a share ``target`` of the labels is right, as :func:`most_wrong` has it."""
     may = allowed(groups, target)
     further = may + 1 - sum(group.wrong for group in groups)
-    return further > 0 and _bound(groups, target, error, further) <= may
+    return further > 0 and _bound(groups, error, further) <= may
 
 
 def looks_needed(groups: Sequence[Audited], target: float, error: float) -> int | None:
     """How many further looks it takes until the target :func:`holds`, if as many of them are wrong
-    as were so far; None where it does not hold with all labels seen."""
+    as were so far, not counting those that wait for an answer; None where it does not hold with all
+    labels seen."""
+    groups = [replace(one, wrong=one.wrong - one.waiting, waiting=0) for one in groups]
     right, wrong = (sum(getattr(one, name) for one in groups) for name in ("right", "wrong"))
     rate = wrong / max(right + wrong, 1)
 
@@ -104,12 +106,12 @@ def _looked_at(group: Audited, share: float, rate: float) -> Audited:
     return replace(group, right=group.right + looks - wrong, wrong=group.wrong + wrong)
 
 
-def _bound(groups: Sequence[Audited], target: float, error: float, further: int) -> int:
+def _bound(groups: Sequence[Audited], error: float, further: int) -> int:
     """:func:`most_wrong`, or where that is more than ``further`` labels beside those found wrong,
     as many as these."""
     from scipy.special import logsumexp  # which a page does not wait for
 
-    likely = logsumexp(sum(_by_mixture(group, 1 - target) for group in groups) + np.log(WEIGHTS))
+    likely = logsumexp(sum(map(_by_mixture, groups)) + np.log(WEIGHTS))
     # That of w wrong labels of a group is concave in w: those that together are likeliest with W
     # are found by taking the next one where it costs least.
     parts = [_likelihood(group, further) for group in groups]
@@ -119,14 +121,13 @@ def _bound(groups: Sequence[Audited], target: float, error: float, further: int)
     return found + int(np.searchsorted(likely - most, -np.log(error))) - 1
 
 
-def _by_mixture(group: Audited, allowed: float) -> NDArray[np.float64]:
+def _by_mixture(group: Audited) -> NDArray[np.float64]:
     """The logarithm of how likely what was seen of a group is under each part of the mixture."""
     from scipy.special import betaln, xlog1py, xlogy
 
-    share = SHARES * allowed
-    alike = xlogy(group.wrong, share) + xlog1py(group.right, -share)
+    alike = xlogy(group.wrong, SHARES) + xlog1py(group.right, -SHARES)
     size = np.where(np.isinf(SIZES), 1.0, SIZES)
-    a, b = np.maximum(size * share, 1e-9), size * (1 - share)
+    a, b = np.maximum(size * SHARES, 1e-9), size * (1 - SHARES)
     each = betaln(a + group.wrong, b + group.right) - betaln(a, b)
     return np.asarray(np.where(np.isinf(SIZES), alike, each))
 

@@ -273,7 +273,7 @@ class Experiment:
             return all(batch.handed_in_at for batch in of_round)
         if number == 0:
             return bool(self.annotations)  # labelled by the truth
-        return not (len(self.free_images) or self.open_batches or looks_due(self, 1, ""))
+        return not (len(self.free_images) or self.open_batches or looks_due(self, 1))
 
     def is_untouched(self, number: int) -> bool:
         """Whether nothing of round ``number`` has been handed in yet."""

@@ -114,9 +114,11 @@ def take_new_batch(
             chosen = draw_random_batch(experiment, number)
         else:
             chosen = yield from choose(experiment, number)
-        chosen = chosen or looks_alone(experiment, number, holder.annotator)
+        chosen = chosen or looks_alone(experiment, number)
         if chosen is None:
             return None
+        if len(store.acceptances(experiment_id)) > len(experiment.acceptances):
+            continue  # some of these may have been accepted meanwhile
         held = with_audits(_leased(chosen, holder, lapses_at()), experiment, holder.annotator)
         batch_id = store.add_batch(experiment_id, held, len(experiment.batches))
         if batch_id is not None:

@@ -36,7 +36,7 @@ def change_settings(store: Store, experiment: Experiment, wanted: ExperimentConf
         raise ConfigError(f"Settled when the experiment was started: {names}.")
     if changed.keys() & {"rounds", "per_round"}:
         done, left = experiment.next_round - 1, len(experiment.left)
-        left += len(looks_due(experiment, wanted.rounds * wanted.per_round, ""))
+        left += len(looks_due(experiment, wanted.rounds * wanted.per_round))
         if wanted.rounds < done:
             raise ConfigError(
                 f"Round {done} was trained already; choose at least {counted(done, 'round')}."

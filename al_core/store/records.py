@@ -108,7 +108,8 @@ class Acceptance:
 
     ``images`` are positions in the pool. The model of round ``model`` found ``label`` the likeliest
     class of each, with at least the probability ``threshold``. ``undoes``: the place of the
-    acceptance that an undo takes back; -1 for none. ``event`` as of an annotation.
+    acceptance that an undo takes back; -1 for none. ``event`` as of an annotation. ``keys`` are the
+    images' own names, where no manifest has them.
     """
 
     images: Sequence[int]
@@ -119,6 +120,7 @@ class Acceptance:
     undoes: int = -1
     event: str | None = None
     created_at: datetime = field(default_factory=now)
+    keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,11 @@ class Batch:
     chose them, None before there was one. ``scores`` is None where the strategy gives none.
     ``held_out`` are those among ``images``, which no strategy chose: drawn evenly from the whole
     pool to measure the model, and never trained on. ``audits`` are those that were accepted without
-    a look, drawn when the batch was handed out, after so many ``acceptances``; they have neither
-    score nor reason. ``handed_in_at`` is None while open. Whoever labels the batch holds a lease:
-    ``holder`` names the browser tab, ``annotator`` the person, ``leased_until`` is when it lapses.
-    ``log_position`` is how much of the log was read
-    to choose the batch, ``model_position`` how much to train its model.
+    a look, drawn when the batch was handed out, at the place ``drawn_at`` of the log: after so many
+    acceptances and changes of classes; they have neither score nor reason. ``handed_in_at`` is None
+    while open. Whoever labels the batch holds a lease: ``holder`` names the browser tab,
+    ``annotator`` the person, ``leased_until`` is when it lapses. ``log_position`` is how much of
+    the log was read to choose the batch, ``model_position`` how much to train its model.
     """
 
     round: int
@@ -243,7 +245,7 @@ class Batch:
     created_at: datetime | None = None
     handed_in_at: datetime | None = None
     audits: Sequence[int] | None = None
-    acceptances: int = 0
+    drawn_at: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

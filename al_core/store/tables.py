@@ -92,7 +92,7 @@ batches = Table(
     Column("annotator", Text),
     Column("leased_until", UtcDateTime),
     Column("audits", JSON(none_as_null=True)),
-    Column("acceptances", Integer, nullable=False, server_default="0"),
+    Column("drawn_at", JSON(none_as_null=True)),
     # Two servers may choose a batch at the same moment; the second to write chooses again.
     Index("one_batch_per_place", "experiment_id", "place", unique=True),
 )
@@ -189,6 +189,7 @@ acceptances = Table(
     Column("undoes", Integer, nullable=False),
     Column("event", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("keys", JSON, nullable=False),
     UniqueConstraint("experiment_id", "place"),
     UniqueConstraint("experiment_id", "event"),
 )

@@ -34,16 +34,15 @@ function createHelp(isWall) {
     ["/ or L", "class list: type to find a class, or to add one"],
     ...(isWall ? [["Click, Space, X or Backspace", "take out, or put back"], ["S", "skip"]]
       : [["Space or S", "skip"]]),
-    ["Q, N, X", "skip: unsure, none of these, bad picture"],
-    ["Backspace", "clear the label"],
+    ...(isWall ? [] : [["Q, N, X", "skip: unsure, none of these, bad picture"],
+      ["Backspace", "clear the label"], ["Enter", "hand in the batch"], ["W", "why this image"]]),
     ["U or Ctrl+Z", "undo, also across batches"], ["Ctrl+Y", "redo"],
-    ["Enter", "hand in the batch"],
     ["Arrows, Home, End", "move"], ["Shift+arrows, Ctrl+A", "select many"],
     ["Drag, Shift or Ctrl+click", "select many"], ["Esc", "select one, or leave the large picture"],
     ["+  −", "larger or smaller pictures"], ["Z", "enlarge the current image"],
     ["F", "one at a time, large"],
     ["Wheel, +  −", "in the large picture: zoom; drag or Shift+arrows to move it"],
-    ["B", "brighten dark pictures"], ["W", "why this image"], ["?", "show or hide these keys"],
+    ["B", "brighten dark pictures"], ["?", "show or hide these keys"],
   ];
   return el("dl", { className: "help", hidden: true }, ...keys.map(([key, text]) =>
     el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text))));

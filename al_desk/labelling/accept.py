@@ -3,6 +3,8 @@ how right all that was accepted so is."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -95,7 +97,7 @@ def accept_guesses(context: DeskContext) -> None:
     if not len(offer.images):
         show_info("Of none is it so sure: move the threshold.")
         return
-    expected = float(offer.probabilities.mean())
+    expected = math.floor(100 * float(offer.probabilities.mean())) / 100
     st.caption(
         f"**{counted(len(offer.images), 'image')}**, about {expected:.0%} right, by what the model "
         "says. Click what does not belong, or give it its class: the rest is accepted"
@@ -130,11 +132,18 @@ def leave_accept() -> None:
 def _accept(context: DeskContext, offer: Offer, threshold: float) -> str:
     wanted = Acceptance(
         offer.images.tolist(), offer.label, offer.model, threshold, context.annotator,
-        event=f"button:{uuid4().hex}",
+        event=f"button:{uuid4().hex}", keys=_keys(context, offer.images),
     )  # fmt: skip
     count = accept(context.store, context.experiment.id, wanted)
     leave_accept()
     return f"{counted(count, 'image')} accepted."
+
+
+def _keys(context: DeskContext, images: NDArray[np.int64]) -> Sequence[str]:
+    """What images are called, where the log has no manifest that says so."""
+    if context.experiment.manifest is not None:
+        return ()
+    return [str(context.dataset.train.keys[image]) for image in images.tolist()]
 
 
 def _by_kind(experiment: Experiment, offer: Offer) -> NDArray[np.int64]:
@@ -190,7 +199,7 @@ def _show_certificate(context: DeskContext, experiment: Experiment) -> None:
         )
         return
     words, kind = (
-        _in_words(found, experiment.config.confidence),
+        _in_words(found, experiment),
         st.success if found.holds else st.info,
     )
     kind(words, icon=":material/verified:" if found.holds else ":material/fact_check:")
@@ -226,7 +235,7 @@ def _classes(experiment: Experiment) -> None:
                 "Accepted": found.size,
                 "Looks": found.looks,
                 "Wrong": found.wrong,
-                "Right at least": 100 * (1 - found.most_wrong / found.size),
+                "Right at least": 100 * found.most_right,
                 "Looks needed": "–" if found.holds else "all" if few else f"{needed:,}",
             })  # fmt: skip
         columns = {"Right at least": number_column("Right at least", "%.1f%%")}
@@ -264,26 +273,41 @@ TARGETS = (
 )  # fmt: skip
 
 
-def _in_words(found: Certificate, confidence: float) -> str:
-    right = 1 - found.most_wrong / found.size
+def _in_words(found: Certificate, experiment: Experiment) -> str:
+    right, confidence = found.most_right, experiment.config.confidence
     if found.holds:
         return (
             f"**{right:.1%} or more of {found.size:,} accepted labels are right**, with "
             f"{confidence:.0%} confidence: {counted(found.looks, 'look')}, {found.wrong:,} wrong."
         )
-    so_far = f"{counted(found.size, 'label')} accepted, "
+    words = f"{counted(found.size, 'label')} accepted, "
     if found.looks:
-        so_far += (
-            f"{counted(found.looks, 'look')} at them, {found.wrong:,} wrong or not answered: "
-            f"{right:.1%} or more are right. "
+        waiting = f", {found.waiting:,} not answered yet" if found.waiting else ""
+        words += (
+            f"{counted(found.looks, 'look')} at them, {found.wrong:,} wrong{waiting}: "
+            f"{right:.1%} or more are right."
         )
     else:
-        so_far += "and nobody has looked at any yet. "
-    if found.looks_needed is None:
-        return so_far + (
-            f"It will not come to {found.target:.0%}: take something back, and accept less of it."
+        words += "and nobody has looked at any yet."
+    if experiment.accepted.opened_again:
+        words += " Looks of before something was changed do not count any more."
+    return f"{words} {_what_it_takes(found, experiment)}"
+
+
+def _what_it_takes(found: Certificate, experiment: Experiment) -> str:
+    target, needed = f"{found.target:.1%}".replace(".0%", "%"), found.looks_needed
+    if found.is_out_of_reach:
+        return f"That is too many for {target}: take something back, and accept less of it."
+    if needed is None:
+        return (
+            f"If as many are wrong as so far, it will not come to {target}; with few looks that "
+            "may be chance."
         )
-    return so_far + (
-        f"For {found.target:.0%} it takes about {counted(found.looks_needed, 'more look')}, which "
-        "are mixed into the batches under *Label*."
+    a_batch = math.ceil(experiment.config.look_share * experiment.config.per_round)
+    batches = (
+        counted(math.ceil(needed / a_batch), "batch", "batches") if a_batch else "none of them"
+    )
+    return (
+        f"For {target} it takes about {counted(needed, 'more look')}, which are mixed into the "
+        f"batches under *Label*: as it is, into {batches}. *Target* makes that more or fewer."
     )

@@ -112,7 +112,10 @@ def hint_for_few_labels(experiment: Experiment) -> str:
 def label_batch(context: DeskContext, batch: Batch) -> None:
     """Show a batch. What a person does in it goes to the log by a route of its own; the page is
     drawn again once it is handed in, or goes to somebody else."""
-    frame = frame_of(context, grid_of(context, "batch", batch.id), batch.images, guesses_of(batch))
+    grid = grid_of(context, "batch", batch.id)
+    if batch.audits:  # a look would be told from the others by having no guess
+        grid = replace(grid, guess_shown=False)
+    frame = frame_of(context, grid, batch.images, guesses_of(batch))
     label_grid(
         replace(
             frame,

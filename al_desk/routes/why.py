@@ -61,16 +61,17 @@ def explained(experiment_id: int, batch: Batch, image: int) -> dict[str, Any]:
     answered = image in answers and answers[image].label is not None
     near = [i for i in near if i in answers and answers[i].label is not None]
     top = reasons.top[place] if reasons and reasons.top else None
+    hidden = "Shown once the image has a label."
     if image in (batch.audits or ()):
-        hidden = "None: you are asked what it is, not whether somebody was right."
+        top = None
+        if answered:
+            hidden = "Not told of an image that was accepted before."
     elif top is None:
         hidden = "None: there was no model yet when this image was chosen."
-    else:
-        hidden = "Shown once the image has a label."
     return {
         "image": image,
         "chosen": _chosen(batch, place),
-        "top": top if answered or experiment.config.show_guesses else None,
+        "top": top if answered or (experiment.config.show_guesses and not batch.audits) else None,
         "hidden": hidden,
         "near": [answers[i].label for i in near],
         "pictures": shown(images.train, near) if images else [],
@@ -79,7 +80,7 @@ def explained(experiment_id: int, batch: Batch, image: int) -> dict[str, Any]:
 
 def _chosen(batch: Batch, place: int) -> str:
     if batch.images[place] in (batch.audits or ()):
-        return "Drawn at random, to tell how many of those that were accepted are right."
+        return "Drawn at random."
     if batch.images[place] in (batch.held_out or ()):
         return "Drawn at random from the whole pool to measure the model, which never trains on it."
     if batch.reasons is None or batch.strategy == "random":

@@ -21,10 +21,9 @@ def upgrade() -> None:
         sa.Column("undoes", sa.Integer, nullable=False),
         sa.Column("event", sa.String(64)),
         sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("keys", sa.JSON, nullable=False),
         sa.UniqueConstraint("experiment_id", "place"),
         sa.UniqueConstraint("experiment_id", "event"),
     )
     op.add_column("batches", sa.Column("audits", sa.JSON))
-    op.add_column(
-        "batches", sa.Column("acceptances", sa.Integer, nullable=False, server_default="0")
-    )
+    op.add_column("batches", sa.Column("drawn_at", sa.JSON))
