@@ -32,7 +32,7 @@ function createHelp(isWall) {
   const keys = [
     ["0 – 9", "label with that key's class"], ["[  ]", "put other classes on the keys"],
     ["/ or L", "class list: type to find a class, or to add one"],
-    ...(isWall ? [["Click, Space, X or Backspace", "take out, or put back"], ["S", "skip"]]
+    ...(isWall ? [["Click, Space, X or Backspace", "take out, or put back"]]
       : [["Space or S", "skip"]]),
     ...(isWall ? [] : [["Q, N, X", "skip: unsure, none of these, bad picture"],
       ["Backspace", "clear the label"], ["Enter", "hand in the batch"], ["W", "why this image"]]),

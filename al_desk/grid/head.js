@@ -14,9 +14,9 @@ function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain,
   const saveAgain = el("button", { type: "button", onclick: sendAgain }, "Save again");
   const problemBar = el("div", { className: "problem", hidden: true }, problem, saveAgain);
   const node = el("div", { className: "head" },
-    el("div", { className: "bar" }, progress, saved, command("s", "Skip", () => give(SKIP)),
-      command("u", "Undo", undo), whyButton, command("z", "Enlarge", enlarge), helpButton,
-      handInButton),
+    el("div", { className: "bar" }, progress, saved,
+      ...(isWall ? [] : [command("s", "Skip", () => give(SKIP))]), command("u", "Undo", undo),
+      whyButton, command("z", "Enlarge", enlarge), helpButton, handInButton),
     problemBar, el("div", { className: "below" }, legend.node, sizes), light, help);
 
   function pressWhy() {

@@ -233,6 +233,11 @@ function createGrid(parent, { key, wall: isWall }) {
     else give(OPEN);
   }
 
+  // In a wall nothing is skipped: what is taken out is asked about like any other.
+  function setAside(code) {
+    return () => (isWall ? acts.takeOut() : give(code));
+  }
+
   function openList() {
     if (current < 0) return;
     list.open(large.isAlone ? large.anchor : tiles[current], frame, labels[current], legend.keys());
@@ -278,12 +283,12 @@ function createGrid(parent, { key, wall: isWall }) {
       Home: () => 0, End: () => tiles.length - 1,
     },
     edits: {
-      " ": isWall ? clear : () => give(SKIP), Enter: acts.handIn,
+      " ": setAside(SKIP), Enter: acts.handIn,
       Backspace: clear, Delete: clear,
       Escape: leave, "Ctrl+A": () => large.isAlone || selection.selectAll(),
     },
     commands: {
-      s: () => give(SKIP), q: () => give(-6), n: () => give(-7), x: isWall ? clear : () => give(-8),
+      s: setAside(SKIP), q: setAside(-6), n: setAside(-7), x: setAside(-8),
       u: acts.undo, l: openList, "/": openList, w: () => frame.review || head.pressWhy(),
       z: large.toggle, f: large.toggleAlone, b: light.toggle, "?": head.toggleHelp,
       "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
