@@ -162,12 +162,13 @@ def accepted(experiment: Experiment) -> Accepted:
     ever_asked = {image for _, images in draws for image in images}
     gone = experiment.away | (experiment.taken_out - ever_asked)
     labels = {i: counts_as[acts[place].label] for i, place in of.items() if i not in gone}
+    keys = [(sum(at[0] <= place for at, _ in draws[began:]), act.annotator)
+            for place, act in enumerate(acts)]  # fmt: skip
     groups: dict[tuple[int, str], list[int]] = {}
     for image, place in of.items():
         # Of the others a person has said by other ways what they are, or they cannot be seen.
         if image in asked or (image in labels and image not in answers):
-            looks_before = sum(at[0] <= place for at, _ in draws[began:])
-            groups.setdefault((looks_before, acts[place].annotator), []).append(image)
+            groups.setdefault(keys[place], []).append(image)
     chance = numpy_generator(experiment.config.seed, "audit", began).random(experiment.pool_size)
     every = []
     for (_, who), images in groups.items():
