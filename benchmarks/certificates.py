@@ -9,7 +9,7 @@ truth is known, so it is counted how many of the certificates that were given ar
 at the third wrong label, four times at most, the threshold moves, which leaves out a quarter of the
 labels, and begins anew; it is moved to no purpose, or leaves out three quarters of the wrong ones.
 *Drifting*: four groups that come one after another, each when the certificate of those before
-holds, and each worse.
+holds, and each worse; after a thousand looks somebody gives up.
 
 Beside it what an exact binomial bound takes, Clopper and Pearson's: how many looks, fixed before
 the first, for it to hold in four runs of five; and how many of its certificates are wrong where
@@ -36,6 +36,7 @@ TOO_MANY = allowed([Audited(SIZE)], TARGET) + 1  # wrong labels, as few as that
 SHARES = (0.005, 0.01, 0.015, 0.02)  # of wrong labels, that are few enough
 POWER = 0.8
 MOVES = 4
+PATIENCE = 1000  # looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def drifting(wrong: list[int], size: int, rng: np.random.Generator) -> Run:
         while not holds(seen, TARGET, error_left(ERROR, 0)):
             g = max(range(len(seen)), key=lambda g: seen[g].unseen)
             one, looks = seen[g], looks + 1
-            if not one.unseen:
+            if looks > PATIENCE or not one.unseen:
                 return Run(looks - 1, tuple(true))
             is_wrong = bool(labels[g][one.right + one.wrong])
             seen[g] = Audited(size, one.right + (not is_wrong), one.wrong + is_wrong)
