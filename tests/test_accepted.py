@@ -18,7 +18,7 @@ from al_core.experiment.accepted import LOOKS
 from al_core.experiment.certificate import Audited
 from al_core.experiment.class_acts import change_classes, merge, split
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
-from al_core.experiment.leases import Holder, hand_in, take_new_batch
+from al_core.experiment.leases import Holder, hand_in, take_new_batch, take_open_batch
 from al_core.experiment.settings import add_rounds
 from al_core.experiment.start import start_experiment
 from al_core.images.dataset import Dataset
@@ -230,7 +230,17 @@ def test_whoever_accepted_is_not_asked_where_there_is_somebody_else(desk: Desk) 
     train(desk.store, desk.dataset, desk.number)
     add_rounds(desk.store, desk.now, 2)
     assert desk.take("ada").audits is None
-    desk.answer(desk.now.open_batch, "ada")
+
+
+def test_a_batch_that_comes_to_whoever_accepted_leaves_the_looks_to_others(desk: Desk) -> None:
+    desk.accept(0, np.flatnonzero(desk.truth == 0), "ada")
+    looks = desk.take("eve")
+    assert looks.audits
+    # Eve's tab is gone.
+    taken = take_open_batch(desk.store, desk.now, Holder("ada", "ada"), lambda tab: tab == "eve")
+    assert {*taken.images} == {*looks.images} - {*looks.audits}
+    assert desk.now.accepted.waiting == {*looks.audits}
+    assert desk.now.certificate.waiting == len(looks.audits)
 
 
 def test_accepted_classes_follow_the_classes(desk: Desk) -> None:

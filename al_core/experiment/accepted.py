@@ -246,6 +246,15 @@ def with_audits(batch: Batch, experiment: Experiment, annotator: str) -> Batch:
     return replace(_with(batch, rows), audits=audits, drawn_at=_place(experiment))
 
 
+def without_own(batch: Batch, experiment: Experiment, annotator: str) -> Batch:
+    """A batch that somebody else has had, without looks at what this ``annotator`` accepted: they
+    wait for others."""
+    mine = {i for i, act in experiment.accepted.who.items() if act.annotator == annotator}
+    mine = mine.intersection(batch.audits or ()) - experiment.pool.answers.keys()
+    rows = [row for row in _rows(batch) if row[0] not in mine]
+    return _with(batch, rows) if mine and rows else batch
+
+
 def looks_alone(experiment: Experiment, number: int) -> Batch | None:
     """A batch of round ``number`` of accepted images alone, where no others are left; None where no
     more looks are needed. Whoever asks has them: nobody else may come."""

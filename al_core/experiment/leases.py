@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from al_core.errors import ConfigError
-from al_core.experiment.accepted import looks_alone, with_audits
+from al_core.experiment.accepted import looks_alone, with_audits, without_own
 from al_core.experiment.experiment import Experiment, Phase, open_experiment
 from al_core.experiment.start import mixed_batch
 from al_core.models.learned_weights import waits_for_features
@@ -84,6 +84,8 @@ def take_open_batch(
         leased = _leased(batch, holder, lapses_at())
         if batch.holder is None:
             leased = with_audits(leased, experiment, holder.annotator)
+        elif batch.annotator != holder.annotator:
+            leased = without_own(leased, experiment, holder.annotator)
         if store.lease(batch, leased):
             return leased
     return None
