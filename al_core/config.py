@@ -35,15 +35,9 @@ InitialLabels = Literal["truth", "person"]
 # on are recorded with it.
 RECORDED = ("strategy", "per_round", "model", "image_size", "train", "copies_measure")
 CHANGEABLE = {
-    *RECORDED,
-    "rounds",
-    "label_while_training",
-    "show_guesses",
-    "random_baseline",
-    "target",
-    "confidence",
-    "look_share",
-}
+    *RECORDED, "rounds", "label_while_training", "show_guesses", "random_baseline", "target",
+    "confidence", "look_share",
+}  # fmt: skip
 ClassWeights = Literal["off", "on", "full", "auto"]
 POWERS: dict[ClassWeights, float] = {"off": 0.0, "on": 0.5, "full": 1.0}  # auto: one of them
 

@@ -11,6 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from al_core.analysis.label_quality import agreement, disagrees_strongly, self_confidence
 from al_core.config import ExperimentConfig
 from al_core.experiment.activity import since
+from al_core.experiment.disagreement import disagreement
 from al_core.experiment.experiment import Experiment
 from al_core.store.records import Annotation, Batch, Reasons, RoundRecord
 
@@ -78,12 +79,12 @@ def test_the_rate_of_disagreement_counts_the_labels_that_had_a_guess() -> None:
         Annotation(3, None, 1, "ada"),
     ]
     opened = experiment(said, batches=batches)
-    assert opened.disagreement(0) == (0, 0, False)
-    assert opened.disagreement(1) == (2, 1, False)
+    assert disagreement(opened, 0) == (0, 0, False)
+    assert disagreement(opened, 1) == (2, 1, False)
     after_the_guess = [*said, Annotation(2, 1, 1, "ada")]
-    assert experiment(after_the_guess, batches=batches).disagreement(1) == (2, 1, False)
+    assert disagreement(experiment(after_the_guess, batches=batches), 1) == (2, 1, False)
     shown = [replace(a, guess_shown=True) for a in said]
-    assert experiment(shown, batches=batches).disagreement(1) == (2, 1, True)
+    assert disagreement(experiment(shown, batches=batches), 1) == (2, 1, True)
 
 
 def test_somebody_who_comes_back_is_told_what_others_did() -> None:

@@ -20,6 +20,7 @@ certificate  how many accepted labels are wrong at most, from looks at some
 leases       handing batches out and in, closing rounds
 presence     which servers are alive
 undo         taking back an answer, as a later row
+disagreement how often people answered otherwise than the model
 activity     what happened while somebody was away
 embedded     which images an encoder has seen by a log position
 predictions  a network's predictions for every image, on disk

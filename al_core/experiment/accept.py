@@ -47,7 +47,8 @@ def take_back_last(store: Store, experiment_id: int, annotator: str) -> str:
         if not standing:
             raise ConfigError("Nothing was accepted that could be taken back.")
         last = acts[standing[-1]]
-        undo = replace(last, images=(), annotator=annotator, undoes=standing[-1], event=None)
+        nothing = replace(last, images=(), keys=(), event=None)
+        undo = replace(nothing, annotator=annotator, undoes=standing[-1])
         if store.add_acceptance(experiment_id, undo, len(acts)):
             name = experiment.classes.names[last.label]
             return f"{counted(len(last.images), 'image')} accepted as “{name}” taken back."

@@ -30,7 +30,6 @@ from al_core.store.records import (
     LogPosition,
     RoundRecord,
     now,
-    what_stands,
 )
 
 if TYPE_CHECKING:
@@ -108,10 +107,9 @@ class Experiment:
         they are open."""
         if self.classes.as_at_first:
             return frozenset()
-        counts_as = self.classes.counts_as
+        opened = {one for one, label in enumerate(self.classes.counts_as) if label == OPEN}
         written = Pool.fold(self.pool_size, self.annotations).answers.values()
-        return frozenset(a.image for a in written if a.label is not None
-                         and counts_as[a.label] == OPEN)  # fmt: skip
+        return frozenset(a.image for a in written if a.label in opened)
 
     @cached_property
     def pool(self) -> Pool:
@@ -293,24 +291,6 @@ class Experiment:
             return Phase.TRAINING
         more = len(self.pool.without(self.in_question).labeled) != self.rounds[-1].labeled
         return Phase.TRAINING if more else Phase.FINISHED
-
-    def disagreement(self, number: int) -> tuple[int, int, bool]:
-        """Of the labels of round ``number``: how many had a prediction, how many differ from it,
-        and whether any prediction was seen before its label was given.
-
-        The first label of each image that was not undone counts: after it, the prediction showed.
-        """
-        standing = what_stands(a for a in self.answers if a.round <= number)
-        pairs = [
-            (first, top[0][0])
-            for batch in self.batches
-            if batch.round == number and batch.reasons is not None and batch.reasons.top is not None
-            for image, top in zip(batch.images, batch.reasons.top, strict=True)
-            if top
-            and (first := next((a for a in standing.get(image, ()) if a.label is not None), None))
-        ]
-        disagreed = sum(first.label != guess for first, guess in pairs)
-        return len(pairs), disagreed, any(first.guess_shown for first, _ in pairs)
 
 
 def open_experiment(store: Store, name_or_id: str | int, with_reasons: bool = False) -> Experiment:

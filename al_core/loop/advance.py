@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from al_core.errors import FileNotWritten, StoreUnavailable
+from al_core.experiment.disagreement import disagreement
 from al_core.experiment.experiment import SO_FAR, Experiment, Phase, open_experiment
 from al_core.experiment.predictions import (
     BEFORE,
@@ -81,7 +82,7 @@ def _advance(
         save_measured(experiment.folder, number, outcome.measured)
     asked = [store.batch(batch.id) for batch in experiment.batches if batch.round == number]
     with_reasons = replace(experiment, batches=tuple(filter(None, asked)))
-    compared, disagreed, shown = with_reasons.disagreement(number)
+    compared, disagreed, shown = disagreement(with_reasons, number)
 
     yield Progress("Choosing", 0, outcome.record.images_scored, "images", 0)
     experiment = open_experiment(store, experiment_id)  # the person labelled meanwhile

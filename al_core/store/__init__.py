@@ -10,5 +10,6 @@ database    opening one, locks, its errors as sentences
 upgrade     migrations, after a backup; databases of other versions are refused
 backup      a copy while it is in use, and bringing one back
 erase       an experiment's rows, out of the database's files
+experiments listing them, and what is done with one as a whole
 store       Store: what the rest of the program calls
 """

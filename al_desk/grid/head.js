@@ -2,7 +2,8 @@
 // Above the pictures: progress, problems, the buttons, the classes. Part of one module with
 // label_grid.js.
 
-function createHead(legend, { give, undo, handIn, toggleWhy, enlarge, sendAgain, isWall }, sizes, light) {
+function createHead(legend, acts, sizes, light) {
+  const { give, undo, handIn, toggleWhy, enlarge, sendAgain, isWall } = acts;
   const progress = el("span", { className: "progress", role: "status" });
   const saved = el("span", { className: "saved" });
   const help = createHelp(isWall);

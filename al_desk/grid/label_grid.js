@@ -228,11 +228,6 @@ function createGrid(parent, { key, wall: isWall }) {
     acts.give(code);
   }
 
-  function clear() {
-    if (isWall) acts.takeOut();
-    else give(OPEN);
-  }
-
   // In a wall nothing is skipped: what is taken out is asked about like any other.
   function setAside(code) {
     return () => (isWall ? acts.takeOut() : give(code));
@@ -284,7 +279,7 @@ function createGrid(parent, { key, wall: isWall }) {
     },
     edits: {
       " ": setAside(SKIP), Enter: acts.handIn,
-      Backspace: clear, Delete: clear,
+      Backspace: setAside(OPEN), Delete: setAside(OPEN),
       Escape: leave, "Ctrl+A": () => large.isAlone || selection.selectAll(),
     },
     commands: {

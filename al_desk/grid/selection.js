@@ -5,7 +5,8 @@
 const DRAG = 5; // pixels that a pointer moves before it drags
 
 // `grid` gives tiles() and current(), moves the current tile, is told of changes, opens the class
-// list, and enlarges the current tile. A click may do something by itself: pressed() says so. An empty selection means the current tile.
+// list, and enlarges the current tile. A click may do something by itself: pressed() says so. An empty
+// selection means the current tile.
 function createSelection(area, grid) {
   const chosen = new Set();
   let anchor = 0; // where a range begins

@@ -7,6 +7,7 @@ grids      the grids that people answer in, and their tokens
 labels     labels come in, and are answered once they are on disk
 events     what a browser sends of a grid
 answers    what that means for the log, and what the log says since
+names      what images are called
 take_back  undo across batches and rounds
 why        why an image is asked about
 pictures   pictures of an experiment, as thumbnails and whole

@@ -7,12 +7,9 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
-
-import numpy as np
 
 from al_core.config import ExperimentConfig
 from al_core.errors import ConfigError
@@ -24,7 +21,6 @@ from al_core.experiment.manifest import manifest_of
 from al_core.experiment.pool import Pool, taken_out
 from al_core.experiment.undo import undo
 from al_core.store.records import TAKEN_OUT, Annotation, now
-from al_core.store.store import Store
 from al_desk.routes.events import (
     ANY,
     CLEAR,
@@ -37,13 +33,13 @@ from al_desk.routes.events import (
     parse_events,
 )
 from al_desk.routes.grids import Grid
+from al_desk.routes.names import names_of, names_of_batch
 from al_desk.routes.take_back import take_back
 from al_desk.server.images import images_read
 from al_desk.server.resources import is_gone, open_store
 from al_desk.server.rounds import refit_when_due
 
 RENEWAL = timedelta(minutes=1)  # after which a label renews its lease again
-KEPT = 100  # batches of which names are remembered
 CODES = {reason: code for code, reason in SKIPS.items()}  # of skips, as the grid has them
 
 
@@ -188,8 +184,8 @@ class _Answer:
         """What the images of ``events`` are called."""
         batch, number = self.batch, self.grid.experiment
         if batch is not None:
-            return _names_of_batch(self.store, number, tuple(batch.images), batch.created_at)
-        return _names(self.store, number, tuple(dict.fromkeys(event.image for event in events)))
+            return names_of_batch(self.store, number, tuple(batch.images), batch.created_at)
+        return names_of(self.store, number, tuple(dict.fromkeys(event.image for event in events)))
 
     def _say_truths(self, events: Sequence[GridEvent], numbers: dict[str, int]) -> None:
         for event in events:
@@ -295,22 +291,6 @@ class _Answer:
         if self.grid.kind == "accept":
             codes |= dict.fromkeys(taken_out(log), OUT)
         return [[image, code] for image, code in codes.items()]
-
-
-@lru_cache(KEPT)
-def _names_of_batch(
-    store: Store, number: int, images: tuple[int, ...], _created_at: datetime | None
-) -> dict[int, str]:
-    """What a batch's images are called; those of one that was made at another time are others."""
-    return _names(store, number, images)
-
-
-def _names(store: Store, number: int, images: tuple[int, ...]) -> dict[int, str]:
-    manifest = manifest_of(store.images(number))
-    if manifest is None:
-        keys = images_read(ExperimentConfig.from_json(store.experiment(number).config)).train.keys
-        return {image: keys[image] for image in images}
-    return dict(zip(images, manifest.pool.take(np.array(images)).values("key"), strict=True))
 
 
 def _by_image(rows: Iterable[Annotation]) -> dict[int, list[Annotation]]:
